@@ -1,0 +1,1 @@
+//! Aggregates, deciders and repositories over any annals event store

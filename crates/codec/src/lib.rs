@@ -1,0 +1,1 @@
+//! Typed events to named bytes and back, for annals

@@ -1,0 +1,1 @@
+//! The contract of an annals event store as executable cases

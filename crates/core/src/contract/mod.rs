@@ -1,0 +1,6 @@
+//! What a backend implements, and what callers get on top of it.
+
+pub(crate) mod checkpoint_store;
+pub(crate) mod event_store;
+pub(crate) mod event_store_ext;
+pub(crate) mod snapshot_store;

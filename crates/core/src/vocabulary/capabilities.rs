@@ -1,0 +1,95 @@
+//! What a store can do, as data.
+
+use std::time::Duration;
+
+/// What a store guarantees and which operations it offers.
+///
+/// An operation outside it fails with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) and
+/// names itself; nothing degrades silently. Begin with [`MINIMAL`](Self::MINIMAL) or
+/// [`COMPLETE`](Self::COMPLETE) and change what differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a table of independent yes and no, read by name"
+)]
+pub struct Capabilities {
+    /// What an acknowledged append survives.
+    pub durability: Durability,
+    /// For how long a retry with the same append id is recognised.
+    pub append_ids: AppendIdWindow,
+    /// Positions have no gaps: the n-th event of the log has position n.
+    pub dense_positions: bool,
+    /// A reader who has seen a position never later meets a new event at or below it.
+    pub commit_ordered_positions: bool,
+    /// All events can be read in one total order ([`EventOrdering::Total`](crate::EventOrdering)).
+    pub total_order: bool,
+    /// One append may write several streams.
+    pub multi_stream_appends: bool,
+    /// An append may check streams that it does not write.
+    pub stream_checks: bool,
+    /// An append may carry conditions (dynamic consistency boundaries).
+    pub conditions: bool,
+    /// An event id that the store holds already is refused.
+    pub unique_event_ids: bool,
+    /// Reads may go backward.
+    pub backward_reads: bool,
+    /// Streams may have policies: retention, soft deletes, tombstones.
+    pub stream_policies: bool,
+}
+
+/// What an acknowledged append survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Nothing: it lives in the process's memory.
+    Volatile,
+    /// The end of the process; a power loss may take the newest appends.
+    Process,
+    /// Power loss: it was synced before it was acknowledged.
+    Synced,
+    /// The loss of a minority of machines, each of which synced it.
+    Replicated,
+}
+
+/// For how long a retry with the same append id is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AppendIdWindow {
+    /// As long as the store lives.
+    Forever,
+    /// At least this long after the append.
+    AtLeast(Duration),
+}
+
+impl Capabilities {
+    /// Appends of one stream with expected versions, and forward reads.
+    pub const MINIMAL: Self = Self {
+        durability: Durability::Volatile,
+        append_ids: AppendIdWindow::AtLeast(Duration::from_mins(1)),
+        dense_positions: false,
+        commit_ordered_positions: false,
+        total_order: false,
+        multi_stream_appends: false,
+        stream_checks: false,
+        conditions: false,
+        unique_event_ids: false,
+        backward_reads: false,
+        stream_policies: false,
+    };
+
+    /// Everything in the contract, kept in memory.
+    pub const COMPLETE: Self = Self {
+        durability: Durability::Volatile,
+        append_ids: AppendIdWindow::Forever,
+        dense_positions: true,
+        commit_ordered_positions: true,
+        total_order: true,
+        multi_stream_appends: true,
+        stream_checks: true,
+        conditions: true,
+        unique_event_ids: true,
+        backward_reads: true,
+        stream_policies: true,
+    };
+}

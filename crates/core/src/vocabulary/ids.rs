@@ -1,0 +1,224 @@
+//! Identities of events and of appends, and where they come from.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use uuid::{NoContext, Uuid};
+
+use super::name::{check, text_traits};
+use super::serial::serde_as_text;
+use super::time::{Clock, SystemClock};
+use crate::limits::APPEND_ID_BYTES_MAX;
+use crate::{Error, ErrorKind};
+
+/// The identity of an event: a UUID, unique in its store; version 7 when annals makes it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(Uuid);
+
+/// The identity of an append, by which a retry is known: the idempotency key.
+///
+/// A text of 1 to [`APPEND_ID_BYTES_MAX`] bytes without control characters: a fresh one from [`Ids`],
+/// or one that the application derives from what it does, as the id of a command or of a commit.
+/// Copied without allocating.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppendId {
+    /// The text, then zeros: no text has a zero, so the derived order is the order of the texts.
+    bytes: [u8; APPEND_ID_BYTES_MAX],
+    length: u8,
+}
+
+/// Where a component gets new identities from.
+///
+/// Randomness comes in through this handle everywhere, so that a test can foresee it.
+pub trait Ids: fmt::Debug + Send + Sync {
+    /// An event id that was never given before.
+    fn event_id(&self) -> EventId;
+
+    /// An append id that was never given before.
+    fn append_id(&self) -> AppendId;
+}
+
+/// Identities as UUIDs of version 7: the clock's milliseconds, then random bits.
+#[derive(Clone, Debug)]
+pub struct UuidIds {
+    clock: Arc<dyn Clock>,
+}
+
+impl EventId {
+    /// The event id with this UUID; the nil UUID is refused as [`ErrorKind::Invalid`].
+    pub fn new(uuid: Uuid) -> Result<Self, Error> {
+        if uuid.is_nil() {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "event id is the nil uuid; make a fresh one",
+            ));
+        }
+        Ok(Self(uuid))
+    }
+
+    /// The UUID.
+    pub const fn as_uuid(&self) -> &Uuid {
+        &self.0
+    }
+}
+
+impl AppendId {
+    /// Parses an append id: 1 to [`APPEND_ID_BYTES_MAX`] bytes of UTF-8 without control characters.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for anything else; hash what is longer.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        check(
+            text,
+            "append id",
+            ("APPEND_ID_BYTES_MAX", APPEND_ID_BYTES_MAX),
+        )?;
+        Ok(Self::from_checked(text))
+    }
+
+    /// The text.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "the bytes up to the length come from one checked text"
+    )]
+    pub fn as_str(&self) -> &str {
+        let (text, _) = self
+            .bytes
+            .split_at_checked(self.length.into())
+            .expect("the length is at most APPEND_ID_BYTES_MAX");
+        std::str::from_utf8(text).expect("the bytes come from a text")
+    }
+
+    /// Copies a text that is known to be within the limit.
+    #[expect(clippy::expect_used, reason = "callers checked the length")]
+    fn from_checked(text: &str) -> Self {
+        let mut bytes = [0; APPEND_ID_BYTES_MAX];
+        bytes
+            .get_mut(..text.len())
+            .expect("a checked text fits")
+            .copy_from_slice(text.as_bytes());
+        let length = u8::try_from(text.len()).expect("APPEND_ID_BYTES_MAX fits a u8");
+        Self { bytes, length }
+    }
+}
+
+impl UuidIds {
+    /// Identities whose time comes from this clock.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock }
+    }
+
+    fn uuid(&self) -> Uuid {
+        let micros = u64::try_from(self.clock.now().as_micros()).unwrap_or_default();
+        let nanos = u32::try_from(micros % 1_000_000).unwrap_or_default() * 1_000;
+        Uuid::new_v7(uuid::Timestamp::from_unix(
+            NoContext,
+            micros / 1_000_000,
+            nanos,
+        ))
+    }
+}
+
+impl Ids for UuidIds {
+    fn event_id(&self) -> EventId {
+        EventId(self.uuid())
+    }
+
+    fn append_id(&self) -> AppendId {
+        let mut text = Uuid::encode_buffer();
+        AppendId::from_checked(self.uuid().hyphenated().encode_lower(&mut text))
+    }
+}
+
+impl<I: Ids + ?Sized> Ids for Arc<I> {
+    fn event_id(&self) -> EventId {
+        self.as_ref().event_id()
+    }
+
+    fn append_id(&self) -> AppendId {
+        self.as_ref().append_id()
+    }
+}
+
+impl Default for UuidIds {
+    fn default() -> Self {
+        Self::new(Arc::new(SystemClock))
+    }
+}
+
+impl TryFrom<Uuid> for EventId {
+    type Error = Error;
+
+    fn try_from(uuid: Uuid) -> Result<Self, Error> {
+        Self::new(uuid)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventId({})", self.0)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let uuid = Uuid::parse_str(text).map_err(|source| {
+            Error::new(ErrorKind::Invalid, "event id is not a uuid")
+                .with("text", text)
+                .caused_by(source)
+        })?;
+        Self::new(uuid)
+    }
+}
+
+serde_as_text!(EventId);
+text_traits!(AppendId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_append_id_keeps_its_text() {
+        for text in ["a", "order-8842/capture", &"x".repeat(64), "\u{e9}t\u{e9}"] {
+            assert_eq!(AppendId::parse(text).unwrap().as_str(), text);
+        }
+        for text in ["", &"x".repeat(65), "a\nb"] {
+            assert_eq!(
+                AppendId::parse(text).unwrap_err().kind(),
+                ErrorKind::Invalid,
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn fresh_ids_differ_and_carry_the_clock() {
+        #[derive(Debug)]
+        struct Noon;
+        impl Clock for Noon {
+            fn now(&self) -> super::super::time::Timestamp {
+                super::super::time::Timestamp::from_seconds(1_700_000_000)
+            }
+        }
+        let ids = UuidIds::new(Arc::new(Noon));
+        assert_ne!(ids.event_id(), ids.event_id());
+        assert_ne!(ids.append_id(), ids.append_id());
+        let time = ids
+            .event_id()
+            .as_uuid()
+            .get_timestamp()
+            .map(|time| time.to_unix().0);
+        assert_eq!(time, Some(1_700_000_000));
+    }
+}

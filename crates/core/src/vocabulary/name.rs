@@ -1,0 +1,280 @@
+//! The text behind every name: checked once, cheap to clone, free for literals.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::{cmp, fmt};
+
+use crate::{Error, ErrorKind, LimitExceeded};
+
+/// A checked text, shared or static.
+#[derive(Clone)]
+pub(crate) enum Name {
+    Static(&'static str),
+    Shared(Arc<str>),
+}
+
+/// Why a text is no name.
+#[derive(Clone, Copy)]
+enum Flaw {
+    Empty,
+    TooLong,
+    Control(usize),
+}
+
+impl Name {
+    /// Checks a literal, at compile time when called in a constant.
+    ///
+    /// # Panics
+    /// When the text is empty, longer than `bytes_max` or has a control character.
+    #[expect(
+        clippy::panic,
+        reason = "a bad literal fails the build, which is the point"
+    )]
+    pub(crate) const fn from_static(text: &'static str, bytes_max: usize) -> Self {
+        match flaw(text, bytes_max) {
+            None => Self::Static(text),
+            Some(Flaw::Empty) => panic!("a name is not empty"),
+            Some(Flaw::TooLong) => panic!("a name stays within its limit of bytes"),
+            Some(Flaw::Control(_)) => panic!("a name has no control character"),
+        }
+    }
+
+    /// Checks a text of the running program.
+    pub(crate) fn parse(
+        text: &str,
+        what: &str,
+        limit: (&'static str, usize),
+    ) -> Result<Self, Error> {
+        check(text, what, limit)?;
+        Ok(Self::Shared(Arc::from(text)))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Static(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+/// Refuses an empty or too long text and one with a control character.
+pub(crate) fn check(text: &str, what: &str, limit: (&'static str, usize)) -> Result<(), Error> {
+    let (name, max) = limit;
+    match flaw(text, max) {
+        None => Ok(()),
+        Some(Flaw::Empty) => Err(Error::new(
+            ErrorKind::Invalid,
+            format!("{what} is empty; give it at least one byte"),
+        )),
+        Some(Flaw::TooLong) => {
+            let limit = LimitExceeded {
+                name,
+                max,
+                actual: text.len(),
+            };
+            Err(Error::over_limit(
+                &format!("{what} of too many bytes"),
+                limit,
+            ))
+        }
+        Some(Flaw::Control(at)) => Err(Error::new(
+            ErrorKind::Invalid,
+            format!("{what} has a control character at byte {at}; remove it"),
+        )),
+    }
+}
+
+/// Control characters are U+0000..=U+001F and U+007F..=U+009F (the latter 0xC2 0x80..=0x9F in UTF-8).
+const fn flaw(text: &str, bytes_max: usize) -> Option<Flaw> {
+    let mut rest = text.as_bytes();
+    if rest.is_empty() {
+        return Some(Flaw::Empty);
+    }
+    if rest.len() > bytes_max {
+        return Some(Flaw::TooLong);
+    }
+    let mut at = 0;
+    while let [first, tail @ ..] = rest {
+        let control = *first < 0x20
+            || *first == 0x7f
+            || (*first == 0xc2 && matches!(tail.first(), Some(0x80..=0x9f)));
+        if control {
+            return Some(Flaw::Control(at));
+        }
+        rest = tail;
+        at += 1;
+    }
+    None
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Declares a public newtype over [`Name`] with everything a text type owes its users.
+macro_rules! name_type {
+    ($(#[$meta:meta])* $type:ident, $what:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(crate::vocabulary::name::Name);
+
+        impl $type {
+            #[doc = concat!("A ", $what, " known when the program is built; costs nothing to make or clone.")]
+            ///
+            /// # Panics
+            /// When the text is empty, over [`limits::NAME_BYTES_MAX`](crate::limits::NAME_BYTES_MAX)
+            /// or has a control character: at compile time in a constant.
+            pub const fn from_static(text: &'static str) -> Self {
+                Self(crate::vocabulary::name::Name::from_static(text, crate::limits::NAME_BYTES_MAX))
+            }
+
+            #[doc = concat!("Parses a ", $what, ": 1 to [`limits::NAME_BYTES_MAX`](crate::limits::NAME_BYTES_MAX)")]
+            /// bytes of UTF-8 without control characters; anything else is
+            /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
+            pub fn parse(text: &str) -> Result<Self, crate::Error> {
+                let limit = ("NAME_BYTES_MAX", crate::limits::NAME_BYTES_MAX);
+                crate::vocabulary::name::Name::parse(text, $what, limit).map(Self)
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                self.0.as_str()
+            }
+        }
+
+        crate::vocabulary::name::text_traits!($type);
+    };
+}
+pub(crate) use name_type;
+
+/// The traits of a type that is a text with an `as_str` and a fallible `parse`.
+macro_rules! text_traits {
+    ($type:ident) => {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, concat!(stringify!($type), "({:?})"), self.as_str())
+            }
+        }
+
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = crate::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::parse(text)
+            }
+        }
+
+        impl TryFrom<&str> for $type {
+            type Error = crate::Error;
+
+            fn try_from(text: &str) -> Result<Self, Self::Error> {
+                Self::parse(text)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = crate::Error;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                Self::parse(&text)
+            }
+        }
+
+        impl PartialEq<str> for $type {
+            fn eq(&self, other: &str) -> bool {
+                self.as_str() == other
+            }
+        }
+
+        impl PartialEq<&str> for $type {
+            fn eq(&self, other: &&str) -> bool {
+                self.as_str() == *other
+            }
+        }
+
+        crate::vocabulary::serial::serde_as_text!($type);
+    };
+}
+pub(crate) use text_traits;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        let limit = ("NAME_BYTES_MAX", 4);
+        for (text, expected) in [
+            ("abcd", None),
+            ("\u{e9}\u{e9}", None),
+            ("", Some("it is empty; give it at least one byte")),
+            (
+                "abcde",
+                Some("it of too many bytes: 5 is over NAME_BYTES_MAX (4)"),
+            ),
+            (
+                "a\tb",
+                Some("it has a control character at byte 1; remove it"),
+            ),
+            (
+                "a\u{9f}",
+                Some("it has a control character at byte 1; remove it"),
+            ),
+            (
+                "\u{7f}",
+                Some("it has a control character at byte 0; remove it"),
+            ),
+        ] {
+            let error = check(text, "it", limit)
+                .err()
+                .map(|error| error.to_string());
+            assert_eq!(error.as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn static_and_shared_names_are_one() {
+        let shared = Name::parse("a", "it", ("NAME_BYTES_MAX", 4)).unwrap();
+        assert_eq!(Name::from_static("a", 4), shared);
+    }
+}

@@ -1,0 +1,99 @@
+//! Places: in a stream ([`Version`]) and in the whole log ([`Position`]).
+
+use std::fmt;
+
+use super::serial::serde_as_number;
+
+/// How many events a stream has had so far; the place of an event in its stream.
+///
+/// The first event has version 1, an absent stream is at version 0. Versions of a stream have no gaps
+/// and go on after a soft delete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(u64);
+
+/// The place of an event in the whole log: unique, increasing in the order of the log.
+///
+/// 0 stands before every event. Whether positions are dense, and whether their order is the order of
+/// the commits, is told by [`Capabilities`](crate::Capabilities).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(u64);
+
+impl Version {
+    /// The version of a stream without events.
+    pub const ABSENT: Self = Self(0);
+    /// The version of the first event of a stream.
+    pub const FIRST: Self = Self(1);
+    /// Past every version that a stream reaches.
+    pub const MAX: Self = Self(u64::MAX);
+}
+
+impl Position {
+    /// Before every event.
+    pub const START: Self = Self(0);
+    /// The first place that an event can have.
+    pub const FIRST: Self = Self(1);
+    /// Past every position that a log reaches.
+    pub const MAX: Self = Self(u64::MAX);
+}
+
+macro_rules! number {
+    ($type:ident) => {
+        impl $type {
+            /// The place with this number.
+            pub const fn new(value: u64) -> Self {
+                Self(value)
+            }
+
+            /// The number.
+            pub const fn value(self) -> u64 {
+                self.0
+            }
+
+            /// The place after this one; stays at `MAX`, which no log reaches.
+            #[must_use]
+            pub const fn next(self) -> Self {
+                self.forward(1)
+            }
+
+            /// The place before this one; stays at 0.
+            #[must_use]
+            pub const fn previous(self) -> Self {
+                Self(self.0.saturating_sub(1))
+            }
+
+            /// The place `count` further on; stays at `MAX`, which no log reaches.
+            #[must_use]
+            pub const fn forward(self, count: u64) -> Self {
+                Self(self.0.saturating_add(count))
+            }
+
+            /// How many places lie after `other` up to and with this one; 0 when this one is not after it.
+            pub const fn since(self, other: Self) -> u64 {
+                self.0.saturating_sub(other.0)
+            }
+        }
+
+        impl From<u64> for $type {
+            fn from(value: u64) -> Self {
+                Self(value)
+            }
+        }
+
+        impl From<$type> for u64 {
+            fn from(place: $type) -> Self {
+                place.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        serde_as_number!($type, u64, value, |value| Ok($type(value)));
+    };
+}
+
+number!(Version);
+number!(Position);

@@ -1,0 +1,178 @@
+//! Which stream, and of which category.
+
+use super::name::{Name, check, text_traits};
+use crate::limits::{NAME_BYTES_MAX, STREAM_ID_BYTES_MAX};
+use crate::{Error, ErrorKind};
+
+/// The name of a stream: a category and a key, written `account-42`.
+///
+/// The category is the text up to the first `-`, the key all that follows; a key may hold further
+/// dashes. A stream that is the only one of its category has no key and is written without a dash,
+/// as `settings`.
+///
+/// ```
+/// use annals_core::{Category, StreamId};
+///
+/// let id = StreamId::new(&Category::parse("account")?, "de-42")?;
+/// assert_eq!(id, "account-de-42");
+/// assert_eq!((id.category_str(), id.key()), ("account", "de-42"));
+/// # Ok::<(), annals_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(Name);
+
+/// The kind of a stream, as `account` in `account-42`: the part before the first `-`.
+///
+/// Categories that start with `$` are annals's own; keep yours elsewhere.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Category(Name);
+
+impl StreamId {
+    /// The stream of this category with this key; an empty key gives the single stream of the category.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when the whole is over [`STREAM_ID_BYTES_MAX`] or the key has a control
+    /// character.
+    pub fn new(category: &Category, key: &str) -> Result<Self, Error> {
+        if key.is_empty() {
+            return Ok(Self(category.0.clone()));
+        }
+        Self::parse(&[category.as_str(), key].join("-"))
+    }
+
+    /// Parses `category-key` or `category`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for an empty text, an empty category or key beside a dash, a control
+    /// character, or more than [`STREAM_ID_BYTES_MAX`] bytes.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        check(
+            text,
+            "stream id",
+            ("STREAM_ID_BYTES_MAX", STREAM_ID_BYTES_MAX),
+        )?;
+        match text.split_once('-') {
+            Some(("", _)) => Err(invalid(
+                "stream id starts with a dash; put a category before it",
+                text,
+            )),
+            Some((_, "")) => Err(invalid(
+                "stream id ends in a dash; put a key after it",
+                text,
+            )),
+            _ => Ok(Self(Name::Shared(text.into()))),
+        }
+    }
+
+    /// The whole name.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The category, as a name of its own. Allocates; see [`category_str`](Self::category_str).
+    pub fn category(&self) -> Category {
+        Category(match &self.0 {
+            Name::Shared(text) if !text.contains('-') => Name::Shared(text.clone()),
+            _ => Name::Shared(self.category_str().into()),
+        })
+    }
+
+    /// The text of the category.
+    pub fn category_str(&self) -> &str {
+        self.as_str()
+            .split_once('-')
+            .map_or(self.as_str(), |(category, _)| category)
+    }
+
+    /// The text of the key; empty for the single stream of a category.
+    pub fn key(&self) -> &str {
+        self.as_str().split_once('-').map_or("", |(_, key)| key)
+    }
+}
+
+impl Category {
+    /// A category known when the program is built.
+    ///
+    /// # Panics
+    /// When [`parse`](Self::parse) would refuse the text: at compile time in a constant.
+    pub const fn from_static(text: &'static str) -> Self {
+        let mut rest = text.as_bytes();
+        while let [first, tail @ ..] = rest {
+            assert!(*first != b'-', "a category has no dash");
+            rest = tail;
+        }
+        Self(Name::from_static(text, NAME_BYTES_MAX))
+    }
+
+    /// Parses a category: 1 to [`NAME_BYTES_MAX`] bytes of UTF-8 without `-` and control characters.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        if text.contains('-') {
+            return Err(invalid(
+                "category has a dash; a dash ends the category of a stream id",
+                text,
+            ));
+        }
+        Name::parse(text, "category", ("NAME_BYTES_MAX", NAME_BYTES_MAX)).map(Self)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether the stream is of this category.
+    pub fn contains(&self, stream: &StreamId) -> bool {
+        stream.category_str() == self.as_str()
+    }
+}
+
+text_traits!(StreamId);
+text_traits!(Category);
+
+fn invalid(message: &'static str, text: &str) -> Error {
+    Error::new(ErrorKind::Invalid, message).with("text", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<(&str, &str), &str>) {
+        let parsed = StreamId::parse(text);
+        match (&parsed, expected) {
+            (Ok(id), Ok((category, key))) => {
+                assert_eq!((id.category_str(), id.key()), (category, key));
+                assert_eq!(id.category(), category);
+                assert_eq!(StreamId::new(&id.category(), id.key()).unwrap(), *id);
+            }
+            (Err(error), Err(message)) => assert!(error.to_string().contains(message), "{error}"),
+            _ => panic!("{text:?} gave {parsed:?}"),
+        }
+    }
+
+    #[test]
+    fn a_stream_id_is_a_category_and_a_key() {
+        check("account-42", Ok(("account", "42")));
+        check("file-a-b--c-", Ok(("file", "a-b--c-")));
+        check("settings", Ok(("settings", "")));
+        check("file-src/sp ace \"q\"", Ok(("file", "src/sp ace \"q\"")));
+        check("", Err("empty"));
+        check("-42", Err("starts with a dash"));
+        check("account-", Err("ends in a dash"));
+        check("account-\u{0}", Err("control character"));
+        check(
+            &"x".repeat(1025),
+            Err("1025 is over STREAM_ID_BYTES_MAX (1024)"),
+        );
+    }
+
+    #[test]
+    fn a_category_has_no_dash() {
+        assert!(Category::parse("a-b").is_err());
+        assert!(Category::from_static("account").contains(&StreamId::parse("account-42").unwrap()));
+        assert!(!Category::from_static("acc").contains(&StreamId::parse("account-42").unwrap()));
+    }
+}

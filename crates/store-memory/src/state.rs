@@ -1,0 +1,307 @@
+//! What the store holds, and how an append changes it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use annals_core::limits::CONFLICT_POSITIONS_MAX;
+use annals_core::{
+    Answer, Append, AppendId, Checkpoint, CheckpointName, Condition, Conflict, ConsistencyLevel,
+    Cursor, Error, ErrorKind, EventId, Expected, FailedCheck, Ids, NewEvent, Placement,
+    PolicyChange, Position, ReadRequest, Receipt, RecordedEvent, Snapshot, SnapshotKey, StreamHead,
+    StreamId, StreamPolicy, StreamReceipt, StreamState, Tag, Timestamp, Version,
+};
+
+use crate::read::select;
+
+/// Everything that was recorded. The event at position n stands at index n - 1 of the log.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    log: Vec<RecordedEvent>,
+    streams: HashMap<StreamId, Stream>,
+    categories: HashMap<Box<str>, Vec<Position>>,
+    tags: HashMap<Tag, Vec<Position>>,
+    event_ids: HashMap<EventId, Position>,
+    appends: HashMap<AppendId, Receipt>,
+    pub(crate) snapshots: BTreeMap<SnapshotKey, BTreeMap<Version, Snapshot>>,
+    pub(crate) checkpoints: BTreeMap<CheckpointName, Checkpoint>,
+}
+
+/// One stream: where its events stand, the n-th at index n - 1, and what of them is shown.
+#[derive(Debug, Default)]
+struct Stream {
+    positions: Vec<Position>,
+    policy: StreamPolicy,
+}
+
+impl State {
+    /// The position of the newest event.
+    pub(crate) fn head(&self) -> Position {
+        position_of(self.log.len())
+    }
+
+    /// The event at this position.
+    pub(crate) fn event(&self, position: Position) -> Option<&RecordedEvent> {
+        self.log.get(index_of(position)?)
+    }
+
+    /// The positions of a stream's events.
+    pub(crate) fn of_stream(&self, stream: &StreamId) -> &[Position] {
+        self.streams
+            .get(stream)
+            .map_or(&[], |stream| &stream.positions)
+    }
+
+    /// The positions of a category's events.
+    pub(crate) fn of_category(&self, category: &str) -> &[Position] {
+        self.categories.get(category).map_or(&[], Vec::as_slice)
+    }
+
+    /// The positions of the events that carry a tag.
+    pub(crate) fn of_tag(&self, tag: &Tag) -> &[Position] {
+        self.tags.get(tag).map_or(&[], Vec::as_slice)
+    }
+
+    /// The version and the policy of a stream.
+    pub(crate) fn stream_head(&self, stream: &StreamId) -> StreamHead {
+        let (version, policy) = match self.streams.get(stream) {
+            Some(found) => (found.version(), found.policy.clone()),
+            None => (Version::ABSENT, StreamPolicy::default()),
+        };
+        StreamHead {
+            stream: stream.clone(),
+            version,
+            policy,
+        }
+    }
+
+    /// Whether reads at `now` show the event.
+    pub(crate) fn shows(&self, event: &RecordedEvent, now: Timestamp) -> bool {
+        self.streams.get(event.stream()).is_some_and(|stream| {
+            stream
+                .policy
+                .shows(event.version(), event.appended_at(), stream.version(), now)
+        })
+    }
+
+    /// Refuses a cursor that no reader of this store can have.
+    pub(crate) fn check_not_ahead(&self, cursor: &Cursor) -> Result<(), Error> {
+        if Cursor::at(self.head()).covers(cursor) {
+            return Ok(());
+        }
+        let message = "cursor is ahead of the store: it is another store's, or events were lost";
+        Err(Error::new(ErrorKind::Invalid, message)
+            .with("cursor", cursor)
+            .with("head", self.head()))
+    }
+
+    /// Refuses to promise more than the store holds. Every answer of this store is strong.
+    pub(crate) fn check_consistency(&self, consistency: &ConsistencyLevel) -> Result<(), Error> {
+        match consistency {
+            ConsistencyLevel::Session(cursor) => self.check_not_ahead(cursor),
+            ConsistencyLevel::Strong | ConsistencyLevel::Eventual => Ok(()),
+        }
+    }
+
+    /// Gives a stream a new policy.
+    pub(crate) fn set_policy(&mut self, change: PolicyChange) -> Result<(), Error> {
+        let PolicyChange { stream, policy } = change;
+        let found = self.streams.entry(stream.clone()).or_default();
+        let closed = found.policy.state == StreamState::Tombstoned;
+        if closed && policy.state != StreamState::Tombstoned {
+            return Err(conflict(vec![FailedCheck::Closed { stream }]));
+        }
+        found.policy = policy.recorded_at(found.version());
+        Ok(())
+    }
+
+    /// Records an append, or answers for the one of the same id that was recorded before.
+    pub(crate) fn append(
+        &mut self,
+        append: &Append,
+        now: Timestamp,
+        ids: &dyn Ids,
+    ) -> Result<Receipt, Error> {
+        if let Some(first) = self.appends.get(&append.id()) {
+            return self.answer_again(append, first);
+        }
+        for condition in append.conditions() {
+            self.check_not_ahead(&condition.after)
+                .map_err(|error| error.during("append"))?;
+        }
+        let failures = self.failures(append, now)?;
+        if !failures.is_empty() {
+            return Err(conflict(failures));
+        }
+        let receipt = self.record(append, now, ids);
+        self.appends.insert(append.id(), receipt.clone());
+        Ok(receipt)
+    }
+
+    fn answer_again(&self, append: &Append, first: &Receipt) -> Result<Receipt, Error> {
+        let recorded = (first.first_position.value()..=first.last_position.value())
+            .filter_map(|position| self.event(Position::new(position)))
+            .map(|event| (event.stream(), event.content()));
+        if append.same_content(recorded) {
+            return Ok(first.as_duplicate());
+        }
+        let message = "append id stands for other content; use a fresh id";
+        Err(Error::new(ErrorKind::AppendIdReused, message)
+            .during("append")
+            .with("append_id", append.id())
+            .with("first_position", first.first_position))
+    }
+
+    fn failures(&self, append: &Append, now: Timestamp) -> Result<Vec<FailedCheck>, Error> {
+        let mut failures: Vec<FailedCheck> = append
+            .expectations()
+            .filter_map(|(stream, expected)| self.failed_expectation(stream, expected, now))
+            .collect();
+        for (index, condition) in append.conditions().iter().enumerate() {
+            failures.extend(self.failed_condition(index, condition, now)?);
+        }
+        let taken = append
+            .events()
+            .filter_map(|(_, event)| event.id())
+            .filter_map(|id| {
+                let position = *self.event_ids.get(&id)?;
+                Some(FailedCheck::EventId { id, position })
+            });
+        failures.extend(taken);
+        Ok(failures)
+    }
+
+    fn failed_expectation(
+        &self,
+        stream: &StreamId,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Option<FailedCheck> {
+        let head = self.stream_head(stream);
+        if head.policy.state == StreamState::Tombstoned {
+            return Some(FailedCheck::Closed {
+                stream: stream.clone(),
+            });
+        }
+        let soft_deleted = head.policy.state == StreamState::SoftDeleted;
+        if expected.holds(head.version, soft_deleted) {
+            return None;
+        }
+        let positions = self
+            .of_stream(stream)
+            .iter()
+            .filter_map(|position| self.event(*position))
+            .filter(|event| expected.is_offended_by(event.version()) && self.shows(event, now))
+            .map(RecordedEvent::position)
+            .take(CONFLICT_POSITIONS_MAX)
+            .collect();
+        let stream = stream.clone();
+        Some(FailedCheck::Stream {
+            stream,
+            expected,
+            actual: head.version,
+            positions,
+        })
+    }
+
+    fn failed_condition(
+        &self,
+        index: usize,
+        condition: &Condition,
+        now: Timestamp,
+    ) -> Result<Option<FailedCheck>, Error> {
+        let Condition { unless, after } = condition.clone();
+        let offending = ReadRequest::matching(unless.clone()).after(after.clone());
+        let positions: Vec<Position> = select(self, &offending, now)?
+            .map(RecordedEvent::position)
+            .take(CONFLICT_POSITIONS_MAX)
+            .collect();
+        let failed = FailedCheck::Condition {
+            index,
+            unless,
+            after,
+            positions: positions.clone(),
+        };
+        Ok((!positions.is_empty()).then_some(failed))
+    }
+
+    /// Records an append whose checks all hold.
+    fn record(&mut self, append: &Append, now: Timestamp, ids: &dyn Ids) -> Receipt {
+        let newest = self.log.last().map(RecordedEvent::appended_at);
+        let appended_at = newest.map_or(now, |newest| newest.max(now));
+        let first_position = self.head().next();
+        self.log.reserve(append.event_count());
+        let mut streams = Vec::with_capacity(append.writes().len());
+        for write in append.writes() {
+            let first_version = self.stream_head(&write.stream).version.next();
+            for event in &write.events {
+                let id = event.id().unwrap_or_else(|| ids.event_id());
+                self.push(&write.stream, event, id, appended_at);
+            }
+            let last_version = self.stream_head(&write.stream).version;
+            streams.push(StreamReceipt {
+                stream: write.stream.clone(),
+                first_version,
+                last_version,
+            });
+        }
+        let last_position = self.head();
+        Receipt {
+            append_id: append.id(),
+            first_position,
+            last_position,
+            streams,
+            cursor: Cursor::at(last_position),
+            appended_at,
+            answer: Answer::First,
+        }
+    }
+
+    fn push(&mut self, id: &StreamId, event: &NewEvent, event_id: EventId, appended_at: Timestamp) {
+        let position = self.head().next();
+        let stream = self.streams.entry(id.clone()).or_default();
+        stream.positions.push(position);
+        let policy = std::mem::take(&mut stream.policy);
+        stream.policy = policy.reopened();
+        let placement = Placement {
+            id: event_id,
+            stream: id.clone(),
+            version: stream.version(),
+            position,
+            recorded_at: event.recorded_at().unwrap_or(appended_at),
+            appended_at,
+        };
+        match self.categories.get_mut(id.category_str()) {
+            Some(positions) => positions.push(position),
+            None => {
+                self.categories
+                    .insert(id.category_str().into(), vec![position]);
+            }
+        }
+        for tag in event.tags() {
+            self.tags.entry(tag.clone()).or_default().push(position);
+        }
+        self.event_ids.insert(event_id, position);
+        self.log.push(RecordedEvent::new(event.clone(), placement));
+    }
+}
+
+impl Stream {
+    fn version(&self) -> Version {
+        Version::new(position_of(self.positions.len()).value())
+    }
+}
+
+/// The position of the last of `count` events.
+fn position_of(count: usize) -> Position {
+    Position::new(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+fn index_of(position: Position) -> Option<usize> {
+    usize::try_from(position.value()).ok()?.checked_sub(1)
+}
+
+fn conflict(failures: Vec<FailedCheck>) -> Error {
+    Conflict::of(failures).map_or_else(
+        || Error::new(ErrorKind::Conflict, "a conflict without a failing check"),
+        Error::from,
+    )
+}

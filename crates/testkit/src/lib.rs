@@ -1,0 +1,1 @@
+//! Given-when-then tests and laws for applications on annals

@@ -1,0 +1,1 @@
+//! Workspace-wide laws of annals as property tests

@@ -1,0 +1,92 @@
+//! The workspace's own commands: `cargo xtask tidy`, `cargo xtask test` and `cargo xtask ci`.
+//!
+//! Not a library and never published. It reads the tree and calls cargo; it knows the layout of the
+//! workspace (where crates, examples and documents lie) and nothing of events.
+
+#![expect(clippy::print_stdout, reason = "a command talks to whoever called it")]
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::ci::{Selection, Step};
+use crate::workspace::Workspace;
+
+mod cargo;
+mod ci;
+mod deny;
+mod features;
+mod smoke;
+mod test;
+mod tidy;
+mod workspace;
+
+/// The workspace's own commands.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check the rules of the house that no compiler checks
+    Tidy,
+    /// Run every test of the workspace, documentation examples included
+    Test {
+        /// Passed on to `cargo test`: `cargo xtask test -- overdraft -- --nocapture`
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run everything that a change must pass, and sum it up in a table
+    Ci {
+        /// Run this step and no other (may be repeated)
+        #[arg(long, value_enum, value_name = "STEP", conflicts_with = "skip")]
+        only: Vec<Step>,
+        /// Run every step but this one (may be repeated)
+        #[arg(long, value_enum, value_name = "STEP")]
+        skip: Vec<Step>,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let workspace = Workspace::load()?;
+    match arguments.command {
+        Command::Tidy => tidy::check(&workspace).map(|()| ExitCode::SUCCESS),
+        Command::Test { arguments } => test::run(&workspace, arguments),
+        Command::Ci { only, skip } => Ok(ci::run(&workspace, &Selection { only, skip })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_dashes_goes_to_cargo() {
+        let words = [
+            "xtask",
+            "test",
+            "--",
+            "-p",
+            "annals-core",
+            "--",
+            "--nocapture",
+        ];
+        let Command::Test { arguments } = Arguments::parse_from(words).command else {
+            panic!("`test` is not parsed as the test command");
+        };
+        assert_eq!(arguments, ["-p", "annals-core", "--", "--nocapture"]);
+    }
+}
