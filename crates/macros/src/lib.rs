@@ -1,12 +1,14 @@
-//! `#[derive(Event)]`: the recorded names, schema versions and tags of an application's events, stated
-//! beside their types.
+//! `#[derive(Event)]`: the recorded names, schema versions and tags of an application's events,
+//! stated beside their types.
 //!
-//! A stored event outlives the code that wrote it, so what is recorded of its type is a contract: the
-//! category of its stream, its name, the version of its schema. The derive makes that contract from
-//! attributes and identifiers, never from Rust paths, and checks it while the application is built.
+//! A stored event outlives the code that wrote it, so what is recorded of its type is a contract:
+//! the category of its stream, its name, the version of its schema. The derive makes that contract
+//! from attributes and identifiers, never from Rust paths, and checks it while the application is
+//! built.
 //!
-//! It is *not* a codec: it says what an event is called, not how its fields become bytes. It does not read
-//! the attributes of serde, and needs neither serde nor any trait on the fields but `Display` on a tag.
+//! It is *not* a codec: it says what an event is called, not how its fields become bytes. It does
+//! not read the attributes of serde, and needs neither serde nor any trait on the fields but
+//! `Display` on a tag.
 //!
 //! ```
 //! use annals_core::Event as _;
@@ -53,15 +55,15 @@ use syn::{DeriveInput, Error, parse_macro_input};
 
 use crate::model::Model;
 
-/// Implements `annals_core::Event` for an enum, whose variants are kinds of event, or for a struct, which
-/// is one kind.
+/// Implements `annals_core::Event` for an enum, whose variants are kinds of event, or for a struct,
+/// which is one kind.
 ///
 /// # The recorded name is the contract
 ///
-/// The name is made from the identifier of the variant or struct. **Renaming a variant therefore changes the
-/// name that new events are recorded under, and events under the old name are no longer recognised**, unless
-/// `#[event(name = "...")]` states the name. Moving a type to another module, renaming the enum, or reordering
-/// variants changes nothing that is recorded.
+/// The name is made from the identifier of the variant or struct. **Renaming a variant therefore
+/// changes the name that new events are recorded under, and events under the old name are no longer
+/// recognised**, unless `#[event(name = "...")]` states the name. Moving a type to another module,
+/// renaming the enum, or reordering variants changes nothing that is recorded.
 ///
 /// # Attributes
 ///
@@ -75,14 +77,14 @@ use crate::model::Model;
 /// | field | `tag` | the event has the tag `field_name:value` |
 /// | field | `tag = "account"` | the event has the tag `account:value`; a field without a name needs this form |
 ///
-/// Categories, names and keys of tags are 1 to 1024 bytes without control characters, and a key has no `:`.
-/// No two variants share a name.
+/// Categories, names and keys of tags are 1 to 1024 bytes without control characters, and a key has
+/// no `:`. No two variants share a name.
 ///
 /// # Names
 ///
-/// Words begin at a capital after a small letter (`MoneyDeposited`), at the last capital of an acronym when a
-/// small letter follows it (`HTTPRequest`), and after `_`. A digit belongs to the word that it stands in, and moves
-/// no boundary.
+/// Words begin at a capital after a small letter (`MoneyDeposited`), at the last capital of an
+/// acronym when a small letter follows it (`HTTPRequest`), and after `_`. A digit belongs to the
+/// word that it stands in, and moves no boundary.
 ///
 /// | identifier | `kebab-case` | `PascalCase` |
 /// |---|---|---|
@@ -94,21 +96,24 @@ use crate::model::Model;
 ///
 /// # Tags
 ///
-/// The value of a tag is the field's `Display`. A field written as `Option<T>` gives a tag when it is `Some`; an
-/// alias of `Option` is not seen. A field may not hold several values. Two fields may share a key, as both accounts of
-/// a transfer do. What only a running program can tell (a value with a control character, a tag over 1024 bytes, more
-/// than 64 tags) is an error of `Event::tags`, and so of the append.
+/// The value of a tag is the field's `Display`. A field written as `Option<T>` gives a tag when it
+/// is `Some`; an alias of `Option` is not seen. A field may not hold several values. Two fields may
+/// share a key, as both accounts of a transfer do. What only a running program can tell (a value
+/// with a control character, a tag over 1024 bytes, more than 64 tags) is an error of
+/// `Event::tags`, and so of the append.
 ///
 /// # Generics
 ///
-/// A generic type is an event for the parameters with which it is `Send + Sync + 'static` and every tag's value is
-/// `Display`. A type with a lifetime parameter is refused: an event outlives the call that made it.
+/// A generic type is an event for the parameters with which it is `Send + Sync + 'static` and every
+/// tag's value is `Display`. A type with a lifetime parameter is refused: an event outlives the
+/// call that made it.
 ///
 /// # The core crate
 ///
-/// The generated code names `annals-core` where the manifest of the deriving crate does (renamed or not), and
-/// `annals::core` where it depends on the facade alone. `#[event(crate = "...")]` comes before both: for a crate that
-/// re-exports annals to others, and for one that has `annals-core` only among its dev-dependencies.
+/// The generated code names `annals-core` where the manifest of the deriving crate does (renamed or
+/// not), and `annals::core` where it depends on the facade alone. `#[event(crate = "...")]` comes
+/// before both: for a crate that re-exports annals to others, and for one that has `annals-core`
+/// only among its dev-dependencies.
 #[proc_macro_derive(Event, attributes(event))]
 pub fn derive_event(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

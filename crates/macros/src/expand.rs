@@ -1,0 +1,167 @@
+//! The implementation that a model stands for.
+//!
+//! Every path is absolute and every local is at the mixed site, so that nothing in scope where the
+//! derive stands changes what the code means. Literals are the recorded names themselves: they cost
+//! nothing.
+
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::spanned::Spanned;
+use syn::{Generics, Path, parse_quote};
+
+use crate::model::{Kind, Kinds, Model, Presence, TagField};
+use crate::types;
+
+/// Writes the implementation of `Event`.
+pub(crate) fn expand(model: &Model) -> TokenStream {
+    let Model { core, category, .. } = model;
+    let ident = written_here(&model.ident);
+    let generics = bounded(model);
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let kinds = model.all_kinds().map(|kind| event_kind(core, kind));
+    let kind_index = kind_index(&model.kinds);
+    let tags = tags(core, model);
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics #core::Event for #ident #type_generics #where_clause {
+            const CATEGORY: #core::Category = #core::Category::from_static(#category);
+
+            const KINDS: &'static [#core::EventKind] = &[#(#kinds),*];
+
+            fn kind_index(&self) -> ::core::primitive::usize {
+                #kind_index
+            }
+
+            fn tags(&self) -> ::core::result::Result<#core::Tags, #core::Error> {
+                #tags
+            }
+        }
+    }
+}
+
+fn event_kind(core: &Path, kind: &Kind) -> TokenStream {
+    let Kind { name, version, .. } = kind;
+    quote! {
+        #core::EventKind::new(
+            #core::EventType::from_static(#name),
+            #core::SchemaVersion::from_static(#version),
+        )
+    }
+}
+
+fn kind_index(kinds: &Kinds) -> TokenStream {
+    match kinds {
+        Kinds::Struct(_) => quote!(0),
+        Kinds::Enum(kinds) => {
+            let arms = kinds.iter().enumerate().map(|(index, (variant, _))| {
+                let index = Literal::usize_unsuffixed(index);
+                quote!(Self::#variant { .. } => #index,)
+            });
+            quote!(match self { #(#arms)* })
+        }
+    }
+}
+
+fn tags(core: &Path, model: &Model) -> TokenStream {
+    let none = quote!(::core::result::Result::Ok(#core::Tags::EMPTY));
+    if model.all_kinds().all(|kind| kind.tags.is_empty()) {
+        return none;
+    }
+    match &model.kinds {
+        Kinds::Struct(kind) => {
+            let (pattern, tags) = (pattern(kind), tags_of(core, kind));
+            quote! {
+                let Self #pattern = self;
+                #tags
+            }
+        }
+        Kinds::Enum(kinds) => {
+            let (untagged, tagged): (Vec<_>, Vec<_>) =
+                kinds.iter().partition(|(_, kind)| kind.tags.is_empty());
+            let arms = tagged.iter().map(|(variant, kind)| {
+                let (pattern, tags) = (pattern(kind), tags_of(core, kind));
+                quote!(Self::#variant #pattern => #tags,)
+            });
+            let rest = (!untagged.is_empty()).then(|| {
+                let variants = untagged.iter().map(|(variant, _)| variant);
+                quote!(#(Self::#variants { .. })|* => #none,)
+            });
+            quote!(match self { #(#arms)* #rest })
+        }
+    }
+}
+
+/// Binds the fields that give tags.
+fn pattern(kind: &Kind) -> TokenStream {
+    let members = kind.tags.iter().map(|tag| &tag.member);
+    let locals = (0..).zip(&kind.tags).map(|(index, tag)| local(index, tag));
+    quote!({ #(#members: #locals,)* .. })
+}
+
+/// The tags of one kind; it has some.
+fn tags_of(core: &Path, kind: &Kind) -> TokenStream {
+    let locals = (0..)
+        .zip(&kind.tags)
+        .map(|(index, tag)| (local(index, tag), tag));
+    let make = |key: &str, value: &Ident| quote!(#core::Tag::from_parts(#key, #value)?);
+    if kind.tags.iter().all(|tag| tag.presence == Presence::Always) {
+        let tags = locals.map(|(local, tag)| make(&tag.key, &local));
+        return quote!(#core::Tags::new([#(#tags),*]));
+    }
+    let tags = locals.map(|(local, tag)| {
+        let tag_of_local = make(&tag.key, &local);
+        match tag.presence {
+            Presence::Always => quote!(::core::option::Option::Some(#tag_of_local)),
+            Presence::Optional => quote! {
+                match #local {
+                    ::core::option::Option::Some(#local) =>
+                        ::core::option::Option::Some(#tag_of_local),
+                    ::core::option::Option::None => ::core::option::Option::None,
+                }
+            },
+        }
+    });
+    quote! {
+        #core::Tags::new(::core::iter::Iterator::flatten(
+            ::core::iter::IntoIterator::into_iter([#(#tags),*]),
+        ))
+    }
+}
+
+/// The local that holds a field: unseen by the application, and placed at the field's type, where
+/// the compiler then says that the type has no `Display`.
+fn local(index: usize, tag: &TagField) -> Ident {
+    let span = Span::mixed_site().located_at(tag.value.span());
+    format_ident!("__field{index}", span = span)
+}
+
+/// The same name, as a use of it by the derive: a deprecated type is still an event.
+fn written_here(ident: &Ident) -> Ident {
+    let mut ident = ident.clone();
+    ident.set_span(ident.span().resolved_at(Span::call_site()));
+    ident
+}
+
+/// The generics of the implementation: it holds for the parameters that make the type an event.
+fn bounded(model: &Model) -> Generics {
+    let mut generics = model.generics.clone();
+    let parameters: Vec<_> = generics
+        .type_params()
+        .map(|param| param.ident.clone())
+        .collect();
+    if parameters.is_empty() {
+        return generics;
+    }
+    let clause = generics.make_where_clause();
+    clause.predicates.push(parse_quote! {
+        Self: ::core::marker::Send + ::core::marker::Sync + 'static
+    });
+    for TagField { value, .. } in model.all_kinds().flat_map(|kind| &kind.tags) {
+        if types::mentions(value, parameters.iter()) {
+            clause
+                .predicates
+                .push(parse_quote!(#value: ::core::fmt::Display));
+        }
+    }
+    generics
+}

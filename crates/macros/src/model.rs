@@ -1,0 +1,248 @@
+//! The proven form of a derive's input: what stands here needs no further check.
+
+use std::collections::HashMap;
+
+use proc_macro2::Span;
+use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
+use syn::{
+    Data, DeriveInput, Error, Field, Fields, Generics, Ident, LitStr, Member, Path, Result, Token,
+    Type, Variant,
+};
+
+use crate::attributes::{self, Attributes, Place, TagAttribute};
+use crate::case::Case;
+use crate::errors::Errors;
+use crate::{core_path, name, types};
+
+/// An implementation of `Event` to be written.
+pub(crate) struct Model {
+    pub(crate) ident: Ident,
+    /// As written; no lifetimes.
+    pub(crate) generics: Generics,
+    /// The path to the core crate.
+    pub(crate) core: Path,
+    pub(crate) category: String,
+    pub(crate) kinds: Kinds,
+}
+
+/// The kinds of event that the type holds.
+pub(crate) enum Kinds {
+    /// A struct is one.
+    Struct(Kind),
+    /// An enum has one for each variant, and at least one.
+    Enum(Vec<(Ident, Kind)>),
+}
+
+/// One kind of event.
+pub(crate) struct Kind {
+    /// The recorded name, unique in the model.
+    pub(crate) name: String,
+    /// The schema version, from 1.
+    pub(crate) version: u32,
+    pub(crate) tags: Vec<TagField>,
+}
+
+/// A field that gives a tag.
+pub(crate) struct TagField {
+    pub(crate) member: Member,
+    pub(crate) key: String,
+    pub(crate) presence: Presence,
+    /// The type of the tag's value: for [`Presence::Optional`], that inside the option.
+    pub(crate) value: Type,
+}
+
+/// When a field gives its tag.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Always,
+    /// When it is `Some`.
+    Optional,
+}
+
+impl Model {
+    /// Checks the whole input; the error holds everything that is wrong.
+    pub(crate) fn parse(input: &DeriveInput) -> Result<Self> {
+        match &input.data {
+            Data::Struct(data) => Self::build(input, Place::Struct, |stated, case, errors| {
+                Kinds::Struct(Kind::parse(
+                    &input.ident,
+                    stated,
+                    &data.fields,
+                    case,
+                    errors,
+                ))
+            }),
+            Data::Enum(data) => Self::build(input, Place::Enum, |_, case, errors| {
+                Kinds::Enum(variants(&input.ident, &data.variants, case, errors))
+            }),
+            Data::Union(data) => {
+                let message = "a union does not know which event it holds; write an enum";
+                Err(Error::new(data.union_token.span, message))
+            }
+        }
+    }
+
+    fn build(
+        input: &DeriveInput,
+        place: Place,
+        kinds: impl FnOnce(&Attributes, Case, &mut Errors) -> Kinds,
+    ) -> Result<Self> {
+        let mut errors = Errors::default();
+        let stated = attributes::parse(&input.attrs, place, &mut errors);
+        let category = category(&input.ident, &stated, &mut errors);
+        refuse_lifetimes(&input.generics, &mut errors);
+        let kinds = kinds(&stated, stated.rename_all.unwrap_or_default(), &mut errors);
+        let (category, kinds) = errors.finish((category, kinds))?;
+        let core = stated.core.or_else(core_path::find).ok_or_else(|| {
+            let message = "found neither `annals-core` nor `annals` in Cargo.toml; add one to \
+                [dependencies], or write `#[event(crate = \"path::to::annals_core\")]`";
+            Error::new(Span::call_site(), message)
+        })?;
+        let (ident, generics) = (input.ident.clone(), input.generics.clone());
+        Ok(Self {
+            ident,
+            generics,
+            core,
+            category,
+            kinds,
+        })
+    }
+
+    /// Every kind of event, in the order of declaration.
+    pub(crate) fn all_kinds(&self) -> impl Iterator<Item = &Kind> {
+        let (one, many) = match &self.kinds {
+            Kinds::Struct(kind) => (Some(kind), &[][..]),
+            Kinds::Enum(kinds) => (None, kinds.as_slice()),
+        };
+        one.into_iter().chain(many.iter().map(|(_, kind)| kind))
+    }
+}
+
+impl Kind {
+    /// What is wrong goes to `errors`, and leaves a value that nobody uses.
+    fn parse(
+        ident: &Ident,
+        stated: &Attributes,
+        fields: &Fields,
+        case: Case,
+        errors: &mut Errors,
+    ) -> Self {
+        let name = match &stated.name {
+            Some(text) => name::event_type(text),
+            None => name::derived(ident, case),
+        };
+        let name = errors.keep(name).unwrap_or_default();
+        let tags = fields.iter().zip(fields.members());
+        let tags = tags
+            .filter_map(|(field, member)| TagField::parse(field, member, errors))
+            .collect();
+        Self {
+            name,
+            version: stated.version.unwrap_or(1),
+            tags,
+        }
+    }
+}
+
+impl TagField {
+    /// Nothing for a field that is no tag.
+    fn parse(field: &Field, member: Member, errors: &mut Errors) -> Option<Self> {
+        let key = match (
+            attributes::parse(&field.attrs, Place::Field, errors).tag?,
+            &field.ident,
+        ) {
+            (TagAttribute::Key(text), _) => errors.keep(name::tag_key(&text))?,
+            (TagAttribute::FieldName(_), Some(ident)) => ident.unraw().to_string(),
+            (TagAttribute::FieldName(span), None) => {
+                let message =
+                    "a field without a name has no key; write `#[event(tag = \"account\")]`";
+                errors.push(Error::new(span, message));
+                return None;
+            }
+        };
+        let (value, presence) = match types::inside_option(&field.ty) {
+            Some(value) => (value, Presence::Optional),
+            None => (&field.ty, Presence::Always),
+        };
+        if types::is_plural(value) {
+            let message = "a tag holds one value and this type several; tag a field of one value, \
+                or implement `Event` by hand";
+            errors.push(Error::new_spanned(&field.ty, message));
+            return None;
+        }
+        Some(Self {
+            member,
+            key,
+            presence,
+            value: value.clone(),
+        })
+    }
+}
+
+fn category(ident: &Ident, stated: &Attributes, errors: &mut Errors) -> String {
+    if let Some(text) = &stated.category {
+        return errors.keep(name::category(text)).unwrap_or_default();
+    }
+    // A misspelt attribute may be the category: its own error says what to write.
+    if errors.is_empty() {
+        let message = format!(
+            "`{ident}` has no category; write `#[event(category = \"account\")]` with the category \
+             of the streams that hold it"
+        );
+        errors.push(Error::new(ident.span(), message));
+    }
+    String::new()
+}
+
+/// An event outlives the call that made it, so it cannot borrow.
+fn refuse_lifetimes(generics: &Generics, errors: &mut Errors) {
+    for parameter in generics.lifetimes() {
+        let lifetime = &parameter.lifetime;
+        let message = format!(
+            "an event owns its data; write an owned type, as `String`, in place of `{lifetime}`"
+        );
+        errors.push(Error::new(lifetime.span(), message));
+    }
+}
+
+/// The kinds of an enum; refuses an empty enum and a name that two variants share.
+fn variants(
+    ident: &Ident,
+    variants: &Punctuated<Variant, Token![,]>,
+    case: Case,
+    errors: &mut Errors,
+) -> Vec<(Ident, Kind)> {
+    if variants.is_empty() {
+        let message = format!("`{ident}` holds no event; write a variant for each kind of event");
+        errors.push(Error::new(ident.span(), message));
+    }
+    let mut spans: HashMap<String, Span> = HashMap::new();
+    let mut kinds = Vec::new();
+    for variant in variants {
+        let stated = attributes::parse(&variant.attrs, Place::Variant, errors);
+        let kind = Kind::parse(&variant.ident, &stated, &variant.fields, case, errors);
+        let span = stated
+            .name
+            .as_ref()
+            .map_or_else(|| variant.ident.span(), LitStr::span);
+        match spans.get(&kind.name) {
+            Some(first) if !kind.name.is_empty() => {
+                let name = &kind.name;
+                let message = format!(
+                    "the name `{name}` is taken; write another: `#[event(name = \"...\")]`"
+                );
+                errors.push(Error::new(span, message));
+                errors.push(Error::new(
+                    *first,
+                    format!("the name `{name}` is first used here"),
+                ));
+            }
+            _ => {
+                spans.insert(kind.name.clone(), span);
+            }
+        }
+        kinds.push((variant.ident.clone(), kind));
+    }
+    kinds
+}

@@ -1,0 +1,9 @@
+use annals_macros::Event;
+
+#[derive(Event)]
+#[event(category = "account", rename_all = "camelCase")]
+enum AccountEvent {
+    Opened,
+}
+
+fn main() {}

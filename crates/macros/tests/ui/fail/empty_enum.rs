@@ -1,0 +1,7 @@
+use annals_macros::Event;
+
+#[derive(Event)]
+#[event(category = "account")]
+enum AccountEvent {}
+
+fn main() {}
