@@ -1,1 +1,7 @@
-//! Workspace-wide laws of annals as property tests
+//! What the workspace-wide tests share: an application to test with, and the bodies of the fuzz
+//! targets.
+//!
+//! The laws themselves stand in `tests/tests`, one law a file.
+
+pub mod fuzz;
+pub mod ledger;

@@ -3,7 +3,11 @@
 //! Not a library and never published. It reads the tree and calls cargo; it knows the layout of the
 //! workspace (where crates, examples and documents lie) and nothing of events.
 
-#![expect(clippy::print_stdout, reason = "a command talks to whoever called it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to whoever called it"
+)]
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -52,8 +56,14 @@ enum Command {
     },
 }
 
-fn main() -> Result<ExitCode> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    run(Arguments::parse()).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     match arguments.command {
         Command::Tidy => tidy::check(&workspace).map(|()| ExitCode::SUCCESS),

@@ -74,9 +74,7 @@ pub(crate) fn select<'a>(
         Direction::Forward => candidates,
         Direction::Backward => Box::new(candidates.rev()),
     };
-    Ok(directed
-        .filter_map(|position| state.event(position))
-        .filter(move |event| state.shows(event, now)))
+    Ok(directed.filter_map(move |position| state.shown(position, now)))
 }
 
 /// Every position after the first, up to and with the second.

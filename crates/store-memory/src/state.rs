@@ -15,9 +15,11 @@ use crate::read::select;
 /// Everything that was recorded. The event at position n stands at index n - 1 of the log.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    log: Vec<RecordedEvent>,
-    streams: HashMap<StreamId, Stream>,
-    categories: HashMap<Box<str>, Vec<Position>>,
+    log: Vec<Entry>,
+    streams: Vec<Stream>,
+    stream_indexes: HashMap<StreamId, usize>,
+    categories: Vec<Vec<Position>>,
+    category_indexes: HashMap<Box<str>, usize>,
     tags: HashMap<Tag, Vec<Position>>,
     event_ids: HashMap<EventId, Position>,
     appends: HashMap<AppendId, Receipt>,
@@ -25,9 +27,18 @@ pub(crate) struct State {
     pub(crate) checkpoints: BTreeMap<CheckpointName, Checkpoint>,
 }
 
+/// An event, and the index of its stream.
+#[derive(Debug)]
+struct Entry {
+    event: RecordedEvent,
+    stream: usize,
+}
+
 /// One stream: where its events stand, the n-th at index n - 1, and what of them is shown.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stream {
+    id: StreamId,
+    category: usize,
     positions: Vec<Position>,
     policy: StreamPolicy,
 }
@@ -38,21 +49,33 @@ impl State {
         position_of(self.log.len())
     }
 
-    /// The event at this position.
+    /// The event at this position, if reads at `now` show it.
+    pub(crate) fn shown(&self, position: Position, now: Timestamp) -> Option<&RecordedEvent> {
+        let Entry { event, stream } = self.log.get(index_of(position)?)?;
+        let stream = self.streams.get(*stream)?;
+        let shown =
+            stream
+                .policy
+                .shows(event.version(), event.appended_at(), stream.version(), now);
+        shown.then_some(event)
+    }
+
+    /// The event at this position, shown or not.
     pub(crate) fn event(&self, position: Position) -> Option<&RecordedEvent> {
-        self.log.get(index_of(position)?)
+        self.log.get(index_of(position)?).map(|entry| &entry.event)
     }
 
     /// The positions of a stream's events.
     pub(crate) fn of_stream(&self, stream: &StreamId) -> &[Position] {
-        self.streams
-            .get(stream)
-            .map_or(&[], |stream| &stream.positions)
+        self.stream(stream).map_or(&[], |stream| &stream.positions)
     }
 
     /// The positions of a category's events.
     pub(crate) fn of_category(&self, category: &str) -> &[Position] {
-        self.categories.get(category).map_or(&[], Vec::as_slice)
+        let index = self.category_indexes.get(category);
+        index
+            .and_then(|index| self.categories.get(*index))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// The positions of the events that carry a tag.
@@ -62,7 +85,7 @@ impl State {
 
     /// The version and the policy of a stream.
     pub(crate) fn stream_head(&self, stream: &StreamId) -> StreamHead {
-        let (version, policy) = match self.streams.get(stream) {
+        let (version, policy) = match self.stream(stream) {
             Some(found) => (found.version(), found.policy.clone()),
             None => (Version::ABSENT, StreamPolicy::default()),
         };
@@ -71,15 +94,6 @@ impl State {
             version,
             policy,
         }
-    }
-
-    /// Whether reads at `now` show the event.
-    pub(crate) fn shows(&self, event: &RecordedEvent, now: Timestamp) -> bool {
-        self.streams.get(event.stream()).is_some_and(|stream| {
-            stream
-                .policy
-                .shows(event.version(), event.appended_at(), stream.version(), now)
-        })
     }
 
     /// Refuses a cursor that no reader of this store can have.
@@ -104,7 +118,10 @@ impl State {
     /// Gives a stream a new policy.
     pub(crate) fn set_policy(&mut self, change: PolicyChange) -> Result<(), Error> {
         let PolicyChange { stream, policy } = change;
-        let found = self.streams.entry(stream.clone()).or_default();
+        let index = self.stream_index(&stream);
+        let Some(found) = self.streams.get_mut(index) else {
+            return Ok(());
+        };
         let closed = found.policy.state == StreamState::Tombstoned;
         if closed && policy.state != StreamState::Tombstoned {
             return Err(conflict(vec![FailedCheck::Closed { stream }]));
@@ -175,21 +192,23 @@ impl State {
         expected: Expected,
         now: Timestamp,
     ) -> Option<FailedCheck> {
-        let head = self.stream_head(stream);
-        if head.policy.state == StreamState::Tombstoned {
+        let (version, state) = match self.stream(stream) {
+            Some(found) => (found.version(), found.policy.state),
+            None => (Version::ABSENT, StreamState::Open),
+        };
+        if state == StreamState::Tombstoned {
             return Some(FailedCheck::Closed {
                 stream: stream.clone(),
             });
         }
-        let soft_deleted = head.policy.state == StreamState::SoftDeleted;
-        if expected.holds(head.version, soft_deleted) {
+        if expected.holds(version, state == StreamState::SoftDeleted) {
             return None;
         }
         let positions = self
             .of_stream(stream)
             .iter()
-            .filter_map(|position| self.event(*position))
-            .filter(|event| expected.is_offended_by(event.version()) && self.shows(event, now))
+            .filter_map(|position| self.shown(*position, now))
+            .filter(|event| expected.is_offended_by(event.version()))
             .map(RecordedEvent::position)
             .take(CONFLICT_POSITIONS_MAX)
             .collect();
@@ -197,7 +216,7 @@ impl State {
         Some(FailedCheck::Stream {
             stream,
             expected,
-            actual: head.version,
+            actual: version,
             positions,
         })
     }
@@ -225,22 +244,24 @@ impl State {
 
     /// Records an append whose checks all hold.
     fn record(&mut self, append: &Append, now: Timestamp, ids: &dyn Ids) -> Receipt {
-        let newest = self.log.last().map(RecordedEvent::appended_at);
+        let newest = self.event(self.head()).map(RecordedEvent::appended_at);
         let appended_at = newest.map_or(now, |newest| newest.max(now));
         let first_position = self.head().next();
-        self.log.reserve(append.event_count());
         let mut streams = Vec::with_capacity(append.writes().len());
         for write in append.writes() {
-            let first_version = self.stream_head(&write.stream).version.next();
+            let index = self.stream_index(&write.stream);
+            let before = self
+                .streams
+                .get(index)
+                .map_or(Version::ABSENT, Stream::version);
             for event in &write.events {
                 let id = event.id().unwrap_or_else(|| ids.event_id());
-                self.push(&write.stream, event, id, appended_at);
+                self.push(index, event, id, appended_at);
             }
-            let last_version = self.stream_head(&write.stream).version;
             streams.push(StreamReceipt {
                 stream: write.stream.clone(),
-                first_version,
-                last_version,
+                first_version: before.next(),
+                last_version: before.forward(position_of(write.events.len()).value()),
             });
         }
         let last_position = self.head();
@@ -254,33 +275,74 @@ impl State {
             answer: Answer::First,
         }
     }
+}
 
-    fn push(&mut self, id: &StreamId, event: &NewEvent, event_id: EventId, appended_at: Timestamp) {
+/// Streams by name and by index.
+impl State {
+    fn stream(&self, id: &StreamId) -> Option<&Stream> {
+        self.streams.get(*self.stream_indexes.get(id)?)
+    }
+
+    /// The index of the stream of this name, which is there from now on.
+    fn stream_index(&mut self, id: &StreamId) -> usize {
+        if let Some(index) = self.stream_indexes.get(id) {
+            return *index;
+        }
+        let category = self.category_index(id.category_str());
+        let policy = StreamPolicy::default();
+        self.streams.push(Stream {
+            id: id.clone(),
+            category,
+            positions: Vec::new(),
+            policy,
+        });
+        let index = self.streams.len() - 1;
+        self.stream_indexes.insert(id.clone(), index);
+        index
+    }
+
+    fn category_index(&mut self, name: &str) -> usize {
+        if let Some(index) = self.category_indexes.get(name) {
+            return *index;
+        }
+        self.categories.push(Vec::new());
+        let index = self.categories.len() - 1;
+        self.category_indexes.insert(name.into(), index);
+        index
+    }
+
+    /// Adds an event to the stream of this index.
+    #[expect(
+        clippy::expect_used,
+        reason = "indexes of streams and categories are never removed"
+    )]
+    fn push(&mut self, index: usize, event: &NewEvent, id: EventId, appended_at: Timestamp) {
         let position = self.head().next();
-        let stream = self.streams.entry(id.clone()).or_default();
+        let stream = self
+            .streams
+            .get_mut(index)
+            .expect("`stream_index` gave the index");
         stream.positions.push(position);
-        let policy = std::mem::take(&mut stream.policy);
-        stream.policy = policy.reopened();
+        stream.policy.reopen();
+        let category = self.categories.get_mut(stream.category);
+        category.expect("a stream has a category").push(position);
+        for tag in event.tags() {
+            self.tags.entry(tag.clone()).or_default().push(position);
+        }
+        self.event_ids.insert(id, position);
         let placement = Placement {
-            id: event_id,
-            stream: id.clone(),
+            id,
+            stream: stream.id.clone(),
             version: stream.version(),
             position,
             recorded_at: event.recorded_at().unwrap_or(appended_at),
             appended_at,
         };
-        match self.categories.get_mut(id.category_str()) {
-            Some(positions) => positions.push(position),
-            None => {
-                self.categories
-                    .insert(id.category_str().into(), vec![position]);
-            }
-        }
-        for tag in event.tags() {
-            self.tags.entry(tag.clone()).or_default().push(position);
-        }
-        self.event_ids.insert(event_id, position);
-        self.log.push(RecordedEvent::new(event.clone(), placement));
+        let event = RecordedEvent::new(event.clone(), placement);
+        self.log.push(Entry {
+            event,
+            stream: index,
+        });
     }
 }
 

@@ -68,13 +68,11 @@ impl StreamPolicy {
         self
     }
 
-    /// The policy once the stream has taken an append: a soft-deleted stream is open again.
-    #[must_use]
-    pub fn reopened(mut self) -> Self {
+    /// Notes that the stream takes an append: a soft-deleted one is open again.
+    pub fn reopen(&mut self) {
         if self.state == StreamState::SoftDeleted {
             self.state = StreamState::Open;
         }
-        self
     }
 
     /// Whether reads at `now` show an event of this version and time, in a stream that is at `head`.
