@@ -1,1 +1,79 @@
-//! Typed events to named bytes and back, for annals
+//! Typed events to named bytes and back: the codecs of annals.
+//!
+//! A codec turns an [`Event`](annals_core::Event) of the application into a
+//! [`NewEvent`](annals_core::NewEvent) and a recorded one back into the type. The recorded name of the
+//! event's kind, the version of its schema and the form of the bytes stand beside the payload, so the
+//! payload holds the fields alone and depends on no Rust name of a type or a variant.
+//!
+//! It is *not* a store and reads nothing; nor does it upcast: an event of an older schema is an error of
+//! its own ([`ErrorKind::OldVersion`]).
+//!
+//! ```
+//! use annals_codec::{ErrorKind, EventCodec, JsonCodec};
+//! use annals_core::{ContentType, EventType, NewEvent};
+//! use annals_macros::Event;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+//! #[event(category = "account")]
+//! enum AccountEvent {
+//!     Opened { owner: String },
+//!     Closed,
+//! }
+//!
+//! let opened = AccountEvent::Opened { owner: "Ada".to_owned() };
+//! let named = JsonCodec.encode(&opened)?;
+//! assert_eq!(named.event_type().as_str(), "opened");
+//! assert_eq!(named.payload(), r#"{"owner":"Ada"}"#);
+//!
+//! let decoded: AccountEvent = JsonCodec.decode_content(&named)?;
+//! assert_eq!(decoded, opened);
+//!
+//! let frozen = EventType::from_static("frozen");
+//! let strange = NewEvent::new(frozen, ContentType::JSON, "{}").unwrap();
+//! let codec: &dyn EventCodec<AccountEvent> = &JsonCodec;
+//! assert_eq!(codec.decode_content(&strange).unwrap_err().kind(), ErrorKind::UnknownType);
+//! # Ok::<(), annals_codec::Error>(())
+//! ```
+//!
+//! # What an event is in bytes
+//! See [`serialize_content`]. What lies inside a field is as serde has it, in every codec.
+//!
+//! | serde attribute | effect |
+//! |---|---|
+//! | `rename`, `rename_all`, `alias` on variants | none: the recorded name is that of `#[derive(Event)]` |
+//! | `rename`, `default`, `skip`, `flatten`, `with`, ... on fields | as ever |
+//! | `deny_unknown_fields` | as ever; a kind without fields passes over unknown ones all the same |
+//! | `skip` on a variant | refused when an event is encoded: the event could not be read |
+//! | `untagged` on a variant | refused when one of the other variants is encoded |
+//! | `other` on a variant | none: an unknown event type is an error, never that variant |
+//! | `tag`, `tag` and `content` on the enum | the payload repeats the kind, under serde's name; formats that describe themselves only |
+//! | `untagged` on the enum | the fields alone, as without it; an event that reads as another variant is an error |
+//! | `transparent` on a struct around an enum | refused when an event is encoded, unless both know it by the same index |
+//!
+//! `flatten`, `tag` and `untagged` read through a buffer of serde, which knows neither numbers of 128 bits
+//! nor maps whose keys are numbers: such an event is encoded but does not decode.
+//!
+//! # Limits
+//! A payload has up to 16 MiB ([`annals_core::limits`]); JSON nests up to 127 deep ([`JSON_DEPTH_MAX`]).
+//!
+//! # Features
+//! | feature | default | gives |
+//! |---|---|---|
+//! | `json` | yes | [`JsonCodec`] |
+
+mod error;
+mod event_codec;
+mod event_codec_ext;
+#[cfg(feature = "json")]
+mod json;
+mod kind;
+mod variant;
+
+pub use error::{Error, ErrorKind};
+pub use event_codec::EventCodec;
+pub use event_codec_ext::EventCodecExt;
+#[cfg(feature = "json")]
+pub use json::{JSON_DEPTH_MAX, JsonCodec};
+pub use kind::{label, recognize};
+pub use variant::{ContentError, TypeFlaw, deserialize_content, serialize_content};
