@@ -2,6 +2,8 @@
 //!
 //! The shells in `fuzz/` feed them from libFuzzer, `tests/tests/fuzz.rs` from a seeded generator.
 
+#![expect(clippy::missing_panics_doc, reason = "a panic is how a fuzz body tells")]
+
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
@@ -29,13 +31,29 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "names",
         body: names,
-        seeds: &["account-42", "file-src/a b-c\"d", "settings", "student:42", "a\u{9f}", "-", "a-"],
+        seeds: &[
+            "account-42",
+            "file-src/a b-c\"d",
+            "settings",
+            "student:42",
+            "a\u{9f}",
+            "-",
+            "a-",
+        ],
     },
-    Target { name: "cursor", body: cursor, seeds: &["0", "7", "1.2.3", "18446744073709551615"] },
+    Target {
+        name: "cursor",
+        body: cursor,
+        seeds: &["0", "7", "1.2.3", "18446744073709551615"],
+    },
     Target {
         name: "times",
         body: times,
-        seeds: &["1970-01-01T00:00:00Z", "2026-11-23T08:00:00.000001+02:00", "-12us"],
+        seeds: &[
+            "1970-01-01T00:00:00Z",
+            "2026-11-23T08:00:00.000001+02:00",
+            "-12us",
+        ],
     },
     Target {
         name: "json_event",
@@ -52,7 +70,9 @@ pub const TARGETS: &[Target] = &[
 
 /// A name that parses keeps its text and its limit, and a stream id is its category and its key.
 pub fn names(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
     let names = [
         kept::<EventType>(text),
         kept::<Tag>(text),
@@ -70,7 +90,9 @@ pub fn names(input: &[u8]) {
 
 /// A cursor that parses can be written and read again, and covers itself and the start.
 pub fn cursor(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
     if let Some(cursor) = survives::<Cursor>(text) {
         assert!(cursor.covers(&cursor) && cursor.covers(&Cursor::START));
     }
@@ -78,7 +100,9 @@ pub fn cursor(input: &[u8]) {
 
 /// A time or an id that parses can be written and read again.
 pub fn times(input: &[u8]) {
-    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
     survives::<Timestamp>(text);
     survives::<EventId>(text);
 }
@@ -86,15 +110,25 @@ pub fn times(input: &[u8]) {
 /// Hostile payloads of every event type: an error, or an event that survives its codec. The first byte
 /// chooses the type.
 pub fn json_event(input: &[u8]) {
-    let Some((choice, payload)) = input.split_first() else { return };
+    let Some((choice, payload)) = input.split_first() else {
+        return;
+    };
     let kinds = LedgerEvent::KINDS;
-    let Some(kind) = kinds.get(usize::from(*choice) % 16 % kinds.len()) else { return };
+    let Some(kind) = kinds.get(usize::from(*choice) % 16 % kinds.len()) else {
+        return;
+    };
     let event_type = kind.event_type().clone();
-    let Ok(content) = NewEvent::new(event_type, ContentType::JSON, payload.to_vec()) else { return };
+    let Ok(content) = NewEvent::new(event_type, ContentType::JSON, payload.to_vec()) else {
+        return;
+    };
     let content = content.with_schema_version(kind.schema_version());
     let codec: &dyn EventCodec<LedgerEvent> = &JsonCodec;
-    let Ok(event) = codec.decode_content(&content) else { return };
-    let again = codec.encode(&event).and_then(|again| codec.decode_content(&again));
+    let Ok(event) = codec.decode_content(&content) else {
+        return;
+    };
+    let again = codec
+        .encode(&event)
+        .and_then(|again| codec.decode_content(&again));
     assert_eq!(again.ok(), Some(event));
 }
 
@@ -108,6 +142,10 @@ fn kept<T: FromStr + AsRef<str>>(text: &str) -> bool {
 fn survives<T: FromStr + Display + Debug + PartialEq>(text: &str) -> Option<T> {
     let value = text.parse::<T>().ok()?;
     let again = value.to_string().parse::<T>().ok();
-    assert_eq!(again.as_ref(), Some(&value), "{text:?} was written as {value}");
+    assert_eq!(
+        again.as_ref(),
+        Some(&value),
+        "{text:?} was written as {value}"
+    );
     Some(value)
 }

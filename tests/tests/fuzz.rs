@@ -34,9 +34,13 @@ impl Random {
     /// Random bytes, or a seed with a few bytes changed, dropped, doubled or inserted.
     fn input(&mut self, target: &Target) -> Vec<u8> {
         if self.below(8) == 0 {
-            return (0..self.next() % INPUT_BYTES_MAX).map(|_| self.byte()).collect();
+            return (0..self.next() % INPUT_BYTES_MAX)
+                .map(|_| self.byte())
+                .collect();
         }
-        let mut input = target.seeds[self.below(target.seeds.len())].as_bytes().to_vec();
+        let mut input = target.seeds[self.below(target.seeds.len())]
+            .as_bytes()
+            .to_vec();
         for _ in 0..self.below(6) {
             let at = self.below(input.len());
             match self.below(5) {
@@ -52,9 +56,17 @@ impl Random {
 }
 
 fn check(name: &str) {
-    let target = TARGETS.iter().find(|target| target.name == name).expect("a target of this name");
-    let seed = env::var("ANNALS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let seconds = env::var("ANNALS_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let target = TARGETS
+        .iter()
+        .find(|target| target.name == name)
+        .expect("a target of this name");
+    let seed = env::var("ANNALS_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1);
+    let seconds = env::var("ANNALS_FUZZ_SECONDS")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok());
     let began = SystemClock.now();
     let mut random = Random(seed);
     let mut inputs = 0;
@@ -68,7 +80,10 @@ fn check(name: &str) {
     while inputs % 1000 != 0 || goes_on(inputs) {
         let input = random.input(target);
         let outcome = catch_unwind(|| (target.body)(&input));
-        assert!(outcome.is_ok(), "{name} breaks on {input:?} (ANNALS_SEED={seed}, input {inputs})");
+        assert!(
+            outcome.is_ok(),
+            "{name} breaks on {input:?} (ANNALS_SEED={seed}, input {inputs})"
+        );
         inputs += 1;
     }
     println!("{name}: {inputs} inputs from seed {seed}");

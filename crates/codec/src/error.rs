@@ -1,0 +1,177 @@
+//! The error of the codecs, sorted by what the caller does next.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use annals_core::BoxError;
+
+/// Why an event did not become bytes, or bytes did not become an event, and what to do about it.
+///
+/// Opaque and one pointer wide. It converts into [`annals_core::Error`], whose source it then is:
+/// [`ErrorKind::Encode`] as [`annals_core::ErrorKind::Invalid`], every other kind as
+/// [`annals_core::ErrorKind::Undecodable`]. The raw bytes of an event that does not decode stay
+/// readable.
+pub struct Error(Box<Inner>);
+
+/// What the caller does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The event type is none of those that the code knows, which the error lists: add it to the code,
+    /// or read another category.
+    UnknownType,
+    /// The bytes are in another form than this codec's: decode them with the codec of that form.
+    UnknownContentType,
+    /// The event follows a newer schema than the code: update the code.
+    FutureVersion,
+    /// The event follows an older schema than the code: upcast it first.
+    OldVersion,
+    /// The bytes are not this event, from the place on that the error names: they are damaged, or the
+    /// code's fields changed without a new schema version.
+    BadBytes,
+    /// More bytes follow the event: they are damaged, or not of this form.
+    TrailingBytes,
+    /// The bytes decode as another kind than the recorded one: correct the serde attributes of the type.
+    WrongKind,
+    /// The event has no bytes in this form: correct the value, or the serde attributes of its type.
+    Encode,
+}
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    context: Vec<(&'static str, String)>,
+    source: Option<BoxError>,
+}
+
+impl Error {
+    /// An error of this kind; the message is a lower-case fragment that says what to do.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            context: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// Adds a fact, as `("event type", "deposited")`.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.0.context.push((key, value.to_string()));
+        self
+    }
+
+    /// Adds the error below this one.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What the caller does next.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The facts around the error, in the order they were added.
+    pub fn context(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0
+            .context
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+    }
+}
+
+impl From<Error> for annals_core::Error {
+    fn from(mut error: Error) -> Self {
+        let (kind, operation) = match error.kind() {
+            ErrorKind::Encode => (annals_core::ErrorKind::Invalid, "encode"),
+            _ => (annals_core::ErrorKind::Undecodable, "decode"),
+        };
+        // Where the core refused a tag or a size, its own error says more, such as the limit.
+        let core = error.0.source.take_if(|source| source.is::<Self>());
+        let core = core.and_then(|source| source.downcast::<Self>().ok());
+        let bare = core.as_deref().is_none();
+        let converted = core.map_or_else(|| Self::new(kind, error.0.message.clone()), |core| *core);
+        let facts = error.context();
+        let converted = facts.fold(converted.during(operation), |converted, (key, value)| {
+            converted.with(key, value)
+        });
+        if bare {
+            converted.caused_by(error)
+        } else {
+            converted
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        for (index, (key, value)) in self.context().enumerate() {
+            let lead = if index == 0 { " (" } else { ", " };
+            write!(f, "{lead}{key}: {value}")?;
+        }
+        if self.0.context.is_empty() {
+            Ok(())
+        } else {
+            f.write_str(")")
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Error");
+        debug
+            .field("kind", &self.0.kind)
+            .field("message", &self.to_string());
+        if let Some(source) = &self.0.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_its_facts_on_the_way_to_the_core() {
+        for (kind, expected, text) in [
+            (
+                ErrorKind::Encode,
+                annals_core::ErrorKind::Invalid,
+                "encode: no form (at: 7)",
+            ),
+            (
+                ErrorKind::BadBytes,
+                annals_core::ErrorKind::Undecodable,
+                "decode: no form (at: 7)",
+            ),
+        ] {
+            let error = Error::new(kind, "no form").with("at", 7);
+            assert_eq!(error.to_string(), "no form (at: 7)");
+            let converted = annals_core::Error::from(error);
+            assert_eq!(
+                (converted.kind(), converted.to_string().as_str()),
+                (expected, text)
+            );
+            let source = converted
+                .source()
+                .and_then(|source| source.downcast_ref::<Error>());
+            assert_eq!(source.map(Error::kind), Some(kind));
+        }
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+}

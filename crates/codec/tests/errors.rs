@@ -1,0 +1,275 @@
+//! Each way in which an event is no bytes, or bytes are no event, is an error of its own.
+
+#![cfg(feature = "json")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+
+use annals_codec::{Error, ErrorKind, EventCodec, EventCodecExt, JSON_DEPTH_MAX, JsonCodec};
+use annals_core::{
+    ContentType, EventId, EventType, NewEvent, Placement, Position, RecordedEvent, SchemaVersion,
+    StreamId, Timestamp, Version,
+};
+use annals_macros::Event;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "account")]
+enum AccountEvent {
+    #[event(version = 2)]
+    Opened {
+        owner: String,
+    },
+    Closed,
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "value")]
+enum Value {
+    Single(f32),
+    Double(Vec<f64>),
+    #[expect(clippy::option_option, reason = "what JSON can't tell apart")]
+    Twice(Option<Option<u8>>),
+    Empty {
+        unit: Option<()>,
+    },
+    Wrapped(Option<Wrapper>),
+    ByPair(BTreeMap<(u8, u8), u8>),
+    Nested(Nest),
+    Tagged(#[event(tag = "text")] String),
+    Bytes(String),
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Wrapper(Option<u8>);
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Nest(Vec<Nest>);
+
+impl Nest {
+    /// Lists in lists, this many in all.
+    fn of(depth: usize) -> Self {
+        (1..depth).fold(Self(Vec::new()), |inner, _| Self(vec![inner]))
+    }
+}
+
+fn content(event_type: &str, version: u32, content_type: &ContentType, bytes: &[u8]) -> NewEvent {
+    let event_type = EventType::parse(event_type).unwrap();
+    NewEvent::new(event_type, content_type.clone(), bytes.to_vec())
+        .unwrap()
+        .with_schema_version(SchemaVersion::new(version).unwrap())
+}
+
+fn check_decode(content: &NewEvent, kind: ErrorKind, text: &str) {
+    let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(content);
+    let error = decoded.unwrap_err();
+    assert_eq!(error.kind(), kind, "{error}");
+    assert_eq!(error.to_string(), text);
+    let core = annals_core::Error::from(error);
+    assert_eq!(core.kind(), annals_core::ErrorKind::Undecodable);
+}
+
+#[test]
+fn names_that_do_not_fit_are_told_apart() {
+    let json = &ContentType::JSON;
+    check_decode(
+        &content("frozen", 1, json, b"{}"),
+        ErrorKind::UnknownType,
+        "event type is none that the code knows; add it, or read another category \
+         (event type: frozen, category: account, known types: opened, closed)",
+    );
+    check_decode(
+        &content("closed", 1, &ContentType::OCTETS, b"{}"),
+        ErrorKind::UnknownContentType,
+        "payload is in another form; decode it with the codec of that form \
+         (event type: closed, content type: application/octet-stream, codec: application/json)",
+    );
+    check_decode(
+        &content("opened", 3, json, b"{}"),
+        ErrorKind::FutureVersion,
+        "event follows a newer schema than the code; update the code \
+         (event type: opened, schema version: 3, current version: 2)",
+    );
+    check_decode(
+        &content("opened", 1, json, b"{}"),
+        ErrorKind::OldVersion,
+        "event follows an older schema than the code; upcast it first \
+         (event type: opened, schema version: 1, current version: 2)",
+    );
+}
+
+#[test]
+fn bytes_that_do_not_fit_are_told_apart() {
+    use ErrorKind::{BadBytes, TrailingBytes};
+    for (bytes, kind, byte, reason) in [
+        (
+            &b""[..],
+            BadBytes,
+            0,
+            "EOF while parsing a value at line 1 column 0",
+        ),
+        (
+            b"{\"own",
+            BadBytes,
+            5,
+            "EOF while parsing a string at line 1 column 5",
+        ),
+        (
+            b"{}",
+            BadBytes,
+            2,
+            "missing field `owner` at line 1 column 2",
+        ),
+        (
+            b"7",
+            BadBytes,
+            1,
+            "invalid type: integer `7`, expected struct variant",
+        ),
+        (
+            b"{\"owner\":\"\xff\"}",
+            BadBytes,
+            11,
+            "invalid unicode code point at line 1 column 11",
+        ),
+        (
+            b"{\n\"owner\":\n1}",
+            BadBytes,
+            12,
+            "invalid type: integer `1`, expected a string",
+        ),
+        (
+            b"{\"owner\":\"Ada\"}x",
+            TrailingBytes,
+            16,
+            "trailing characters at line 1 column 16",
+        ),
+        (
+            b"{\"owner\":\"Ada\"}{}",
+            TrailingBytes,
+            16,
+            "trailing characters at line 1 column 16",
+        ),
+    ] {
+        let event = content("opened", 2, &ContentType::JSON, bytes);
+        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(&event);
+        let error = decoded.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        let facts: BTreeMap<&str, &str> = error.context().collect();
+        assert_eq!(facts.get("event type"), Some(&"opened"));
+        assert_eq!(
+            facts.get("byte"),
+            Some(&byte.to_string().as_str()),
+            "{error}"
+        );
+        assert!(facts.get("reason").unwrap().starts_with(reason), "{error}");
+        assert!(error.source().is_some());
+    }
+}
+
+#[test]
+fn space_around_and_fields_beside_an_event_are_passed_over() {
+    for (event_type, version, bytes) in [
+        ("opened", 2, &b" {\"owner\":\"Ada\",\"age\":7}\n"[..]),
+        ("closed", 1, b"{\"reason\":[1,{\"deep\":null}]}"),
+        ("closed", 1, b"{}\n"),
+        ("closed", 1, b"[]"),
+    ] {
+        let event = content(event_type, version, &ContentType::JSON, bytes);
+        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(&event);
+        assert!(decoded.is_ok(), "{decoded:?}");
+    }
+}
+
+#[test]
+fn an_undecodable_recorded_event_is_named_by_its_place() {
+    let placement = Placement {
+        id: "01890000-0000-7000-8000-000000000001"
+            .parse::<EventId>()
+            .unwrap(),
+        stream: StreamId::parse("account-42").unwrap(),
+        version: Version::new(3),
+        position: Position::new(17),
+        recorded_at: Timestamp::EPOCH,
+        appended_at: Timestamp::EPOCH,
+    };
+    let frozen = content("closed", 1, &ContentType::JSON, b"{}}");
+    let recorded = RecordedEvent::new(frozen, placement);
+    let decoded: Result<AccountEvent, Error> = JsonCodec.decode(&recorded);
+    let error = annals_core::Error::from(decoded.unwrap_err());
+    assert_eq!(
+        error.to_string(),
+        "decode: more bytes follow the event; the payload is not one JSON value \
+         (event type: closed, byte: 3, reason: trailing characters at line 1 column 3, \
+         stream: account-42, version: 3, position: 17)"
+    );
+}
+
+fn check_encode(value: &Value, reason: &str) {
+    let error = JsonCodec.encode(value).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Encode, "{error}");
+    let facts: BTreeMap<&str, &str> = error.context().collect();
+    assert!(facts.get("reason").unwrap().contains(reason), "{error}");
+    let core = annals_core::Error::from(error);
+    assert_eq!(core.kind(), annals_core::ErrorKind::Invalid);
+}
+
+#[test]
+fn a_value_without_a_form_in_json_is_refused_when_it_is_encoded() {
+    let not_none = "would read back as none";
+    for (value, reason) in [
+        (Value::Single(f32::NAN), "number is NaN"),
+        (Value::Double(vec![0.0, f64::INFINITY]), "number is inf"),
+        (Value::Double(vec![f64::NEG_INFINITY]), "number is -inf"),
+        (Value::Twice(Some(None)), not_none),
+        (Value::Empty { unit: Some(()) }, not_none),
+        (Value::Wrapped(Some(Wrapper(None))), not_none),
+        (
+            Value::ByPair(BTreeMap::from([((1, 2), 3)])),
+            "key must be a string",
+        ),
+        (
+            Value::Nested(Nest::of(JSON_DEPTH_MAX + 1)),
+            "JSON_DEPTH_MAX (127)",
+        ),
+    ] {
+        check_encode(&value, reason);
+    }
+}
+
+#[test]
+fn what_is_just_within_the_limits_survives() {
+    for value in [
+        Value::Single(f32::MAX),
+        Value::Double(vec![f64::MIN_POSITIVE, -0.0, 5e-324]),
+        Value::Twice(None),
+        Value::Twice(Some(Some(1))),
+        Value::Empty { unit: None },
+        Value::Wrapped(Some(Wrapper(Some(1)))),
+        Value::ByPair(BTreeMap::new()),
+        Value::Nested(Nest::of(JSON_DEPTH_MAX)),
+    ] {
+        let content = JsonCodec.encode(&value).unwrap();
+        assert_eq!(JsonCodec.decode_content(&content).ok(), Some(value));
+    }
+}
+
+#[test]
+fn the_limits_of_the_core_are_told_as_the_core_tells_them() {
+    for (value, limit) in [
+        (
+            Value::Bytes("x".repeat(16 << 20)),
+            Some("PAYLOAD_BYTES_MAX"),
+        ),
+        (Value::Tagged("a\nb".to_owned()), None),
+    ] {
+        let error = JsonCodec.encode(&value).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Encode);
+        let core = annals_core::Error::from(error);
+        assert_eq!(core.kind(), annals_core::ErrorKind::Invalid);
+        assert_eq!(core.limit().map(|limit| limit.name), limit, "{core}");
+        assert!(core.to_string().starts_with("encode: "), "{core}");
+        assert!(core.to_string().contains("event type: "), "{core}");
+    }
+}

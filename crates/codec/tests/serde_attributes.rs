@@ -1,0 +1,289 @@
+//! What the attributes of serde do to an event: right, or a clear error.
+
+#![cfg(feature = "json")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use annals_codec::{
+    ContentError, Error, ErrorKind, EventCodec, JsonCodec, TypeFlaw, deserialize_content,
+    serialize_content,
+};
+use annals_core::{ContentType, EventType, NewEvent};
+use annals_macros::Event;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// An event that survives, with these bytes.
+fn check<E>(event: &E, payload: &str)
+where
+    E: annals_core::Event + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    let content = JsonCodec.encode(event).unwrap();
+    assert_eq!(std::str::from_utf8(content.payload()).unwrap(), payload);
+    let decoded: E = JsonCodec.decode_content(&content).unwrap();
+    assert_eq!(&decoded, event);
+}
+
+/// An event that is refused before anything is written.
+fn check_refused<E>(event: &E, flaw: TypeFlaw)
+where
+    E: annals_core::Event + Serialize + DeserializeOwned,
+{
+    let mut bytes = Vec::new();
+    let written = serialize_content(event, &mut serde_json::Serializer::new(&mut bytes));
+    assert!(
+        matches!(written, Err(ContentError::Type(found)) if found == flaw),
+        "{written:?}"
+    );
+    assert!(bytes.is_empty());
+    let error = JsonCodec.encode(event).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Encode);
+    assert!(error.to_string().starts_with(&flaw.to_string()), "{error}");
+}
+
+/// Bytes that are an error of this kind.
+fn check_unread<E>(event_type: &str, payload: &str, kind: ErrorKind)
+where
+    E: annals_core::Event + Serialize + DeserializeOwned + std::fmt::Debug,
+{
+    let event_type = EventType::parse(event_type).unwrap();
+    let content = NewEvent::new(event_type, ContentType::JSON, payload.to_owned()).unwrap();
+    let decoded: Result<E, Error> = JsonCodec.decode_content(&content);
+    assert_eq!(decoded.unwrap_err().kind(), kind);
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Renamed {
+    #[serde(alias = "x", alias = "y")]
+    First { a: u8 },
+    #[serde(rename(serialize = "out", deserialize = "in"))]
+    Second {
+        #[serde(rename = "B", default, skip_serializing_if = "Option::is_none")]
+        b: Option<u8>,
+    },
+}
+
+#[test]
+fn the_serde_names_of_variants_do_not_matter() {
+    check(&Renamed::First { a: 1 }, r#"{"a":1}"#);
+    check(&Renamed::Second { b: Some(2) }, r#"{"B":2}"#);
+    check(&Renamed::Second { b: None }, "{}");
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+enum Skipping {
+    First,
+    #[serde(skip)]
+    Hidden,
+    Last(u8),
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+enum SkippingTheLast {
+    #[serde(alias = "a", alias = "b")]
+    First,
+    #[serde(skip_deserializing)]
+    Last(u8),
+}
+
+#[test]
+fn a_skipped_variant_is_refused_before_it_shifts_the_others() {
+    check_refused(&Skipping::First, TypeFlaw::SkippedVariant);
+    check_refused(&Skipping::Hidden, TypeFlaw::SkippedVariant);
+    check_refused(&Skipping::Last(1), TypeFlaw::SkippedVariant);
+    check_refused(&SkippingTheLast::First, TypeFlaw::SkippedVariant);
+    check_refused(&SkippingTheLast::Last(1), TypeFlaw::SkippedVariant);
+    check_unread::<Skipping>("last", "1", ErrorKind::WrongKind);
+    check_unread::<SkippingTheLast>("last", "1", ErrorKind::WrongKind);
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+enum WithFieldsSkipped {
+    Newtype(#[serde(skip)] u8),
+    Tuple(u8, #[serde(skip)] u8, u8),
+    Struct {
+        #[serde(skip)]
+        a: u8,
+        b: u8,
+    },
+}
+
+#[test]
+fn skipped_fields_take_their_default() {
+    check(&WithFieldsSkipped::Newtype(0), "{}");
+    check(&WithFieldsSkipped::Tuple(1, 0, 2), "[1,2]");
+    check(&WithFieldsSkipped::Struct { a: 0, b: 1 }, r#"{"b":1}"#);
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+enum WithOther {
+    First {
+        a: u8,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+#[test]
+fn an_unknown_type_is_never_the_other_variant() {
+    check(&WithOther::First { a: 1 }, r#"{"a":1}"#);
+    check(&WithOther::Unknown, "{}");
+    check_unread::<WithOther>("new", "{}", ErrorKind::UnknownType);
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+#[serde(tag = "type")]
+enum InternallyTagged {
+    First { a: u8 },
+    Second { a: u8 },
+    Third,
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+#[serde(tag = "t", content = "c")]
+enum AdjacentlyTagged {
+    First(u8),
+    Second,
+}
+
+#[test]
+fn a_tag_of_serde_stands_in_the_payload_and_must_agree() {
+    check(
+        &InternallyTagged::First { a: 1 },
+        r#"{"type":"First","a":1}"#,
+    );
+    check(&InternallyTagged::Third, r#"{"type":"Third"}"#);
+    check(&AdjacentlyTagged::First(1), r#"{"t":"First","c":1}"#);
+    check(&AdjacentlyTagged::Second, r#"{"t":"Second"}"#);
+    check_unread::<InternallyTagged>("second", r#"{"type":"First","a":1}"#, ErrorKind::WrongKind);
+    check_unread::<InternallyTagged>("first", r#"{"a":1}"#, ErrorKind::BadBytes);
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+#[serde(untagged)]
+enum Untagged {
+    First { a: u8 },
+    Second { b: u8 },
+    Same { a: u8 },
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+enum UntaggedVariant {
+    First {
+        a: u8,
+    },
+    #[serde(untagged)]
+    Second {
+        b: u8,
+    },
+}
+
+#[test]
+fn an_untagged_event_is_never_taken_for_another_kind() {
+    check(&Untagged::First { a: 1 }, r#"{"a":1}"#);
+    check(&Untagged::Second { b: 1 }, r#"{"b":1}"#);
+    check_unread::<Untagged>("same", r#"{"a":1}"#, ErrorKind::WrongKind);
+    check(&UntaggedVariant::Second { b: 1 }, r#"{"b":1}"#);
+    check_refused(&UntaggedVariant::First { a: 1 }, TypeFlaw::OneSided);
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+#[serde(transparent)]
+struct Transparent(Renamed);
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+struct Newtype(Renamed);
+
+#[test]
+fn an_enum_inside_a_struct_event_is_not_the_event() {
+    check(&Newtype(Renamed::First { a: 1 }), r#"{"FIRST":{"a":1}}"#);
+    check_refused(
+        &Transparent(Renamed::Second { b: None }),
+        TypeFlaw::OtherVariant,
+    );
+}
+
+#[derive(Debug, Clone, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+#[serde(from = "Wire", into = "Wire")]
+enum Converted {
+    First(u8),
+    Second(u8),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    second: bool,
+    value: u8,
+}
+
+impl From<Wire> for Converted {
+    fn from(wire: Wire) -> Self {
+        if wire.second {
+            Self::Second(wire.value)
+        } else {
+            Self::First(wire.value)
+        }
+    }
+}
+
+impl From<Converted> for Wire {
+    fn from(event: Converted) -> Self {
+        match event {
+            Converted::First(value) => Self {
+                second: false,
+                value,
+            },
+            Converted::Second(value) => Self {
+                second: true,
+                value,
+            },
+        }
+    }
+}
+
+#[test]
+fn a_converted_event_has_the_form_of_its_stand_in() {
+    check(&Converted::First(1), r#"{"second":false,"value":1}"#);
+    check(&Converted::Second(1), r#"{"second":true,"value":1}"#);
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+#[serde(deny_unknown_fields)]
+enum Strict {
+    First { a: u8 },
+    Second,
+}
+
+#[test]
+fn unknown_fields_can_be_denied() {
+    check(&Strict::First { a: 1 }, r#"{"a":1}"#);
+    check(&Strict::Second, "{}");
+    check_unread::<Strict>("first", r#"{"a":1,"b":2}"#, ErrorKind::BadBytes);
+}
+
+#[test]
+fn content_is_read_by_the_index_of_its_kind() {
+    for (index, expected) in [(0, Ok(Some(1))), (1, Ok(None)), (2, Err(()))] {
+        let mut json = serde_json::Deserializer::from_str(r#"{"a":1}"#);
+        let read: Result<Renamed, _> = deserialize_content(index, &mut json);
+        let found = match read {
+            Ok(Renamed::First { a }) => Ok(Some(a)),
+            Ok(Renamed::Second { b }) => Ok(b),
+            Err(_) => Err(()),
+        };
+        assert_eq!(found, expected, "{index}");
+    }
+}
