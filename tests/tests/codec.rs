@@ -1,5 +1,7 @@
 //! The law of every codec: what it writes, it reads again as the same value.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests")]
+
 mod common;
 
 use annals_codec::{EventCodec, JsonCodec};

@@ -1,36 +1,33 @@
-//! stub
-use git_history::git::*;
-fn main() -> anyhow::Result<()> {
-    let t = std::time::Instant::now();
-    let r = Repository::open(std::env::args().nth(1).unwrap().as_ref())?;
-    let m = r.mainline()?;
-    println!("{} {:?} {:?}", m.len(), m.root(), t.elapsed());
-    let t = std::time::Instant::now();
-    let mut n = 0;
-    let mut bytes = 0;
-    for c in Commits::new(&r, &m) {
-        let c = c?;
-        n += c.changes.len();
-        bytes += c
-            .changes
-            .iter()
-            .map(|c| c.path.as_bytes().len())
-            .sum::<usize>();
+//! The program `git-history`; see the library.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use git_history::cli::Cli;
+use git_history::{Outcome, run};
+
+/// Broken usage and everything that keeps a command from its answer; clap exits with the same.
+const EXIT_ERROR: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli, &mut io::stdout().lock()) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Different) => ExitCode::FAILURE,
+        // Whoever reads has seen enough, as `head` has.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where even this can't be written, the exit code has to do.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::from(EXIT_ERROR)
+        }
     }
-    println!("{n} changes {bytes} {:?}", t.elapsed());
-    let t = std::time::Instant::now();
-    let s = TreeSource::walk(&r)?;
-    let mut n = 0;
-    for l in m.links().iter().rev().take(2000) {
-        n += s.listing(l.id)?.len();
-    }
-    println!("{n} walked {:?}", t.elapsed());
-    let t = std::time::Instant::now();
-    let s = TreeSource::choose(&r)?;
-    let mut n = 0;
-    for l in m.links().iter().rev().take(500) {
-        n += s.listing(l.id)?.len();
-    }
-    println!("{n} {} {:?}", s.name(), t.elapsed());
-    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut io_errors = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io_errors.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
