@@ -1,6 +1,13 @@
 //! The fuzz bodies on stable, fed from a seeded generator: a fixed number of inputs by default, or for
 //! `ANNALS_FUZZ_SECONDS` each. `ANNALS_SEED` replays a run.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests"
+)]
+
 use std::env;
 use std::panic::catch_unwind;
 use std::time::Duration;
@@ -11,7 +18,7 @@ use annals_tests::fuzz::{TARGETS, Target};
 const INPUTS: u64 = 20_000;
 const INPUT_BYTES_MAX: u64 = 256;
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): small, and the same on every machine.
+/// `SplitMix64` (Steele, Lea and Flood, 2014): small, and the same on every machine.
 struct Random(u64);
 
 impl Random {
