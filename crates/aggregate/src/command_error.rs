@@ -1,0 +1,114 @@
+//! Why a command was not executed, sorted by what the caller does next.
+
+use std::fmt;
+
+use annals_core::{Append, Error};
+
+/// Why a command was not executed, and what to do about it. `E` is the error of the decision.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CommandError<E> {
+    /// The decision refused the command: tell whoever sent it. Nothing was written.
+    Refused(E),
+    /// Others kept writing the same aggregates until all attempts were used up: send the command again
+    /// later. Nothing was written.
+    Contended {
+        /// How often the command was tried.
+        attempts: u32,
+        /// The conflict of the last try.
+        conflict: Error,
+    },
+    /// It can't be told whether the events were recorded: append `append` again when the store answers,
+    /// which records it once, or look at the aggregate. Sending the command again may execute it twice,
+    /// unless its context fixes the append id.
+    Unknown {
+        /// What was sent.
+        append: Append,
+        /// The error of the last try.
+        error: Error,
+    },
+    /// The append id that the context fixes stands for other events: this command was executed before
+    /// and would decide otherwise now, or another command has the same id. Nothing was written now.
+    AppendIdReused(Error),
+    /// Loading, folding, encoding or appending failed: see the kind of the error. Nothing was written.
+    Store(Error),
+}
+
+impl<E> CommandError<E> {
+    /// The error of the decision, when it refused the command.
+    pub fn refused(&self) -> Option<&E> {
+        match self {
+            Self::Refused(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The error of the store, when it is not the decision that refused the command.
+    pub fn store(&self) -> Option<&Error> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Contended {
+                conflict: error, ..
+            }
+            | Self::Unknown { error, .. }
+            | Self::AppendIdReused(error)
+            | Self::Store(error) => Some(error),
+        }
+    }
+
+    /// The same with another error of the decision.
+    pub fn map_refused<F>(self, change: impl FnOnce(E) -> F) -> CommandError<F> {
+        match self {
+            Self::Refused(error) => CommandError::Refused(change(error)),
+            Self::Contended { attempts, conflict } => {
+                CommandError::Contended { attempts, conflict }
+            }
+            Self::Unknown { append, error } => CommandError::Unknown { append, error },
+            Self::AppendIdReused(error) => CommandError::AppendIdReused(error),
+            Self::Store(error) => CommandError::Store(error),
+        }
+    }
+}
+
+impl<E> From<Error> for CommandError<E> {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for CommandError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Contended { attempts, .. } => {
+                write!(
+                    f,
+                    "aggregate was written by others in {attempts} attempts; try again later"
+                )
+            }
+            Self::Unknown { append, .. } => write!(
+                f,
+                "events may or may not be recorded; append them again (append: {})",
+                append.id()
+            ),
+            Self::AppendIdReused(_) => {
+                f.write_str("append id stands for other events; was this command executed before?")
+            }
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for CommandError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Refused(error) => error.source(),
+            Self::Store(error) => std::error::Error::source(error),
+            Self::Contended {
+                conflict: error, ..
+            }
+            | Self::Unknown { error, .. }
+            | Self::AppendIdReused(error) => Some(error),
+        }
+    }
+}

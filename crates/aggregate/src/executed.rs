@@ -1,0 +1,30 @@
+//! The answer to a command.
+
+use annals_core::{Aggregate, Receipt, StreamId, Version};
+
+/// What a command did to one aggregate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Executed<A: Aggregate> {
+    /// The stream of the aggregate.
+    pub stream: StreamId,
+    /// The events that were decided, in order.
+    pub events: Vec<A::Event>,
+    /// The proof that they were recorded; `None` when no event was decided: nothing was appended then,
+    /// and nothing was checked. A [duplicate](Receipt::is_duplicate) says that an earlier append of the
+    /// same id recorded them.
+    pub receipt: Option<Receipt>,
+    /// The state after the events.
+    pub state: A,
+    /// The version of the stream after the events.
+    pub version: Version,
+    /// How often the command was tried: 1, and one more for each conflict.
+    pub attempts: u32,
+}
+
+impl<A: Aggregate> Executed<A> {
+    /// Whether there was something to record.
+    pub fn is_recorded(&self) -> bool {
+        self.receipt.is_some()
+    }
+}

@@ -1,0 +1,202 @@
+//! An aggregate at hand: its state, and what it has not recorded yet.
+
+use std::fmt;
+use std::sync::Arc;
+
+use annals_codec::{EventCodec, EventCodecExt};
+use annals_core::{
+    Aggregate, AppendBuilder, Error, ErrorKind, Expected, Page, RecordedEvent, Refusal, StreamId,
+    Version,
+};
+
+use crate::writer::Stamp;
+use crate::{CommandError, IntoEvents};
+
+/// An aggregate that a [`Repository`](crate::Repository) loaded, with events that are recorded in
+/// memory and not in the store: [`state`](Self::state) shows them at once, a
+/// [`save`](crate::Repository::save) or a [`Transaction`](crate::Transaction) appends them.
+///
+/// For a single command [`Repository::execute`](crate::Repository::execute) is shorter and retries by
+/// itself.
+#[derive(Clone)]
+pub struct Loaded<A: Aggregate> {
+    stream: StreamId,
+    /// Where the store has the stream, as far as it was read.
+    version: Version,
+    state: A,
+    uncommitted: Vec<A::Event>,
+    codec: Arc<dyn EventCodec<A::Event>>,
+}
+
+impl<A: Aggregate> Loaded<A> {
+    /// An aggregate to which nothing has happened.
+    pub(crate) fn absent(stream: StreamId, codec: Arc<dyn EventCodec<A::Event>>) -> Self {
+        Self {
+            stream,
+            version: Version::ABSENT,
+            state: A::default(),
+            uncommitted: Vec::new(),
+            codec,
+        }
+    }
+
+    /// The stream of its events.
+    pub fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    /// The version up to which its stream was read or saved; uncommitted events do not count.
+    /// [`Version::ABSENT`] where there is no stream.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The state, uncommitted events included.
+    pub fn state(&self) -> &A {
+        &self.state
+    }
+
+    /// The state by itself, uncommitted events included.
+    pub fn into_state(self) -> A {
+        self.state
+    }
+
+    /// The events that are not in the store, in order.
+    pub fn uncommitted(&self) -> &[A::Event] {
+        &self.uncommitted
+    }
+
+    /// Takes events as having happened: all of them, or none. The state shows them at once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] when the aggregate refuses one of them; all is as before then, for which
+    /// a copy of the state is kept during the call.
+    pub fn record(&mut self, events: impl IntoEvents<A::Event>) -> Result<(), Error>
+    where
+        A: Clone,
+    {
+        let events = events.into_events();
+        if events.is_empty() {
+            return Ok(());
+        }
+        let before = self.state.clone();
+        self.take(events).inspect_err(|_| self.state = before)
+    }
+
+    /// Decides on the state, uncommitted events included, and [records](Self::record) what was decided.
+    /// Gives the events of this decision.
+    ///
+    /// # Errors
+    /// [`CommandError::Refused`] as the decision has it; [`CommandError::Store`] when the aggregate
+    /// refuses a decided event. All is as before then.
+    pub fn execute<I, E>(
+        &mut self,
+        decide: impl FnOnce(&A) -> Result<I, E>,
+    ) -> Result<&[A::Event], CommandError<E>>
+    where
+        A: Clone,
+        I: IntoEvents<A::Event>,
+    {
+        let decided = decide(&self.state).map_err(CommandError::Refused)?;
+        let before = self.uncommitted.len();
+        self.record(decided.into_events())?;
+        Ok(self.uncommitted.get(before..).unwrap_or_default())
+    }
+
+    /// Like [`record`](Self::record) without a copy: after an error the whole is of no use any more.
+    pub(crate) fn take(&mut self, mut events: Vec<A::Event>) -> Result<(), Error> {
+        for event in &events {
+            self.state
+                .apply(event)
+                .map_err(|refusal| refused_decision(&self.stream, refusal))?;
+        }
+        if self.uncommitted.is_empty() {
+            self.uncommitted = events;
+        } else {
+            self.uncommitted.append(&mut events);
+        }
+        Ok(())
+    }
+
+    /// Folds a page of the stream, as far as `until`.
+    pub(crate) fn fold(&mut self, page: &Page, until: Version) -> Result<(), Error> {
+        for recorded in &page.events {
+            let event = self.codec.decode(recorded)?;
+            self.state
+                .apply(&event)
+                .map_err(|refusal| refused_history(recorded, refusal))?;
+            self.version = recorded.version();
+        }
+        if let Some(version) = page.stream_version {
+            self.version = version.min(until);
+        }
+        Ok(())
+    }
+
+    /// Adds the uncommitted events to an append: as a write of the stream in the version that was
+    /// loaded, or as a check of it where there are none.
+    pub(crate) fn add_to(
+        &self,
+        append: AppendBuilder,
+        stamp: &Stamp,
+    ) -> Result<AppendBuilder, Error> {
+        let expected = Expected::Exactly(self.version);
+        if self.uncommitted.is_empty() {
+            return Ok(append.check(self.stream.clone(), expected));
+        }
+        let encode = |event| match self.codec.encode(event) {
+            Ok(content) => Ok(stamp.on(content)),
+            Err(error) => Err(Error::from(error).with("stream", &self.stream)),
+        };
+        let events: Result<Vec<_>, Error> = self.uncommitted.iter().map(encode).collect();
+        Ok(append.write(self.stream.clone(), expected, events?))
+    }
+
+    /// The version that the stream has once the uncommitted events are appended to it.
+    pub(crate) fn next_version(&self) -> Version {
+        let count = u64::try_from(self.uncommitted.len()).unwrap_or(u64::MAX);
+        self.version.forward(count)
+    }
+
+    /// Notes that the uncommitted events are in the store.
+    pub(crate) fn commit(&mut self) {
+        self.version = self.next_version();
+        self.uncommitted.clear();
+    }
+
+    pub(crate) fn into_parts(self) -> (StreamId, A, Vec<A::Event>) {
+        (self.stream, self.state, self.uncommitted)
+    }
+}
+
+impl<A: Aggregate + fmt::Debug> fmt::Debug for Loaded<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("stream", &self.stream)
+            .field("version", &self.version)
+            .field("state", &self.state)
+            .field("uncommitted", &self.uncommitted.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn refused_decision(stream: &StreamId, refusal: Refusal) -> Error {
+    let message = format!(
+        "aggregate refuses an event that was decided: {refusal}; correct the decision or `apply`"
+    );
+    Error::new(ErrorKind::Refused, message)
+        .during("record")
+        .with("stream", stream)
+        .caused_by(refusal)
+}
+
+fn refused_history(recorded: &RecordedEvent, refusal: Refusal) -> Error {
+    let message = format!("aggregate refuses an event of its history: {refusal}; correct `apply`");
+    Error::new(ErrorKind::Refused, message)
+        .during("load")
+        .with("stream", recorded.stream())
+        .with("version", recorded.version())
+        .with("position", recorded.position())
+        .with("event type", recorded.event_type())
+        .caused_by(refusal)
+}

@@ -1,0 +1,373 @@
+//! Aggregates in a store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use annals_codec::EventCodec;
+use annals_core::{
+    Aggregate, Clock, Error, ErrorKind, Event, EventStore, Ids, ReadRequest, Receipt, StreamId,
+    Version,
+};
+
+use crate::attempts::Attempts;
+use crate::writer::Writer;
+use crate::{CommandError, Context, Executed, IntoEvents, Loaded, Transaction};
+
+/// The aggregates of one type in a store: loads them, decides, appends what was decided.
+///
+/// An aggregate is named by a key; its stream is the category of its events and the key, as in
+/// `account-42`. Optimistic: nothing is locked, an append succeeds only when the stream still has the
+/// version that was loaded, and [`execute`](Self::execute) does all of it again where it has not.
+///
+/// Cheap to clone, and shared by any number of tasks.
+pub struct Repository<A: Aggregate> {
+    writer: Writer,
+    codec: Arc<dyn EventCodec<A::Event>>,
+    page_events_max: usize,
+}
+
+impl<A: Aggregate> Repository<A> {
+    /// The aggregates in this store, their events in the form of this codec; with the machine's clock,
+    /// random append ids, 10 attempts a command and 1000 events a page.
+    pub fn new(store: Arc<dyn EventStore>, codec: impl EventCodec<A::Event> + 'static) -> Self {
+        Self {
+            writer: Writer::new(store),
+            codec: Arc::new(codec),
+            page_events_max: ReadRequest::EVENTS_MAX_DEFAULT,
+        }
+    }
+
+    /// The same with append ids from here.
+    #[must_use]
+    pub fn with_ids(mut self, ids: Arc<dyn Ids>) -> Self {
+        self.writer.ids = ids;
+        self
+    }
+
+    /// The same with the time of this clock, for `recorded_at`.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.writer.clock = clock;
+        self
+    }
+
+    /// The same with at most this many attempts: to execute a command against conflicts, and to send an
+    /// append whose outcome is unknown. The first one counts, and is always made.
+    #[must_use]
+    pub fn with_attempts_max(mut self, attempts_max: u32) -> Self {
+        self.writer.attempts_max = attempts_max.max(1);
+        self
+    }
+
+    /// The same with at most this many events a page when it loads: 1 to
+    /// [`PAGE_EVENTS_MAX`](annals_core::limits::PAGE_EVENTS_MAX), which the store checks.
+    #[must_use]
+    pub fn with_page_events_max(mut self, page_events_max: usize) -> Self {
+        self.page_events_max = page_events_max;
+        self
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.writer.store
+    }
+
+    /// The stream of the aggregate with this key; an empty key names the only one of its category.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) when the key makes no stream id.
+    pub fn stream(&self, key: &str) -> Result<StreamId, Error> {
+        StreamId::new(&A::Event::CATEGORY, key)
+    }
+
+    /// The aggregate with this key as it is now. One to which nothing has happened, or whose stream was
+    /// deleted, has the default state.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) when the key makes no stream id;
+    /// [`ErrorKind::Undecodable`](annals_core::ErrorKind::Undecodable) and
+    /// [`ErrorKind::Refused`](annals_core::ErrorKind::Refused) for an event that does not decode or that
+    /// the aggregate refuses, which the error names by stream, version and position; or as the store
+    /// has it.
+    pub async fn load(&self, key: &str) -> Result<Loaded<A>, Error> {
+        self.load_at(key, Version::MAX).await
+    }
+
+    /// The aggregate with this key as it was after the event of this version, or as it is now where the
+    /// version is not reached yet. Events that the stream's policy hides are not seen in the past either.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub async fn load_at(&self, key: &str, version: Version) -> Result<Loaded<A>, Error> {
+        self.read(self.stream(key)?, version).await
+    }
+
+    /// Appends the uncommitted events, if the stream still has the version that was loaded, and gives
+    /// the receipt; `None` when there is none. The aggregate can be worked on then.
+    ///
+    /// With a fixed append id in the context, a save that is repeated records its events once, and the
+    /// aggregate is loaded again where it was the earlier save that did.
+    ///
+    /// # Cancellation
+    /// When the future is dropped, the events are appended whole or not at all, and stay uncommitted
+    /// here. Saving again is then a conflict where they were appended, or, with the same fixed append
+    /// id, a duplicate.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`](annals_core::ErrorKind::Conflict) when others wrote the stream meanwhile:
+    /// load it and decide again. [`ErrorKind::Unknown`](annals_core::ErrorKind::Unknown) when the
+    /// outcome is unknown after all attempts; or as encoding and the store have it. The events stay
+    /// uncommitted.
+    pub async fn save(
+        &self,
+        loaded: &mut Loaded<A>,
+        context: &Context,
+    ) -> Result<Option<Receipt>, Error> {
+        if loaded.uncommitted().is_empty() {
+            return Ok(None);
+        }
+        let (append, stamp) = self.writer.begin(context);
+        let append = loaded.add_to(append, &stamp)?.build()?;
+        let receipt = self.writer.send(&append).await?;
+        if receipt.version_of(loaded.stream()) == Some(loaded.next_version()) {
+            loaded.commit();
+        } else {
+            *loaded = self.read(loaded.stream().clone(), Version::MAX).await?;
+        }
+        Ok(Some(receipt))
+    }
+
+    /// Executes a command: loads the aggregate, lets `decide` look at its state and give events, and
+    /// appends them if the stream still has the version that was loaded. Otherwise all of it is done
+    /// again, up to the limit of attempts, so `decide` may run several times.
+    ///
+    /// ```
+    /// # use annals_aggregate::{CommandError, Repository};
+    /// # use annals_core::{Aggregate, Refusal};
+    /// # use annals_macros::Event;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event(category = "account")]
+    /// # enum AccountEvent { MoneyDeposited { amount: u64 } }
+    /// # #[derive(Default)]
+    /// # struct Account { balance: u64 }
+    /// # impl Aggregate for Account {
+    /// #     type Event = AccountEvent;
+    /// #     fn apply(&mut self, event: &AccountEvent) -> Result<(), Refusal> {
+    /// #         let AccountEvent::MoneyDeposited { amount } = event;
+    /// #         self.balance += amount;
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # #[derive(Debug)]
+    /// # struct Overflow;
+    /// # impl Account {
+    /// #     fn deposit(&self, amount: u64) -> Result<AccountEvent, Overflow> {
+    /// #         self.balance.checked_add(amount).ok_or(Overflow)?;
+    /// #         Ok(AccountEvent::MoneyDeposited { amount })
+    /// #     }
+    /// # }
+    /// # async fn example(accounts: Repository<Account>) -> Result<(), CommandError<Overflow>> {
+    /// let executed = accounts.execute("42", |account| account.deposit(5)).await?;
+    /// assert_eq!(executed.state.balance, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancellation
+    /// When the future is dropped, the events are appended whole or not at all. Whoever has to know
+    /// which fixes the append id ([`execute_with`](Self::execute_with)).
+    ///
+    /// # Errors
+    /// See [`CommandError`]. An event that the aggregate itself would refuse is never appended.
+    pub async fn execute<I, E>(
+        &self,
+        key: &str,
+        decide: impl FnMut(&A) -> Result<I, E>,
+    ) -> Result<Executed<A>, CommandError<E>>
+    where
+        I: IntoEvents<A::Event>,
+    {
+        self.execute_with(&Context::new(), key, decide).await
+    }
+
+    /// Like [`execute`](Self::execute), with what the command carries to its events.
+    ///
+    /// # Idempotence
+    /// With a fixed append id a command that is sent twice is recorded once. The second time `decide`
+    /// sees a state that holds the events of the first:
+    ///
+    /// - It decides the same events: the answer has the first receipt, as a duplicate, and the state
+    ///   and the version right after the first execution.
+    /// - It decides other events: [`CommandError::AppendIdReused`].
+    /// - It refuses, as for an account that is open already: [`CommandError::Refused`]; or it decides
+    ///   nothing: an answer without a receipt. Neither tells that the command was executed before.
+    ///
+    /// # Errors
+    /// As for [`execute`](Self::execute).
+    pub async fn execute_with<I, E>(
+        &self,
+        context: &Context,
+        key: &str,
+        mut decide: impl FnMut(&A) -> Result<I, E>,
+    ) -> Result<Executed<A>, CommandError<E>>
+    where
+        I: IntoEvents<A::Event>,
+    {
+        let stream = self.stream(key)?;
+        let mut attempts = Attempts::first(self.writer.attempts_max);
+        loop {
+            let mut loaded = self.read(stream.clone(), Version::MAX).await?;
+            let decided = decide(loaded.state()).map_err(CommandError::Refused)?;
+            loaded.take(decided.into_events())?;
+            if loaded.uncommitted().is_empty() {
+                return Ok(self.executed(loaded, None, &attempts).await?);
+            }
+            let (append, stamp) = self.writer.begin(context);
+            let append = loaded.add_to(append, &stamp)?.build()?;
+            match self.writer.send(&append).await {
+                Ok(receipt) => return Ok(self.executed(loaded, Some(receipt), &attempts).await?),
+                Err(error) => attempts.next(append, error, context)?,
+            }
+        }
+    }
+
+    /// Executes a command on two aggregates, of the same type or of two, in one append: both take their
+    /// events or neither does. One of the two may be left without events; it must not have changed
+    /// meanwhile all the same.
+    ///
+    /// `decide` may run several times, as in [`execute`](Self::execute); the same goes for cancellation
+    /// and idempotence.
+    ///
+    /// # Errors
+    /// See [`CommandError`]; [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) when both are one
+    /// aggregate, or are in different stores; [`ErrorKind::Unsupported`](annals_core::ErrorKind::Unsupported)
+    /// when the store has no appends to several streams, or no checks.
+    pub async fn execute_both<B, I, J, E>(
+        &self,
+        context: &Context,
+        key: &str,
+        (other, other_key): (&Repository<B>, &str),
+        mut decide: impl FnMut(&A, &B) -> Result<(I, J), E>,
+    ) -> Result<(Executed<A>, Executed<B>), CommandError<E>>
+    where
+        B: Aggregate,
+        I: IntoEvents<A::Event>,
+        J: IntoEvents<B::Event>,
+    {
+        let (first, second) = (self.stream(key)?, other.stream(other_key)?);
+        check_pair(self, other, (&first, &second))?;
+        let mut attempts = Attempts::first(self.writer.attempts_max);
+        loop {
+            let mut first = self.read(first.clone(), Version::MAX).await?;
+            let mut second = other.read(second.clone(), Version::MAX).await?;
+            let decided = decide(first.state(), second.state()).map_err(CommandError::Refused)?;
+            first.take(decided.0.into_events())?;
+            second.take(decided.1.into_events())?;
+            let receipt = if first.uncommitted().is_empty() && second.uncommitted().is_empty() {
+                None
+            } else {
+                let (append, stamp) = self.writer.begin(context);
+                let append = second.add_to(first.add_to(append, &stamp)?, &stamp)?;
+                let append = append.build()?;
+                match self.writer.send(&append).await {
+                    Ok(receipt) => Some(receipt),
+                    Err(error) => {
+                        attempts.next(append, error, context)?;
+                        continue;
+                    }
+                }
+            };
+            let first = self.executed(first, receipt.clone(), &attempts).await?;
+            let second = other.executed(second, receipt, &attempts).await?;
+            return Ok((first, second));
+        }
+    }
+
+    /// Begins an append over several aggregates, with this repository's store, clock, ids and attempts.
+    pub fn transaction(&self) -> Transaction {
+        Transaction::of(self.writer.clone())
+    }
+
+    async fn read(&self, stream: StreamId, until: Version) -> Result<Loaded<A>, Error> {
+        let mut loaded = Loaded::absent(stream.clone(), self.codec.clone());
+        let request = ReadRequest::stream(stream).until_version(until);
+        let mut next = Some(request.events_max(self.page_events_max));
+        while let Some(request) = next {
+            let page = self.writer.store.read(request).await?;
+            loaded.fold(&page, until)?;
+            next = page.next;
+        }
+        Ok(loaded)
+    }
+
+    /// The answer for an aggregate whose events were recorded by the append of this receipt.
+    async fn executed(
+        &self,
+        loaded: Loaded<A>,
+        receipt: Option<Receipt>,
+        attempts: &Attempts,
+    ) -> Result<Executed<A>, Error> {
+        let receipt = receipt.filter(|_| !loaded.uncommitted().is_empty());
+        let mut version = loaded.next_version();
+        let (stream, mut state, events) = loaded.into_parts();
+        let recorded = receipt
+            .as_ref()
+            .and_then(|receipt| receipt.version_of(&stream));
+        // An earlier execution recorded the events, and the state that was loaded held them already.
+        if let Some(earlier) = recorded.filter(|recorded| *recorded != version) {
+            state = self.read(stream.clone(), earlier).await?.into_state();
+            version = earlier;
+        }
+        Ok(Executed {
+            stream,
+            events,
+            receipt,
+            state,
+            version,
+            attempts: attempts.used(),
+        })
+    }
+}
+
+impl<A: Aggregate> Clone for Repository<A> {
+    fn clone(&self) -> Self {
+        Self {
+            writer: self.writer.clone(),
+            codec: self.codec.clone(),
+            page_events_max: self.page_events_max,
+        }
+    }
+}
+
+impl<A: Aggregate> fmt::Debug for Repository<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository")
+            .field("category", &A::Event::CATEGORY)
+            .field("writer", &self.writer)
+            .field("codec", &self.codec)
+            .field("page_events_max", &self.page_events_max)
+            .finish()
+    }
+}
+
+/// Refuses what one append over both can't be right for.
+fn check_pair<A: Aggregate, B: Aggregate>(
+    first: &Repository<A>,
+    second: &Repository<B>,
+    streams: (&StreamId, &StreamId),
+) -> Result<(), Error> {
+    let refused = |message| {
+        Err(Error::new(ErrorKind::Invalid, message)
+            .during("execute")
+            .with("stream", streams.0))
+    };
+    if streams.0 == streams.1 {
+        return refused("both aggregates are the same; execute on one");
+    }
+    let address = |store: &Arc<dyn EventStore>| Arc::as_ptr(store).cast::<()>();
+    if address(first.store()) != address(second.store()) {
+        return refused("repositories are of different stores; make both from one `Arc`");
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Repositories, deciders and transactions over the memory store, and over one that misbehaves on cue.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod account;
+mod commands;
+mod context;
+mod decider;
+mod loaded;
+mod pairs;
+mod scripted;
+mod transactions;

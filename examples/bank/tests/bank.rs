@@ -1,0 +1,101 @@
+//! The rules of an account, and what holds when tellers race.
+
+use std::sync::Arc;
+
+use annals::{CommandError, EventStoreExt, MemoryStore, ReadRequest, Version};
+use annals_testkit::Scenario;
+use bank::{Account, AccountError, AccountEvent, Bank};
+
+const RACERS: u64 = 16;
+
+fn opened() -> AccountEvent {
+    AccountEvent::Opened { owner: "Ada".to_owned() }
+}
+
+fn deposited(cents: u64) -> AccountEvent {
+    AccountEvent::Deposited { cents }
+}
+
+fn withdrawn(cents: u64) -> AccountEvent {
+    AccountEvent::Withdrawn { cents }
+}
+
+#[test]
+fn an_account_is_opened_once() {
+    Scenario::<Account>::given([]).when(|account| account.open("Ada")).then([opened()]);
+    Scenario::<Account>::given([opened()])
+        .when(|account| account.open("Ben"))
+        .then_error(&AccountError::AlreadyOpen);
+}
+
+#[test]
+fn an_account_is_opened_before_it_is_used() {
+    Scenario::<Account>::given([])
+        .when(|account| account.deposit(1))
+        .then_error(&AccountError::NotOpen);
+}
+
+#[test]
+fn an_overdraft_is_refused() {
+    let given = || Scenario::<Account>::given([opened(), deposited(100)]);
+    given().when(|account| account.withdraw(100)).then([withdrawn(100)]);
+    given()
+        .when(|account| account.withdraw(101))
+        .then_error(&AccountError::Overdraft { wanted: 101, balance: 100 });
+}
+
+#[tokio::test]
+async fn a_transfer_moves_money_whole_or_not_at_all() {
+    let store = Arc::new(MemoryStore::new());
+    let bank = Bank::new(store.clone());
+    bank.open("1", "Ada").await.unwrap();
+    bank.open("2", "Ben").await.unwrap();
+    bank.deposit("1", 100).await.unwrap();
+
+    assert_eq!(bank.transfer("1", "2", 30).await.unwrap(), 70);
+    assert_eq!(bank.balance("2").await.unwrap(), 30);
+
+    let before = store.collect(ReadRequest::all()).await.unwrap();
+    let refused = bank.transfer("1", "2", 71).await.unwrap_err();
+    assert_eq!(refused.refused(), Some(&AccountError::Overdraft { wanted: 71, balance: 70 }));
+    let to_nobody = bank.transfer("1", "3", 10).await.unwrap_err();
+    assert_eq!(to_nobody.refused(), Some(&AccountError::NotOpen));
+    assert_eq!(store.collect(ReadRequest::all()).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_earlier_version_can_be_had() {
+    let bank = Bank::new(Arc::new(MemoryStore::new()));
+    bank.open("1", "Ada").await.unwrap();
+    bank.deposit("1", 100).await.unwrap();
+    bank.withdraw("1", 40).await.unwrap();
+    for (version, balance) in [(1, 0), (2, 100), (3, 60), (4, 60)] {
+        assert_eq!(bank.balance_at("1", Version::new(version)).await.unwrap(), balance);
+    }
+}
+
+/// Every teller wants half of what is there: exactly two are served, whoever they are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_tellers_never_pay_out_more_than_there_is() {
+    let bank = Bank::new(Arc::new(MemoryStore::new()));
+    bank.open("1", "Ada").await.unwrap();
+    bank.deposit("1", 100).await.unwrap();
+    let tellers: Vec<_> = (0..RACERS)
+        .map(|_| {
+            let bank = bank.clone();
+            tokio::spawn(async move { bank.withdraw("1", 50).await })
+        })
+        .collect();
+    let mut paid = 0;
+    for teller in tellers {
+        match teller.await.unwrap() {
+            Ok(_) => paid += 50,
+            Err(CommandError::Refused(AccountError::Overdraft { .. })) => {}
+            // A teller who lost too many races has paid nothing, and would be asked again.
+            Err(CommandError::Contended { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(paid, 100);
+    assert_eq!(bank.balance("1").await.unwrap(), 0);
+}
