@@ -8,7 +8,6 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//!
 //! use annals::prelude::*;
 //! use serde::{Deserialize, Serialize};
 //!

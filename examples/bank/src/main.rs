@@ -31,15 +31,11 @@ async fn main() -> Result<()> {
     let tellers = [bank.clone(), bank.clone()]
         .map(|teller| tokio::spawn(async move { teller.withdraw("1", 5_000).await }));
     for (number, teller) in tellers.into_iter().enumerate() {
-        match teller.await? {
-            Ok(balance) => println!(
-                "teller {number} pays out 50.00 of Ada's, {} left",
-                euros(balance)
-            ),
-            Err(refused) => {
-                println!("teller {number} refuses 50.00 of Ada's: {refused} (in cents)")
-            }
-        }
+        let answer = match teller.await? {
+            Ok(balance) => format!("pays out 50.00 of Ada's, {} left", euros(balance)),
+            Err(refused) => format!("refuses 50.00 of Ada's: {refused} (in cents)"),
+        };
+        println!("teller {number} {answer}");
     }
 
     for version in (1..=4).map(Version::new) {

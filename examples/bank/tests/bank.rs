@@ -9,7 +9,9 @@ use bank::{Account, AccountError, AccountEvent, Bank};
 const RACERS: u64 = 16;
 
 fn opened() -> AccountEvent {
-    AccountEvent::Opened { owner: "Ada".to_owned() }
+    AccountEvent::Opened {
+        owner: "Ada".to_owned(),
+    }
 }
 
 fn deposited(cents: u64) -> AccountEvent {
@@ -22,26 +24,33 @@ fn withdrawn(cents: u64) -> AccountEvent {
 
 #[test]
 fn an_account_is_opened_once() {
-    Scenario::<Account>::given([]).when(|account| account.open("Ada")).then([opened()]);
+    Scenario::<Account>::given([])
+        .when(|account| account.open("Ada"))
+        .then([opened()]);
     Scenario::<Account>::given([opened()])
         .when(|account| account.open("Ben"))
-        .then_error(&AccountError::AlreadyOpen);
+        .then_error(AccountError::AlreadyOpen);
 }
 
 #[test]
 fn an_account_is_opened_before_it_is_used() {
     Scenario::<Account>::given([])
         .when(|account| account.deposit(1))
-        .then_error(&AccountError::NotOpen);
+        .then_error(AccountError::NotOpen);
 }
 
 #[test]
 fn an_overdraft_is_refused() {
     let given = || Scenario::<Account>::given([opened(), deposited(100)]);
-    given().when(|account| account.withdraw(100)).then([withdrawn(100)]);
+    given()
+        .when(|account| account.withdraw(100))
+        .then([withdrawn(100)]);
     given()
         .when(|account| account.withdraw(101))
-        .then_error(&AccountError::Overdraft { wanted: 101, balance: 100 });
+        .then_error(AccountError::Overdraft {
+            wanted: 101,
+            balance: 100,
+        });
 }
 
 #[tokio::test]
@@ -57,7 +66,13 @@ async fn a_transfer_moves_money_whole_or_not_at_all() {
 
     let before = store.collect(ReadRequest::all()).await.unwrap();
     let refused = bank.transfer("1", "2", 71).await.unwrap_err();
-    assert_eq!(refused.refused(), Some(&AccountError::Overdraft { wanted: 71, balance: 70 }));
+    assert_eq!(
+        refused.refused(),
+        Some(&AccountError::Overdraft {
+            wanted: 71,
+            balance: 70
+        })
+    );
     let to_nobody = bank.transfer("1", "3", 10).await.unwrap_err();
     assert_eq!(to_nobody.refused(), Some(&AccountError::NotOpen));
     assert_eq!(store.collect(ReadRequest::all()).await.unwrap(), before);
@@ -70,7 +85,10 @@ async fn an_earlier_version_can_be_had() {
     bank.deposit("1", 100).await.unwrap();
     bank.withdraw("1", 40).await.unwrap();
     for (version, balance) in [(1, 0), (2, 100), (3, 60), (4, 60)] {
-        assert_eq!(bank.balance_at("1", Version::new(version)).await.unwrap(), balance);
+        assert_eq!(
+            bank.balance_at("1", Version::new(version)).await.unwrap(),
+            balance
+        );
     }
 }
 
