@@ -37,6 +37,7 @@ enum Value {
     Wrapped(Option<Wrapper>),
     ByPair(BTreeMap<(u8, u8), u8>),
     Nested(Nest),
+    Chained(Chain),
     Tagged(#[event(tag = "text")] String),
     Bytes(String),
 }
@@ -46,6 +47,21 @@ struct Wrapper(Option<u8>);
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Nest(Vec<Nest>);
+
+/// An enum takes two levels of brackets for a variant with fields, one for a newtype.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum Chain {
+    End,
+    Link(Box<Chain>),
+    Pair(Box<Chain>, u8),
+    Named { next: Box<Chain> },
+}
+
+impl Chain {
+    fn of(links: usize, link: fn(Box<Self>) -> Self) -> Self {
+        (0..links).fold(Self::End, |next, _| link(Box::new(next)))
+    }
+}
 
 impl Nest {
     /// Lists in lists, this many in all.
@@ -218,6 +234,7 @@ fn check_encode(value: &Value, reason: &str) {
 #[test]
 fn a_value_without_a_form_in_json_is_refused_when_it_is_encoded() {
     let not_none = "would read back as none";
+    let too_deep = "JSON_DEPTH_MAX (127)";
     for (value, reason) in [
         (Value::Single(f32::NAN), "number is NaN"),
         (Value::Double(vec![0.0, f64::INFINITY]), "number is inf"),
@@ -229,9 +246,15 @@ fn a_value_without_a_form_in_json_is_refused_when_it_is_encoded() {
             Value::ByPair(BTreeMap::from([((1, 2), 3)])),
             "key must be a string",
         ),
+        (Value::Nested(Nest::of(JSON_DEPTH_MAX + 1)), too_deep),
+        (Value::Chained(Chain::of(128, Chain::Link)), too_deep),
         (
-            Value::Nested(Nest::of(JSON_DEPTH_MAX + 1)),
-            "JSON_DEPTH_MAX (127)",
+            Value::Chained(Chain::of(64, |next| Chain::Pair(next, 0))),
+            too_deep,
+        ),
+        (
+            Value::Chained(Chain::of(64, |next| Chain::Named { next })),
+            too_deep,
         ),
     ] {
         check_encode(&value, reason);
@@ -249,6 +272,9 @@ fn what_is_just_within_the_limits_survives() {
         Value::Wrapped(Some(Wrapper(Some(1)))),
         Value::ByPair(BTreeMap::new()),
         Value::Nested(Nest::of(JSON_DEPTH_MAX)),
+        Value::Chained(Chain::of(127, Chain::Link)),
+        Value::Chained(Chain::of(63, |next| Chain::Pair(next, 0))),
+        Value::Chained(Chain::of(63, |next| Chain::Named { next })),
     ] {
         let content = JsonCodec.encode(&value).unwrap();
         assert_eq!(JsonCodec.decode_content(&content).ok(), Some(value));

@@ -1,6 +1,5 @@
 //! The aggregates of the tests.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use annals_aggregate::Repository;
@@ -34,6 +33,7 @@ pub(crate) struct Account {
 #[derive(Debug, PartialEq)]
 pub(crate) enum AccountError {
     AlreadyOpen,
+    Overflow,
     Overdraft { balance: u64 },
 }
 
@@ -47,7 +47,9 @@ impl Account {
         }
     }
 
-    pub(crate) fn deposit(&self, amount: u64) -> Result<AccountEvent, Infallible> {
+    pub(crate) fn deposit(&self, amount: u64) -> Result<AccountEvent, AccountError> {
+        let balance = self.balance.checked_add(amount);
+        balance.ok_or(AccountError::Overflow)?;
         Ok(AccountEvent::Deposited { amount })
     }
 
@@ -58,9 +60,10 @@ impl Account {
         Ok(AccountEvent::Withdrawn { amount })
     }
 
-    pub(crate) fn empty(&self) -> Result<Option<AccountEvent>, Infallible> {
+    /// Withdraws all there is.
+    pub(crate) fn empty(&self) -> Option<AccountEvent> {
         let amount = self.balance;
-        Ok((amount > 0).then_some(AccountEvent::Withdrawn { amount }))
+        (amount > 0).then_some(AccountEvent::Withdrawn { amount })
     }
 }
 

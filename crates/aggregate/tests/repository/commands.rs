@@ -1,7 +1,7 @@
 //! One command on one aggregate.
 
 use annals_aggregate::{CommandError, Context, IntoEvents, Repository};
-use annals_core::{Aggregate, AppendId, ErrorKind, EventStoreExt, Version};
+use annals_core::{Aggregate, AppendId, Error, ErrorKind, EventStoreExt, Version};
 use futures_executor::block_on;
 use futures_util::FutureExt;
 
@@ -109,7 +109,7 @@ fn a_conflict_is_decided_again_on_the_new_state() {
         let mut seen = Vec::new();
         let emptied = accounts.execute("42", |account| {
             seen.push(account.balance);
-            account.empty()
+            Ok::<_, ()>(account.empty())
         });
         let emptied = emptied.await.unwrap();
         assert_eq!(emptied.events, [AccountEvent::Withdrawn { amount: 13 }]);
@@ -307,10 +307,7 @@ fn a_bad_key_is_an_error_of_its_own() {
             .execute("a\nb", |account| account.deposit(5))
             .await
             .unwrap_err();
-        assert_eq!(
-            error.store().map(|error| error.kind()),
-            Some(ErrorKind::Invalid)
-        );
+        assert_eq!(error.store().map(Error::kind), Some(ErrorKind::Invalid));
         assert_eq!(
             accounts.load("a\nb").await.unwrap_err().kind(),
             ErrorKind::Invalid
@@ -391,14 +388,14 @@ fn a_dropped_command_happens_whole_or_not_at_all() {
 fn assert_send<T: Send>(_: T) {}
 
 /// The futures can be spawned, whatever the aggregate is.
-fn futures_are_send<A: Aggregate + Clone>(repository: Repository<A>) {
+fn futures_are_send<A: Aggregate + Clone>(repository: &Repository<A>) {
     let context = Context::new();
     let nothing = |_: &A| Ok::<Vec<A::Event>, ()>(Vec::new());
     let nothing_twice = |_: &A, _: &A| Ok::<(Vec<A::Event>, Vec<A::Event>), ()>(Default::default());
     assert_send(repository.load("42"));
     assert_send(repository.execute("42", nothing));
     assert_send(repository.execute_with(&context, "42", nothing));
-    assert_send(repository.execute_both(&context, "1", (&repository, "2"), nothing_twice));
+    assert_send(repository.execute_both(&context, "1", (repository, "2"), nothing_twice));
     assert_send(repository.transaction().commit(&context));
     assert_send(async {
         let mut loaded = repository.load("42").await.unwrap();
@@ -410,7 +407,7 @@ fn futures_are_send<A: Aggregate + Clone>(repository: Repository<A>) {
 
 #[test]
 fn futures_can_be_spawned() {
-    futures_are_send::<Account>(accounts(&memory()));
+    futures_are_send::<Account>(&accounts(&memory()));
     let repository = accounts(&memory());
     let spawned = std::thread::spawn(move || {
         let owner = String::from("Ada");

@@ -110,7 +110,8 @@ fn a_second_execution_that_decides_otherwise_writes_nothing() {
         let accounts = accounts(&store);
         deposit(&store, "42", 5).await;
         let context = payment();
-        let empty = || accounts.execute_with(&context, "42", |account| account.empty());
+        let empty =
+            || accounts.execute_with(&context, "42", |account| Ok::<_, ()>(account.empty()));
         assert!(empty().await.unwrap().is_recorded());
         assert!(
             !empty().await.unwrap().is_recorded(),

@@ -62,9 +62,9 @@ impl Decider for Teller {
 fn by_method(command: &Command, account: &Account) -> Result<Vec<AccountEvent>, AccountError> {
     match command {
         Command::Open(owner) => account.open(owner).map(|event| vec![event]),
-        Command::Deposit(amount) => Ok(account.deposit(*amount).into_iter().collect()),
+        Command::Deposit(amount) => account.deposit(*amount).map(|event| vec![event]),
         Command::Withdraw(amount) => account.withdraw(*amount).map(|event| vec![event]),
-        Command::Empty => Ok(account.empty().into_iter().flatten().collect()),
+        Command::Empty => Ok(account.empty().into_iter().collect()),
     }
 }
 

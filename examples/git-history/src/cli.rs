@@ -1,0 +1,94 @@
+//! The command line, as clap parses it.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Reads the mainline of a git repository (the first-parent chain of HEAD) as events: a stream for each
+/// file, an atomic append for each commit.
+///
+/// Without a command it imports the repository that you are in.
+#[derive(Clone, Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Print one JSON document for programs, paths in their text form (`%` and hex for odd bytes).
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 `verify` found a difference, 2 any error.\n\
+    A repository may be bare or shallow, and is named by any folder in it.";
+
+/// What to do with a repository.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Record the history, fold it, and print counts (the default).
+    Import {
+        /// The repository, or a folder in it.
+        #[arg(default_value = ".")]
+        repository: PathBuf,
+    },
+    /// Print the tree as of a commit of the mainline.
+    At {
+        /// The repository, or a folder in it.
+        repository: PathBuf,
+        /// A revision (branch, tag, hash, HEAD~3), an RFC 3339 time, or a day such as 2020-01-31 (to its
+        /// end, UTC): the last commit by then.
+        when: String,
+    },
+    /// Print what happened to a file.
+    Log {
+        /// The repository, or a folder in it.
+        repository: PathBuf,
+        /// The path from the top of the tree, as it is or in its text form.
+        path: OsString,
+    },
+    /// Compare the folded tree with `git ls-tree -r`, and exit with 1 where they differ.
+    Verify(Verify),
+}
+
+/// What to verify.
+#[derive(Args, Clone, Debug)]
+pub struct Verify {
+    /// The repository, or a folder in it.
+    #[arg(default_value = ".")]
+    pub repository: PathBuf,
+    /// How many commits of the mainline to choose at random.
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub commits: NonZeroUsize,
+    /// Every commit of the mainline.
+    #[arg(long, conflicts_with_all = ["commits", "seed"])]
+    pub all: bool,
+    /// Choose the same commits again; a run prints its seed.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// What to compare with: git when there is one on the PATH, unless said otherwise.
+    #[arg(long, value_enum)]
+    pub against: Option<Against>,
+}
+
+/// Who says what a commit's tree holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Against {
+    /// `git ls-tree -r`, once for each commit.
+    Git,
+    /// A walk over the tree objects, without git.
+    Walk,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+}

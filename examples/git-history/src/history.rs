@@ -1,0 +1,251 @@
+//! A mainline as events in a store: recording it, and reading it back.
+
+mod recorder;
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::thread;
+
+use annals::codec::EventCodecExt as _;
+use annals::core::limits::STREAM_ID_BYTES_MAX;
+use annals::{
+    Cursor, Event as _, EventStore, JsonCodec, ReadRequest, RecordedEvent, StreamId, Tag,
+    Timestamp, Version,
+};
+use anyhow::{Context as _, Result};
+use futures_executor::block_on;
+
+use self::recorder::Recorder;
+use crate::events::{FileEvent, Tree};
+use crate::git::{Commits, GitPath, Mainline, Repository, shorten};
+
+/// How many commits the reader may be ahead of the recorder.
+const COMMITS_AHEAD_MAX: usize = 256;
+
+/// How many events a page of a whole read has.
+const PAGE_EVENTS: usize = 4096;
+
+/// A mainline as events in a store: a stream for each path, an append for each commit.
+///
+/// The calls block; the store's futures run on the calling thread.
+#[derive(Clone, Copy, Debug)]
+pub struct History<'a> {
+    store: &'a dyn EventStore,
+}
+
+/// What an import recorded, and where each commit stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// For each commit of the mainline, where a reader stands who has seen it and nothing later.
+    pub cursors: Vec<Cursor>,
+    /// Events that were recorded now.
+    pub events: usize,
+    /// Commits that changed no path, so that there is nothing to record of them.
+    pub without_changes: usize,
+    /// Commits that were recorded before, so that nothing was recorded now.
+    pub known: usize,
+}
+
+/// Counts over all events of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// All events.
+    pub events: u64,
+    /// The tree that they fold to.
+    pub tree: Tree,
+    /// For each path that ever was, how often it changed.
+    pub changes: BTreeMap<GitPath, u64>,
+    /// For each author, how many commits that changed something.
+    pub authors: BTreeMap<String, u64>,
+}
+
+/// One entry of a file's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Its number in the stream of the file.
+    pub version: Version,
+    /// When it was committed.
+    pub time: Timestamp,
+    /// The commit, in hex.
+    pub commit: String,
+    /// Who wrote it.
+    pub author: String,
+    /// The title of its message.
+    pub summary: String,
+    /// What happened.
+    pub event: FileEvent,
+}
+
+impl<'a> History<'a> {
+    /// The history in this store.
+    pub fn new(store: &'a dyn EventStore) -> Self {
+        Self { store }
+    }
+
+    /// Records the commits of a mainline, oldest first: each as one atomic append over all paths that it
+    /// changed, under its hash as the append id, so that what is known already is not recorded again.
+    ///
+    /// Another thread reads the repository ahead. `on_commit` is called after each commit.
+    ///
+    /// # Errors
+    /// When a commit can't be read, or the store refuses an append: as when it holds another history.
+    pub fn import(
+        &self,
+        repository: &Repository,
+        mainline: &Mainline,
+        mut on_commit: impl FnMut(),
+    ) -> Result<Imported> {
+        let (sender, receiver) = mpsc::sync_channel(COMMITS_AHEAD_MAX);
+        let ahead = repository.clone();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                for commit in Commits::new(&ahead, mainline) {
+                    let last = commit.is_err();
+                    // Nobody listens any more when the recorder failed.
+                    if sender.send(commit).is_err() || last {
+                        return;
+                    }
+                }
+            });
+            let mut recorder = Recorder::new(self.store);
+            for commit in receiver {
+                recorder.record(commit?)?;
+                on_commit();
+            }
+            Ok(recorder.imported)
+        })
+    }
+
+    /// The tree as of a place in the store: the fold of the events of every file up to there.
+    ///
+    /// # Errors
+    /// When the store can't be read, or an event does not fit the ones before it.
+    pub fn tree_at(&self, cursor: &Cursor) -> Result<Tree> {
+        let mut tree = Tree::default();
+        self.each(
+            ReadRequest::category(FileEvent::CATEGORY).until(cursor.clone()),
+            |_, event| Ok(tree.apply(&event)?),
+        )?;
+        Ok(tree)
+    }
+
+    /// Applies to a tree what happened after one place and up to another.
+    ///
+    /// # Errors
+    /// As for [`tree_at`](Self::tree_at).
+    pub fn advance(&self, tree: &mut Tree, from: &Cursor, to: &Cursor) -> Result<()> {
+        if from.covers(to) {
+            return Ok(());
+        }
+        let request = ReadRequest::category(FileEvent::CATEGORY)
+            .after(from.clone())
+            .until(to.clone());
+        self.each(request, |_, event| Ok(tree.apply(&event)?))
+    }
+
+    /// What happened to one path, oldest first; empty when it never was.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn log(&self, path: &GitPath) -> Result<Vec<LogEntry>> {
+        let mut log = Vec::new();
+        self.each(ReadRequest::stream(stream_of(path)?), |recorded, event| {
+            let header = |name| {
+                recorded
+                    .metadata()
+                    .header(name)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            log.push(LogEntry {
+                version: recorded.version(),
+                time: recorded.recorded_at(),
+                commit: tag(recorded, COMMIT).to_owned(),
+                author: tag(recorded, AUTHOR).to_owned(),
+                summary: header(SUMMARY),
+                event,
+            });
+            Ok(())
+        })?;
+        Ok(log)
+    }
+
+    /// Counts over everything, by one pass over all events. `on_event` is called after each.
+    ///
+    /// # Errors
+    /// As for [`tree_at`](Self::tree_at).
+    pub fn summary(&self, mut on_event: impl FnMut()) -> Result<Summary> {
+        let mut summary = Summary::default();
+        let mut last_commit = None;
+        self.each(ReadRequest::all(), |recorded, event| {
+            summary.events += 1;
+            on_event();
+            summary.tree.apply(&event)?;
+            match summary.changes.get_mut(event.path()) {
+                Some(changes) => *changes += 1,
+                None => drop(summary.changes.insert(event.path().clone(), 1)),
+            }
+            // The events of one commit stand side by side, and share their tags.
+            let commit = recorded
+                .tags()
+                .iter()
+                .find(|tag| tag.key() == COMMIT)
+                .cloned();
+            if commit != last_commit {
+                last_commit = commit;
+                *summary
+                    .authors
+                    .entry(tag(recorded, AUTHOR).to_owned())
+                    .or_default() += 1;
+            }
+            Ok(())
+        })?;
+        Ok(summary)
+    }
+
+    fn each(
+        &self,
+        request: ReadRequest,
+        mut visit: impl FnMut(&RecordedEvent, FileEvent) -> Result<()>,
+    ) -> Result<()> {
+        let mut next = Some(request.events_max(PAGE_EVENTS));
+        while let Some(request) = next {
+            let page = block_on(self.store.read(request))?;
+            for recorded in &page.events {
+                let event = JsonCodec.decode(recorded)?;
+                visit(recorded, event).with_context(|| {
+                    format!(
+                        "event {} of stream {}",
+                        recorded.version(),
+                        recorded.stream()
+                    )
+                })?;
+            }
+            next = page.next;
+        }
+        Ok(())
+    }
+}
+
+/// The key of the tag that names the commit.
+const COMMIT: &str = "commit";
+/// The key of the tag that names the author.
+const AUTHOR: &str = "author";
+/// The name of the header with the title of the commit's message.
+const SUMMARY: &str = "summary";
+
+/// The stream of a path: its text form, shortened where a stream id can't hold it.
+fn stream_of(path: &GitPath) -> Result<StreamId> {
+    let category = FileEvent::CATEGORY;
+    let room = STREAM_ID_BYTES_MAX - category.as_str().len() - "-".len();
+    Ok(StreamId::new(&category, &shorten(path.encoded(), room))?)
+}
+
+/// The value of an event's tag.
+fn tag<'e>(recorded: &'e RecordedEvent, key: &str) -> &'e str {
+    recorded
+        .tags()
+        .iter()
+        .find(|tag| tag.key() == key)
+        .map_or("", Tag::value)
+}

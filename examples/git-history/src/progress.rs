@@ -1,0 +1,42 @@
+//! How far a long step is, and how long it took.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A step of known length that shows a bar on a terminal, and nothing elsewhere.
+pub(crate) struct Step {
+    bar: ProgressBar,
+    began: Instant,
+}
+
+impl Step {
+    pub(crate) fn begin(name: &'static str, length: usize) -> Self {
+        let bar = ProgressBar::new(length as u64);
+        let template = "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}";
+        // A template that did not parse would cost the looks of the bar, no more.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(name);
+        Self { bar, began: now() }
+    }
+
+    pub(crate) fn advance(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Takes the bar away, and tells how long the step took.
+    pub(crate) fn end(self) -> Duration {
+        self.bar.finish_and_clear();
+        self.began.elapsed()
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a program measures how long it takes"
+)]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,12 @@
+//! The example as a whole, on small repositories.
+
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod mainline;
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod repository;
+#[cfg(test)]
+mod support;
