@@ -42,7 +42,7 @@ pub fn order_appends(appends: u64, events: usize, streams: u64) -> Result<Vec<Ap
     (0..appends)
         .map(|number| {
             let lines = std::iter::repeat_n(line.clone(), events);
-            Append::new(AppendId::parse(&format!("append-{number}"))?)
+            Append::builder(AppendId::parse(&format!("append-{number}"))?)
                 .write(order(number % streams)?, Expected::Any, lines)
                 .build()
         })

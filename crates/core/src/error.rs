@@ -38,12 +38,16 @@ pub enum ErrorKind {
     Overloaded,
     /// The store is out of space: free some, then retry. Nothing was written.
     NoSpace,
-    /// The store can't serve now (closed, poisoned, out of reach, lagging): see the message. Nothing was written.
+    /// The store can't serve now (closed, poisoned, out of reach, lagging): wait, or see the message.
+    /// Nothing was written.
     Unavailable,
     /// It can't be told whether the append was recorded: retry it with the same append id.
     Unknown,
-    /// Stored data is damaged: stop, and repair or restore.
+    /// Stored data is damaged: stop, and repair or restore. An append that ends so was not written.
     Corrupt,
+    /// The cursor is ahead of the store: it is another store's, or this one lost events. Find out which
+    /// before the reader is set back; nothing starts over in silence. Nothing was written.
+    CursorAhead,
     /// An event's bytes don't decode: fix the codec or the upcasters; the raw bytes stay readable.
     Undecodable,
     /// An aggregate refused an event: the history, or the code that folds it, is wrong.
@@ -72,6 +76,9 @@ struct Inner {
 }
 
 impl Error {
+    /// How much of a fact an error shows: hostile input is not repeated whole.
+    pub const FACT_CHARS_MAX: usize = 200;
+
     /// An error of this kind; the message is a lower-case fragment that says what to do.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
@@ -112,10 +119,13 @@ impl Error {
         self
     }
 
-    /// Adds a fact, as `("stream", "account-42")`.
+    /// Adds a fact, as `("stream", "account-42")`; of a long one, the first
+    /// [`FACT_CHARS_MAX`](Self::FACT_CHARS_MAX) characters.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((key, value.to_string()));
+        self.0
+            .context
+            .push((key, excerpt(&value.to_string(), Self::FACT_CHARS_MAX)));
         self
     }
 
@@ -139,7 +149,7 @@ impl Error {
         }
     }
 
-    /// Every failing check, when the kind is [`ErrorKind::Conflict`].
+    /// Every failing check, when the kind is [`ErrorKind::Conflict`] and it is streams that conflict.
     pub fn conflict(&self) -> Option<&Conflict> {
         self.0.conflict.as_ref()
     }
@@ -160,7 +170,7 @@ impl Error {
 
 impl From<Conflict> for Error {
     fn from(conflict: Conflict) -> Self {
-        let mut error = Self::new(ErrorKind::Conflict, conflict.to_string()).during("append");
+        let mut error = Self::new(ErrorKind::Conflict, conflict.to_string());
         error.0.conflict = Some(conflict);
         error
     }
@@ -203,6 +213,14 @@ impl std::error::Error for Error {
     }
 }
 
+/// The first `chars_max` characters of a text, and a mark where there are more.
+pub(crate) fn excerpt(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+    }
+}
+
 /// Refuses a count or a size over the limit of that name.
 macro_rules! check_limit {
     ($what:expr, $actual:expr, $limit:ident) => {{
@@ -241,6 +259,15 @@ mod tests {
         let source = std::error::Error::source(&error).map(ToString::to_string);
         assert_eq!(source.as_deref(), Some("gone"));
         assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_long_fact_is_cut() {
+        let error = Error::new(ErrorKind::Invalid, "no").with("text", "\u{e9}".repeat(201));
+        assert_eq!(
+            error.to_string(),
+            format!("no (text: {}...)", "\u{e9}".repeat(200))
+        );
     }
 
     #[test]

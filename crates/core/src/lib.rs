@@ -16,7 +16,7 @@
 //!
 //! let account = StreamId::parse("account-42")?;
 //! let opened = NewEvent::new(EventType::parse("opened")?, ContentType::JSON, r#"{"owner":"Ada"}"#)?;
-//! let append = Append::new(UuidIds::default().append_id())
+//! let append = Append::builder(UuidIds::default().append_id())
 //!     .write(account, Expected::NoStream, [opened])
 //!     .build()?;
 //! assert_eq!(append.event_count(), 1);
@@ -45,7 +45,7 @@ pub use contract::snapshot_store::{FoldId, Snapshot, SnapshotKey, SnapshotRemova
 pub use error::{BoxError, Error, ErrorKind, LimitExceeded};
 pub use theory::aggregate::{Aggregate, Refusal};
 pub use theory::event::Event;
-pub use theory::event_stream::{EventStream, Placed};
+pub use theory::event_stream::{EventStream, StreamEntry};
 pub use theory::fold::{FoldError, fold, fold_from};
 pub use theory::system::EventSourcingSystem;
 pub use vocabulary::append::{Append, AppendBuilder, Condition, StreamCheck, StreamWrite};
@@ -57,9 +57,10 @@ pub use vocabulary::event::{NewEvent, Placement, RecordedEvent};
 pub use vocabulary::event_type::{ContentType, EventKind, EventType, SchemaVersion};
 pub use vocabulary::expected::Expected;
 pub use vocabulary::ids::{AppendId, EventId, Ids, UuidIds};
+pub use vocabulary::manual_clock::ManualClock;
 pub use vocabulary::metadata::{CausationId, CorrelationId, HeaderName, Metadata};
 pub use vocabulary::number::{Position, Version};
-pub use vocabulary::policy::{PolicyChange, StreamHead, StreamPolicy, StreamState};
+pub use vocabulary::policy::{PolicyAction, PolicyChange, StreamHead, StreamPolicy, StreamState};
 pub use vocabulary::read::{
     ConsistencyLevel, Direction, EventOrdering, Page, ReadRequest, Selection,
 };

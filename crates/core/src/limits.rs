@@ -24,7 +24,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The most events that one append records.
 pub const APPEND_EVENTS_MAX: usize = 65_536;
 
-/// The largest append: payloads, names, tags and metadata of all its events, in bytes.
+/// The largest append: payloads, names, tags and metadata of all its events, and the names in its checks
+/// and conditions, in bytes.
 pub const APPEND_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The most checks on streams that an append does not write.
@@ -42,7 +43,8 @@ pub const CRITERIA_TYPES_MAX: usize = 256;
 /// The most events of one page.
 pub const PAGE_EVENTS_MAX: usize = 10_000;
 
-/// The most payload bytes that a page may be asked for; a page holds at least one event all the same.
+/// The most bytes that a page may be asked for, counted as for an append; a page holds at least one event
+/// all the same.
 pub const PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How many positions of offending events a conflict lists for each failing check.

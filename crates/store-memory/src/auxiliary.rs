@@ -1,8 +1,8 @@
 //! Snapshots and checkpoints.
 
 use annals_core::{
-    Checkpoint, CheckpointName, CheckpointSave, CheckpointStore, Error, ErrorKind, Snapshot,
-    SnapshotKey, SnapshotRemoval, SnapshotStore, Version,
+    Checkpoint, CheckpointName, CheckpointSave, CheckpointStore, Cursor, Error, ErrorKind,
+    Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, Version,
 };
 use async_trait::async_trait;
 
@@ -46,10 +46,21 @@ impl SnapshotStore for MemoryStore {
     }
 }
 
+/// What is kept of a name: its newest revision, for ever, and where its reader stands.
+#[derive(Debug, Default)]
+pub(crate) struct SavedCheckpoint {
+    revision: u64,
+    cursor: Option<Cursor>,
+}
+
 #[async_trait]
 impl CheckpointStore for MemoryStore {
     async fn load_checkpoint(&self, name: &CheckpointName) -> Result<Option<Checkpoint>, Error> {
-        Ok(self.look()?.checkpoints.get(name).cloned())
+        Ok(self
+            .look()?
+            .checkpoints
+            .get(name)
+            .and_then(SavedCheckpoint::checkpoint))
     }
 
     async fn save_checkpoint(&self, save: CheckpointSave) -> Result<Checkpoint, Error> {
@@ -59,31 +70,52 @@ impl CheckpointStore for MemoryStore {
             expected_revision,
         } = save;
         let mut state = self.change()?;
-        state
-            .check_not_ahead(&cursor)
+        let saved = state.checkpoints.entry(name.clone()).or_default();
+        saved
+            .check(&name, expected_revision)
             .map_err(|error| error.during("save checkpoint"))?;
-        let revision = state
-            .checkpoints
-            .get(&name)
-            .map_or(0, |saved| saved.revision);
-        if revision != expected_revision {
-            let message =
-                "checkpoint was saved by another reader of this name; stop one of the two";
-            return Err(Error::new(ErrorKind::Conflict, message)
-                .during("save checkpoint")
-                .with("name", name)
-                .with("expected_revision", expected_revision)
-                .with("actual_revision", revision));
-        }
-        let checkpoint = Checkpoint {
+        saved.revision += 1;
+        saved.cursor = Some(cursor.clone());
+        Ok(Checkpoint {
             cursor,
-            revision: revision + 1,
-        };
-        state.checkpoints.insert(name, checkpoint.clone());
-        Ok(checkpoint)
+            revision: saved.revision,
+        })
     }
 
-    async fn remove_checkpoint(&self, name: &CheckpointName) -> Result<bool, Error> {
-        Ok(self.change()?.checkpoints.remove(name).is_some())
+    async fn remove_checkpoint(
+        &self,
+        name: &CheckpointName,
+        expected_revision: u64,
+    ) -> Result<(), Error> {
+        let mut state = self.change()?;
+        let saved = state.checkpoints.entry(name.clone()).or_default();
+        saved
+            .check(name, expected_revision)
+            .map_err(|error| error.during("remove checkpoint"))?;
+        saved.cursor = None;
+        Ok(())
+    }
+}
+
+impl SavedCheckpoint {
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        let cursor = self.cursor.clone()?;
+        Some(Checkpoint {
+            cursor,
+            revision: self.revision,
+        })
+    }
+
+    /// Refuses a caller who knows another revision.
+    fn check(&self, name: &CheckpointName, expected: u64) -> Result<(), Error> {
+        let actual = self.cursor.as_ref().map_or(0, |_| self.revision);
+        if actual == expected {
+            return Ok(());
+        }
+        let message = "checkpoint was changed by another reader of this name; stop one of the two";
+        Err(Error::new(ErrorKind::Conflict, message)
+            .with("name", name)
+            .with("expected_revision", expected)
+            .with("actual_revision", actual))
     }
 }

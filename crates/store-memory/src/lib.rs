@@ -18,7 +18,7 @@
 //! let store = MemoryStore::new();
 //! let account = StreamId::parse("account-42")?;
 //! let opened = NewEvent::new(EventType::parse("opened")?, ContentType::JSON, "{}")?;
-//! let append = Append::new(UuidIds::default().append_id())
+//! let append = Append::builder(UuidIds::default().append_id())
 //!     .write(account.clone(), Expected::NoStream, [opened])
 //!     .build()?;
 //!
@@ -31,9 +31,8 @@
 //! ```
 //!
 //! # Limits
-//! Memory: some 500 bytes for an event beside its payload, 100 bytes for an append. One writer at a
-//! time; readers share. Criteria that name tags are answered from an index of tags, criteria by type
-//! alone by looking at every event of the span.
+//! Memory: some 700 bytes for an event beside its payload, some 400 for an append. One writer at a
+//! time; readers share. Criteria are answered from indexes of tags and types.
 
 mod auxiliary;
 mod read;

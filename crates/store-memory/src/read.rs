@@ -1,5 +1,7 @@
 //! Pages of events.
 
+use std::iter::Peekable;
+
 use annals_core::{
     Criteria, CriteriaItem, Cursor, Direction, Error, Page, Position, ReadRequest, RecordedEvent,
     Selection, Timestamp, Version,
@@ -7,21 +9,31 @@ use annals_core::{
 
 use crate::state::State;
 
-type Positions<'a> = Box<dyn DoubleEndedIterator<Item = Position> + 'a>;
+/// Positions in the direction of a request, each once.
+type Positions<'a> = Box<dyn Iterator<Item = Position> + 'a>;
+
+/// The part of the log that a request is about.
+#[derive(Clone, Copy)]
+struct Span {
+    after: Position,
+    until: Position,
+    direction: Direction,
+}
 
 /// One page of the answer to a request that was validated.
 pub(crate) fn read(state: &State, request: ReadRequest, now: Timestamp) -> Result<Page, Error> {
+    let span = Span::of(state, &request)?;
     state.check_not_ahead(&request.after)?;
     state.check_consistency(&request.consistency)?;
-    let stream_version = match &request.selection {
-        Selection::Stream(stream) => Some(state.stream_head(stream).version),
+    let stream = match &request.selection {
+        Selection::Stream(stream) => Some(state.stream_head(stream)),
         _ => None,
     };
     let mut selected = select(state, &request, now)?.peekable();
     let mut events: Vec<RecordedEvent> = Vec::new();
     let mut bytes = 0;
     while let Some(event) = selected.peek() {
-        bytes += event.payload().len();
+        bytes += event.content().bytes();
         let full = events.len() == request.events_max || bytes > request.bytes_max;
         if full && !events.is_empty() {
             break;
@@ -36,16 +48,13 @@ pub(crate) fn read(state: &State, request: ReadRequest, now: Timestamp) -> Resul
     let cursor = match (request.direction, &next, events.last()) {
         (Direction::Backward, ..) => request.after,
         (Direction::Forward, Some(_), Some(last)) => Cursor::at(last.position()),
-        (Direction::Forward, ..) => {
-            let (after, until) = request.positions()?;
-            Cursor::at(state.head().min(until).max(after))
-        }
+        (Direction::Forward, ..) => Cursor::at(span.until.max(span.after)),
     };
     Ok(Page {
         events,
         next,
         cursor,
-        stream_version,
+        stream,
     })
 }
 
@@ -55,68 +64,92 @@ pub(crate) fn select<'a>(
     request: &ReadRequest,
     now: Timestamp,
 ) -> Result<impl Iterator<Item = &'a RecordedEvent> + use<'a>, Error> {
-    let (after, until) = request.positions()?;
-    let until = until.min(state.head());
-    let candidates: Positions<'a> = match &request.selection {
-        Selection::All => span(after, until),
+    let span = Span::of(state, request)?;
+    let candidates = match &request.selection {
+        Selection::All => span.all(),
         Selection::Stream(stream) => {
             let positions = state.of_stream(stream);
-            let versions = versions(positions, request.after_version, request.until_version);
-            listed(versions, after, until)
+            span.listed(versions(
+                positions,
+                request.after_version,
+                request.until_version,
+            ))
         }
-        Selection::Category(category) => listed(state.of_category(category.as_str()), after, until),
-        Selection::Criteria(criteria) => by_criteria(state, criteria, after, until),
+        Selection::Category(category) => span.listed(state.of_category(category.as_str())),
+        Selection::Criteria(criteria) => by_criteria(state, criteria, span),
         other => {
             return Err(Error::unsupported("read").with("selection", format!("{other:?}")));
         }
     };
-    let directed: Positions<'a> = match request.direction {
-        Direction::Forward => candidates,
-        Direction::Backward => Box::new(candidates.rev()),
-    };
-    Ok(directed.filter_map(move |position| state.shown(position, now)))
-}
-
-/// Every position after the first, up to and with the second.
-fn span<'a>(after: Position, until: Position) -> Positions<'a> {
-    Box::new((after.next().value()..=until.value()).map(Position::new))
-}
-
-/// The listed positions after the first, up to and with the second.
-fn listed(positions: &[Position], after: Position, until: Position) -> Positions<'_> {
-    let from = positions.partition_point(|position| *position <= after);
-    let to = positions.partition_point(|position| *position <= until);
-    Box::new(positions.get(from..to).unwrap_or_default().iter().copied())
+    let now = state.not_before_newest(now);
+    Ok(candidates.filter_map(move |position| state.shown(position, now)))
 }
 
 /// The positions of the events after the first version, up to and with the second.
-fn versions(positions: &[Position], after: Version, until: Version) -> &[Position] {
+pub(crate) fn versions(positions: &[Position], after: Version, until: Version) -> &[Position] {
     let index = |version: Version| usize::try_from(version.value()).unwrap_or(usize::MAX);
     let to = index(until).min(positions.len());
     positions.get(index(after)..to).unwrap_or_default()
 }
 
-/// The matching positions: from the index where every item names a tag, else by looking at all.
-fn by_criteria<'a>(
-    state: &'a State,
-    criteria: &Criteria,
-    after: Position,
-    until: Position,
-) -> Positions<'a> {
-    let tagged = criteria.items().iter().all(|item| !item.tags().is_empty());
-    let candidates: Positions<'a> = match criteria.items() {
-        [item] if tagged => listed(rarest(state, item), after, until),
-        items if tagged => {
-            let mut positions: Vec<Position> = items
-                .iter()
-                .flat_map(|item| listed(rarest(state, item), after, until))
-                .collect();
-            positions.sort_unstable();
-            positions.dedup();
-            Box::new(positions.into_iter())
+impl Span {
+    /// Up to the head, whatever the request says.
+    fn of(state: &State, request: &ReadRequest) -> Result<Self, Error> {
+        let (after, until) = request.positions()?;
+        Ok(Self {
+            after,
+            until: until.min(state.head()),
+            direction: request.direction,
+        })
+    }
+
+    /// Every position of the span.
+    fn all<'a>(self) -> Positions<'a> {
+        let all = (self.after.next().value()..=self.until.value()).map(Position::new);
+        match self.direction {
+            Direction::Forward => Box::new(all),
+            Direction::Backward => Box::new(all.rev()),
         }
-        _ => span(after, until),
-    };
+    }
+
+    /// The listed positions that lie in the span.
+    fn listed(self, positions: &[Position]) -> Positions<'_> {
+        let from = positions.partition_point(|position| *position <= self.after);
+        let to = positions.partition_point(|position| *position <= self.until);
+        let listed = positions.get(from..to).unwrap_or_default().iter().copied();
+        match self.direction {
+            Direction::Forward => Box::new(listed),
+            Direction::Backward => Box::new(listed.rev()),
+        }
+    }
+
+    /// Whichever of the two comes first.
+    fn first(self, left: Position, right: Position) -> Position {
+        match self.direction {
+            Direction::Forward => left.min(right),
+            Direction::Backward => left.max(right),
+        }
+    }
+}
+
+/// The matching positions: from the indexes of tags and types, or by looking at all where an item names
+/// neither.
+fn by_criteria<'a>(state: &'a State, criteria: &Criteria, span: Span) -> Positions<'a> {
+    let lists: Option<Vec<Positions<'a>>> = criteria
+        .items()
+        .iter()
+        .map(|item| {
+            Some(
+                lists_of(state, item)?
+                    .into_iter()
+                    .map(|list| span.listed(list)),
+            )
+        })
+        .try_fold(Vec::new(), |mut all, lists| {
+            all.extend(lists?);
+            Some(all)
+        });
+    let candidates = lists.map_or_else(|| span.all(), |lists| merged(lists, span));
     let criteria = criteria.clone();
     Box::new(candidates.filter(move |position| {
         state
@@ -125,11 +158,37 @@ fn by_criteria<'a>(
     }))
 }
 
-/// The shortest of the lists in which every match of the item stands.
-fn rarest<'a>(state: &'a State, item: &CriteriaItem) -> &'a [Position] {
-    item.tags()
+/// The lists in which every match of the item stands: the shortest of its tags, or one for each of its
+/// types; `None` when it names neither.
+fn lists_of<'a>(state: &'a State, item: &CriteriaItem) -> Option<Vec<&'a [Position]>> {
+    let rarest = item
+        .tags()
         .iter()
         .map(|tag| state.of_tag(tag))
-        .min_by_key(|list| list.len())
-        .unwrap_or_default()
+        .min_by_key(|list| list.len());
+    let by_type = || {
+        item.types()
+            .iter()
+            .map(|event_type| state.of_type(event_type))
+            .collect()
+    };
+    match rarest {
+        Some(rarest) => Some(vec![rarest]),
+        None if item.types().is_empty() => None,
+        None => Some(by_type()),
+    }
+}
+
+/// The positions of all lists, in order and each once.
+fn merged(lists: Vec<Positions<'_>>, span: Span) -> Positions<'_> {
+    let mut lists: Vec<Peekable<Positions<'_>>> =
+        lists.into_iter().map(Iterator::peekable).collect();
+    Box::new(std::iter::from_fn(move || {
+        let heads = lists.iter_mut().filter_map(|list| list.peek().copied());
+        let next = heads.reduce(|left, right| span.first(left, right))?;
+        for list in &mut lists {
+            list.next_if_eq(&next);
+        }
+        Some(next)
+    }))
 }

@@ -1,16 +1,19 @@
 //! What the store holds, and how an append changes it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use annals_core::limits::CONFLICT_POSITIONS_MAX;
 use annals_core::{
-    Answer, Append, AppendId, Checkpoint, CheckpointName, Condition, Conflict, ConsistencyLevel,
-    Cursor, Error, ErrorKind, EventId, Expected, FailedCheck, Ids, NewEvent, Placement,
+    Answer, Append, AppendId, CheckpointName, Condition, Conflict, ConsistencyLevel, Cursor, Error,
+    ErrorKind, EventId, EventType, Expected, FailedCheck, Ids, NewEvent, Placement, PolicyAction,
     PolicyChange, Position, ReadRequest, Receipt, RecordedEvent, Snapshot, SnapshotKey, StreamHead,
     StreamId, StreamPolicy, StreamReceipt, StreamState, Tag, Timestamp, Version,
 };
 
-use crate::read::select;
+use crate::auxiliary::SavedCheckpoint;
+use crate::read::{select, versions};
+
+const TOMBSTONED: StreamState = StreamState::Tombstoned;
 
 /// Everything that was recorded. The event at position n stands at index n - 1 of the log.
 #[derive(Debug, Default)]
@@ -20,11 +23,12 @@ pub(crate) struct State {
     stream_indexes: HashMap<StreamId, usize>,
     categories: Vec<Vec<Position>>,
     category_indexes: HashMap<Box<str>, usize>,
+    types: HashMap<EventType, Vec<Position>>,
     tags: HashMap<Tag, Vec<Position>>,
     event_ids: HashMap<EventId, Position>,
     appends: HashMap<AppendId, Receipt>,
     pub(crate) snapshots: BTreeMap<SnapshotKey, BTreeMap<Version, Snapshot>>,
-    pub(crate) checkpoints: BTreeMap<CheckpointName, Checkpoint>,
+    pub(crate) checkpoints: BTreeMap<CheckpointName, SavedCheckpoint>,
 }
 
 /// An event, and the index of its stream.
@@ -83,6 +87,11 @@ impl State {
         self.tags.get(tag).map_or(&[], Vec::as_slice)
     }
 
+    /// The positions of the events of a type.
+    pub(crate) fn of_type(&self, event_type: &EventType) -> &[Position] {
+        self.types.get(event_type).map_or(&[], Vec::as_slice)
+    }
+
     /// The version and the policy of a stream.
     pub(crate) fn stream_head(&self, stream: &StreamId) -> StreamHead {
         let (version, policy) = match self.stream(stream) {
@@ -96,13 +105,24 @@ impl State {
         }
     }
 
+    /// The receipt of an append that was recorded.
+    pub(crate) fn receipt(&self, id: &AppendId) -> Option<&Receipt> {
+        self.appends.get(id)
+    }
+
+    /// This time, or that of the newest event where the clock went back.
+    pub(crate) fn not_before_newest(&self, now: Timestamp) -> Timestamp {
+        self.event(self.head())
+            .map_or(now, |newest| newest.appended_at().max(now))
+    }
+
     /// Refuses a cursor that no reader of this store can have.
     pub(crate) fn check_not_ahead(&self, cursor: &Cursor) -> Result<(), Error> {
         if Cursor::at(self.head()).covers(cursor) {
             return Ok(());
         }
         let message = "cursor is ahead of the store: it is another store's, or events were lost";
-        Err(Error::new(ErrorKind::Invalid, message)
+        Err(Error::new(ErrorKind::CursorAhead, message)
             .with("cursor", cursor)
             .with("head", self.head()))
     }
@@ -115,19 +135,37 @@ impl State {
         }
     }
 
-    /// Gives a stream a new policy.
-    pub(crate) fn set_policy(&mut self, change: PolicyChange) -> Result<(), Error> {
-        let PolicyChange { stream, policy } = change;
-        let index = self.stream_index(&stream);
-        let Some(found) = self.streams.get_mut(index) else {
-            return Ok(());
-        };
-        let closed = found.policy.state == StreamState::Tombstoned;
-        if closed && policy.state != StreamState::Tombstoned {
-            return Err(conflict(vec![FailedCheck::Closed { stream }]));
+    /// Changes the policy of a stream.
+    pub(crate) fn change_policy(
+        &mut self,
+        change: &PolicyChange,
+        now: Timestamp,
+    ) -> Result<StreamHead, Error> {
+        let PolicyChange {
+            stream,
+            expected,
+            action,
+        } = change;
+        let now = self.not_before_newest(now);
+        if *action != PolicyAction::Tombstone || self.stream_head(stream).policy.state != TOMBSTONED
+        {
+            let failures = self.failed_expectation(stream, *expected, now);
+            refuse(failures.into_iter().collect())?;
         }
-        found.policy = policy.recorded_at(found.version());
-        Ok(())
+        let first_shown = self
+            .of_stream(stream)
+            .iter()
+            .find_map(|position| self.shown(*position, now))
+            .map(RecordedEvent::version);
+        let mut head = self.stream_head(stream);
+        if let Some(policy) = head.policy.changed(action, head.version, first_shown) {
+            head.policy = policy;
+        }
+        let index = self.stream_index(stream);
+        if let Some(found) = self.streams.get_mut(index) {
+            found.policy = head.policy.clone();
+        }
+        Ok(head)
     }
 
     /// Records an append, or answers for the one of the same id that was recorded before.
@@ -140,29 +178,23 @@ impl State {
         if let Some(first) = self.appends.get(&append.id()) {
             return self.answer_again(append, first);
         }
-        for condition in append.conditions() {
-            self.check_not_ahead(&condition.after)
-                .map_err(|error| error.during("append"))?;
-        }
-        let failures = self.failures(append, now)?;
-        if !failures.is_empty() {
-            return Err(conflict(failures));
-        }
-        let receipt = self.record(append, now, ids);
+        let now = self.not_before_newest(now);
+        refuse(self.failures(append, now)?)?;
+        let event_ids = self.event_ids(append, ids)?;
+        let receipt = self.record(append, &event_ids, now);
         self.appends.insert(append.id(), receipt.clone());
         Ok(receipt)
     }
 
     fn answer_again(&self, append: &Append, first: &Receipt) -> Result<Receipt, Error> {
         let recorded = (first.first_position.value()..=first.last_position.value())
-            .filter_map(|position| self.event(Position::new(position)))
-            .map(|event| (event.stream(), event.content()));
+            .map(|position| self.event(Position::new(position)))
+            .map(|event| event.map(|event| (event.stream(), event.content())));
         if append.same_content(recorded) {
             return Ok(first.as_duplicate());
         }
         let message = "append id stands for other content; use a fresh id";
         Err(Error::new(ErrorKind::AppendIdReused, message)
-            .during("append")
             .with("append_id", append.id())
             .with("first_position", first.first_position))
     }
@@ -196,7 +228,7 @@ impl State {
             Some(found) => (found.version(), found.policy.state),
             None => (Version::ABSENT, StreamState::Open),
         };
-        if state == StreamState::Tombstoned {
+        if state == TOMBSTONED {
             return Some(FailedCheck::Closed {
                 stream: stream.clone(),
             });
@@ -204,12 +236,15 @@ impl State {
         if expected.holds(version, state == StreamState::SoftDeleted) {
             return None;
         }
-        let positions = self
-            .of_stream(stream)
+        let after = match expected {
+            Expected::Any | Expected::StreamExists => Version::MAX,
+            Expected::NoStream => Version::ABSENT,
+            Expected::Exactly(version) => version,
+        };
+        let positions = versions(self.of_stream(stream), after, Version::MAX)
             .iter()
-            .filter_map(|position| self.shown(*position, now))
-            .filter(|event| expected.is_offended_by(event.version()))
-            .map(RecordedEvent::position)
+            .copied()
+            .filter(|position| self.shown(*position, now).is_some())
             .take(CONFLICT_POSITIONS_MAX)
             .collect();
         let stream = stream.clone();
@@ -217,6 +252,7 @@ impl State {
             stream,
             expected,
             actual: version,
+            state,
             positions,
         })
     }
@@ -227,26 +263,49 @@ impl State {
         condition: &Condition,
         now: Timestamp,
     ) -> Result<Option<FailedCheck>, Error> {
-        let Condition { unless, after } = condition.clone();
+        let Condition { unless, after } = condition;
         let offending = ReadRequest::matching(unless.clone()).after(after.clone());
-        let positions: Vec<Position> = select(self, &offending, now)?
+        let offending = select(self, &offending, now)?;
+        self.check_not_ahead(after)?;
+        let positions: Vec<Position> = offending
             .map(RecordedEvent::position)
             .take(CONFLICT_POSITIONS_MAX)
             .collect();
-        let failed = FailedCheck::Condition {
+        if positions.is_empty() {
+            return Ok(None);
+        }
+        let (unless, after) = (unless.clone(), after.clone());
+        Ok(Some(FailedCheck::Condition {
             index,
             unless,
             after,
-            positions: positions.clone(),
-        };
-        Ok((!positions.is_empty()).then_some(failed))
+            positions,
+        }))
+    }
+
+    /// An id for each event: the application's, or a new one, none of which is taken.
+    fn event_ids(&self, append: &Append, ids: &dyn Ids) -> Result<Vec<EventId>, Error> {
+        let given: Vec<EventId> = append
+            .events()
+            .map(|(_, event)| event.id().unwrap_or_else(|| ids.event_id()))
+            .collect();
+        let mut seen = HashSet::with_capacity(given.len());
+        match given
+            .iter()
+            .find(|id| self.event_ids.contains_key(id) || !seen.insert(**id))
+        {
+            None => Ok(given),
+            Some(taken) => {
+                let message = "new event id is taken already; the source of ids repeats itself";
+                Err(Error::new(ErrorKind::Unavailable, message).with("event", taken))
+            }
+        }
     }
 
     /// Records an append whose checks all hold.
-    fn record(&mut self, append: &Append, now: Timestamp, ids: &dyn Ids) -> Receipt {
-        let newest = self.event(self.head()).map(RecordedEvent::appended_at);
-        let appended_at = newest.map_or(now, |newest| newest.max(now));
+    fn record(&mut self, append: &Append, ids: &[EventId], appended_at: Timestamp) -> Receipt {
         let first_position = self.head().next();
+        let mut ids = ids.iter();
         let mut streams = Vec::with_capacity(append.writes().len());
         for write in append.writes() {
             let index = self.stream_index(&write.stream);
@@ -254,9 +313,8 @@ impl State {
                 .streams
                 .get(index)
                 .map_or(Version::ABSENT, Stream::version);
-            for event in &write.events {
-                let id = event.id().unwrap_or_else(|| ids.event_id());
-                self.push(index, event, id, appended_at);
+            for (event, id) in write.events.iter().zip(&mut ids) {
+                self.push(index, event, *id, appended_at);
             }
             streams.push(StreamReceipt {
                 stream: write.stream.clone(),
@@ -326,6 +384,13 @@ impl State {
         stream.policy.reopen();
         let category = self.categories.get_mut(stream.category);
         category.expect("a stream has a category").push(position);
+        match self.types.get_mut(event.event_type()) {
+            Some(positions) => positions.push(position),
+            None => {
+                self.types
+                    .insert(event.event_type().clone(), vec![position]);
+            }
+        }
         for tag in event.tags() {
             self.tags.entry(tag.clone()).or_default().push(position);
         }
@@ -361,9 +426,6 @@ fn index_of(position: Position) -> Option<usize> {
     usize::try_from(position.value()).ok()?.checked_sub(1)
 }
 
-fn conflict(failures: Vec<FailedCheck>) -> Error {
-    Conflict::of(failures).map_or_else(
-        || Error::new(ErrorKind::Conflict, "a conflict without a failing check"),
-        Error::from,
-    )
+fn refuse(failures: Vec<FailedCheck>) -> Result<(), Error> {
+    Conflict::of(failures).map_or(Ok(()), |conflict| Err(conflict.into()))
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use annals_core::{
-    Append, Capabilities, Clock, ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Ids, Page,
-    PolicyChange, ReadRequest, Receipt, StreamHead, StreamId, SystemClock, UuidIds,
+    Append, AppendId, Capabilities, Clock, ConsistencyLevel, Cursor, Error, ErrorKind, EventStore,
+    Ids, Page, PolicyChange, ReadRequest, Receipt, StreamHead, StreamId, SystemClock, UuidIds,
 };
 use async_trait::async_trait;
 use event_listener::Event as Bell;
@@ -86,16 +86,21 @@ impl EventStore for MemoryStore {
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, Error> {
-        let receipt = self
+        let recorded = self
             .change()?
-            .append(&append, self.clock.now(), self.ids.as_ref())?;
+            .append(&append, self.clock.now(), self.ids.as_ref());
+        let receipt = recorded.map_err(|error| error.during("append"))?;
         self.appended.notify(usize::MAX);
         Ok(receipt)
     }
 
+    async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
+        Ok(self.look()?.receipt(id).map(Receipt::as_duplicate))
+    }
+
     async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
         request.validate()?;
-        read(&*self.look()?, request, self.clock.now())
+        read(&*self.look()?, request, self.clock.now()).map_err(|error| error.during("read"))
     }
 
     async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {
@@ -108,8 +113,9 @@ impl EventStore for MemoryStore {
         Ok(self.look()?.stream_head(stream))
     }
 
-    async fn set_stream_policy(&self, change: PolicyChange) -> Result<(), Error> {
-        self.change()?.set_policy(change)
+    async fn change_stream_policy(&self, change: PolicyChange) -> Result<StreamHead, Error> {
+        let changed = self.change()?.change_policy(&change, self.clock.now());
+        changed.map_err(|error| error.during("change stream policy"))
     }
 
     async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error> {

@@ -117,7 +117,7 @@ async fn record(
     events: &[StockEvent],
 ) -> Result<(), annals_core::Error> {
     let events: Result<Vec<NewEvent>, _> = events.iter().map(encode).collect();
-    let append = Append::new(UuidIds::default().append_id())
+    let append = Append::builder(UuidIds::default().append_id())
         .write(stream.clone(), expected, events?)
         .build()?;
     store.append(append).await.map(drop)

@@ -18,7 +18,7 @@ name_type! {
 pub struct Checkpoint {
     /// All up to here is handled.
     pub cursor: Cursor,
-    /// 1 for the first save, one more for each later one. Whoever saves names the revision it knows,
+    /// 1 for the first save, more for each later one. Whoever saves names the revision it knows,
     /// so that of two readers under one name the second to save finds out.
     pub revision: u64,
 }
@@ -28,7 +28,8 @@ pub struct Checkpoint {
 pub struct CheckpointSave {
     /// Whose.
     pub name: CheckpointName,
-    /// All up to here is handled. May be before the saved one: a reader that is reset goes back.
+    /// All up to here is handled. May be before the saved one: a reader that is reset goes back. A
+    /// cursor that no event store gave is taken too, and refused by the store that it is read from.
     pub cursor: Cursor,
     /// The revision that the caller loaded or saved last; 0 when there was none.
     pub expected_revision: u64,
@@ -47,8 +48,17 @@ pub trait CheckpointStore: fmt::Debug + Send + Sync {
     /// another reader runs under this name.
     async fn save_checkpoint(&self, save: CheckpointSave) -> Result<Checkpoint, Error>;
 
-    /// Forgets the checkpoint of this name, and tells whether there was one.
-    async fn remove_checkpoint(&self, name: &CheckpointName) -> Result<bool, Error>;
+    /// Forgets the checkpoint of this name. A later one goes on with higher revisions, so that a reader
+    /// that was left behind finds out all the same.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when the revision is not the expected one, 0
+    /// standing for no checkpoint.
+    async fn remove_checkpoint(
+        &self,
+        name: &CheckpointName,
+        expected_revision: u64,
+    ) -> Result<(), Error>;
 }
 
 macro_rules! forward {
@@ -67,8 +77,12 @@ macro_rules! forward {
                 (**self).save_checkpoint(save).await
             }
 
-            async fn remove_checkpoint(&self, name: &CheckpointName) -> Result<bool, Error> {
-                (**self).remove_checkpoint(name).await
+            async fn remove_checkpoint(
+                &self,
+                name: &CheckpointName,
+                expected_revision: u64,
+            ) -> Result<(), Error> {
+                (**self).remove_checkpoint(name, expected_revision).await
             }
         }
     };

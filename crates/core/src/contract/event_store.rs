@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Append, Capabilities, ConsistencyLevel, Cursor, Error, Page, PolicyChange, ReadRequest,
-    Receipt, StreamHead, StreamId,
+    Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Error, Page, PolicyChange,
+    ReadRequest, Receipt, StreamHead, StreamId,
 };
 
 /// A store of events: what a backend implements.
@@ -40,17 +40,26 @@ pub trait EventStore: fmt::Debug + Send + Sync {
     /// been (unknown). [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) lists every failing check.
     async fn append(&self, append: Append) -> Result<Receipt, Error>;
 
+    /// The receipt of the append with this id, marked as a duplicate; `None` when it is not recorded.
+    ///
+    /// Strong, for as long as the store knows append ids ([`Capabilities::append_ids`]): so a command that
+    /// is sent twice is known before it is decided again, and an append of unknown outcome is resolved
+    /// without sending it again.
+    async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error>;
+
     /// Reads one page of events.
     ///
     /// # Ordering
-    /// Events come in the order of positions, or of versions for a stream, in the direction asked for.
-    /// A forward read that follows [`Page::next`] meets every selected event exactly once.
+    /// Events of one stream come in the order of versions, others in the order of positions, as far as
+    /// the request's [`EventOrdering`](crate::EventOrdering) goes, in its direction. A forward read that
+    /// follows [`Page::next`] meets every selected event exactly once.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a request that
-    /// [`ReadRequest::validate`] refuses, and for one whose `after`, or session, is ahead of the store:
-    /// a checkpoint of another store, or of one that lost events, is never a silent fresh start. The
-    /// same holds for the cursors of conditions, of `changed_since` and of saved checkpoints.
+    /// [`ReadRequest::validate`] refuses. [`ErrorKind::CursorAhead`](crate::ErrorKind::CursorAhead) when its
+    /// `after`, or its session, is ahead of the whole store: a checkpoint of another store, or of one that
+    /// lost events, is never a silent fresh start. The same holds for the cursors of conditions, of `head`
+    /// and of `changed_since`.
     async fn read(&self, request: ReadRequest) -> Result<Page, Error>;
 
     /// Where a reader stands who has seen everything, as fresh as asked for.
@@ -60,15 +69,16 @@ pub trait EventStore: fmt::Debug + Send + Sync {
     /// is at [`Version::ABSENT`](crate::Version::ABSENT).
     async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error>;
 
-    /// Gives a stream a new policy, as durably as an append; the last one counts.
+    /// Changes the policy of a stream, as durably as an append, and gives the stream's head after it.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when the stream is tombstoned and the new
-    /// policy is not: a tombstone is for good.
-    async fn set_stream_policy(&self, change: PolicyChange) -> Result<(), Error>;
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when the stream is not in the expected state, or
+    /// is tombstoned.
+    async fn change_stream_policy(&self, change: PolicyChange) -> Result<StreamHead, Error>;
 
-    /// Waits until the store's head is past this cursor, and gives the head. Wakes without polling
-    /// where the backend can; may wake when nothing of interest to the caller happened.
+    /// Waits until the store's head, as strong reads see it, is past this cursor, and gives the head.
+    /// Wakes without polling where the backend can; may wake when nothing of interest to the caller
+    /// happened.
     async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error>;
 }
 
@@ -85,6 +95,10 @@ macro_rules! forward {
                 (**self).append(append).await
             }
 
+            async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
+                (**self).receipt(id).await
+            }
+
             async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
                 (**self).read(request).await
             }
@@ -97,8 +111,11 @@ macro_rules! forward {
                 (**self).stream_head(stream).await
             }
 
-            async fn set_stream_policy(&self, change: PolicyChange) -> Result<(), Error> {
-                (**self).set_stream_policy(change).await
+            async fn change_stream_policy(
+                &self,
+                change: PolicyChange,
+            ) -> Result<StreamHead, Error> {
+                (**self).change_stream_policy(change).await
             }
 
             async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error> {

@@ -2,13 +2,13 @@
 
 use crate::limits::CONFLICT_POSITIONS_MAX;
 use crate::{
-    Conflict, ConsistencyLevel, Cursor, Error, ErrorKind, EventOrdering, Expected, FailedCheck,
-    Position, StreamId, Version,
+    Conflict, ConsistencyLevel, Error, ErrorKind, EventOrdering, Expected, FailedCheck, Position,
+    StreamId, StreamState, Version,
 };
 
 /// An event at its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed<E> {
+pub struct StreamEntry<E> {
     /// Its place in the stream, from 1, without gaps.
     pub version: Version,
     /// Its place in the whole log.
@@ -38,7 +38,7 @@ pub struct Placed<E> {
 pub struct EventStream<E> {
     id: StreamId,
     ordering: EventOrdering,
-    entries: Vec<Placed<E>>,
+    entries: Vec<StreamEntry<E>>,
     heard: Position,
 }
 
@@ -67,7 +67,7 @@ impl<E> EventStream<E> {
     }
 
     /// The events with their places, in order.
-    pub fn entries(&self) -> &[Placed<E>] {
+    pub fn entries(&self) -> &[StreamEntry<E>] {
         &self.entries
     }
 
@@ -86,10 +86,7 @@ impl<E> EventStream<E> {
         expected: Expected,
         events: impl IntoIterator<Item = E>,
     ) -> Result<Version, Error> {
-        let after = self
-            .entries
-            .last()
-            .map_or(Position::START, |entry| entry.position);
+        let after = self.newest();
         self.append_after(after, expected, events)
     }
 
@@ -110,7 +107,7 @@ impl<E> EventStream<E> {
         for event in events {
             version = version.next();
             position = position.next();
-            self.accept(Placed {
+            self.accept(StreamEntry {
                 version,
                 position,
                 event,
@@ -124,7 +121,7 @@ impl<E> EventStream<E> {
     /// # Errors
     /// [`ErrorKind::Invalid`] for a gap or a repeat in versions and, with [`EventOrdering::Total`], for
     /// a position that is not after the newest; the event is not taken then.
-    pub fn accept(&mut self, entry: Placed<E>) -> Result<(), Error> {
+    pub fn accept(&mut self, entry: StreamEntry<E>) -> Result<(), Error> {
         let next = self.version().next();
         if entry.version != next {
             let message = format!(
@@ -133,10 +130,7 @@ impl<E> EventStream<E> {
             );
             return Err(Error::new(ErrorKind::Invalid, message).with("stream", &self.id));
         }
-        let newest = self
-            .entries
-            .last()
-            .map_or(Position::START, |entry| entry.position);
+        let newest = self.newest();
         if self.ordering == EventOrdering::Total && entry.position <= newest {
             let message = format!(
                 "event at {} out of order; the newest is at {newest}",
@@ -158,28 +152,35 @@ impl<E> EventStream<E> {
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] when this replica lags: for [`ConsistencyLevel::Strong`] behind what it
-    /// has heard of, for [`ConsistencyLevel::Session`] behind the session's cursor.
-    pub fn read(&self, consistency: &ConsistencyLevel) -> Result<&[Placed<E>], Error> {
-        let newest = self
-            .entries
-            .last()
-            .map_or(Position::START, |entry| entry.position);
-        let wanted = match consistency {
-            ConsistencyLevel::Strong => Cursor::at(self.heard),
-            ConsistencyLevel::Session(cursor) => cursor.clone(),
-            ConsistencyLevel::Eventual => Cursor::START,
+    /// has heard of, for [`ConsistencyLevel::Session`] behind what it has heard of up to the cursor.
+    pub fn read(&self, consistency: &ConsistencyLevel) -> Result<&[StreamEntry<E>], Error> {
+        let newest = self.newest();
+        let known = match consistency {
+            ConsistencyLevel::Strong => self.heard,
+            ConsistencyLevel::Session(cursor) => {
+                self.heard.min(cursor.position().unwrap_or(Position::MAX))
+            }
+            ConsistencyLevel::Eventual => Position::START,
         };
-        if Cursor::at(newest).covers(&wanted) {
+        if newest >= known {
             return Ok(&self.entries);
         }
         let message = "stream lags behind what is asked for; read again later";
         Err(Error::new(ErrorKind::Unavailable, message)
             .with("stream", &self.id)
             .with("newest", newest)
-            .with("wanted", wanted))
+            .with("known", known))
     }
 
-    fn check(&self, expected: Expected) -> Result<(), Error> {
+    /// The position of the newest event.
+    pub fn newest(&self) -> Position {
+        self.entries
+            .last()
+            .map_or(Position::START, |entry| entry.position)
+    }
+
+    /// Refuses an expectation that does not hold.
+    pub(crate) fn check(&self, expected: Expected) -> Result<(), Error> {
         let actual = self.version();
         if expected.holds(actual, false) {
             return Ok(());
@@ -196,6 +197,7 @@ impl<E> EventStream<E> {
             stream,
             expected,
             actual,
+            state: StreamState::Open,
             positions,
         };
         Conflict::of(vec![failure]).map_or(Ok(()), |conflict| Err(conflict.into()))
@@ -205,9 +207,10 @@ impl<E> EventStream<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cursor;
 
-    fn placed(version: u64, position: u64) -> Placed<u64> {
-        Placed {
+    fn placed(version: u64, position: u64) -> StreamEntry<u64> {
+        StreamEntry {
             version: version.into(),
             position: position.into(),
             event: position,

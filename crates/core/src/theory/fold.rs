@@ -54,8 +54,7 @@ impl std::error::Error for FoldError {
 
 impl From<FoldError> for Error {
     fn from(error: FoldError) -> Self {
-        let message = format!("{error}: {}", error.refusal);
-        Self::new(ErrorKind::Refused, message)
+        Self::new(ErrorKind::Refused, error.to_string())
             .during("fold")
             .caused_by(error.refusal)
     }

@@ -33,7 +33,8 @@ impl<A: Aggregate> EventSourcingSystem<A> {
         }
     }
 
-    /// Records events of the aggregate with this key, all of them or none.
+    /// Records events of the aggregate with this key, all of them or none. A panic in `apply` loses no
+    /// history, but leaves the present state of this aggregate undefined.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when the aggregate is not in the expected
@@ -46,16 +47,23 @@ impl<A: Aggregate> EventSourcingSystem<A> {
         events: impl IntoIterator<Item = A::Event>,
     ) -> Result<Version, Error> {
         let id = stream_id::<A>(key)?;
-        let mut member = self.streams.remove(&id).unwrap_or_else(|| Member {
-            history: EventStream::new(id.clone(), EventOrdering::Total),
+        let events: Vec<A::Event> = events.into_iter().collect();
+        if let Some(member) = self.streams.get_mut(&id) {
+            let version = member.record(self.newest, expected, events)?;
+            self.newest = self.newest.max(member.history.newest());
+            return Ok(version);
+        }
+        let history = EventStream::new(id.clone(), EventOrdering::Total);
+        let mut member = Member {
+            history,
             state: A::default(),
-        });
-        let recorded = member.record(self.newest, expected, events.into_iter().collect());
-        self.newest = self.newest.max(member.newest());
-        if member.history.version() > Version::ABSENT {
+        };
+        let version = member.record(self.newest, expected, events)?;
+        if version > Version::ABSENT {
+            self.newest = member.history.newest();
             self.streams.insert(id, member);
         }
-        recorded
+        Ok(version)
     }
 
     /// The present state of the aggregate with this key; `None` when nothing happened to it.
@@ -120,23 +128,15 @@ impl<A: Aggregate> Member<A> {
         expected: Expected,
         events: Vec<A::Event>,
     ) -> Result<Version, Error> {
-        self.history.append_after(after, expected, [])?;
-        let before = std::mem::take(&mut self.state);
-        match fold_from(before, &events) {
+        self.history.check(expected)?;
+        match fold_from(std::mem::take(&mut self.state), &events) {
             Ok(state) => self.state = state,
             Err(refused) => {
                 self.state = fold(self.history.events_until(Version::MAX))?;
                 return Err(refused.into());
             }
         }
-        self.history.append_after(after, expected, events)
-    }
-
-    fn newest(&self) -> Position {
-        self.history
-            .entries()
-            .last()
-            .map_or(Position::START, |entry| entry.position)
+        self.history.append_after(after, Expected::Any, events)
     }
 }
 

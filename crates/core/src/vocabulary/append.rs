@@ -22,7 +22,7 @@ use crate::{Error, ErrorKind};
 /// use annals_core::{Append, ContentType, EventType, Expected, Ids, NewEvent, StreamId, UuidIds};
 ///
 /// let opened = NewEvent::new(EventType::from_static("opened"), ContentType::JSON, "{}")?;
-/// let append = Append::new(UuidIds::default().append_id())
+/// let append = Append::builder(UuidIds::default().append_id())
 ///     .write(StreamId::parse("account-42")?, Expected::NoStream, [opened])
 ///     .build()?;
 /// assert_eq!(append.event_count(), 1);
@@ -77,11 +77,7 @@ struct Content {
 
 impl Append {
     /// Begins an append of this identity.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "an append is only had through its builder"
-    )]
-    pub fn new(id: AppendId) -> AppendBuilder {
+    pub fn builder(id: AppendId) -> AppendBuilder {
         AppendBuilder(Content {
             id,
             writes: Vec::new(),
@@ -128,15 +124,8 @@ impl Append {
 
     /// The events in the order of their positions, each with its stream.
     pub fn events(&self) -> impl Iterator<Item = (&StreamId, &NewEvent)> {
-        let of = |write: &'_ StreamWrite| write.events.len();
-        debug_assert_eq!(
-            self.0.event_count,
-            self.0.writes.iter().map(of).sum::<usize>()
-        );
-        self.0
-            .writes
-            .iter()
-            .flat_map(|write| write.events.iter().map(move |event| (&write.stream, event)))
+        let writes = self.0.writes.iter();
+        writes.flat_map(|write| write.events.iter().map(move |event| (&write.stream, event)))
     }
 
     /// How many events it records.
@@ -145,16 +134,17 @@ impl Append {
     }
 
     /// Whether `recorded`, the events that the first append of this id recorded in order, is the
-    /// content of this one: the same streams and [the same events](NewEvent::same_content).
+    /// content of this one: the same streams and [the same events](NewEvent::same_content). `None`
+    /// stands for an event that retention has removed since, of which nothing can be said any more.
     pub fn same_content<'a>(
         &self,
-        recorded: impl IntoIterator<Item = (&'a StreamId, &'a NewEvent)>,
+        recorded: impl IntoIterator<Item = Option<(&'a StreamId, &'a NewEvent)>>,
     ) -> bool {
         let mut recorded = recorded.into_iter();
-        let all_found = self.events().all(|(stream, event)| {
-            recorded
-                .next()
-                .is_some_and(|(of, first)| of == stream && first.same_content(event))
+        let all_found = self.events().all(|(stream, event)| match recorded.next() {
+            Some(Some((of, first))) => of == stream && first.same_content(event),
+            Some(None) => true,
+            None => false,
         });
         all_found && recorded.next().is_none()
     }
@@ -208,11 +198,15 @@ impl AppendBuilder {
             ));
         }
         check_limit!("append of too many events", count, APPEND_EVENTS_MAX)?;
-        let names = content
-            .writes
-            .iter()
-            .map(|write| write.stream.as_str().len());
-        let bytes = events().map(NewEvent::bytes).sum::<usize>() + names.sum::<usize>();
+        let streams = content.writes.iter().map(|write| &write.stream);
+        let names = streams.chain(content.checks.iter().map(|check| &check.stream));
+        let bytes = events().map(NewEvent::bytes).sum::<usize>()
+            + names.map(|name| name.as_str().len()).sum::<usize>()
+            + content
+                .conditions
+                .iter()
+                .map(|condition| condition.unless.bytes())
+                .sum::<usize>();
         check_limit!("append of too many bytes", bytes, APPEND_BYTES_MAX)?;
         check_limit!(
             "append of too many checks",
@@ -269,7 +263,7 @@ mod tests {
     }
 
     fn append() -> AppendBuilder {
-        Append::new(AppendId::parse("test").unwrap())
+        Append::builder(AppendId::parse("test").unwrap())
     }
 
     fn check(builder: AppendBuilder, message: &str) {
@@ -324,7 +318,7 @@ mod tests {
             .write(stream("a-2"), Expected::Any, [event("3")])
             .build()
             .unwrap();
-        assert!(first.same_content(first.events()));
+        assert!(first.same_content(first.events().map(Some)));
         let retry = append()
             .write(stream("a-1"), Expected::Any, [event("1"), event("2")])
             .write(
@@ -332,7 +326,12 @@ mod tests {
                 Expected::Any,
                 [event("3").with_metadata(Metadata::EMPTY)],
             );
-        assert!(retry.build().unwrap().same_content(first.events()));
+        assert!(
+            retry
+                .build()
+                .unwrap()
+                .same_content(first.events().map(Some))
+        );
         for other in [
             append().write(stream("a-1"), Expected::Any, [event("1"), event("2")]),
             append().write(
@@ -344,7 +343,12 @@ mod tests {
                 .write(stream("a-1"), Expected::Any, [event("1"), event("2")])
                 .write(stream("a-2"), Expected::Any, [event("4")]),
         ] {
-            assert!(!other.build().unwrap().same_content(first.events()));
+            assert!(
+                !other
+                    .build()
+                    .unwrap()
+                    .same_content(first.events().map(Some))
+            );
         }
     }
 }

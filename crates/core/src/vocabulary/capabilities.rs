@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::limits::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, PAYLOAD_BYTES_MAX};
+
 /// What a store guarantees and which operations it offers.
 ///
 /// An operation outside it fails with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) and
@@ -18,10 +20,17 @@ pub struct Capabilities {
     pub durability: Durability,
     /// For how long a retry with the same append id is recognised.
     pub append_ids: AppendIdWindow,
+    /// The largest payload of an event, in bytes; at most
+    /// [`limits::PAYLOAD_BYTES_MAX`](crate::limits::PAYLOAD_BYTES_MAX).
+    pub payload_bytes_max: usize,
+    /// The most events of an append; at most
+    /// [`limits::APPEND_EVENTS_MAX`](crate::limits::APPEND_EVENTS_MAX).
+    pub append_events_max: usize,
+    /// The largest append, in bytes; at most
+    /// [`limits::APPEND_BYTES_MAX`](crate::limits::APPEND_BYTES_MAX).
+    pub append_bytes_max: usize,
     /// Positions have no gaps: the n-th event of the log has position n.
     pub dense_positions: bool,
-    /// A reader who has seen a position never later meets a new event at or below it.
-    pub commit_ordered_positions: bool,
     /// All events can be read in one total order ([`EventOrdering::Total`](crate::EventOrdering)).
     pub total_order: bool,
     /// One append may write several streams.
@@ -30,7 +39,7 @@ pub struct Capabilities {
     pub stream_checks: bool,
     /// An append may carry conditions (dynamic consistency boundaries).
     pub conditions: bool,
-    /// An event id that the store holds already is refused.
+    /// An event id that the store holds already is refused, that of a hidden event included.
     pub unique_event_ids: bool,
     /// Reads may go backward.
     pub backward_reads: bool,
@@ -63,12 +72,14 @@ pub enum AppendIdWindow {
 }
 
 impl Capabilities {
-    /// Appends of one stream with expected versions, and forward reads.
+    /// Appends of one stream with expected versions, up to 1 MiB and 1000 events, and forward reads.
     pub const MINIMAL: Self = Self {
         durability: Durability::Volatile,
         append_ids: AppendIdWindow::AtLeast(Duration::from_mins(1)),
+        payload_bytes_max: 1024 * 1024,
+        append_events_max: 1000,
+        append_bytes_max: 1024 * 1024,
         dense_positions: false,
-        commit_ordered_positions: false,
         total_order: false,
         multi_stream_appends: false,
         stream_checks: false,
@@ -82,8 +93,10 @@ impl Capabilities {
     pub const COMPLETE: Self = Self {
         durability: Durability::Volatile,
         append_ids: AppendIdWindow::Forever,
+        payload_bytes_max: PAYLOAD_BYTES_MAX,
+        append_events_max: APPEND_EVENTS_MAX,
+        append_bytes_max: APPEND_BYTES_MAX,
         dense_positions: true,
-        commit_ordered_positions: true,
         total_order: true,
         multi_stream_appends: true,
         stream_checks: true,

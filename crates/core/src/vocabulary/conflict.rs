@@ -7,17 +7,21 @@ use super::cursor::Cursor;
 use super::expected::Expected;
 use super::ids::EventId;
 use super::number::{Position, Version};
+use super::policy::StreamState;
 use super::stream_id::StreamId;
+use crate::Error;
+use crate::error::excerpt;
 
 /// Every failing check of one append, in the order of writes, checks, conditions and event ids.
 ///
 /// ```
-/// use annals_core::{Conflict, Expected, FailedCheck, StreamId, Version};
+/// use annals_core::{Conflict, Expected, FailedCheck, StreamId, StreamState, Version};
 ///
 /// let conflict = Conflict::of(vec![FailedCheck::Stream {
 ///     stream: StreamId::parse("account-42")?,
 ///     expected: Expected::Exactly(Version::new(2)),
 ///     actual: Version::new(3),
+///     state: StreamState::Open,
 ///     positions: vec![17.into()],
 /// }]);
 /// assert_eq!(
@@ -46,6 +50,8 @@ pub enum FailedCheck {
         expected: Expected,
         /// The version that the stream has.
         actual: Version,
+        /// Whether the stream is open or soft-deleted.
+        state: StreamState,
         /// The visible events after the expected version; every visible one where no stream was
         /// expected.
         positions: Vec<Position>,
@@ -108,11 +114,16 @@ impl fmt::Display for FailedCheck {
                 stream,
                 expected,
                 actual,
+                state,
                 positions,
             } => {
+                let how = match state {
+                    StreamState::SoftDeleted => "soft-deleted at",
+                    _ => "at",
+                };
                 write!(
                     f,
-                    "stream {stream} is at version {actual}, expected {expected}"
+                    "stream {stream} is {how} version {actual}, expected {expected}"
                 )?;
                 write_positions(f, positions)
             }
@@ -123,6 +134,7 @@ impl fmt::Display for FailedCheck {
                 positions,
                 ..
             } => {
+                let unless = excerpt(&unless.to_string(), Error::FACT_CHARS_MAX);
                 write!(f, "{unless} was recorded after {after}")?;
                 write_positions(f, positions)
             }

@@ -124,6 +124,21 @@ impl Criteria {
         &self.items
     }
 
+    /// Its size as counted against [`limits::APPEND_BYTES_MAX`](crate::limits::APPEND_BYTES_MAX).
+    pub fn bytes(&self) -> usize {
+        let types = self
+            .items
+            .iter()
+            .flat_map(CriteriaItem::types)
+            .map(|name| name.as_str().len());
+        let tags = self
+            .items
+            .iter()
+            .flat_map(CriteriaItem::tags)
+            .map(|tag| tag.as_str().len());
+        types.sum::<usize>() + tags.sum::<usize>()
+    }
+
     /// Whether an event of this type with these tags is among the chosen.
     pub fn selects(&self, event_type: &EventType, tags: &Tags) -> bool {
         self.items.iter().any(|item| item.selects(event_type, tags))

@@ -164,7 +164,7 @@ impl NewEvent {
         self.recorded_at
     }
 
-    /// Its size as counted against [`limits::APPEND_BYTES_MAX`](crate::limits::APPEND_BYTES_MAX).
+    /// Its size as counted against the limits of appends and pages: payload, names, tags, context.
     pub fn bytes(&self) -> usize {
         self.payload.len()
             + self.event_type.as_str().len()
@@ -190,8 +190,11 @@ impl NewEvent {
 }
 
 impl RecordedEvent {
-    /// The event at its place; for authors of stores.
-    pub fn new(content: NewEvent, placement: Placement) -> Self {
+    /// The event at its place; for authors of stores. Its content has the identity and the time of the
+    /// placement from now on.
+    pub fn new(mut content: NewEvent, placement: Placement) -> Self {
+        content.id = Some(placement.id);
+        content.recorded_at = Some(placement.recorded_at);
         Self { content, placement }
     }
 
@@ -255,7 +258,7 @@ impl RecordedEvent {
         &self.content.metadata
     }
 
-    /// What was appended.
+    /// What was appended, with its identity and time: appended elsewhere, it is the same event.
     pub fn content(&self) -> &NewEvent {
         &self.content
     }

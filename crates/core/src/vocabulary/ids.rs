@@ -40,9 +40,11 @@ pub trait Ids: fmt::Debug + Send + Sync {
     fn append_id(&self) -> AppendId;
 }
 
-/// Identities as UUIDs of version 7: the clock's milliseconds, then random bits drawn once, then a count
-/// from a random start (RFC 9562, section 6.2, method 2). Cheap, and in order within a millisecond.
-/// Clones share the count.
+/// Identities as UUIDs of version 7 (RFC 9562): the clock's milliseconds, then chance.
+///
+/// An append id draws fresh random bits each time. Event ids are cheaper, and in order within a
+/// millisecond: random bits drawn once, then a count from a random start (section 6.2, method 2), which
+/// clones share. A copy of the whole process or machine may so repeat an event id, which a store refuses.
 #[derive(Clone, Debug)]
 pub struct UuidIds {
     clock: Arc<dyn Clock>,
@@ -122,7 +124,13 @@ impl UuidIds {
         }
     }
 
-    fn uuid(&self) -> Uuid {
+    fn moment(&self) -> uuid::Timestamp {
+        let micros = u64::try_from(self.clock.now().as_micros()).unwrap_or_default();
+        let nanos = u32::try_from(micros % 1_000_000).unwrap_or_default() * 1_000;
+        uuid::Timestamp::from_unix(NoContext, micros / 1_000_000, nanos)
+    }
+
+    fn counted(&self) -> Uuid {
         let millis = u64::try_from(self.clock.now().as_micros()).unwrap_or_default() / 1_000;
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let mut random = [0; 10];
@@ -135,12 +143,13 @@ impl UuidIds {
 
 impl Ids for UuidIds {
     fn event_id(&self) -> EventId {
-        EventId(self.uuid())
+        EventId(self.counted())
     }
 
     fn append_id(&self) -> AppendId {
         let mut text = Uuid::encode_buffer();
-        AppendId::from_checked(self.uuid().hyphenated().encode_lower(&mut text))
+        let uuid = Uuid::new_v7(self.moment());
+        AppendId::from_checked(uuid.hyphenated().encode_lower(&mut text))
     }
 }
 

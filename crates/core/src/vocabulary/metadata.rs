@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::name::name_type;
-use crate::Error;
 use crate::error::check_limit;
 use crate::vocabulary::ids::EventId;
+use crate::{Error, ErrorKind};
 
 name_type! {
     /// What a whole conversation of commands and events shares, as a request's or a trace's id.
@@ -66,7 +66,7 @@ impl Metadata {
     /// The same with this correlation id.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the whole grows over the limit.
+    /// [`ErrorKind::Invalid`] when the whole grows over the limit.
     pub fn with_correlation_id(self, id: CorrelationId) -> Result<Self, Error> {
         self.changed(|content| content.correlation_id = Some(id))
     }
@@ -74,7 +74,7 @@ impl Metadata {
     /// The same with this causation id.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the whole grows over the limit.
+    /// [`ErrorKind::Invalid`] when the whole grows over the limit.
     pub fn with_causation_id(self, id: CausationId) -> Result<Self, Error> {
         self.changed(|content| content.causation_id = Some(id))
     }
@@ -82,10 +82,14 @@ impl Metadata {
     /// The same with this header, in place of one of the same name.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a bad name, or when the whole grows over
-    /// the limit. The value may be any text.
+    /// [`ErrorKind::Invalid`] for a bad name, or when the whole grows over
+    /// the limit. The value may be any text without U+0000, which some databases can't keep.
     pub fn with_header(self, name: &str, value: &str) -> Result<Self, Error> {
         let name = HeaderName::parse(name)?;
+        if value.contains('\0') {
+            let message = "header value has a zero character; remove it";
+            return Err(Error::new(ErrorKind::Invalid, message).with("header", name));
+        }
         self.changed(|content| {
             content.headers.insert(name, value.into());
         })
@@ -103,8 +107,7 @@ impl Metadata {
 
     /// The value of the header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers()
-            .find_map(|(key, value)| (key.as_str() == name).then_some(value))
+        self.0.as_ref()?.headers.get(name).map(|value| &**value)
     }
 
     /// The headers, ordered by name.

@@ -9,6 +9,7 @@ pub(crate) mod event;
 pub(crate) mod event_type;
 pub(crate) mod expected;
 pub(crate) mod ids;
+pub(crate) mod manual_clock;
 pub(crate) mod metadata;
 pub(crate) mod name;
 pub(crate) mod number;

@@ -170,10 +170,23 @@ macro_rules! name_type {
             }
         }
 
+        crate::vocabulary::name::borrowed_as_text!($type);
         crate::vocabulary::name::text_traits!($type);
     };
 }
 pub(crate) use name_type;
+
+/// Lets maps be asked by plain text; for types that compare and hash as their text.
+macro_rules! borrowed_as_text {
+    ($type:ident) => {
+        impl std::borrow::Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                self.as_str()
+            }
+        }
+    };
+}
+pub(crate) use borrowed_as_text;
 
 /// The traits of a type that is a text with an `as_str` and a fallible `parse`.
 macro_rules! text_traits {

@@ -13,8 +13,10 @@ pub struct Version(u64);
 
 /// The place of an event in the whole log: unique, increasing in the order of the log.
 ///
-/// 0 stands before every event. Whether positions are dense, and whether their order is the order of
-/// the commits, is told by [`Capabilities`](crate::Capabilities).
+/// 0 stands before every event. A reader who has seen a position never later meets a new event at or
+/// below it: positions are given in the order in which appends become visible. Whether they are dense is
+/// told by [`Capabilities`](crate::Capabilities). A partitioned store keeps them unique by the partition's
+/// number in the high bits; their order then has a meaning inside a partition alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(u64);
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::expected::Expected;
 use super::number::Version;
 use super::stream_id::StreamId;
 use super::time::Timestamp;
 
-/// Which events of a stream reads still show; recorded like events, honoured by every read at once.
+/// Which events of a stream reads still show; recorded like events, honoured by every read at once, and
+/// changed by a [`PolicyAction`].
 ///
 /// A hidden event keeps its version and its position, and its storage may be reclaimed later. Hidden
 /// events don't count for conditions either.
@@ -38,13 +40,37 @@ pub enum StreamState {
     Tombstoned,
 }
 
-/// A new policy for one stream, in place of the one it had.
+/// One change to the policy of one stream, judged and made in one atomic step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyChange {
     /// The stream; it need not have any event.
     pub stream: StreamId,
-    /// The policy from now on.
-    pub policy: StreamPolicy,
+    /// The state in which the stream is expected.
+    pub expected: Expected,
+    /// What to change.
+    pub action: PolicyAction,
+}
+
+/// What to change in a stream's policy; the rest of it stays as it is.
+///
+/// No change shows an event again that was hidden before it, as its storage may be reclaimed by then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PolicyAction {
+    /// Keep events by age and by count, in place of the rules there were.
+    Retain {
+        /// Hide events that were appended longer ago than this; `None` lifts the rule.
+        max_age: Option<Duration>,
+        /// Hide all but the newest this many events; `None` lifts the rule.
+        max_count: Option<u64>,
+    },
+    /// Hide events of versions below this, up to all that there are; only ever more of them.
+    TruncateBefore(Version),
+    /// Hide all events that there are; the next append opens the stream again, with versions that go on.
+    /// A stream that never had an event stays open.
+    SoftDelete,
+    /// Close the stream for good.
+    Tombstone,
 }
 
 /// The head of a stream.
@@ -59,13 +85,42 @@ pub struct StreamHead {
 }
 
 impl StreamPolicy {
-    /// The policy as a store records it for a stream at `head`: a soft delete hides all up to there.
+    /// The policy after a change to a stream at `head`, of which `first_shown` is the first event that
+    /// reads show just then; `None` when they show none.
+    ///
+    /// Stores call it inside the step that records the change, with the expectation already judged. A
+    /// tombstone is for good: `None` for any other change to a tombstoned stream.
     #[must_use]
-    pub fn recorded_at(mut self, head: Version) -> Self {
-        if self.state == StreamState::SoftDeleted {
-            self.truncate_before = self.truncate_before.max(head.next());
+    pub fn changed(
+        &self,
+        action: &PolicyAction,
+        head: Version,
+        first_shown: Option<Version>,
+    ) -> Option<Self> {
+        let mut policy = self.clone();
+        if self.state == StreamState::Tombstoned {
+            return (*action == PolicyAction::Tombstone).then_some(policy);
         }
-        self
+        let hidden_before = first_shown.unwrap_or(head.next());
+        if hidden_before > Version::FIRST {
+            policy.truncate_before = policy.truncate_before.max(hidden_before);
+        }
+        match action {
+            PolicyAction::Retain { max_age, max_count } => {
+                policy.max_age = *max_age;
+                policy.max_count = *max_count;
+            }
+            PolicyAction::TruncateBefore(version) => {
+                policy.truncate_before = policy.truncate_before.max(head.next().min(*version));
+            }
+            PolicyAction::SoftDelete if head > Version::ABSENT => {
+                policy.truncate_before = head.next();
+                policy.state = StreamState::SoftDeleted;
+            }
+            PolicyAction::SoftDelete => {}
+            PolicyAction::Tombstone => policy.state = StreamState::Tombstoned,
+        }
+        Some(policy)
     }
 
     /// Notes that the stream takes an append: a soft-deleted one is open again.
@@ -96,27 +151,76 @@ impl StreamPolicy {
 mod tests {
     use super::*;
 
-    fn check(change: impl FnOnce(&mut StreamPolicy), shown: &[u64]) {
-        let mut policy = StreamPolicy::default();
-        change(&mut policy);
+    /// The versions of five events, one a second, that are shown at the sixth second.
+    fn shown(policy: &StreamPolicy) -> Vec<u64> {
         let at = |version| Timestamp::from_seconds(i64::try_from(version).unwrap());
-        let versions = (1..=5).filter(|version| {
+        let shows = |version: &u64| {
             policy.shows(Version::new(*version), at(*version), Version::new(5), at(6))
-        });
-        assert_eq!(versions.collect::<Vec<u64>>(), shown, "{policy:?}");
+        };
+        (1..=5).filter(shows).collect()
+    }
+
+    fn after(actions: &[PolicyAction]) -> Option<StreamPolicy> {
+        actions
+            .iter()
+            .try_fold(StreamPolicy::default(), |policy, action| {
+                let first = shown(&policy).first().map(|version| Version::new(*version));
+                policy.changed(action, Version::new(5), first)
+            })
+    }
+
+    fn check(actions: &[PolicyAction], expected: &[u64]) {
+        assert_eq!(
+            after(actions).map(|policy| shown(&policy)).as_deref(),
+            Some(expected),
+            "{actions:?}"
+        );
+    }
+
+    fn retain(max_age: Option<u64>, max_count: Option<u64>) -> PolicyAction {
+        PolicyAction::Retain {
+            max_age: max_age.map(Duration::from_secs),
+            max_count,
+        }
+    }
+
+    fn truncate(version: u64) -> PolicyAction {
+        PolicyAction::TruncateBefore(Version::new(version))
     }
 
     #[test]
     fn each_rule_hides_its_own() {
-        check(|_| {}, &[1, 2, 3, 4, 5]);
-        check(|policy| policy.max_count = Some(2), &[4, 5]);
-        check(|policy| policy.max_count = Some(0), &[]);
-        check(
-            |policy| policy.max_age = Some(Duration::from_secs(3)),
-            &[3, 4, 5],
+        check(&[], &[1, 2, 3, 4, 5]);
+        check(&[retain(None, Some(2))], &[4, 5]);
+        check(&[retain(None, Some(0))], &[]);
+        check(&[retain(Some(3), None)], &[3, 4, 5]);
+        check(&[truncate(4)], &[4, 5]);
+        check(&[truncate(99)], &[]);
+        check(&[PolicyAction::SoftDelete], &[]);
+        check(&[PolicyAction::Tombstone], &[]);
+    }
+
+    #[test]
+    fn what_was_hidden_stays_hidden() {
+        check(&[retain(None, Some(2)), retain(None, None)], &[4, 5]);
+        check(&[retain(Some(3), None), retain(None, Some(4))], &[3, 4, 5]);
+        check(&[truncate(4), truncate(2)], &[4, 5]);
+        check(&[PolicyAction::SoftDelete, retain(None, None)], &[]);
+        let reopened = after(&[PolicyAction::SoftDelete, truncate(2)]).unwrap();
+        assert_eq!(
+            (reopened.truncate_before, reopened.state),
+            (Version::new(6), StreamState::SoftDeleted)
         );
-        check(|policy| policy.truncate_before = Version::new(4), &[4, 5]);
-        check(|policy| policy.state = StreamState::SoftDeleted, &[]);
-        check(|policy| policy.state = StreamState::Tombstoned, &[]);
+    }
+
+    #[test]
+    fn a_tombstone_is_for_good() {
+        assert!(after(&[PolicyAction::Tombstone, PolicyAction::Tombstone]).is_some());
+        assert!(after(&[PolicyAction::Tombstone, retain(None, None)]).is_none());
+        let never = StreamPolicy::default();
+        assert_eq!(
+            never.changed(&PolicyAction::SoftDelete, Version::ABSENT, None),
+            Some(never.clone())
+        );
     }
 }

@@ -4,6 +4,7 @@ use super::criteria::Criteria;
 use super::cursor::Cursor;
 use super::event::RecordedEvent;
 use super::number::{Position, Version};
+use super::policy::StreamHead;
 use super::stream_id::{Category, StreamId};
 use crate::error::check_limit;
 use crate::{Error, ErrorKind};
@@ -35,7 +36,8 @@ pub enum Direction {
 /// What a reader may rely on in the order of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EventOrdering {
-    /// All events in the one order of the log.
+    /// All events in the one order of the log; unsupported by a store without
+    /// [`total_order`](crate::Capabilities::total_order).
     #[default]
     Total,
     /// The events of each stream in order; different streams may interleave in any way.
@@ -48,7 +50,8 @@ pub enum ConsistencyLevel {
     /// It shows every append that was acknowledged before the read began.
     #[default]
     Strong,
-    /// It shows at least all up to this cursor, as of the reader's own last receipt.
+    /// It shows at least all up to this cursor, as of the reader's own last receipt: a store that lags
+    /// waits, and gives up as [`ErrorKind::Unavailable`] in a time of its own.
     Session(Cursor),
     /// It may lag.
     Eventual,
@@ -67,6 +70,7 @@ pub enum ConsistencyLevel {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "hand it to a store"]
+#[non_exhaustive]
 pub struct ReadRequest {
     /// Which events.
     pub selection: Selection,
@@ -82,28 +86,31 @@ pub struct ReadRequest {
     pub until_version: Version,
     /// The most events of a page: 1 to [`limits::PAGE_EVENTS_MAX`](crate::limits::PAGE_EVENTS_MAX).
     pub events_max: usize,
-    /// Where a page ends in bytes of payload; it holds at least one event all the same.
+    /// Where a page ends in bytes, counted by [`NewEvent::bytes`](crate::NewEvent::bytes); it holds at least
+    /// one event all the same.
     pub bytes_max: usize,
     /// How fresh.
     pub consistency: ConsistencyLevel,
-    /// In which order.
+    /// In which order. Of no effect for a single stream, whose events are always in order.
     pub ordering: EventOrdering,
 }
 
-/// A run of events that answer a request, and how to go on.
+/// A run of events that answer a request, and how to go on. All of it is of one state of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The events, in the direction that was asked for.
+    /// The events, in the direction that was asked for. May be empty though there is a next page, where
+    /// a store bounds the work of one.
     pub events: Vec<RecordedEvent>,
-    /// The request for the rest; `None` when the page reaches the end that the store had at the time.
+    /// The request for the rest; `None` when the page reaches the end that the store had at the time. Who
+    /// follows it forward follows the end as it moves.
     pub next: Option<ReadRequest>,
     /// Where a forward reader stands after this page: every selected event up to here was delivered,
-    /// here or on a page before. At the end of the selection it is the store's head. A backward read
-    /// does not move: it gives the request's own `after`.
+    /// here or on a page before. It never goes back. At the end of a selection without upper bounds it
+    /// is the store's head. A backward read does not move: it gives the request's own `after`.
     pub cursor: Cursor,
-    /// The version of the stream as of this page, hidden events included; `None` when the request is
-    /// not for a single stream.
-    pub stream_version: Option<Version>,
+    /// The head of the stream; `None` when the request is not for a single stream. A fold that begins
+    /// with a snapshot ignores one from before `policy.truncate_before`.
+    pub stream: Option<StreamHead>,
 }
 
 impl ReadRequest {
@@ -185,7 +192,7 @@ impl ReadRequest {
         self
     }
 
-    /// At most this many bytes of payload a page, but at least one event.
+    /// At most this many bytes a page, but at least one event.
     pub fn bytes_max(mut self, bytes: usize) -> Self {
         self.bytes_max = bytes;
         self

@@ -37,7 +37,8 @@ pub struct Receipt {
     pub last_position: Position,
     /// The streams that it wrote, in the order of the append.
     pub streams: Vec<StreamReceipt>,
-    /// Where a reader stands who has seen the append.
+    /// The least cursor of a reader who has seen the append: what to wait for, or the cursor of a session.
+    /// It says nothing of other events, so it is no place to read on from.
     pub cursor: Cursor,
     /// When the store recorded it.
     pub appended_at: Timestamp,

@@ -1,6 +1,6 @@
 //! Which stream, and of which category.
 
-use super::name::{Name, check, text_traits};
+use super::name::{Name, borrowed_as_text, check, text_traits};
 use crate::limits::{NAME_BYTES_MAX, STREAM_ID_BYTES_MAX};
 use crate::{Error, ErrorKind};
 
@@ -38,6 +38,31 @@ impl StreamId {
             return Ok(Self(category.0.clone()));
         }
         Self::parse(&[category.as_str(), key].join("-"))
+    }
+
+    /// A stream known when the program is built.
+    ///
+    /// # Panics
+    /// When [`parse`](Self::parse) would refuse the text: at compile time in a constant.
+    pub const fn from_static(text: &'static str) -> Self {
+        let bytes = text.as_bytes();
+        assert!(
+            !matches!(bytes, [b'-', ..]),
+            "a stream id begins with a category"
+        );
+        let mut dashes = 0;
+        let mut rest = bytes;
+        while let [first, tail @ ..] = rest {
+            if *first == b'-' {
+                dashes += 1;
+                assert!(
+                    dashes > 1 || !tail.is_empty(),
+                    "a dash is followed by a key"
+                );
+            }
+            rest = tail;
+        }
+        Self(Name::from_static(text, STREAM_ID_BYTES_MAX))
     }
 
     /// Parses `category-key` or `category`.
@@ -129,6 +154,8 @@ impl Category {
     }
 }
 
+borrowed_as_text!(StreamId);
+borrowed_as_text!(Category);
 text_traits!(StreamId);
 text_traits!(Category);
 

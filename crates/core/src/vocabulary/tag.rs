@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::name::name_type;
-use crate::Error;
 use crate::error::check_limit;
+use crate::{Error, ErrorKind};
 
 name_type! {
     /// A label of an event, by convention `key:value` as in `student:42`; it crosses streams.
@@ -16,8 +16,13 @@ impl Tag {
     /// The tag `key:value`.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) as for [`parse`](Self::parse).
-    pub fn from_parts(key: &str, value: &dyn fmt::Display) -> Result<Self, Error> {
+    /// [`ErrorKind::Invalid`] as for [`parse`](Self::parse), and for a key with a `:`, which would end
+    /// it early.
+    pub fn from_parts(key: &str, value: impl fmt::Display) -> Result<Self, Error> {
+        if key.contains(':') {
+            let message = "tag key has a colon; a colon ends the key of a tag";
+            return Err(Error::new(ErrorKind::Invalid, message).with("key", key));
+        }
         Self::parse(&format!("{key}:{value}"))
     }
 
@@ -45,7 +50,7 @@ impl Tags {
     /// The set of these tags.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for more than
+    /// [`ErrorKind::Invalid`] for more than
     /// [`limits::TAGS_MAX`](crate::limits::TAGS_MAX) different ones.
     pub fn new(tags: impl IntoIterator<Item = Tag>) -> Result<Self, Error> {
         let mut tags: Vec<Tag> = tags.into_iter().collect();
@@ -128,7 +133,7 @@ mod tests {
 
     #[test]
     fn too_many_tags_are_refused_by_name() {
-        let many = (0..65).map(|n| Tag::from_parts("n", &n).unwrap());
+        let many = (0..65).map(|n| Tag::from_parts("n", n).unwrap());
         let error = Tags::new(many).unwrap_err();
         assert_eq!(error.to_string(), "too many tags: 65 is over TAGS_MAX (64)");
     }

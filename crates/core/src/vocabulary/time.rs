@@ -5,12 +5,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
 use super::serial::serde_as_text;
 use crate::{Error, ErrorKind};
 
-/// A moment in UTC, in whole microseconds since 1970; written and parsed as RFC 3339.
+/// A moment in UTC, in whole microseconds since 1970; written and parsed as RFC 3339, outside the
+/// years 0 to 9999 as a number like `-12us`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -48,8 +49,8 @@ impl Timestamp {
     /// This moment later by `duration`; the last that can be told when out of range.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_add(micros))
+        let micros = i128::try_from(duration.as_micros()).unwrap_or(i128::MAX);
+        Self(i64::try_from(micros.saturating_add(self.0.into())).unwrap_or(i64::MAX))
     }
 
     /// How long after `earlier` this is; zero when it is not after it.
@@ -100,8 +101,10 @@ impl TryFrom<Timestamp> for DateTime<Utc> {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match DateTime::<Utc>::try_from(*self) {
-            Ok(time) => f.pad(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-            Err(_) => write!(f, "{}us", self.0),
+            Ok(time) if (0..=9999).contains(&time.year()) => {
+                f.pad(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+            }
+            _ => write!(f, "{}us", self.0),
         }
     }
 }
@@ -142,6 +145,8 @@ mod tests {
             (-1_000_000, "1969-12-31T23:59:59Z"),
             (i64::MAX, "9223372036854775807us"),
             (i64::MIN, "-9223372036854775808us"),
+            (253_402_300_800_000_000, "253402300800000000us"),
+            (-62_167_219_200_000_001, "-62167219200000001us"),
         ] {
             let time = Timestamp::from_micros(micros);
             assert_eq!(time.to_string(), text);

@@ -51,7 +51,7 @@ impl<'a> Recorder<'a> {
 
     fn append(&mut self, commit: Commit) -> Result<()> {
         let context = CommitContext::of(&commit)?;
-        let mut append = Append::new(AppendId::parse(&commit.id.to_string())?);
+        let mut append = Append::builder(AppendId::parse(&commit.id.to_string())?);
         for change in commit.changes {
             let stream = stream_of(&change.path)?;
             let version = self
