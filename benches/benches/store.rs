@@ -14,9 +14,12 @@ const EVENTS: u64 = 10_000;
 
 fn appends(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("append");
-    group.sample_size(20).throughput(Throughput::Elements(EVENTS));
-    let lines: Vec<RecordedEvent> =
-        (0..EVENTS).map(|number| recorded_line(number).expect("a valid event")).collect();
+    group
+        .sample_size(20)
+        .throughput(Throughput::Elements(EVENTS));
+    let lines: Vec<RecordedEvent> = (0..EVENTS)
+        .map(|number| recorded_line(number).expect("a valid event"))
+        .collect();
     group.bench_function("limit: clone into a Vec", |bencher| {
         bencher.iter(|| {
             let mut log = Vec::new();
@@ -26,9 +29,10 @@ fn appends(criterion: &mut Criterion) {
             log
         });
     });
-    for (name, appends, events) in
-        [("1 event an append", EVENTS, 1), ("100 events an append", EVENTS / 100, 100)]
-    {
+    for (name, appends, events) in [
+        ("1 event an append", EVENTS, 1),
+        ("100 events an append", EVENTS / 100, 100),
+    ] {
         let appends = order_appends(appends, events, 1000).expect("valid appends");
         group.bench_function(name, |bencher| {
             bencher.iter_batched(

@@ -2,7 +2,10 @@
 //!
 //! The shells in `fuzz/` feed them from libFuzzer, `tests/tests/fuzz.rs` from a seeded generator.
 
-#![expect(clippy::missing_panics_doc, reason = "a panic is how a fuzz body tells")]
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a panic is how a fuzz body tells"
+)]
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;

@@ -1,0 +1,99 @@
+//! A repository over a store is the event-sourcing system: the same commands give the same versions,
+//! positions, states and histories, now and at every version.
+
+#![expect(clippy::expect_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::sync::Arc;
+
+use annals_aggregate::{CommandError, Repository};
+use annals_codec::JsonCodec;
+use annals_core::{
+    ErrorKind, Event, EventSourcingSystem, EventStoreExt, Expected, ReadRequest, Version,
+};
+use annals_store_memory::MemoryStore;
+use annals_tests::ledger::{Ledger, LedgerEvent};
+use common::event;
+use futures_executor::block_on;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+const KEYS: [&str; 3] = ["a", "b", "c-d"];
+
+/// Events that a command decides for one of the aggregates, whatever its state. Amounts have their whole
+/// range, so that some are refused.
+fn commands() -> impl Strategy<Value = Vec<(&'static str, Vec<LedgerEvent>)>> {
+    vec((prop::sample::select(&KEYS), vec(event(), 0..4)), 0..24)
+}
+
+proptest! {
+    #[test]
+    fn a_repository_is_the_system(commands in commands()) {
+        let mut system = EventSourcingSystem::<Ledger>::new();
+        let store = Arc::new(MemoryStore::new());
+        let repository = Repository::<Ledger>::new(store.clone(), JsonCodec);
+        for (key, events) in commands {
+            let recorded = system.record(key, Expected::Any, events.clone());
+            let decide = |_: &Ledger| Ok::<_, std::convert::Infallible>(events.clone());
+            let executed = block_on(repository.execute(key, decide));
+            match (recorded, executed) {
+                (Ok(version), Ok(executed)) => {
+                    prop_assert_eq!(executed.version, version);
+                    let state = system.state(key).cloned().unwrap_or_default();
+                    prop_assert_eq!(executed.state, state);
+                }
+                (Err(error), Err(CommandError::Store(refused))) => {
+                    prop_assert_eq!(error.kind(), ErrorKind::Refused);
+                    prop_assert_eq!(refused.kind(), ErrorKind::Refused);
+                }
+                (system, store) => {
+                    prop_assert!(false, "the system says {system:?}, the repository {store:?}");
+                }
+            }
+        }
+        for key in KEYS {
+            same_at_every_version(&system, &repository, key)?;
+        }
+        same_log(&system, &store)?;
+    }
+}
+
+fn same_at_every_version(
+    system: &EventSourcingSystem<Ledger>,
+    repository: &Repository<Ledger>,
+    key: &str,
+) -> Result<(), TestCaseError> {
+    let versions = system
+        .history(key)
+        .map_or(Version::ABSENT, |history| history.version());
+    for version in (0..=versions.value()).map(Version::new) {
+        let loaded = block_on(repository.load_at(key, version)).expect("the history is right");
+        let state = system.state_at(key, version).expect("the history is right");
+        prop_assert_eq!(loaded.state(), &state);
+        prop_assert_eq!(loaded.version(), version);
+    }
+    Ok(())
+}
+
+fn same_log(
+    system: &EventSourcingSystem<Ledger>,
+    store: &MemoryStore,
+) -> Result<(), TestCaseError> {
+    let log = block_on(store.collect(ReadRequest::all())).expect("the store reads");
+    let head = log.last().map(|event| event.position());
+    prop_assert_eq!(system.newest(), head.unwrap_or_default());
+    for recorded in log {
+        let history = system.history(recorded.stream().key());
+        let entry = history.and_then(|history| {
+            history
+                .entries()
+                .iter()
+                .find(|entry| entry.position == recorded.position())
+        });
+        let entry = entry.expect("the system has an event at this position");
+        prop_assert_eq!(entry.version, recorded.version());
+        prop_assert_eq!(entry.event.kind().event_type(), recorded.event_type());
+    }
+    Ok(())
+}
