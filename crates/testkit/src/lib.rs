@@ -91,13 +91,12 @@
 mod counting_ids;
 mod faulty_store;
 pub mod laws;
-mod manual_clock;
 mod report;
 mod scenario;
 mod then;
 
+pub use annals_core::ManualClock;
 pub use counting_ids::CountingIds;
 pub use faulty_store::{Fault, FaultyStore};
-pub use manual_clock::ManualClock;
 pub use scenario::Scenario;
 pub use then::Then;
