@@ -41,6 +41,11 @@ impl Attempts {
                 Ok(())
             }
             ErrorKind::Unknown => Err(CommandError::Unknown { append, error }),
+            // Recorded by another execution since this one asked for its receipt, which is there now.
+            ErrorKind::AppendIdReused if context.append_id().is_some() && self.used < self.max => {
+                self.used += 1;
+                Ok(())
+            }
             ErrorKind::AppendIdReused if context.append_id().is_some() => {
                 Err(CommandError::AppendIdReused(error))
             }

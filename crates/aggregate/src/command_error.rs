@@ -27,8 +27,9 @@ pub enum CommandError<E> {
         /// The error of the last try.
         error: Error,
     },
-    /// The append id that the context fixes stands for other events: this command was executed before
-    /// and would decide otherwise now, or another command has the same id. Nothing was written now.
+    /// The append id that the context fixes stands for another command, one that wrote other aggregates:
+    /// use a fresh id. Or another execution of this command recorded other events at the same moment, in
+    /// the last attempt: send it again for its answer. Nothing was written now.
     AppendIdReused(Error),
     /// Loading, folding, encoding or appending failed: see the kind of the error. Nothing was written.
     Store(Error),
@@ -91,9 +92,9 @@ impl<E: fmt::Display> fmt::Display for CommandError<E> {
                 "events may or may not be recorded; append them again (append: {})",
                 append.id()
             ),
-            Self::AppendIdReused(_) => {
-                f.write_str("append id stands for other events; was this command executed before?")
-            }
+            Self::AppendIdReused(_) => f.write_str(
+                "append id stands for other events; use a fresh one for another command",
+            ),
             Self::Store(error) => error.fmt(f),
         }
     }

@@ -8,17 +8,18 @@ use annals_core::{Aggregate, Receipt, StreamId, Version};
 pub struct Executed<A: Aggregate> {
     /// The stream of the aggregate.
     pub stream: StreamId,
-    /// The events that were decided, in order.
+    /// The events that were decided, in order; by the first execution, where the command was executed
+    /// before.
     pub events: Vec<A::Event>,
     /// The proof that they were recorded; `None` when no event was decided: nothing was appended then,
     /// and nothing was checked. A [duplicate](Receipt::is_duplicate) says that an earlier append of the
-    /// same id recorded them.
+    /// same id recorded them: the command was executed before, or an answer of the store was lost.
     pub receipt: Option<Receipt>,
     /// The state after the events.
     pub state: A,
     /// The version of the stream after the events.
     pub version: Version,
-    /// How often the command was tried: 1, and one more for each conflict.
+    /// How often this call tried the command: 1, and one more for each conflict.
     pub attempts: u32,
 }
 

@@ -89,6 +89,7 @@ mod attempts;
 mod command_error;
 mod context;
 mod decider;
+mod duplicate;
 mod executed;
 mod into_events;
 mod loaded;

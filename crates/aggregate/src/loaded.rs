@@ -118,17 +118,23 @@ impl<A: Aggregate> Loaded<A> {
         Ok(())
     }
 
-    /// Folds a page of the stream, as far as `until`.
-    pub(crate) fn fold(&mut self, page: &Page, until: Version) -> Result<(), Error> {
+    /// Folds a page of the stream, as far as `until`, and hands each event to `folded` with its version.
+    pub(crate) fn fold(
+        &mut self,
+        page: &Page,
+        until: Version,
+        mut folded: impl FnMut(Version, A::Event),
+    ) -> Result<(), Error> {
         for recorded in &page.events {
             let event = self.codec.decode(recorded)?;
             self.state
                 .apply(&event)
                 .map_err(|refusal| refused_history(recorded, refusal))?;
             self.version = recorded.version();
+            folded(self.version, event);
         }
-        if let Some(version) = page.stream_version {
-            self.version = version.min(until);
+        if let Some(head) = &page.stream {
+            self.version = head.version.min(until);
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use annals_core::{
 };
 
 use crate::attempts::Attempts;
+use crate::duplicate::check_same;
 use crate::writer::Writer;
 use crate::{CommandError, Context, Executed, IntoEvents, Loaded, Transaction};
 
@@ -106,7 +107,9 @@ impl<A: Aggregate> Repository<A> {
     /// the receipt; `None` when there is none. The aggregate can be worked on then.
     ///
     /// With a fixed append id in the context, a save that is repeated records its events once, and the
-    /// aggregate is loaded again where it was the earlier save that did.
+    /// aggregate is loaded again where it was the earlier save that did. Other events under that id are
+    /// refused, never dropped: [`ErrorKind::AppendIdReused`](annals_core::ErrorKind::AppendIdReused). Who
+    /// would decide again asks the store for the [receipt](EventStore::receipt) before.
     ///
     /// # Cancellation
     /// When the future is dropped, the events are appended whole or not at all, and stay uncommitted
@@ -194,14 +197,21 @@ impl<A: Aggregate> Repository<A> {
     /// Like [`execute`](Self::execute), with what the command carries to its events.
     ///
     /// # Idempotence
-    /// With a fixed append id a command that is sent twice is recorded once. The second time `decide`
-    /// sees a state that holds the events of the first:
+    /// With a fixed append id, a command that is executed twice is recorded once and answers the same,
+    /// whatever happened since: the events that the first execution recorded, its receipt as a duplicate,
+    /// and the state and the version right after them. That the command would be refused by now, would
+    /// decide otherwise or nothing at all, that the aggregate was written, deleted or closed: none of it
+    /// matters, as `decide` is not asked. It never sees a state that holds the events of its own command.
     ///
-    /// - It decides the same events: the answer has the first receipt, as a duplicate, and the state
-    ///   and the version right after the first execution.
-    /// - It decides other events: [`CommandError::AppendIdReused`].
-    /// - It refuses, as for an account that is open already: [`CommandError::Refused`]; or it decides
-    ///   nothing: an answer without a receipt. Neither tells that the command was executed before.
+    /// - The id stands for the command: a different one with the same id, for the same aggregate, is taken
+    ///   for the first. For another aggregate it is [`CommandError::AppendIdReused`].
+    /// - Only what was recorded counts: a command that was refused, or that decided nothing, is decided
+    ///   again.
+    /// - Events that the stream's policy hides by now are missing from the answer, and the state is
+    ///   without them, as with [`load_at`](Self::load_at). The receipt is whole.
+    /// - The store has to know the id still ([`Capabilities::append_ids`](annals_core::Capabilities)).
+    ///
+    /// With a fixed append id, each attempt asks the store for the receipt, which is one call more.
     ///
     /// # Errors
     /// As for [`execute`](Self::execute).
@@ -217,7 +227,14 @@ impl<A: Aggregate> Repository<A> {
         let stream = self.stream(key)?;
         let mut attempts = Attempts::first(self.writer.attempts_max);
         loop {
-            let mut loaded = self.read(stream.clone(), Version::MAX).await?;
+            let loaded = self.read(stream.clone(), Version::MAX).await;
+            // Asked once the state is here: so the state is from before the events of the command, if
+            // there is no receipt, and an error in it does not matter if there is one.
+            if let Some(receipt) = self.writer.recorded(context).await? {
+                check_same(&receipt, &[&stream])?;
+                return Ok(self.executed_before(stream, receipt, &attempts).await?);
+            }
+            let mut loaded = loaded?;
             let decided = decide(loaded.state()).map_err(CommandError::Refused)?;
             loaded.take(decided.into_events())?;
             if loaded.uncommitted().is_empty() {
@@ -236,8 +253,9 @@ impl<A: Aggregate> Repository<A> {
     /// events or neither does. One of the two may be left without events; it must not have changed
     /// meanwhile all the same.
     ///
-    /// `decide` may run several times, as in [`execute`](Self::execute); the same goes for cancellation
-    /// and idempotence.
+    /// `decide` may run several times, as in [`execute`](Self::execute); the same goes for cancellation,
+    /// and for idempotence as in [`execute_with`](Self::execute_with): one that was left without events is
+    /// answered as it was then.
     ///
     /// # Errors
     /// See [`CommandError`]; [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) when both are one
@@ -255,12 +273,19 @@ impl<A: Aggregate> Repository<A> {
         I: IntoEvents<A::Event>,
         J: IntoEvents<B::Event>,
     {
-        let (first, second) = (self.stream(key)?, other.stream(other_key)?);
-        check_pair(self, other, (&first, &second))?;
+        let (stream, other_stream) = (self.stream(key)?, other.stream(other_key)?);
+        check_pair(self, other, (&stream, &other_stream))?;
         let mut attempts = Attempts::first(self.writer.attempts_max);
         loop {
-            let mut first = self.read(first.clone(), Version::MAX).await?;
-            let mut second = other.read(second.clone(), Version::MAX).await?;
+            let loaded = self.read(stream.clone(), Version::MAX).await;
+            let other_loaded = other.read(other_stream.clone(), Version::MAX).await;
+            if let Some(receipt) = self.writer.recorded(context).await? {
+                check_same(&receipt, &[&stream, &other_stream])?;
+                let first = self.executed_before(stream, receipt.clone(), &attempts);
+                let second = other.executed_before(other_stream, receipt, &attempts);
+                return Ok((first.await?, second.await?));
+            }
+            let (mut first, mut second) = (loaded?, other_loaded?);
             let decided = decide(first.state(), second.state()).map_err(CommandError::Refused)?;
             first.take(decided.0.into_events())?;
             second.take(decided.1.into_events())?;
@@ -290,15 +315,31 @@ impl<A: Aggregate> Repository<A> {
     }
 
     async fn read(&self, stream: StreamId, until: Version) -> Result<Loaded<A>, Error> {
+        let (loaded, _) = self.read_and_keep(stream, until, Version::MAX).await?;
+        Ok(loaded)
+    }
+
+    /// Reads the stream up to and with a version, and keeps the events after `keep_after`.
+    pub(crate) async fn read_and_keep(
+        &self,
+        stream: StreamId,
+        until: Version,
+        keep_after: Version,
+    ) -> Result<(Loaded<A>, Vec<A::Event>), Error> {
         let mut loaded = Loaded::absent(stream.clone(), self.codec.clone());
+        let mut kept = Vec::new();
         let request = ReadRequest::stream(stream).until_version(until);
         let mut next = Some(request.events_max(self.page_events_max));
         while let Some(request) = next {
             let page = self.writer.store.read(request).await?;
-            loaded.fold(&page, until)?;
+            loaded.fold(&page, until, |version, event| {
+                if version > keep_after {
+                    kept.push(event);
+                }
+            })?;
             next = page.next;
         }
-        Ok(loaded)
+        Ok((loaded, kept))
     }
 
     /// The answer for an aggregate whose events were recorded by the append of this receipt.
@@ -314,7 +355,7 @@ impl<A: Aggregate> Repository<A> {
         let recorded = receipt
             .as_ref()
             .and_then(|receipt| receipt.version_of(&stream));
-        // An earlier execution recorded the events, and the state that was loaded held them already.
+        // Another execution recorded the same events since, on a later state than the one at hand.
         if let Some(earlier) = recorded.filter(|recorded| *recorded != version) {
             state = self.read(stream.clone(), earlier).await?.into_state();
             version = earlier;

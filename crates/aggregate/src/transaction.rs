@@ -66,7 +66,8 @@ impl Transaction {
     /// checked then.
     ///
     /// A commit can be repeated after an error. With a fixed append id in the context that is always
-    /// safe: the events are recorded once, and the first receipt is the answer.
+    /// safe: the events are recorded once, and the first receipt is the answer. Other events under that
+    /// id are refused: [`ErrorKind::AppendIdReused`](annals_core::ErrorKind::AppendIdReused).
     ///
     /// # Cancellation
     /// When the future is dropped, the events are appended whole or not at all.

@@ -40,12 +40,20 @@ impl Writer {
     /// Begins an append in this context.
     pub(crate) fn begin(&self, context: &Context) -> (AppendBuilder, Stamp) {
         let id = context.append_id();
-        let append = Append::new(id.unwrap_or_else(|| self.ids.append_id()));
+        let append = Append::builder(id.unwrap_or_else(|| self.ids.append_id()));
         let stamp = Stamp {
             metadata: context.metadata().clone(),
             recorded_at: context.recorded_at().unwrap_or_else(|| self.clock.now()),
         };
         (append, stamp)
+    }
+
+    /// The receipt of the append whose id this context fixes, if it was recorded before.
+    pub(crate) async fn recorded(&self, context: &Context) -> Result<Option<Receipt>, Error> {
+        match context.append_id() {
+            Some(id) => self.store.receipt(&id).await,
+            None => Ok(None),
+        }
     }
 
     /// Appends, and sends the same append again while its outcome is unknown: it is recorded once.

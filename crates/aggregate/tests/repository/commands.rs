@@ -1,7 +1,7 @@
 //! One command on one aggregate.
 
 use annals_aggregate::{CommandError, Context, IntoEvents, Repository};
-use annals_core::{Aggregate, AppendId, Error, ErrorKind, EventStoreExt, Version};
+use annals_core::{Aggregate, AppendId, Error, ErrorKind, EventStoreExt, Expected, Version};
 use futures_executor::block_on;
 use futures_util::FutureExt;
 
@@ -35,6 +35,7 @@ fn a_command_loads_decides_and_appends() {
         assert_eq!(loaded.state().owner.as_deref(), Some("Ada"));
         let calls = store.calls();
         assert_eq!((calls.reads, calls.append_ids.len()), (3, 2));
+        assert_eq!(calls.receipts, 0, "a fresh append id has no receipt");
     });
 }
 
@@ -285,7 +286,7 @@ fn a_closed_stream_is_not_tried_again() {
             .await
             .unwrap();
         store
-            .tombstone(&accounts.stream("42").unwrap())
+            .tombstone(accounts.stream("42").unwrap(), Expected::Any)
             .await
             .unwrap();
         let error = accounts

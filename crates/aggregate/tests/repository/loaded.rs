@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use annals_aggregate::{CommandError, Context};
-use annals_core::{
-    Append, AppendId, ContentType, Error, ErrorKind, EventStore, EventStoreExt, EventType,
-    Expected, Ids, NewEvent, StreamId, UuidIds, Version,
-};
+use annals_core::{AppendId, Error, ErrorKind, EventStoreExt, Expected, Version};
 use annals_store_memory::MemoryStore;
 use futures_executor::block_on;
 
 use crate::account::{AccountError, AccountEvent, accounts, memory};
-use crate::scripted::{Scripted, Step, deposit};
+use crate::scripted::{Scripted, Step, append_raw, deposit};
 
 const NONE: Context = Context::new();
 
@@ -155,6 +152,23 @@ fn a_repeated_save_from_a_later_state_is_put_right() {
 }
 
 #[test]
+fn a_save_of_other_events_under_one_append_id_is_refused() {
+    block_on(async {
+        let store = memory();
+        let accounts = accounts(&store);
+        let context = Context::new().with_append_id(AppendId::parse("save-1").unwrap());
+        let mut account = accounts.load("42").await.unwrap();
+        for (amount, expected) in [(5, None), (6, Some(ErrorKind::AppendIdReused))] {
+            account.record(AccountEvent::Deposited { amount }).unwrap();
+            let saved = accounts.save(&mut account, &context).await;
+            assert_eq!(saved.err().map(|error| error.kind()), expected);
+        }
+        assert_eq!(account.uncommitted().len(), 1, "nothing is dropped");
+        assert!(accounts.save(&mut account, &NONE).await.unwrap().is_some());
+    });
+}
+
+#[test]
 fn every_earlier_version_can_be_had() {
     block_on(async {
         let store = memory();
@@ -190,7 +204,7 @@ fn a_deleted_aggregate_begins_anew_with_versions_that_go_on() {
         deposit(&store, "42", 5).await;
         deposit(&store, "42", 5).await;
         store
-            .soft_delete(&accounts.stream("42").unwrap())
+            .soft_delete(accounts.stream("42").unwrap(), Expected::Any)
             .await
             .unwrap();
         let deleted = accounts.load("42").await.unwrap();
@@ -212,20 +226,6 @@ fn a_deleted_aggregate_begins_anew_with_versions_that_go_on() {
             (1, Version::new(3))
         );
     });
-}
-
-async fn append_raw(store: &Arc<MemoryStore>, event_type: &'static str, payload: &'static str) {
-    let event = NewEvent::new(
-        EventType::from_static(event_type),
-        ContentType::JSON,
-        payload,
-    );
-    let append = Append::new(UuidIds::default().append_id());
-    let stream = StreamId::parse("account-42").unwrap();
-    let append = append
-        .write(stream, Expected::Any, [event.unwrap()])
-        .build();
-    store.append(append.unwrap()).await.unwrap();
 }
 
 /// What goes wrong when the aggregate is loaded, with the facts of the error.

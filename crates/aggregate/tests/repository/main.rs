@@ -6,6 +6,7 @@ mod account;
 mod commands;
 mod context;
 mod decider;
+mod idempotence;
 mod loaded;
 mod pairs;
 mod scripted;

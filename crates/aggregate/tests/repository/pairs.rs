@@ -64,20 +64,45 @@ fn a_transfer_that_comes_twice_is_recorded_once() {
         let accounts = accounts(&store);
         deposit(&store, "ada", 9).await;
         let context = Context::new().with_append_id(AppendId::parse("transfer-1").unwrap());
-        let first = transfer(&accounts, &context, 3).await.unwrap();
-        let second = transfer(&accounts, &context, 3).await.unwrap();
-        assert_eq!(
-            (first.0.state, first.1.state),
-            (second.0.state, second.1.state)
-        );
-        assert_eq!(
-            (first.0.version, first.1.version),
-            (second.0.version, second.1.version)
-        );
-        assert_eq!(
-            second.0.receipt.map(|receipt| receipt.is_duplicate()),
-            Some(true)
-        );
+        let (ada, bob) = transfer(&accounts, &context, 6).await.unwrap();
+        deposit(&store, "bob", 100).await;
+        // The second one would be refused.
+        let (ada_again, bob_again) = transfer(&accounts, &context, 6).await.unwrap();
+        for (mut first, again) in [(ada, ada_again), (bob, bob_again)] {
+            first.receipt = first.receipt.map(|receipt| receipt.as_duplicate());
+            assert!(first.is_recorded());
+            assert_eq!(first, again);
+        }
+        for (key, version) in [("ada", 2), ("bob", 2)] {
+            let loaded = accounts.load(key).await.unwrap();
+            assert_eq!(loaded.version(), Version::new(version));
+        }
+    });
+}
+
+#[test]
+fn a_second_execution_shows_the_one_without_events_as_it_was() {
+    block_on(async {
+        let context = Context::new().with_append_id(AppendId::parse("note-1").unwrap());
+        for later in [0, 1, 2] {
+            let store = memory();
+            let (accounts, journals) = (accounts(&store), journals(&store));
+            deposit(&store, "ada", 5).await;
+            let note = || {
+                accounts.execute_both(&context, "ada", (&journals, "1"), |ada, _| {
+                    let text = ada.balance.to_string();
+                    Ok::<_, ()>((None::<AccountEvent>, JournalEvent::Noted { text }))
+                })
+            };
+            let (ada, journal) = note().await.unwrap();
+            for _ in 0..later {
+                deposit(&store, "ada", 7).await;
+            }
+            let (ada_again, journal_again) = note().await.unwrap();
+            assert_eq!(ada_again, ada, "{later} events later");
+            assert_eq!(journal_again.state, journal.state);
+            assert_eq!(journal_again.events, journal.events);
+        }
     });
 }
 

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use annals_aggregate::Repository;
+use annals_aggregate::{Context, Repository};
 use annals_core::{
-    Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Page,
-    PolicyChange, ReadRequest, Receipt, StreamHead, StreamId,
+    Append, AppendId, Capabilities, ConsistencyLevel, ContentType, Cursor, Error, ErrorKind,
+    EventStore, EventType, Expected, Ids, NewEvent, Page, PolicyChange, ReadRequest, Receipt,
+    StreamHead, StreamId, UuidIds,
 };
 use annals_store_memory::MemoryStore;
 use async_trait::async_trait;
@@ -20,6 +21,9 @@ pub(crate) enum Step {
     Pass,
     /// Another writer deposits into this account just before.
     Compete(&'static str, u64),
+    /// Another writer deposits 100 into this account just before; then another execution of the same
+    /// command, so under the same append id, deposits so much.
+    Twin(&'static str, u64),
     /// It is lost on the way there.
     LoseRequest,
     /// It is recorded, and the answer is lost on the way back.
@@ -34,13 +38,24 @@ pub(crate) enum Step {
 pub(crate) struct Scripted {
     pub(crate) inner: Arc<MemoryStore>,
     steps: Mutex<VecDeque<Step>>,
+    receipt_failure: Mutex<Option<ErrorKind>>,
+    twin: Mutex<Option<Twin>>,
     calls: Mutex<Calls>,
+}
+
+/// Another execution of a command, which deposits 5 into account 42.
+#[derive(Debug)]
+struct Twin {
+    context: Context,
+    /// Before which read or receipt, counted from 0.
+    question: usize,
 }
 
 /// What the store was asked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) reads: usize,
+    pub(crate) receipts: usize,
     pub(crate) append_ids: Vec<AppendId>,
 }
 
@@ -49,12 +64,34 @@ impl Scripted {
         Arc::new(Self {
             inner: Arc::new(MemoryStore::new()),
             steps: Mutex::new(steps.into_iter().collect()),
+            receipt_failure: Mutex::default(),
+            twin: Mutex::default(),
             calls: Mutex::default(),
         })
     }
 
     pub(crate) fn calls(&self) -> Calls {
         self.calls.lock().unwrap().clone()
+    }
+
+    /// From now on the store does not tell receipts.
+    pub(crate) fn fail_receipts(&self, kind: ErrorKind) {
+        *self.receipt_failure.lock().unwrap() = Some(kind);
+    }
+
+    /// Before the read or receipt of this number, counted from 0, another execution with this context
+    /// deposits 5 into account 42.
+    pub(crate) fn twin_before(&self, question: usize, context: Context) {
+        *self.twin.lock().unwrap() = Some(Twin { context, question });
+    }
+
+    async fn meet_twin(&self) {
+        let calls = self.calls();
+        let is_due = |twin: &mut Twin| twin.question == calls.reads + calls.receipts;
+        let due = self.twin.lock().unwrap().take_if(is_due);
+        if let Some(twin) = due {
+            deposit_with(&self.inner, &twin.context, "42", 5).await;
+        }
     }
 
     fn lost() -> Error {
@@ -64,11 +101,36 @@ impl Scripted {
 
 /// Deposits behind the back of whoever is tested.
 pub(crate) async fn deposit(store: &Arc<MemoryStore>, key: &str, amount: u64) {
+    deposit_with(store, &Context::new(), key, amount).await;
+}
+
+async fn deposit_with(store: &Arc<MemoryStore>, context: &Context, key: &str, amount: u64) {
     let accounts: Repository<Account> = accounts(store);
     let deposited = accounts
-        .execute(key, |_| Ok::<_, ()>(AccountEvent::Deposited { amount }))
+        .execute_with(context, key, |_| {
+            Ok::<_, ()>(AccountEvent::Deposited { amount })
+        })
         .await;
     deposited.unwrap();
+}
+
+/// Appends an event of this type and form to account 42, whether it makes sense or not.
+pub(crate) async fn append_raw(
+    store: &Arc<MemoryStore>,
+    event_type: &'static str,
+    payload: &'static str,
+) {
+    let event = NewEvent::new(
+        EventType::from_static(event_type),
+        ContentType::JSON,
+        payload,
+    );
+    let append = Append::builder(UuidIds::default().append_id());
+    let stream = StreamId::parse("account-42").unwrap();
+    let append = append
+        .write(stream, Expected::Any, [event.unwrap()])
+        .build();
+    store.append(append.unwrap()).await.unwrap();
 }
 
 #[async_trait]
@@ -86,6 +148,12 @@ impl EventStore for Scripted {
                 deposit(&self.inner, key, amount).await;
                 self.inner.append(append).await
             }
+            Step::Twin(key, amount) => {
+                deposit(&self.inner, key, 100).await;
+                let context = Context::new().with_append_id(append.id());
+                deposit_with(&self.inner, &context, key, amount).await;
+                self.inner.append(append).await
+            }
             Step::LoseRequest => Err(Self::lost()),
             Step::LoseAnswer => {
                 self.inner.append(append).await?;
@@ -99,7 +167,18 @@ impl EventStore for Scripted {
         }
     }
 
+    async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
+        self.meet_twin().await;
+        self.calls.lock().unwrap().receipts += 1;
+        let failure = *self.receipt_failure.lock().unwrap();
+        match failure {
+            Some(kind) => Err(Error::new(kind, "as the script says").during("receipt")),
+            None => self.inner.receipt(id).await,
+        }
+    }
+
     async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
+        self.meet_twin().await;
         self.calls.lock().unwrap().reads += 1;
         self.inner.read(request).await
     }
@@ -112,8 +191,8 @@ impl EventStore for Scripted {
         self.inner.stream_head(stream).await
     }
 
-    async fn set_stream_policy(&self, change: PolicyChange) -> Result<(), Error> {
-        self.inner.set_stream_policy(change).await
+    async fn change_stream_policy(&self, change: PolicyChange) -> Result<StreamHead, Error> {
+        self.inner.change_stream_policy(change).await
     }
 
     async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error> {
