@@ -6,7 +6,6 @@ enum AccountEvent {
     Opened,
     #[event(name = "opened")]
     Started,
-    #[allow(non_camel_case_types)]
     money_deposited,
     MoneyDeposited,
 }
