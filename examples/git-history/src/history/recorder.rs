@@ -93,7 +93,7 @@ impl CommitContext {
         let mut summary = commit.summary.clone();
         summary.truncate(summary.floor_char_boundary(SUMMARY_BYTES_MAX));
         let tags = [
-            Tag::from_parts(COMMIT, &commit.id)?,
+            Tag::from_parts(COMMIT, commit.id)?,
             Tag::from_parts(AUTHOR, &author)?,
         ];
         Ok(Self {
