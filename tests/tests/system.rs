@@ -10,7 +10,8 @@ use std::sync::Arc;
 use annals_aggregate::{CommandError, Repository};
 use annals_codec::JsonCodec;
 use annals_core::{
-    ErrorKind, Event, EventSourcingSystem, EventStoreExt, Expected, ReadRequest, Version,
+    ErrorKind, Event, EventSourcingSystem, EventStoreExt, EventStream, Expected, ReadRequest,
+    RecordedEvent, Version,
 };
 use annals_store_memory::MemoryStore;
 use annals_tests::ledger::{Ledger, LedgerEvent};
@@ -66,7 +67,7 @@ fn same_at_every_version(
 ) -> Result<(), TestCaseError> {
     let versions = system
         .history(key)
-        .map_or(Version::ABSENT, |history| history.version());
+        .map_or(Version::ABSENT, EventStream::version);
     for version in (0..=versions.value()).map(Version::new) {
         let loaded = block_on(repository.load_at(key, version)).expect("the history is right");
         let state = system.state_at(key, version).expect("the history is right");
@@ -81,7 +82,7 @@ fn same_log(
     store: &MemoryStore,
 ) -> Result<(), TestCaseError> {
     let log = block_on(store.collect(ReadRequest::all())).expect("the store reads");
-    let head = log.last().map(|event| event.position());
+    let head = log.last().map(RecordedEvent::position);
     prop_assert_eq!(system.newest(), head.unwrap_or_default());
     for recorded in log {
         let history = system.history(recorded.stream().key());
