@@ -1,0 +1,130 @@
+//! Runs cases: one at a time, each on a store and a thread of its own, none for ever.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+
+use crate::backend::Backend;
+use crate::bench::Bench;
+use crate::case::Case;
+use crate::cases::SUBJECTS;
+use crate::failure::{Failure, Verdict};
+use crate::report::{CaseOutcome, CaseResult, Report};
+
+/// Runs every case of the contract on stores of this backend.
+pub fn check(backend: impl Backend) -> Report {
+    check_only(backend, "")
+}
+
+/// Runs the cases whose names begin like this: `paging` for a subject,
+/// `append.multi_stream_is_atomic` for one case.
+pub fn check_only(backend: impl Backend, beginning: &str) -> Report {
+    let backend: Arc<dyn Backend> = Arc::new(backend);
+    let probe = match open(&backend, "opening a store") {
+        Ok(probe) => probe,
+        Err(failure) => return single("backend.opens", Err(failure)),
+    };
+    let mut results = Vec::new();
+    for (subject, cases) in SUBJECTS {
+        for case in *cases {
+            let name = format!("{subject}.{}", case.name);
+            if name.starts_with(beginning) {
+                let outcome = run_case(&backend, &probe, case, &name);
+                results.push(CaseResult { name, outcome });
+            }
+        }
+    }
+    Report::new(results)
+}
+
+/// Opens a store.
+pub(crate) fn open(backend: &Arc<dyn Backend>, name: &str) -> Result<Bench, Failure> {
+    guarded(backend, name, Bench::open(Arc::clone(backend)))
+}
+
+/// The report of a check that is a single case.
+pub(crate) fn single(name: &str, verdict: Verdict) -> Report {
+    let outcome = match verdict {
+        Ok(()) => CaseOutcome::Passed,
+        Err(failure) => CaseOutcome::Failed(failure),
+    };
+    let name = name.to_owned();
+    Report::new(vec![CaseResult { name, outcome }])
+}
+
+/// The report of a check that is a single case which does not apply.
+pub(crate) fn skipped(name: &str, reason: &'static str) -> Report {
+    Report::new(vec![CaseResult {
+        name: name.to_owned(),
+        outcome: CaseOutcome::Skipped(reason),
+    }])
+}
+
+/// Runs a future to its end on a thread of its own; a panic is a failure, and so is no end at all. A
+/// thread that hangs is left behind, as nothing can end it from outside.
+pub(crate) fn guarded<T: Send + 'static>(
+    backend: &Arc<dyn Backend>,
+    name: &str,
+    future: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    let (sender, receiver) = channel();
+    let runner = Arc::clone(backend);
+    let body = move || {
+        let mut result = None;
+        let run = AssertUnwindSafe(|| {
+            runner.block_on(Box::pin(async { result = Some(future.await) }));
+        });
+        let ended = catch_unwind(run);
+        let result = match (ended, result) {
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(Failure::new("`Backend::block_on` came back too early")),
+            (Err(panic), _) => Err(Failure::new(format!("it panicked: {}", text_of(&*panic)))),
+        };
+        // Nobody listens any more once the time is up.
+        drop(sender.send(result));
+    };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|error| Failure::new(format!("no thread for the case: {error}")))?;
+    let timeout = backend.case_timeout();
+    receiver.recv_timeout(timeout).unwrap_or_else(|why| {
+        Err(Failure::new(match why {
+            RecvTimeoutError::Timeout => format!("it hangs: no end after {timeout:?}"),
+            RecvTimeoutError::Disconnected => "its thread died".to_owned(),
+        }))
+    })
+}
+
+fn run_case(
+    backend: &Arc<dyn Backend>,
+    probe: &Bench,
+    case: &'static Case,
+    name: &str,
+) -> CaseOutcome {
+    let capabilities = probe.capabilities();
+    let unmet = |need: &crate::case::Need| need.unmet(probe.stores(), capabilities);
+    if let Some(reason) = case.needs.iter().find_map(unmet) {
+        return CaseOutcome::Skipped(reason);
+    }
+    let opening = Bench::open(Arc::clone(backend));
+    let verdict = guarded(backend, name, async move {
+        let bench = opening.await?;
+        (case.run)(&bench).await
+    });
+    match verdict {
+        Ok(()) => CaseOutcome::Passed,
+        Err(failure) => CaseOutcome::Failed(failure),
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without a message")
+}
