@@ -21,38 +21,87 @@
 //! #[derive(Default)]
 //! struct Account(u64);
 //!
-//! impl Aggregate for Account {
-//!     type Event = AccountEvent;
-//!
-//!     fn apply(&mut self, event: &AccountEvent) -> Result<(), Refusal> {
-//!         match event {
-//!             AccountEvent::Deposited { cents } => self.0 += cents,
-//!             AccountEvent::Withdrawn { cents } => self.0 -= cents,
-//!         }
-//!         Ok(())
-//!     }
-//! }
-//!
 //! impl Account {
-//!     fn deposit(&self, cents: u64) -> Result<AccountEvent, &'static str> {
-//!         if cents == 0 { Err("a deposit is not empty") } else { Ok(AccountEvent::Deposited { cents }) }
-//!     }
-//!
 //!     fn withdraw(&self, cents: u64) -> Result<AccountEvent, &'static str> {
 //!         if cents > self.0 { Err("overdraft") } else { Ok(AccountEvent::Withdrawn { cents }) }
 //!     }
 //! }
 //!
+//! impl Aggregate for Account {
+//!     type Event = AccountEvent;
+//!
+//!     fn apply(&mut self, event: &AccountEvent) -> Result<(), Refusal> {
+//!         let balance = match event {
+//!             AccountEvent::Deposited { cents } => self.0.checked_add(*cents),
+//!             AccountEvent::Withdrawn { cents } => self.0.checked_sub(*cents),
+//!         };
+//!         self.0 = balance.ok_or(Refusal::new("the balance leaves its range"))?;
+//!         Ok(())
+//!     }
+//! }
+//!
 //! # futures_executor::block_on(async {
 //! let accounts = Repository::<Account>::new(Arc::new(MemoryStore::new()), JsonCodec);
-//! accounts.execute("ada", |account| account.deposit(100)).await?;
+//! accounts.execute("ada", |_| Ok(AccountEvent::Deposited { cents: 100 })).await?;
 //! accounts.execute("ada", |account| account.withdraw(30)).await?;
 //! let refused = accounts.execute("ada", |account| account.withdraw(99)).await;
 //! assert!(matches!(refused, Err(CommandError::Refused("overdraft"))));
-//! assert_eq!(accounts.load("ada").await?.state().0, 70);
 //! assert_eq!(accounts.load_at("ada", Version::FIRST).await?.state().0, 100);
 //! # Ok::<(), CommandError<&'static str>>(())
 //! # }).unwrap();
+//! ```
+//!
+//! # Rules that cross streams
+//! A rule about more than one aggregate is a *dynamic consistency boundary*: read the events that the rule
+//! is about, decide, and append on condition that no more of them were recorded after what was read. The
+//! cursor of the condition is the last page's own, never one that is asked for later.
+//!
+//! ```
+//! use annals::prelude::*;
+//!
+//! const TAKEN: EventType = EventType::from_static("username-taken");
+//!
+//! async fn take(store: &dyn EventStore, name: &str) -> Result<Receipt, annals::Error> {
+//!     let same = Criteria::of_types([TAKEN])?.tagged([Tag::from_parts("username", name)?])?;
+//!     let page = store.read(ReadRequest::matching(same.clone())).await?;
+//!     if !page.events.is_empty() {
+//!         return Err(annals::Error::new(ErrorKind::Refused, "the name is taken"));
+//!     }
+//!     let taken = NewEvent::new(TAKEN, ContentType::JSON, "{}")?
+//!         .with_tags(Tags::new([Tag::from_parts("username", name)?])?);
+//!     let append = Append::builder(UuidIds::default().append_id())
+//!         .write(StreamId::parse("usernames")?, Expected::Any, [taken])
+//!         .unless(same, page.cursor)
+//!         .build()?;
+//!     store.append(append).await
+//! }
+//! # futures_executor::block_on(async {
+//! let store = MemoryStore::new();
+//! take(&store, "ada").await?;
+//! assert_eq!(take(&store, "ada").await.unwrap_err().kind(), ErrorKind::Refused);
+//! # Ok::<(), annals::Error>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # Following along
+//! [`EventStoreExt::into_subscription`] gives the pages of a selection from a cursor on, then new ones as
+//! they come; keep [`Page::cursor`] to go on there after a restart. [`StreamExt`] has `next`.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use annals::prelude::*;
+//!
+//! async fn follow(store: Arc<dyn EventStore>, mut after: Cursor) -> Result<(), annals::Error> {
+//!     let mut pages = store.into_subscription(ReadRequest::all().after(after.clone()));
+//!     while let Some(page) = pages.next().await {
+//!         let page = page?;
+//!         for event in &page.events {
+//!             println!("{} {}", event.stream(), event.event_type());
+//!         }
+//!         after = page.cursor;
+//!     }
+//!     Ok(())
+//! }
 //! ```
 //!
 //! # The layers
@@ -87,27 +136,24 @@ pub use annals_store_memory as memory;
 #[cfg(feature = "macros")]
 pub use annals_macros::Event;
 
-pub use annals_aggregate::{
-    CommandError, Context, Decided, Decider, Executed, Loaded, Repository, Transaction,
-};
-pub use annals_codec::EventCodec;
+pub use annals_aggregate::*;
 #[cfg(feature = "json")]
 pub use annals_codec::JsonCodec;
-pub use annals_core::{
-    Aggregate, Append, AppendId, Capabilities, Category, ConsistencyLevel, CorrelationId, Criteria,
-    Cursor, Error, ErrorKind, Event, EventSourcingSystem, EventStore, EventStoreExt, EventStream,
-    Expected, Metadata, NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent, Refusal,
-    StreamId, Tag, Tags, Timestamp, Version, fold, fold_from,
-};
+pub use annals_codec::{EventCodec, EventCodecExt};
+pub use annals_core::*;
 #[cfg(feature = "memory")]
-pub use annals_store_memory::MemoryStore;
+pub use annals_store_memory::{MemoryStore, MemoryStoreBuilder};
+/// What streams of events are used with: `next`, `map` and the rest, from `futures-util`.
+pub use futures_util::StreamExt;
 
 /// What most applications use, to be had by `use annals::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Aggregate, Append, CommandError, Context, Criteria, Decided, Decider, Event, EventCodec,
-        EventStore, EventStoreExt, Expected, Metadata, ReadRequest, Refusal, Repository, StreamId,
-        Tag, Version,
+        Aggregate, Append, AppendId, CommandError, ConsistencyLevel, ContentType, Context,
+        Criteria, Cursor, Decided, Decider, ErrorKind, Event, EventCodec, EventCodecExt,
+        EventStore, EventStoreExt, EventType, Executed, Expected, Ids, IntoEvents, Metadata,
+        NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent, Refusal, Repository,
+        StreamExt, StreamId, Tag, Tags, Timestamp, UuidIds, Version,
     };
 
     #[cfg(feature = "json")]

@@ -58,7 +58,7 @@ const SOFT_DELETED: Table = [
     (Expected::StreamExists, NO),
     (exactly(0), NO),
     (exactly(1), NO),
-    (exactly(2), YES),
+    (exactly(2), NO),
 ];
 
 /// The states that a stream is brought into.

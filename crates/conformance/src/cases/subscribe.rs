@@ -5,7 +5,8 @@ use std::pin::pin;
 use annals_core::{
     Cursor, Error, EventStoreExt, Expected, PolicyAction, ReadRequest, RecordedEvent, Version,
 };
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
 
 use crate::bench::Bench;
 use crate::case::cases;
@@ -33,7 +34,7 @@ cases! {
 
 /// The next `count` events of a subscription.
 async fn take(
-    subscription: &mut (impl Stream<Item = Result<RecordedEvent, Error>> + Unpin),
+    subscription: &mut BoxStream<'_, Result<RecordedEvent, Error>>,
     count: usize,
 ) -> Result<Vec<RecordedEvent>, Failure> {
     let mut events = Vec::new();
@@ -51,28 +52,43 @@ async fn take(
     Ok(events)
 }
 
+/// Expects the next events to have these labels.
+async fn goes_on(
+    subscription: &mut BoxStream<'_, Result<RecordedEvent, Error>>,
+    what: &str,
+    expected: &[&str],
+) -> Verdict {
+    let events = take(subscription, expected.len()).await?;
+    check_eq(what, labels(&events), expected)
+}
+
+/// Expects nothing to be there yet. Having looked, the subscription waits for what is to come.
+fn is_quiet(subscription: &mut BoxStream<'_, Result<RecordedEvent, Error>>) -> Verdict {
+    match subscription.next().now_or_never() {
+        None => Ok(()),
+        Some(None) => Err(Failure::new("the subscription ended")),
+        Some(Some(event)) => {
+            let event = event?;
+            let place = place_of(&event);
+            Err(Failure::new(format!(
+                "the subscription shows {place}, which it must not"
+            )))
+        }
+    }
+}
+
 async fn catches_up_then_goes_on(bench: &Bench) -> Verdict {
     bench.write("a-1", &["1", "2"]).await?;
     let request = bench.ordered(ReadRequest::all());
-    let mut subscription = pin!(bench.store().subscribe(request));
-    check_eq(
-        "the past",
-        labels(&take(&mut subscription, 2).await?),
-        ["1", "2"],
-    )?;
+    let mut subscription = bench.store().subscribe(request);
+    goes_on(&mut subscription, "the past", &["1", "2"]).await?;
+    is_quiet(&mut subscription)?;
     bench.write("a-1", &["3"]).await?;
-    check_eq(
-        "the present",
-        labels(&take(&mut subscription, 1).await?),
-        ["3"],
-    )?;
+    goes_on(&mut subscription, "the present", &["3"]).await?;
+    is_quiet(&mut subscription)?;
     bench.write("a-1", &["4", "5"]).await?;
     bench.write("a-1", &["6"]).await?;
-    check_eq(
-        "what follows",
-        labels(&take(&mut subscription, 3).await?),
-        ["4", "5", "6"],
-    )
+    goes_on(&mut subscription, "what follows", &["4", "5", "6"]).await
 }
 
 async fn starts_after_its_cursor(bench: &Bench) -> Verdict {
@@ -81,26 +97,16 @@ async fn starts_after_its_cursor(bench: &Bench) -> Verdict {
     let second = bench.mark().await?;
     bench.write("a-1", &["3"]).await?;
     let request = bench.ordered(ReadRequest::all()).after(second);
-    let mut subscription = pin!(bench.store().subscribe(request));
-    check_eq(
-        "after the second",
-        labels(&take(&mut subscription, 1).await?),
-        ["3"],
-    )?;
+    let mut subscription = bench.store().subscribe(request);
+    goes_on(&mut subscription, "after the second", &["3"]).await?;
     let head = bench.mark().await?;
     let request = bench.ordered(ReadRequest::all()).after(head);
-    let mut at_the_head = pin!(bench.store().subscribe(request));
+    let mut at_the_head = bench.store().subscribe(request);
+    is_quiet(&mut at_the_head)?;
+    is_quiet(&mut subscription)?;
     bench.write("a-1", &["4"]).await?;
-    check_eq(
-        "after the head",
-        labels(&take(&mut at_the_head, 1).await?),
-        ["4"],
-    )?;
-    check_eq(
-        "after the second",
-        labels(&take(&mut subscription, 1).await?),
-        ["4"],
-    )
+    goes_on(&mut at_the_head, "after the head", &["4"]).await?;
+    goes_on(&mut subscription, "after the second", &["4"]).await
 }
 
 async fn shows_its_selection_only(bench: &Bench) -> Verdict {
@@ -115,8 +121,9 @@ async fn shows_its_selection_only(bench: &Bench) -> Verdict {
         let head = bench.mark().await?;
         let request = bench.ordered(request).after(head).events_max(1);
         let what = crate::pages::text_of(&request);
-        let mut subscription = pin!(bench.store().subscribe(request));
+        let mut subscription = bench.store().subscribe(request);
         for half in expected.chunks(2) {
+            is_quiet(&mut subscription)?;
             for (to, of, tagged, label) in [
                 ("a-1", "cold", &[][..], "1"),
                 ("b-1", "hot", &["t:1"], "2"),
@@ -129,7 +136,7 @@ async fn shows_its_selection_only(bench: &Bench) -> Verdict {
                     .append(bench.fresh().write(stream(to), Expected::Any, [event]))
                     .await?;
             }
-            check_eq(&what, labels(&take(&mut subscription, 2).await?), half)?;
+            goes_on(&mut subscription, &what, half).await?;
         }
     }
     Ok(())
@@ -138,30 +145,15 @@ async fn shows_its_selection_only(bench: &Bench) -> Verdict {
 async fn follows_a_stream_from_a_version(bench: &Bench) -> Verdict {
     bench.write("a-1", &["1", "2", "3"]).await?;
     let after = |version| ReadRequest::stream(stream("a-1")).after_version(Version::new(version));
-    let mut behind = pin!(bench.store().subscribe(after(1)));
-    let mut ahead = pin!(bench.store().subscribe(after(5)));
-    check_eq(
-        "after version 1",
-        labels(&take(&mut behind, 2).await?),
-        ["2", "3"],
-    )?;
-    check_eq(
-        "whether after version 5 is nothing",
-        ahead.next().now_or_never().is_none(),
-        true,
-    )?;
+    let mut behind = bench.store().subscribe(after(1));
+    let mut ahead = bench.store().subscribe(after(5));
+    goes_on(&mut behind, "after version 1", &["2", "3"]).await?;
+    is_quiet(&mut ahead)?;
+    is_quiet(&mut behind)?;
     bench.write("b-1", &["other"]).await?;
     bench.write("a-1", &["4", "5", "6"]).await?;
-    check_eq(
-        "after version 1",
-        labels(&take(&mut behind, 3).await?),
-        ["4", "5", "6"],
-    )?;
-    check_eq(
-        "after version 5",
-        labels(&take(&mut ahead, 1).await?),
-        ["6"],
-    )
+    goes_on(&mut behind, "after version 1", &["4", "5", "6"]).await?;
+    goes_on(&mut ahead, "after version 5", &["6"]).await
 }
 
 async fn ends_where_it_is_bounded(bench: &Bench) -> Verdict {
@@ -175,24 +167,12 @@ async fn ends_where_it_is_bounded(bench: &Bench) -> Verdict {
     check_eq("a bound in the past", labels(&found?), ["1", "2"])?;
 
     let to_come = ReadRequest::stream(stream("a-1")).until_version(Version::new(5));
-    let mut subscription = pin!(bench.store().subscribe(to_come));
-    check_eq(
-        "before the bound",
-        labels(&take(&mut subscription, 3).await?),
-        ["1", "2", "3"],
-    )?;
+    let mut subscription = bench.store().subscribe(to_come);
+    goes_on(&mut subscription, "before the bound", &["1", "2", "3"]).await?;
     bench.write("a-1", &["4"]).await?;
-    check_eq(
-        "before the bound",
-        labels(&take(&mut subscription, 1).await?),
-        ["4"],
-    )?;
+    goes_on(&mut subscription, "before the bound", &["4"]).await?;
     bench.write("a-1", &["5", "6"]).await?;
-    check_eq(
-        "at the bound",
-        labels(&take(&mut subscription, 1).await?),
-        ["5"],
-    )?;
+    goes_on(&mut subscription, "at the bound", &["5"]).await?;
     ensure!(
         subscription.next().await.is_none(),
         "the subscription goes on past version 5"
@@ -208,17 +188,13 @@ async fn wakes_for_every_append(bench: &Bench) -> Verdict {
         } else {
             ("x-1", "x-0")
         };
-        let mut subscription = pin!(bench.store().subscribe(ReadRequest::stream(stream(other))));
+        let mut subscription = bench.store().subscribe(ReadRequest::stream(stream(other)));
         for number in 0..100_u32 {
             let label = number.to_string();
             if client == 0 {
                 bench.write(own, &[&label]).await?;
             }
-            check_eq(
-                "the event",
-                labels(&take(&mut subscription, 1).await?),
-                [label.as_str()],
-            )?;
+            goes_on(&mut subscription, "the event", &[label.as_str()]).await?;
             if client == 1 {
                 bench.write(own, &[&label]).await?;
             }
@@ -237,7 +213,7 @@ async fn goes_on_from_a_checkpoint(bench: &Bench) -> Verdict {
         let request = bench
             .ordered(ReadRequest::category(category("a")))
             .after(checkpoint.clone());
-        let mut pages = pin!(bench.store().subscribe_pages(request.events_max(2)));
+        let mut pages = bench.store().subscribe_pages(request.events_max(2));
         let Some(page) = pages.next().await.transpose()? else {
             return Err(Failure::new("the subscription ended"));
         };
@@ -257,19 +233,11 @@ async fn goes_on_from_a_checkpoint(bench: &Bench) -> Verdict {
 
 async fn follows_a_stream_that_is_reopened(bench: &Bench) -> Verdict {
     bench.write("a-1", &["1", "2"]).await?;
-    let mut subscription = pin!(bench.store().subscribe(ReadRequest::stream(stream("a-1"))));
-    check_eq(
-        "before the delete",
-        labels(&take(&mut subscription, 2).await?),
-        ["1", "2"],
-    )?;
+    let mut subscription = bench.store().subscribe(ReadRequest::stream(stream("a-1")));
+    goes_on(&mut subscription, "before the delete", &["1", "2"]).await?;
     bench.change_policy("a-1", PolicyAction::SoftDelete).await?;
     bench.write("a-1", &["3"]).await?;
-    check_eq(
-        "after the delete",
-        labels(&take(&mut subscription, 1).await?),
-        ["3"],
-    )
+    goes_on(&mut subscription, "after the delete", &["3"]).await
 }
 
 const WRITERS: usize = 4;
@@ -293,7 +261,7 @@ async fn hand_over(bench: &Bench, subscribers: usize, request: ReadRequest) -> V
                 }
                 return Ok(Vec::new());
             }
-            let mut subscription = pin!(bench.store().subscribe(request));
+            let mut subscription = bench.store().subscribe(request);
             take(&mut subscription, total).await
         }
     });

@@ -361,7 +361,7 @@ impl Model {
             Expected::Any => (true, Version::MAX),
             Expected::NoStream => (!exists, Version::ABSENT),
             Expected::StreamExists => (exists, Version::MAX),
-            Expected::Exactly(version) => (head.version == version, version),
+            Expected::Exactly(version) => (head.version == version && !deleted, version),
         };
         let of_stream = |entry: &&Entry| entry.stream == *stream && entry.version > offended_after;
         let positions = self.visible(now).filter(of_stream).map(position).collect();

@@ -6,9 +6,9 @@ use super::number::Version;
 
 /// The state in which an append, or a check, expects a stream to be.
 ///
-/// On a soft-deleted stream (see [`StreamPolicy`](crate::StreamPolicy)) `NoStream` holds and
-/// `StreamExists` fails, until the next append; versions go on, so `Exactly` names the version that
-/// the stream had reached. A tombstoned stream fails every expectation, `Any` included.
+/// On a soft-deleted stream (see [`StreamPolicy`](crate::StreamPolicy)) only `Any` and `NoStream` hold,
+/// until the next append: who read events that were deleted since is told so. Versions go on all the same.
+/// A tombstoned stream fails every expectation, `Any` included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Expected {
     /// Any state.
@@ -17,7 +17,8 @@ pub enum Expected {
     NoStream,
     /// At least one event since the last soft delete.
     StreamExists,
-    /// Exactly this many events so far; `Exactly(Version::ABSENT)` is a stream that never had one.
+    /// Exactly this many events so far, and not soft-deleted; `Exactly(Version::ABSENT)` is a stream that
+    /// never had one.
     Exactly(Version),
 }
 
@@ -29,7 +30,7 @@ impl Expected {
             Self::Any => true,
             Self::NoStream => !exists,
             Self::StreamExists => exists,
-            Self::Exactly(expected) => expected == version,
+            Self::Exactly(expected) => expected == version && !soft_deleted,
         }
     }
 
