@@ -2,12 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests")]
 
-mod common;
-
 use annals_codec::{EventCodec, JsonCodec};
 use annals_core::Event;
 use annals_tests::ledger::LedgerEvent;
-use common::event;
+use annals_tests::strategies::event;
 use proptest::prelude::*;
 
 fn check(codec: &dyn EventCodec<LedgerEvent>, event: &LedgerEvent) {

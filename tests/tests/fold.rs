@@ -1,10 +1,8 @@
 //! The laws of the fold: rho is a fold of delta, in one part or in many.
 
-mod common;
-
 use annals_core::{EventSourcingSystem, Expected, Version, fold, fold_from};
 use annals_tests::ledger::Ledger;
-use common::history;
+use annals_tests::strategies::history;
 use proptest::prelude::*;
 
 proptest! {

@@ -3,11 +3,9 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests")]
 
-mod common;
-
 use std::sync::Arc;
 
-use annals_aggregate::{CommandError, Repository};
+use annals_aggregate::{CommandError, Context, Repository};
 use annals_codec::JsonCodec;
 use annals_core::{
     ErrorKind, Event, EventSourcingSystem, EventStoreExt, EventStream, Expected, ReadRequest,
@@ -15,7 +13,7 @@ use annals_core::{
 };
 use annals_store_memory::MemoryStore;
 use annals_tests::ledger::{Ledger, LedgerEvent};
-use common::event;
+use annals_tests::strategies::{event, history};
 use futures_executor::block_on;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -55,6 +53,38 @@ proptest! {
         }
         for key in KEYS {
             same_at_every_version(&system, &repository, key)?;
+        }
+        same_log(&system, &store)?;
+    }
+}
+
+proptest! {
+    /// What was loaded a while ago is saved where nothing happened since, and a conflict elsewhere.
+    #[test]
+    fn a_stale_save_conflicts_as_a_stale_record_does(
+        saves in vec((prop::sample::select(&KEYS), history(), 0..3_u64), 0..16),
+    ) {
+        let mut system = EventSourcingSystem::<Ledger>::new();
+        let store = Arc::new(MemoryStore::new());
+        let repository = Repository::<Ledger>::new(store.clone(), JsonCodec);
+        for (key, events, lag) in saves {
+            let present = system.history(key).map_or(Version::ABSENT, EventStream::version);
+            let known = Version::new(present.value().saturating_sub(lag));
+            let recorded = system.record(key, Expected::Exactly(known), events.clone());
+            let mut loaded = block_on(repository.load_at(key, known)).expect("it loads");
+            loaded.record(events.clone()).expect("amounts stay in range");
+            match (recorded, block_on(repository.save(&mut loaded, &Context::new()))) {
+                (Ok(version), Ok(Some(_))) => prop_assert_eq!(loaded.version(), version),
+                // Nothing to save is not checked against the store.
+                (_, Ok(None)) => prop_assert!(events.is_empty()),
+                (Err(error), Err(refused)) => {
+                    prop_assert_eq!(error.conflict(), refused.conflict());
+                    prop_assert!(error.conflict().is_some());
+                }
+                (system, store) => {
+                    prop_assert!(false, "the system says {system:?}, the repository {store:?}");
+                }
+            }
         }
         same_log(&system, &store)?;
     }

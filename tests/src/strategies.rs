@@ -1,19 +1,17 @@
 //! Generated events and histories of the ledger.
 
-#![expect(dead_code, reason = "each law uses its own part")]
-
-use annals_tests::ledger::{LedgerEvent, Reference};
+use crate::ledger::{LedgerEvent, Reference};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
 /// Any event, with any values: not every history of such is right.
-pub(crate) fn event() -> impl Strategy<Value = LedgerEvent> {
+pub fn event() -> impl Strategy<Value = LedgerEvent> {
     event_of(any::<i64>())
 }
 
 /// A history that the ledger takes: balances stay in their range.
-pub(crate) fn history() -> impl Strategy<Value = Vec<LedgerEvent>> {
+pub fn history() -> impl Strategy<Value = Vec<LedgerEvent>> {
     vec(event_of(-1_000_000..=1_000_000_i64), 0..24)
 }
 
