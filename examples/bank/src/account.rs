@@ -43,7 +43,7 @@ pub enum AccountError {
     #[error("the account is not open")]
     NotOpen,
     /// More than there is.
-    #[error("{wanted} wanted, {balance} there")]
+    #[error("{} wanted, {} there", euros(*wanted), euros(*balance))]
     Overdraft {
         /// What the withdrawal asked for, in cents.
         wanted: u64,
@@ -117,4 +117,13 @@ impl Aggregate for Account {
         self.balance = balance.ok_or(Refusal::new("the balance leaves its range"))?;
         Ok(())
     }
+}
+
+/// An amount of cents as people read it.
+///
+/// ```
+/// assert_eq!(bank::euros(3_005), "30.05");
+/// ```
+pub fn euros(cents: u64) -> String {
+    format!("{}.{:02}", cents / 100, cents % 100)
 }

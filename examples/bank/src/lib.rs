@@ -4,5 +4,5 @@
 pub mod account;
 pub mod bank;
 
-pub use account::{Account, AccountError, AccountEvent};
+pub use account::{Account, AccountError, AccountEvent, euros};
 pub use bank::{Answer, Bank};

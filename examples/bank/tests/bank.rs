@@ -1,5 +1,7 @@
 //! The rules of an account, and what holds when tellers race.
 
+use std::io;
+use std::process::Command;
 use std::sync::Arc;
 
 use annals::{CommandError, EventStoreExt, MemoryStore, ReadRequest, Version};
@@ -51,6 +53,15 @@ fn an_overdraft_is_refused() {
             wanted: 101,
             balance: 100,
         });
+}
+
+#[test]
+fn an_overdraft_is_told_in_euros() {
+    let refused = AccountError::Overdraft {
+        wanted: 9_900,
+        balance: 5,
+    };
+    assert_eq!(refused.to_string(), "99.00 wanted, 0.05 there");
 }
 
 #[tokio::test]
@@ -114,4 +125,14 @@ async fn racing_tellers_never_pay_out_more_than_there_is() {
     }
     assert_eq!(paid, 100);
     assert_eq!(bank.balance("1").await.unwrap(), 0);
+}
+
+#[test]
+fn the_program_ends_quietly_when_nobody_listens() {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let mut program = Command::new(env!("CARGO_BIN_EXE_bank"));
+    let output = program.stdout(writer).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), error.as_str()), (Some(0), ""));
 }

@@ -9,17 +9,23 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Reads the mainline of a git repository (the first-parent chain of HEAD) as events: a stream for each
 /// file, an atomic append for each commit.
 ///
-/// Without a command it imports the repository that you are in.
+/// Without a command it imports: the repository that is named, or else the one that you are in.
 #[derive(Clone, Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(version, override_usage = USAGE, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// The repository to import, or a folder in it; one that is named like a command goes after `import`.
+    // Not beside a command, which has its own. Clap could refuse the two together, but would then take the
+    // command of `--json verify` for a repository.
+    pub repository: Option<PathBuf>,
     /// Print one JSON document for programs, paths in their text form (`%` and hex for odd bytes).
     #[arg(long, global = true)]
     pub json: bool,
 }
+
+const USAGE: &str = "git-history [OPTIONS] [REPOSITORY]\n       git-history [OPTIONS] <COMMAND>";
 
 const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 `verify` found a difference, 2 any error.\n\
     A repository may be bare or shallow, and is named by any folder in it.";
@@ -33,7 +39,8 @@ pub enum Command {
         #[arg(default_value = ".")]
         repository: PathBuf,
     },
-    /// Print the tree as of a commit of the mainline.
+    /// Print the tree as of a commit of the mainline, as `git ls-tree -r` does but for the text form of
+    /// paths.
     At {
         /// The repository, or a folder in it.
         repository: PathBuf,
@@ -90,5 +97,40 @@ mod tests {
     #[test]
     fn the_definition_holds() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_path_is_a_repository_where_no_command_stands() {
+        let import = |path: &str| format!("Import {{ repository: {path:?} }}");
+        let cases: &[(&[&str], _, _)] = &[
+            (&[], None, None),
+            (&["--json"], None, None),
+            (&["there"], None, Some("there")),
+            (&["--json", "there"], None, Some("there")),
+            (&["there", "--json"], None, Some("there")),
+            (&["import"], Some(import(".")), None),
+            (&["--json", "import", "there"], Some(import("there")), None),
+            (&["import", "import"], Some(import("import")), None),
+            (&["./import"], None, Some("./import")),
+        ];
+        for (arguments, command, repository) in cases {
+            let cli = Cli::try_parse_from([&["git-history"], *arguments].concat()).unwrap();
+            assert_eq!(
+                (
+                    cli.command.map(|command| format!("{command:?}")),
+                    cli.repository
+                ),
+                (command.clone(), repository.map(PathBuf::from)),
+                "{arguments:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_help_shows_both_forms() {
+        let help = Cli::command().render_help().to_string();
+        let usage =
+            "Usage: git-history [OPTIONS] [REPOSITORY]\n       git-history [OPTIONS] <COMMAND>\n";
+        assert!(help.contains(usage), "{help}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use crate::cli::{Against, Cli, Command, Verify};
 use crate::git::{GitPath, Mainline, Repository, TreeSource};
-use crate::history::{History, Imported};
+use crate::history::{History, Imported, Summary};
 use crate::progress::Step;
 use crate::report::{self, Format};
 use crate::verify::{sample, verify};
@@ -25,20 +25,29 @@ pub enum Outcome {
     Different,
 }
 
-/// Runs a command and prints its answer.
+/// Runs a command and prints its answer. Where `out` is a pipe that is closed, the printing ends, and the
+/// outcome is what it is.
 ///
 /// # Errors
 /// When the repository or what the command names can't be read, and when `out` can't be written.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
     let format = if cli.json { Format::Json } else { Format::Text };
-    let here = Command::Import {
-        repository: ".".into(),
-    };
-    match cli.command.as_ref().unwrap_or(&here) {
-        Command::Import { repository } => import(repository, format, out),
-        Command::At { repository, when } => at(repository, when, format, out),
-        Command::Log { repository, path } => log(repository, path, format, out),
-        Command::Verify(options) => verify_commits(options, format, out),
+    match (&cli.command, &cli.repository) {
+        (Some(_), Some(repository)) => bail!(
+            "{} stands before the command; give the repository after it",
+            repository.display()
+        ),
+        (None, Some(repository)) if !repository.is_dir() => bail!(
+            "{} is neither a command nor a folder; give the path of a git repository, or see --help",
+            repository.display()
+        ),
+        (None, None) => import(Path::new("."), format, out),
+        (None, Some(repository)) | (Some(Command::Import { repository }), None) => {
+            import(repository, format, out)
+        }
+        (Some(Command::At { repository, when }), None) => at(repository, when, format, out),
+        (Some(Command::Log { repository, path }), None) => log(repository, path, format, out),
+        (Some(Command::Verify(options)), None) => verify_commits(options, format, out),
     }
 }
 
@@ -89,7 +98,7 @@ fn import(path: &Path, format: Format, out: &mut dyn Write) -> Result<Outcome> {
         imported_in: loaded.took,
         folded_in: step.end(),
     };
-    report.print(format, out)?;
+    while_read(report.print(format, out))?;
     Ok(Outcome::Done)
 }
 
@@ -106,26 +115,58 @@ fn at(path: &Path, when: &str, format: Format, out: &mut dyn Write) -> Result<Ou
         bail!("the mainline has no commit {place}");
     };
     let tree = loaded.history().tree_at(cursor)?;
-    report::tree(link, &tree, format, out)?;
+    while_read(report::tree(link, &tree, format, out))?;
     Ok(Outcome::Done)
 }
 
 fn log(path: &Path, file: &OsStr, format: Format, out: &mut dyn Write) -> Result<Outcome> {
+    let meant = paths_meant(file)?;
     let loaded = Loaded::open(path)?;
-    let as_it_is = GitPath::new(file.as_encoded_bytes());
-    let mut entries = loaded.history().log(&as_it_is)?;
-    if entries.is_empty()
-        && let Some(Ok(decoded)) = file.to_str().map(GitPath::from_encoded)
-    {
-        entries = loaded.history().log(&decoded)?;
+    for path in &meant {
+        let entries = loaded.history().log(path)?;
+        if !entries.is_empty() {
+            while_read(report::log(&entries, format, out))?;
+            return Ok(Outcome::Done);
+        }
     }
-    if entries.is_empty() {
-        bail!(
-            "{as_it_is} never was in the mainline of HEAD; give the path from the top of the tree"
-        );
+    let summary = loaded.history().summary(|| ())?;
+    match meant.iter().find_map(|path| file_below(&summary, path)) {
+        Some(below) => bail!(
+            "{} is a folder; give the path of a file, such as {below}",
+            file.display()
+        ),
+        None => bail!(
+            "{} never was in the mainline of HEAD; give the path from the top of the tree",
+            file.display()
+        ),
     }
-    report::log(&entries, format, out)?;
-    Ok(Outcome::Done)
+}
+
+/// The paths that a person may mean: as it is typed, or else as a text form.
+fn paths_meant(file: &OsStr) -> Result<Vec<GitPath>> {
+    let typed = file.as_encoded_bytes();
+    if typed.is_empty() {
+        bail!("the path is empty; give that of a file, from the top of the tree");
+    }
+    let from_top = typed.strip_prefix(b"./").unwrap_or(typed);
+    let decoded = str::from_utf8(from_top).ok().map(GitPath::from_encoded);
+    let as_it_is = GitPath::new(from_top);
+    Ok([as_it_is]
+        .into_iter()
+        .chain(decoded.and_then(Result::ok))
+        .collect())
+}
+
+/// A file of a folder: one of now, or else one of the past.
+fn file_below<'a>(summary: &'a Summary, folder: &GitPath) -> Option<&'a GitPath> {
+    let name = folder.as_bytes();
+    let folder = match name.strip_suffix(b"/").unwrap_or(name) {
+        b"" | b"." => Vec::new(),
+        name => [name, b"/"].concat(),
+    };
+    let now = summary.tree.iter().map(|(path, _)| path);
+    now.chain(summary.changes.keys())
+        .find(|path| path.as_bytes().starts_with(&folder))
 }
 
 fn verify_commits(options: &Verify, format: Format, out: &mut dyn Write) -> Result<Outcome> {
@@ -168,10 +209,24 @@ fn verify_commits(options: &Verify, format: Format, out: &mut dyn Write) -> Resu
         seed,
         took,
     };
-    report.print(format, out)?;
+    while_read(report.print(format, out))?;
     Ok(if verification.different == 0 {
         Outcome::Done
     } else {
         Outcome::Different
     })
+}
+
+/// Whoever reads may have seen enough, as `head` has: that ends the printing, and is no error.
+fn while_read(printed: Result<()>) -> Result<()> {
+    match printed {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        printed => printed,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -15,19 +15,10 @@ fn main() -> ExitCode {
     match run(&cli, &mut io::stdout().lock()) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Different) => ExitCode::FAILURE,
-        // Whoever reads has seen enough, as `head` has.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Where even this can't be written, the exit code has to do.
             let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::from(EXIT_ERROR)
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let mut io_errors = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>());
-    io_errors.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -13,11 +13,14 @@ impl Repository {
     /// that is named like a day comes first.
     ///
     /// # Errors
-    /// For an unknown revision, for a commit that is not on the mainline (with the one that brought it
-    /// there, if any did), and for a date before the first commit.
+    /// For an unknown revision, for a day that no calendar has, for a commit that is not on the mainline
+    /// (with the one that brought it there, if any did), and for a date before the first commit.
     pub fn resolve(&self, mainline: &Mainline, text: &str) -> Result<usize> {
         match instant(text) {
             Some(seconds) if !self.is_reference(text) => at_time(mainline, text, seconds),
+            None if is_written_as_day(text) && !self.is_reference(text) => {
+                bail!("there is no day {text}; give one such as 2020-01-31")
+            }
             _ => self.at_revision(mainline, text),
         }
     }
@@ -27,10 +30,12 @@ impl Repository {
     }
 
     fn at_revision(&self, mainline: &Mainline, text: &str) -> Result<usize> {
-        let unknown = |error: gix::Error| {
-            anyhow!(error).context(format!(
-                "{text} names no commit here; give a branch, a tag, a hash, or a date such as 2020-01-31"
-            ))
+        // What the library says of it is about its insides.
+        let unknown = |_: gix::Error| {
+            anyhow!(
+                "{text} names no commit here; give a branch, a tag, a hash of enough digits to be the only \
+                 one, or a date such as 2020-01-31"
+            )
         };
         let object = self
             .inner
@@ -80,6 +85,15 @@ fn instant(text: &str) -> Option<i64> {
         .and_time(NaiveTime::MIN)
         .and_utc();
     spelled_in_full.then(|| next_day.timestamp() - 1)
+}
+
+/// Whether a text has the form of a day, which need not be one.
+fn is_written_as_day(text: &str) -> bool {
+    let form = |(index, byte): (usize, u8)| match index {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    };
+    text.len() == "2020-01-31".len() && text.bytes().enumerate().all(form)
 }
 
 fn at_time(mainline: &Mainline, text: &str, seconds: i64) -> Result<usize> {

@@ -1,6 +1,7 @@
 //! The program: what its commands print, and how it ends.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
@@ -46,6 +47,8 @@ fn printed_json(command: &str, fixture: &Fixture, rest: &[&str]) -> Value {
 fn import_prints_counts() {
     let (fixture, _) = fixture();
     let text = printed("import", &fixture, &[]);
+    let place = fixture.path().canonicalize().unwrap();
+    assert_eq!(text.lines().next(), place.to_str(), "{text}");
     for line in [
         "          2 commits, of which 2 changed files",
         "          5 events",
@@ -134,8 +137,53 @@ fn log_prints_what_happened_to_a_path() {
         "action": "changed", "mode": "100755", "id": fixture.blob("3").to_string(),
     });
     assert_eq!(value[1], expected);
-    let missing = call(&["log".as_ref(), fixture.path().as_os_str(), "b".as_ref()]);
-    assert!(error_of(missing).starts_with("b never was in the mainline"));
+}
+
+#[test]
+fn log_takes_a_path_as_people_type_it() {
+    let fixture = Fixture::new();
+    let file = |path: &'static [u8]| (path, Mode::File, "1");
+    fixture.chain(&[
+        &[
+            file(b"gone/a"),
+            file(b"src/100%"),
+            file(b"src/a"),
+            file(b"x"),
+        ],
+        &[file(b"src/b"), file(b"x")],
+    ]);
+    assert_eq!(
+        printed("log", &fixture, &["./x"]),
+        printed("log", &fixture, &["x"])
+    );
+    let cases = [
+        ("", "the path is empty; "),
+        ("b%", "b% never was in the mainline of HEAD; "),
+        ("./b", "./b never was in the mainline of HEAD; "),
+        ("sr", "sr never was in the mainline of HEAD; "),
+        (
+            "src",
+            "src is a folder; give the path of a file, such as src/b",
+        ),
+        (
+            "./src/",
+            "./src/ is a folder; give the path of a file, such as src/b",
+        ),
+        (
+            "gone",
+            "gone is a folder; give the path of a file, such as gone/a",
+        ),
+        (".", ". is a folder; give the path of a file, such as src/b"),
+        (
+            "./",
+            "./ is a folder; give the path of a file, such as src/b",
+        ),
+    ];
+    for (path, message) in cases {
+        let refused = call(&["log".as_ref(), fixture.path().as_os_str(), path.as_ref()]);
+        let error = error_of(refused);
+        assert!(error.starts_with(message), "{path:?}: {error}");
+    }
 }
 
 #[test]
@@ -185,6 +233,21 @@ fn the_program_imports_where_it_stands_and_is_silent_in_a_pipe() {
     let (code, out, error) = program(fixture.path(), &nowhere, &[]);
     assert_eq!((code, error.as_str()), (Some(0), ""));
     assert!(out.contains("5 events"), "{out}");
+    // A repository that is named needs no command, unless it is named like one.
+    let import = fixture.path().join("import");
+    std::fs::create_dir(&import).unwrap();
+    let cases: [&[&str]; 4] = [
+        &[import.to_str().unwrap()],
+        &["./import"],
+        &["import", "import"],
+        &["--json", "./import"],
+    ];
+    for arguments in cases {
+        let (code, out, error) = program(fixture.path(), &nowhere, arguments);
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{arguments:?}");
+        let place = fixture.path().canonicalize().unwrap();
+        assert!(out.contains(place.to_str().unwrap()), "{out}");
+    }
     // Without git on the PATH it walks, and says so.
     let (code, out, _) = program(fixture.path(), &nowhere, &["verify", "--all"]);
     assert_eq!(code, Some(0));
@@ -213,7 +276,15 @@ fn the_program_exits_with_2_on_errors() {
             &["verify", "--commits", "0"],
             "error: invalid value '0' for '--commits <N>'",
         ),
-        (&["frobnicate"], "error: unrecognized subcommand"),
+        (
+            &["frobnicate"],
+            "error: frobnicate is neither a command nor a folder; ",
+        ),
+        (
+            &[".", "verify"],
+            "error: . stands before the command; give the repository after it",
+        ),
+        (&[".", "HEAD"], "error: unexpected argument 'HEAD' found"),
     ];
     for (arguments, message) in cases {
         let (code, out, error) = program(fixture.path(), &nowhere, arguments);
@@ -246,4 +317,35 @@ fn the_program_exits_with_1_and_a_diff_where_git_says_otherwise() {
     let (code, out, _) = program(fixture.path(), &liar, &["verify", "--all", "--json"]);
     let value: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &value["different"]), (Some(1), &json!(5)));
+}
+
+/// A closed pipe ends the printing, not the comparison.
+#[cfg(unix)]
+#[test]
+fn the_outcome_is_the_same_when_nobody_reads() {
+    let (fixture, _) = fixture();
+    let liar = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/liar");
+    let cases: &[(&[&str], _)] = &[
+        (&["verify", "--all"], 1),
+        (&["verify", "--all", "--json"], 1),
+        (&["verify", "--all", "--against", "walk"], 0),
+        (&["import"], 0),
+        (&["at", ".", "HEAD"], 0),
+        (&["log", ".", "c"], 0),
+        (&["log", ".", "d"], 2),
+    ];
+    for (arguments, code) in cases {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_git-history"))
+            .args(*arguments)
+            .current_dir(fixture.path())
+            .env("PATH", &liar)
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {error}");
+        assert_eq!(error.is_empty(), *code != 2, "{arguments:?}: {error}");
+    }
 }

@@ -173,6 +173,7 @@ fn finds_the_commit_that_a_person_means() {
     let lost = fixture.commit(&[late], day(3), &single("4"));
     fixture.reference("refs/heads/main", &late.to_string());
     fixture.reference("refs/tags/2020-01-02", &first.to_string());
+    fixture.reference("refs/tags/2020-02-30", &first.to_string());
 
     let repository = Repository::open(fixture.path()).unwrap();
     let mainline = repository.mainline().unwrap();
@@ -190,6 +191,7 @@ fn finds_the_commit_that_a_person_means() {
         (&hex[..9], second),
         ("2020-01-01", first),
         ("2020-01-02", first),
+        ("2020-02-30", first),
         ("2020-01-02T00:00:00Z", late),
         ("2020-01-01T23:59:59Z", first),
         ("2030-01-01", late),
@@ -204,6 +206,8 @@ fn finds_the_commit_that_a_person_means() {
         ("no-such-branch", "no-such-branch names no commit here; give a branch".to_owned()),
         ("HEAD:f", "HEAD:f names no commit here".to_owned()),
         ("", "names no commit here".to_owned()),
+        ("2026-13-45", "there is no day 2026-13-45; give one such as 2020-01-31".to_owned()),
+        ("2026-13-4", "2026-13-4 names no commit here; ".to_owned()),
     ];
     for (text, message) in refused {
         let error = found(text).unwrap_err();
