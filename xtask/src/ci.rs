@@ -142,6 +142,7 @@ fn clippy() -> Cargo {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--",
         "-D",
         "warnings",
@@ -150,7 +151,8 @@ fn clippy() -> Cargo {
 
 /// Warnings are denied to rustdoc alone: the same in `RUSTFLAGS` would rebuild every dependency.
 fn docs() -> Cargo {
-    Cargo::new(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")
+    Cargo::new(["doc", "--workspace", "--all-features", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings")
 }
 
 /// Runs all the commands, and fails with the number of those that failed.
@@ -260,6 +262,15 @@ deny       passed       12.0  half of it
 tests      passed       61.2
 total                   73.7";
         assert_eq!(Summary(&reports).to_string(), expected);
+    }
+
+    #[test]
+    fn every_step_on_the_workspace_selects_the_same_features() {
+        for command in [clippy(), docs(), test::command()] {
+            let command = command.to_string();
+            assert!(command.contains(" --workspace "), "{command}");
+            assert!(command.contains(" --all-features "), "{command}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Short runs of what is long by nature: the fuzz bodies and the benchmarks.
 //!
-//! Both select targets of the whole workspace rather than one package, so that cargo reuses what the
-//! tests have built: another set of packages would mean other features and another build.
+//! Both select targets of the whole workspace with all features, so that cargo reuses what the tests
+//! have built: one package alone would mean other features and another build.
 
 use anyhow::{Result, bail};
 
@@ -34,12 +34,16 @@ pub(crate) fn bench(workspace: &Workspace) -> Result<()> {
 }
 
 fn fuzz_command() -> Cargo {
-    Cargo::new(["test", "--workspace", "--test", "fuzz", "--", "--nocapture"])
+    targets(["--test", "fuzz", "--", "--nocapture"])
         .env(FUZZ_SECONDS, FUZZ_SECONDS_SMOKE.to_string())
 }
 
 fn bench_command() -> Cargo {
-    Cargo::new(["test", "--workspace", "--bench", "*"])
+    targets(["--bench", "*"])
+}
+
+fn targets<const N: usize>(words: [&str; N]) -> Cargo {
+    Cargo::new(["test", "--workspace", "--all-features"]).args(words)
 }
 
 #[cfg(test)]
@@ -54,12 +58,15 @@ mod tests {
     fn the_fuzz_bodies_run_for_ten_seconds_each() {
         check(
             &fuzz_command(),
-            "ANNALS_FUZZ_SECONDS=10 cargo test --workspace --test fuzz -- --nocapture",
+            "ANNALS_FUZZ_SECONDS=10 cargo test --workspace --all-features --test fuzz -- --nocapture",
         );
     }
 
     #[test]
     fn the_benchmarks_run_under_the_test_profile() {
-        check(&bench_command(), "cargo test --workspace --bench '*'");
+        check(
+            &bench_command(),
+            "cargo test --workspace --all-features --bench '*'",
+        );
     }
 }

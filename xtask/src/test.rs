@@ -17,7 +17,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: Vec<OsString>) -> Result<Exi
 }
 
 /// The README's test command: unit tests, integration tests and documentation examples of every
-/// package; one failure does not hide another.
+/// package with all its features; one failure does not hide another.
 pub(crate) fn command() -> Cargo {
-    Cargo::new(["test", "--workspace", "--no-fail-fast"])
+    Cargo::new(["test", "--workspace", "--all-features", "--no-fail-fast"])
 }

@@ -61,6 +61,15 @@ impl Report {
         self
     }
 
+    /// The same as a lack of samples for this law, which may yet hold.
+    pub(crate) fn of_samples(mut self, law: &str) -> Self {
+        self.headline = format!(
+            "samples are incomplete for the law: {law}\n{}",
+            self.headline
+        );
+        self
+    }
+
     /// With a section of this text; an empty one is shown as none.
     pub(crate) fn text(mut self, title: impl Into<String>, text: &str) -> Self {
         let text = if text.is_empty() { "none" } else { text };

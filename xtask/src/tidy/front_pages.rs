@@ -1,7 +1,8 @@
 //! Whoever opens a file, a crate, an example or the root is told what it is.
 
 use crate::tidy::Finding;
-use crate::tidy::tree::Tree;
+use crate::tidy::markdown::{self, Fence};
+use crate::tidy::tree::{Source, Tree};
 use crate::workspace::Member;
 
 const ROOT_PAGES: [&str; 7] = [
@@ -15,6 +16,11 @@ const ROOT_PAGES: [&str; 7] = [
 ];
 /// A front page in `lib.rs` says more than a title.
 const FRONT_PAGE_LINES_MIN: usize = 5;
+/// Whose front page is the first that a newcomer reads; the layers show what is theirs at length.
+const FACADE: &str = "crates/annals/src/lib.rs";
+const FACADE_EXAMPLE_LINES_MAX: usize = 40;
+/// What rustdoc takes behind an opening fence without taking the block for another language.
+const RUST_WORDS: [&str; 5] = ["", "rust", "no_run", "should_panic", "standalone_crate"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings: Vec<Finding> = ROOT_PAGES
@@ -26,6 +32,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         findings.extend(opening_lines(tree, member));
         findings.extend(front_page(tree, member));
     }
+    findings.extend(tree.source(FACADE).and_then(facade_example));
     findings
 }
 
@@ -69,6 +76,37 @@ fn front_page(tree: &Tree, member: &Member) -> Option<Finding> {
     );
     let path = root.map_or(roots.first()?.as_str(), |root| root.path.as_str());
     (lines < FRONT_PAGE_LINES_MIN).then(|| Finding::new(path, 1, advice))
+}
+
+/// The facade's front page has a Rust example, and what a reader sees of the first is short.
+fn facade_example(source: &Source) -> Option<Finding> {
+    let page: String = source
+        .text
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .flat_map(|line| [line.strip_prefix(' ').unwrap_or(line), "\n"])
+        .collect();
+    let Some(example) = markdown::fences(&page).into_iter().find(is_rust) else {
+        let advice = "the front page has no Rust example; show the shortest whole program";
+        return Some(Finding::new(FACADE, 1, advice));
+    };
+    let lines = example.text.lines().filter(|line| !is_hidden(line)).count();
+    let advice = format!(
+        "the example has {lines} visible lines, over {FACADE_EXAMPLE_LINES_MAX}; show less, or hide \
+         what a reader can do without behind `# `"
+    );
+    (lines > FACADE_EXAMPLE_LINES_MAX).then(|| Finding::new(FACADE, example.line, advice))
+}
+
+fn is_rust(fence: &Fence) -> bool {
+    let mut words = fence.info.split([',', ' ']);
+    words.all(|word| RUST_WORDS.contains(&word))
+}
+
+/// Whether rustdoc compiles the line without showing it; `#[...]` and `##` are shown.
+fn is_hidden(line: &str) -> bool {
+    let line = line.trim_start();
+    line == "#" || line.starts_with("# ")
 }
 
 fn is_code_of(member: &Member, path: &str) -> bool {
@@ -159,6 +197,31 @@ mod tests {
             &[main, core, empty],
             &[("examples/bank/README.md:1", "is missing")],
         );
+    }
+
+    fn check_facade(page: &str, expected: &[(&str, &str)]) {
+        let [readme, main] = BANK;
+        let core = ("crates/core/src/lib.rs", PAGE);
+        check_files(&[readme, main, core, (FACADE, page)], expected);
+    }
+
+    fn page_with_example(visible_lines: usize) -> String {
+        let shown = "//! step();\n".repeat(visible_lines - 3);
+        format!(
+            "{PAGE}//!\n//! ```text\n{}//! ```\n//!\n\
+             //! ```\n//! #[test]\n//!\n{shown}//!     # hidden();\n//! #\n//! ## not_hidden\n//! ```\n",
+            "//! a picture\n".repeat(99)
+        )
+    }
+
+    #[test]
+    fn the_example_of_the_facade_is_short() {
+        check_facade(&page_with_example(FACADE_EXAMPLE_LINES_MAX), &[]);
+        check_facade(
+            &page_with_example(FACADE_EXAMPLE_LINES_MAX + 1),
+            &[("crates/annals/src/lib.rs:110", "41 visible lines")],
+        );
+        check_facade(PAGE, &[("crates/annals/src/lib.rs:1", "no Rust example")]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 /// A row of a table's body.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,17 @@ pub(crate) struct Cell {
 pub(crate) struct Link {
     pub(crate) line: usize,
     pub(crate) target: String,
+}
+
+/// A fenced block of code.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fence {
+    /// The line of the opening fence.
+    pub(crate) line: usize,
+    /// What follows the opening fence: the language, or what rustdoc is to do with it.
+    pub(crate) info: String,
+    /// The lines between the fences.
+    pub(crate) text: String,
 }
 
 /// The body rows of every table of the page.
@@ -71,6 +82,33 @@ pub(crate) fn links(text: &str) -> Vec<Link> {
             _ => None,
         })
         .collect()
+}
+
+/// Every fenced block of code of the page.
+pub(crate) fn fences(text: &str) -> Vec<Fence> {
+    let mut fences: Vec<Fence> = Vec::new();
+    let mut in_fence = false;
+    for (event, range) in parser(text).into_offset_iter() {
+        match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
+                in_fence = true;
+                fences.push(Fence {
+                    line: line_at(text, range.start),
+                    info: info.to_string(),
+                    text: String::new(),
+                });
+            }
+            Event::End(TagEnd::CodeBlock) => in_fence = false,
+            Event::Text(words) if in_fence => {
+                fences
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|fence| fence.text.push_str(&words));
+            }
+            _ => {}
+        }
+    }
+    fences
 }
 
 /// Every code span of the page; fenced blocks are none.
@@ -168,6 +206,19 @@ mod tests {
             .map(|link| (link.line, link.target))
             .collect();
         assert_eq!(links, [(1, "b.md".to_owned()), (6, "i.png".to_owned())]);
+    }
+
+    #[test]
+    fn fenced_blocks_carry_line_info_and_text() {
+        let fence = |line, info: &str, text: &str| Fence {
+            line,
+            info: info.into(),
+            text: text.into(),
+        };
+        assert_eq!(
+            fences("# A\n\n```\nlet a;\n\n# b\n```\n`c`\n\n```text\nd\n```\n\n    e\n"),
+            [fence(3, "", "let a;\n\n# b\n"), fence(10, "text", "d\n")]
+        );
     }
 
     #[test]

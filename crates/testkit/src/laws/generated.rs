@@ -154,7 +154,7 @@ fn run_histories<E: Debug>(
     });
     if events.get() == 0 {
         let headline = "every generated history is empty; generate events that can come first";
-        Report::new(headline).of_law(law).fail();
+        Report::new(headline).of_samples(law).fail();
     }
 }
 

@@ -304,6 +304,7 @@ fn a_law_without_events_says_so() {
         failure_of(|| laws::replay_is_deterministic::<Account>(&[vec![], vec![]])),
         failure_of(|| laws::folding_in_two_parts_is_folding_in_one::<Account>(&[[]])),
     ] {
+        assert!(message.starts_with("samples are incomplete"), "{message}");
         let says = "no event to hold the law against; give at least one history that has one";
         assert!(message.contains(says), "{message}");
     }
@@ -409,7 +410,7 @@ fn an_event_that_says_wrong_things_of_itself_is_caught() {
         &RIGHT,
         &[Added(1)],
         &expect![[r#"
-        broken law: every event survives its codec
+        samples are incomplete for the law: every event survives its codec
         not every kind of event is held against the law
 
         without a sample:
