@@ -2,18 +2,25 @@
 
 use annals_core::{Append, Conflict, Error, ErrorKind, FailedCheck};
 
+use crate::writer::Writer;
 use crate::{CommandError, Context};
 
 /// The tries of one command.
 pub(crate) struct Attempts {
     used: u32,
     max: u32,
+    /// How often appends of unknown outcome may still be sent again, over all tries.
+    pub(crate) resends_left: u32,
 }
 
 impl Attempts {
-    /// The first try of at most `max`.
-    pub(crate) fn first(max: u32) -> Self {
-        Self { used: 1, max }
+    /// The first try, with what the writer allows.
+    pub(crate) fn first(writer: &Writer) -> Self {
+        Self {
+            used: 1,
+            max: writer.attempts_max,
+            resends_left: writer.resends_max,
+        }
     }
 
     /// How many tries there were.

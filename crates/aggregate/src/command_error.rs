@@ -5,7 +5,8 @@ use std::fmt;
 use annals_core::{Append, Error};
 
 /// Why a command was not executed, and what to do about it. `E` is the error of the decision.
-#[derive(Debug)]
+///
+/// Shown or debugged, it repeats nothing of the payloads in [`Unknown`](Self::Unknown).
 #[non_exhaustive]
 pub enum CommandError<E> {
     /// The decision refused the command: tell whoever sent it. Nothing was written.
@@ -74,6 +75,26 @@ impl<E> CommandError<E> {
 impl<E> From<Error> for CommandError<E> {
     fn from(error: Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for CommandError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => f.debug_tuple("Refused").field(error).finish(),
+            Self::Contended { attempts, conflict } => f
+                .debug_struct("Contended")
+                .field("attempts", attempts)
+                .field("conflict", conflict)
+                .finish(),
+            Self::Unknown { append, error } => f
+                .debug_struct("Unknown")
+                .field("append", &append.id())
+                .field("error", error)
+                .finish(),
+            Self::AppendIdReused(error) => f.debug_tuple("AppendIdReused").field(error).finish(),
+            Self::Store(error) => f.debug_tuple("Store").field(error).finish(),
+        }
     }
 }
 

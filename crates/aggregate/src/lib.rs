@@ -81,9 +81,13 @@
 //! | a request that may come twice | a [`Context`] with an append id |
 //!
 //! # Limits
-//! A command is tried 10 times unless the repository says otherwise
-//! ([`with_attempts_max`](Repository::with_attempts_max)), without a pause. An append takes up to 65,536
-//! events and 64 MiB ([`annals_core::limits`]).
+//! A command is tried 10 times against conflicts, without a pause
+//! ([`with_attempts_max`](Repository::with_attempts_max)), and appends of unknown outcome are sent again 3
+//! times in all of them together ([`with_resends_max`](Repository::with_resends_max)): it makes at most
+//! 10 + 3 = 13 appends, and a save or a commit at most 1 + 3 = 4. A load begins at most 10 times, as often
+//! as a command is tried, when its stream is truncated or deleted between two pages; a command that loads
+//! in each of its tries begins at most 10 x 10 loads of each aggregate. An append takes up to 65,536 events
+//! and 64 MiB ([`annals_core::limits`]).
 
 mod attempts;
 mod command_error;
@@ -93,6 +97,7 @@ mod duplicate;
 mod executed;
 mod into_events;
 mod loaded;
+mod reading;
 mod repository;
 mod transaction;
 mod writer;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use annals_codec::{EventCodec, EventCodecExt};
 use annals_core::{
-    Aggregate, AppendBuilder, Error, ErrorKind, Expected, Page, RecordedEvent, Refusal, StreamId,
-    Version,
+    Aggregate, AppendBuilder, Error, ErrorKind, EventStore, Expected, Page, RecordedEvent, Refusal,
+    StreamId, StreamState, Version,
 };
 
 use crate::writer::Stamp;
@@ -23,20 +23,29 @@ pub struct Loaded<A: Aggregate> {
     stream: StreamId,
     /// Where the store has the stream, as far as it was read.
     version: Version,
+    /// What tells that nobody wrote or deleted the stream since.
+    expected: Expected,
     state: A,
     uncommitted: Vec<A::Event>,
     codec: Arc<dyn EventCodec<A::Event>>,
+    store: Arc<dyn EventStore>,
 }
 
 impl<A: Aggregate> Loaded<A> {
     /// An aggregate to which nothing has happened.
-    pub(crate) fn absent(stream: StreamId, codec: Arc<dyn EventCodec<A::Event>>) -> Self {
+    pub(crate) fn absent(
+        stream: StreamId,
+        codec: Arc<dyn EventCodec<A::Event>>,
+        store: Arc<dyn EventStore>,
+    ) -> Self {
         Self {
             stream,
             version: Version::ABSENT,
+            expected: Expected::Exactly(Version::ABSENT),
             state: A::default(),
             uncommitted: Vec::new(),
             codec,
+            store,
         }
     }
 
@@ -135,27 +144,38 @@ impl<A: Aggregate> Loaded<A> {
         }
         if let Some(head) = &page.stream {
             self.version = head.version.min(until);
+            let is_deleted = head.policy.state == StreamState::SoftDeleted;
+            // A deleted stream meets no version; one that is read as of the past is not to be written.
+            self.expected = if is_deleted && self.version == head.version {
+                Expected::NoStream
+            } else {
+                Expected::Exactly(self.version)
+            };
         }
         Ok(())
     }
 
-    /// Adds the uncommitted events to an append: as a write of the stream in the version that was
-    /// loaded, or as a check of it where there are none.
+    /// The store that it was loaded from.
+    pub(crate) fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
+    /// Adds the uncommitted events to an append: as a write of the stream as it was loaded, or as a check
+    /// of it where there are none.
     pub(crate) fn add_to(
         &self,
         append: AppendBuilder,
         stamp: &Stamp,
     ) -> Result<AppendBuilder, Error> {
-        let expected = Expected::Exactly(self.version);
         if self.uncommitted.is_empty() {
-            return Ok(append.check(self.stream.clone(), expected));
+            return Ok(append.check(self.stream.clone(), self.expected));
         }
         let encode = |event| match self.codec.encode(event) {
             Ok(content) => Ok(stamp.on(content)),
             Err(error) => Err(Error::from(error).with("stream", &self.stream)),
         };
         let events: Result<Vec<_>, Error> = self.uncommitted.iter().map(encode).collect();
-        Ok(append.write(self.stream.clone(), expected, events?))
+        Ok(append.write(self.stream.clone(), self.expected, events?))
     }
 
     /// The version that the stream has once the uncommitted events are appended to it.
@@ -167,6 +187,7 @@ impl<A: Aggregate> Loaded<A> {
     /// Notes that the uncommitted events are in the store.
     pub(crate) fn commit(&mut self) {
         self.version = self.next_version();
+        self.expected = Expected::Exactly(self.version);
         self.uncommitted.clear();
     }
 

@@ -11,7 +11,7 @@ use annals_core::{
 
 use crate::attempts::Attempts;
 use crate::duplicate::check_same;
-use crate::writer::Writer;
+use crate::writer::{Writer, is_same_store};
 use crate::{CommandError, Context, Executed, IntoEvents, Loaded, Transaction};
 
 /// The aggregates of one type in a store: loads them, decides, appends what was decided.
@@ -22,14 +22,14 @@ use crate::{CommandError, Context, Executed, IntoEvents, Loaded, Transaction};
 ///
 /// Cheap to clone, and shared by any number of tasks.
 pub struct Repository<A: Aggregate> {
-    writer: Writer,
-    codec: Arc<dyn EventCodec<A::Event>>,
-    page_events_max: usize,
+    pub(crate) writer: Writer,
+    pub(crate) codec: Arc<dyn EventCodec<A::Event>>,
+    pub(crate) page_events_max: usize,
 }
 
 impl<A: Aggregate> Repository<A> {
     /// The aggregates in this store, their events in the form of this codec; with the machine's clock,
-    /// random append ids, 10 attempts a command and 1000 events a page.
+    /// random append ids, 10 attempts and 3 resends a command, and 1000 events a page.
     pub fn new(store: Arc<dyn EventStore>, codec: impl EventCodec<A::Event> + 'static) -> Self {
         Self {
             writer: Writer::new(store),
@@ -52,11 +52,21 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// The same with at most this many attempts: to execute a command against conflicts, and to send an
-    /// append whose outcome is unknown. The first one counts, and is always made.
+    /// The same with at most this many attempts: to execute a command against conflicts, and to load an
+    /// aggregate whose stream is truncated or deleted between two pages. The first one counts, and is
+    /// always made.
     #[must_use]
     pub fn with_attempts_max(mut self, attempts_max: u32) -> Self {
         self.writer.attempts_max = attempts_max.max(1);
+        self
+    }
+
+    /// The same with at most this many resends in one command or save: while the outcome of an append is
+    /// unknown, it is sent again. They count over all attempts of the command, so the store is sent at most
+    /// attempts and resends together. 0 sends each append once.
+    #[must_use]
+    pub fn with_resends_max(mut self, resends_max: u32) -> Self {
+        self.writer.resends_max = resends_max;
         self
     }
 
@@ -88,8 +98,9 @@ impl<A: Aggregate> Repository<A> {
     /// [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) when the key makes no stream id;
     /// [`ErrorKind::Undecodable`](annals_core::ErrorKind::Undecodable) and
     /// [`ErrorKind::Refused`](annals_core::ErrorKind::Refused) for an event that does not decode or that
-    /// the aggregate refuses, which the error names by stream, version and position; or as the store
-    /// has it.
+    /// the aggregate refuses, which the error names by stream, version and position;
+    /// [`ErrorKind::Unavailable`](annals_core::ErrorKind::Unavailable) when the stream was truncated or
+    /// deleted between two pages in all attempts; or as the store has it.
     pub async fn load(&self, key: &str) -> Result<Loaded<A>, Error> {
         self.load_at(key, Version::MAX).await
     }
@@ -117,21 +128,25 @@ impl<A: Aggregate> Repository<A> {
     /// id, a duplicate.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`](annals_core::ErrorKind::Conflict) when others wrote the stream meanwhile:
-    /// load it and decide again. [`ErrorKind::Unknown`](annals_core::ErrorKind::Unknown) when the
-    /// outcome is unknown after all attempts; or as encoding and the store have it. The events stay
-    /// uncommitted.
+    /// [`ErrorKind::Conflict`](annals_core::ErrorKind::Conflict) when others wrote the stream meanwhile,
+    /// or deleted it: load it and decide again. [`ErrorKind::Unknown`](annals_core::ErrorKind::Unknown)
+    /// when the outcome is unknown after all resends; [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid)
+    /// when the aggregate was loaded from another store; or as encoding and the store have it. The events
+    /// stay uncommitted.
     pub async fn save(
         &self,
         loaded: &mut Loaded<A>,
         context: &Context,
     ) -> Result<Option<Receipt>, Error> {
+        self.writer
+            .check_store(loaded.store(), loaded.stream(), "save")?;
         if loaded.uncommitted().is_empty() {
             return Ok(None);
         }
         let (append, stamp) = self.writer.begin(context);
         let append = loaded.add_to(append, &stamp)?.build()?;
-        let receipt = self.writer.send(&append).await?;
+        let mut resends_left = self.writer.resends_max;
+        let receipt = self.writer.send(&append, &mut resends_left).await?;
         if receipt.version_of(loaded.stream()) == Some(loaded.next_version()) {
             loaded.commit();
         } else {
@@ -141,8 +156,7 @@ impl<A: Aggregate> Repository<A> {
     }
 
     /// Executes a command: loads the aggregate, lets `decide` look at its state and give events, and
-    /// appends them if the stream still has the version that was loaded. Otherwise all of it is done
-    /// again, up to the limit of attempts, so `decide` may run several times.
+    /// appends them if nobody wrote or deleted the stream meanwhile. Otherwise all of it is done again, up to the limit of attempts, so `decide` may run several times.
     ///
     /// ```
     /// # use annals_aggregate::{CommandError, Repository};
@@ -225,7 +239,7 @@ impl<A: Aggregate> Repository<A> {
         I: IntoEvents<A::Event>,
     {
         let stream = self.stream(key)?;
-        let mut attempts = Attempts::first(self.writer.attempts_max);
+        let mut attempts = Attempts::first(&self.writer);
         loop {
             let loaded = self.read(stream.clone(), Version::MAX).await;
             // Asked once the state is here: so the state is from before the events of the command, if
@@ -242,7 +256,8 @@ impl<A: Aggregate> Repository<A> {
             }
             let (append, stamp) = self.writer.begin(context);
             let append = loaded.add_to(append, &stamp)?.build()?;
-            match self.writer.send(&append).await {
+            let sent = self.writer.send(&append, &mut attempts.resends_left);
+            match sent.await {
                 Ok(receipt) => return Ok(self.executed(loaded, Some(receipt), &attempts).await?),
                 Err(error) => attempts.next(append, error, context)?,
             }
@@ -275,7 +290,7 @@ impl<A: Aggregate> Repository<A> {
     {
         let (stream, other_stream) = (self.stream(key)?, other.stream(other_key)?);
         check_pair(self, other, (&stream, &other_stream))?;
-        let mut attempts = Attempts::first(self.writer.attempts_max);
+        let mut attempts = Attempts::first(&self.writer);
         loop {
             let loaded = self.read(stream.clone(), Version::MAX).await;
             let other_loaded = other.read(other_stream.clone(), Version::MAX).await;
@@ -295,7 +310,8 @@ impl<A: Aggregate> Repository<A> {
                 let (append, stamp) = self.writer.begin(context);
                 let append = second.add_to(first.add_to(append, &stamp)?, &stamp)?;
                 let append = append.build()?;
-                match self.writer.send(&append).await {
+                let sent = self.writer.send(&append, &mut attempts.resends_left);
+                match sent.await {
                     Ok(receipt) => Some(receipt),
                     Err(error) => {
                         attempts.next(append, error, context)?;
@@ -309,37 +325,9 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// Begins an append over several aggregates, with this repository's store, clock, ids and attempts.
+    /// Begins an append over several aggregates, with this repository's store, clock, ids and resends.
     pub fn transaction(&self) -> Transaction {
         Transaction::of(self.writer.clone())
-    }
-
-    async fn read(&self, stream: StreamId, until: Version) -> Result<Loaded<A>, Error> {
-        let (loaded, _) = self.read_and_keep(stream, until, Version::MAX).await?;
-        Ok(loaded)
-    }
-
-    /// Reads the stream up to and with a version, and keeps the events after `keep_after`.
-    pub(crate) async fn read_and_keep(
-        &self,
-        stream: StreamId,
-        until: Version,
-        keep_after: Version,
-    ) -> Result<(Loaded<A>, Vec<A::Event>), Error> {
-        let mut loaded = Loaded::absent(stream.clone(), self.codec.clone());
-        let mut kept = Vec::new();
-        let request = ReadRequest::stream(stream).until_version(until);
-        let mut next = Some(request.events_max(self.page_events_max));
-        while let Some(request) = next {
-            let page = self.writer.store.read(request).await?;
-            loaded.fold(&page, until, |version, event| {
-                if version > keep_after {
-                    kept.push(event);
-                }
-            })?;
-            next = page.next;
-        }
-        Ok((loaded, kept))
     }
 
     /// The answer for an aggregate whose events were recorded by the append of this receipt.
@@ -406,8 +394,7 @@ fn check_pair<A: Aggregate, B: Aggregate>(
     if streams.0 == streams.1 {
         return refused("both aggregates are the same; execute on one");
     }
-    let address = |store: &Arc<dyn EventStore>| Arc::as_ptr(store).cast::<()>();
-    if address(first.store()) != address(second.store()) {
+    if !is_same_store(first.store(), second.store()) {
         return refused("repositories are of different stores; make both from one `Arc`");
     }
     Ok(())

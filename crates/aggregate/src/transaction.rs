@@ -14,7 +14,7 @@ use crate::{Context, Loaded};
 /// as the decision may rest on them. After a conflict load all of them and decide again; for two
 /// aggregates [`Repository::execute_both`](crate::Repository::execute_both) does that by itself.
 ///
-/// All aggregates are of the store that the transaction appends to.
+/// All aggregates are loaded from the store that the transaction appends to, through clones of one `Arc`.
 #[must_use = "nothing is appended before `commit`"]
 pub struct Transaction {
     writer: Writer,
@@ -25,14 +25,16 @@ pub struct Transaction {
 trait Member: Send + Sync {
     fn stream(&self) -> &StreamId;
 
+    fn store(&self) -> &Arc<dyn EventStore>;
+
     fn is_changed(&self) -> bool;
 
     fn add_to(&self, append: AppendBuilder, stamp: &Stamp) -> Result<AppendBuilder, Error>;
 }
 
 impl Transaction {
-    /// Nothing yet, to be appended to this store; with the machine's clock, random append ids and 10
-    /// attempts. See [`Repository::transaction`](crate::Repository::transaction).
+    /// Nothing yet, to be appended to this store; with the machine's clock, random append ids and 3
+    /// resends. See [`Repository::transaction`](crate::Repository::transaction).
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self::of(Writer::new(store))
     }
@@ -56,6 +58,13 @@ impl Transaction {
         self
     }
 
+    /// The same with at most this many resends in a commit: while the outcome of the append is unknown, it
+    /// is sent again. 0 sends it once.
+    pub fn with_resends_max(mut self, resends_max: u32) -> Self {
+        self.writer.resends_max = resends_max;
+        self
+    }
+
     /// The same with this aggregate: its uncommitted events, or that it has not changed.
     pub fn with<A: Aggregate>(mut self, loaded: Loaded<A>) -> Self {
         self.members.push(Box::new(loaded));
@@ -75,9 +84,13 @@ impl Transaction {
     /// # Errors
     /// [`ErrorKind::Conflict`](annals_core::ErrorKind::Conflict) with every aggregate that others wrote;
     /// [`ErrorKind::Unknown`](annals_core::ErrorKind::Unknown) when the outcome is unknown after all
-    /// attempts; [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) when an aggregate is there
-    /// twice; or as encoding and the store have it.
+    /// resends; [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) when an aggregate is there
+    /// twice, or was loaded from another store; or as encoding and the store have it.
     pub async fn commit(&self, context: &Context) -> Result<Option<Receipt>, Error> {
+        for member in &self.members {
+            self.writer
+                .check_store(member.store(), member.stream(), "commit")?;
+        }
         if !self.members.iter().any(|member| member.is_changed()) {
             return Ok(None);
         }
@@ -85,7 +98,10 @@ impl Transaction {
         for member in &self.members {
             append = member.add_to(append, &stamp)?;
         }
-        self.writer.send(&append.build()?).await.map(Some)
+        let mut resends_left = self.writer.resends_max;
+        let append = append.build()?;
+        let sent = self.writer.send(&append, &mut resends_left);
+        sent.await.map(Some)
     }
 }
 
@@ -102,6 +118,10 @@ impl fmt::Debug for Transaction {
 impl<A: Aggregate> Member for Loaded<A> {
     fn stream(&self) -> &StreamId {
         self.stream()
+    }
+
+    fn store(&self) -> &Arc<dyn EventStore> {
+        self.store()
     }
 
     fn is_changed(&self) -> bool {

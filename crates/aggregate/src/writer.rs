@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals_core::{
     Append, AppendBuilder, Clock, Error, ErrorKind, EventStore, Ids, Metadata, NewEvent, Receipt,
-    SystemClock, Timestamp, UuidIds,
+    StreamId, SystemClock, Timestamp, UuidIds,
 };
 
 use crate::Context;
@@ -15,8 +15,10 @@ pub(crate) struct Writer {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// How often a command is tried, and an append of unknown outcome sent; at least 1.
+    /// How often a command is tried, and a load begun; at least 1.
     pub(crate) attempts_max: u32,
+    /// How often one command, save or commit sends an append of unknown outcome again.
+    pub(crate) resends_max: u32,
 }
 
 /// What the events of one append have in common.
@@ -27,6 +29,7 @@ pub(crate) struct Stamp {
 
 impl Writer {
     const ATTEMPTS_MAX_DEFAULT: u32 = 10;
+    const RESENDS_MAX_DEFAULT: u32 = 3;
 
     pub(crate) fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
@@ -34,7 +37,24 @@ impl Writer {
             ids: Arc::new(UuidIds::default()),
             clock: Arc::new(SystemClock),
             attempts_max: Self::ATTEMPTS_MAX_DEFAULT,
+            resends_max: Self::RESENDS_MAX_DEFAULT,
         }
+    }
+
+    /// Refuses an aggregate that was loaded from another store: its version says nothing about this one.
+    pub(crate) fn check_store(
+        &self,
+        loaded_from: &Arc<dyn EventStore>,
+        stream: &StreamId,
+        operation: &'static str,
+    ) -> Result<(), Error> {
+        if is_same_store(&self.store, loaded_from) {
+            return Ok(());
+        }
+        let message = "aggregate was loaded from another store; load and append with one `Arc`";
+        Err(Error::new(ErrorKind::Invalid, message)
+            .during(operation)
+            .with("stream", stream))
     }
 
     /// Begins an append in this context.
@@ -56,12 +76,18 @@ impl Writer {
         }
     }
 
-    /// Appends, and sends the same append again while its outcome is unknown: it is recorded once.
-    pub(crate) async fn send(&self, append: &Append) -> Result<Receipt, Error> {
-        let mut sent = 1;
+    /// Appends, and sends the same append again while its outcome is unknown: it is recorded once. Takes
+    /// the repeats off `resends_left`.
+    pub(crate) async fn send(
+        &self,
+        append: &Append,
+        resends_left: &mut u32,
+    ) -> Result<Receipt, Error> {
+        let mut sent = 1_u32;
         loop {
             match self.store.append(append.clone()).await {
-                Err(error) if error.kind() == ErrorKind::Unknown && sent < self.attempts_max => {
+                Err(error) if error.kind() == ErrorKind::Unknown && *resends_left > 0 => {
+                    *resends_left -= 1;
                     sent += 1;
                 }
                 Err(error) if error.kind() == ErrorKind::Unknown => {
@@ -79,4 +105,10 @@ impl Stamp {
             .with_metadata(self.metadata.clone())
             .with_recorded_at(self.recorded_at)
     }
+}
+
+/// Whether both are one store, behind clones of one `Arc`.
+pub(crate) fn is_same_store(first: &Arc<dyn EventStore>, second: &Arc<dyn EventStore>) -> bool {
+    let address = |store: &Arc<dyn EventStore>| Arc::as_ptr(store).cast::<()>();
+    address(first) == address(second)
 }

@@ -11,6 +11,9 @@ use annals_core::BoxError;
 /// [`ErrorKind::Encode`] as [`annals_core::ErrorKind::Invalid`], every other kind as
 /// [`annals_core::ErrorKind::Undecodable`]. The raw bytes of an event that does not decode stay
 /// readable.
+///
+/// No codec of annals repeats any of the payload in an error, in its facts or its source: errors are
+/// logged, and payloads may be secret.
 pub struct Error(Box<Inner>);
 
 /// What the caller does next.
@@ -55,14 +58,21 @@ impl Error {
         }))
     }
 
-    /// Adds a fact, as `("event type", "deposited")`.
+    /// Adds a fact, as `("event type", "deposited")`; of a long one, the first
+    /// [`FACT_CHARS_MAX`](annals_core::Error::FACT_CHARS_MAX) characters. Never text of a payload.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((key, value.to_string()));
+        let mut text = value.to_string();
+        let chars_max = annals_core::Error::FACT_CHARS_MAX;
+        if let Some((end, _)) = text.char_indices().nth(chars_max) {
+            text.truncate(end);
+            text.push_str("...");
+        }
+        self.0.context.push((key, text));
         self
     }
 
-    /// Adds the error below this one.
+    /// Adds the error below this one; not an error of a parser, which repeats text of the payload.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(source.into());
@@ -173,5 +183,19 @@ mod tests {
             assert_eq!(source.map(Error::kind), Some(kind));
         }
         assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_long_fact_is_cut_where_the_core_cuts_it() {
+        for (chars, expected) in [
+            (200, "\u{e9}".repeat(200)),
+            (201, "\u{e9}".repeat(200) + "..."),
+        ] {
+            let fact = "\u{e9}".repeat(chars);
+            let error = Error::new(ErrorKind::BadBytes, "no").with("text", &fact);
+            assert_eq!(error.to_string(), format!("no (text: {expected})"));
+            let core = annals_core::Error::new(annals_core::ErrorKind::Invalid, "no");
+            assert_eq!(core.with("text", &fact).to_string(), error.to_string());
+        }
     }
 }

@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 
 use annals_codec::{Error, ErrorKind, EventCodec, EventCodecExt, JSON_DEPTH_MAX, JsonCodec};
 use annals_core::{
@@ -118,69 +117,56 @@ fn names_that_do_not_fit_are_told_apart() {
 #[test]
 fn bytes_that_do_not_fit_are_told_apart() {
     use ErrorKind::{BadBytes, TrailingBytes};
-    for (bytes, kind, byte, reason) in [
-        (
-            &b""[..],
-            BadBytes,
-            0,
-            "EOF while parsing a value at line 1 column 0",
-        ),
-        (
-            b"{\"own",
-            BadBytes,
-            5,
-            "EOF while parsing a string at line 1 column 5",
-        ),
-        (
-            b"{}",
-            BadBytes,
-            2,
-            "missing field `owner` at line 1 column 2",
-        ),
-        (
-            b"7",
-            BadBytes,
-            1,
-            "invalid type: integer `7`, expected struct variant",
-        ),
+    for (bytes, kind, category, [line, column, byte]) in [
+        (&b""[..], BadBytes, "end of input", ["1", "0", "0"]),
+        (b"{\"own", BadBytes, "end of input", ["1", "5", "5"]),
+        (b"{}", BadBytes, "data", ["1", "2", "2"]),
+        (b"7", BadBytes, "data", ["1", "1", "1"]),
         (
             b"{\"owner\":\"\xff\"}",
             BadBytes,
-            11,
-            "invalid unicode code point at line 1 column 11",
+            "syntax",
+            ["1", "11", "11"],
         ),
+        (b"{\n\"owner\":\n1}", BadBytes, "data", ["3", "1", "12"]),
         (
-            b"{\n\"owner\":\n1}",
+            b"{\"owner\":\"Ada\"\n,}",
             BadBytes,
-            12,
-            "invalid type: integer `1`, expected a string",
+            "syntax",
+            ["2", "2", "17"],
         ),
         (
             b"{\"owner\":\"Ada\"}x",
             TrailingBytes,
-            16,
-            "trailing characters at line 1 column 16",
+            "syntax",
+            ["1", "16", "16"],
         ),
         (
             b"{\"owner\":\"Ada\"}{}",
             TrailingBytes,
-            16,
-            "trailing characters at line 1 column 16",
+            "syntax",
+            ["1", "16", "16"],
+        ),
+        (
+            b"{\"owner\":\"Ada\"}\n\nx",
+            TrailingBytes,
+            "syntax",
+            ["3", "1", "18"],
         ),
     ] {
         let event = content("opened", 2, &ContentType::JSON, bytes);
         let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(&event);
         let error = decoded.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
-        let facts: BTreeMap<&str, &str> = error.context().collect();
-        assert_eq!(facts.get("event type"), Some(&"opened"));
-        assert_eq!(
-            facts.get("byte"),
-            Some(&byte.to_string().as_str()),
-            "{error}"
-        );
-        assert!(facts.get("reason").unwrap().starts_with(reason), "{error}");
-        assert!(error.source().is_some());
+        let facts: Vec<(&str, &str)> = error.context().collect();
+        let expected = [
+            ("event type", "opened"),
+            ("category", category),
+            ("line", line),
+            ("column", column),
+            ("byte", byte),
+        ];
+        assert_eq!(facts, expected);
     }
 }
 
@@ -217,7 +203,7 @@ fn an_undecodable_recorded_event_is_named_by_its_place() {
     assert_eq!(
         error.to_string(),
         "decode: more bytes follow the event; the payload is not one JSON value \
-         (event type: closed, byte: 3, reason: trailing characters at line 1 column 3, \
+         (event type: closed, category: syntax, line: 1, column: 3, byte: 3, \
          stream: account-42, version: 3, position: 17)"
     );
 }
@@ -234,11 +220,17 @@ fn check_encode(value: &Value, reason: &str) {
 #[test]
 fn a_value_without_a_form_in_json_is_refused_when_it_is_encoded() {
     let not_none = "would read back as none";
-    let too_deep = "JSON_DEPTH_MAX (127)";
+    let too_deep = "JSON_DEPTH_MAX";
     for (value, reason) in [
-        (Value::Single(f32::NAN), "number is NaN"),
-        (Value::Double(vec![0.0, f64::INFINITY]), "number is inf"),
-        (Value::Double(vec![f64::NEG_INFINITY]), "number is -inf"),
+        (Value::Single(f32::NAN), "number is not finite"),
+        (
+            Value::Double(vec![0.0, f64::INFINITY]),
+            "number is not finite",
+        ),
+        (
+            Value::Double(vec![f64::NEG_INFINITY]),
+            "number is not finite",
+        ),
         (Value::Twice(Some(None)), not_none),
         (Value::Empty { unit: Some(()) }, not_none),
         (Value::Wrapped(Some(Wrapper(None))), not_none),

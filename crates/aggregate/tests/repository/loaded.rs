@@ -103,7 +103,7 @@ fn a_stale_save_is_a_conflict_and_keeps_its_events() {
 fn a_save_of_unknown_outcome_can_be_repeated_under_its_append_id() {
     block_on(async {
         let store = Scripted::new([Step::LoseAnswer, Step::LoseRequest]);
-        let accounts = accounts(&store).with_attempts_max(1);
+        let accounts = accounts(&store).with_resends_max(0);
         let context = Context::new().with_append_id(AppendId::parse("save-1").unwrap());
         let mut account = accounts.load("42").await.unwrap();
         account

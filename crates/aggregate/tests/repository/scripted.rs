@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use annals_aggregate::{Context, Repository};
 use annals_core::{
     Append, AppendId, Capabilities, ConsistencyLevel, ContentType, Cursor, Error, ErrorKind,
-    EventStore, EventType, Expected, Ids, NewEvent, Page, PolicyChange, ReadRequest, Receipt,
-    StreamHead, StreamId, UuidIds,
+    EventStore, EventStoreExt, EventType, Expected, Ids, NewEvent, Page, PolicyChange, ReadRequest,
+    Receipt, StreamHead, StreamId, UuidIds,
 };
 use annals_store_memory::MemoryStore;
 use async_trait::async_trait;
@@ -19,6 +19,8 @@ use crate::account::{Account, AccountEvent, accounts};
 pub(crate) enum Step {
     /// It is passed on.
     Pass,
+    /// The stream of account 42 is soft-deleted just before.
+    Delete,
     /// Another writer deposits into this account just before.
     Compete(&'static str, u64),
     /// Another writer deposits 100 into this account just before; then another execution of the same
@@ -114,6 +116,12 @@ async fn deposit_with(store: &Arc<MemoryStore>, context: &Context, key: &str, am
     deposited.unwrap();
 }
 
+/// Soft-deletes the stream of account 42.
+pub(crate) async fn delete(store: &Arc<MemoryStore>) {
+    let stream = StreamId::parse("account-42").unwrap();
+    store.soft_delete(stream, Expected::Any).await.unwrap();
+}
+
 /// Appends an event of this type and form to account 42, whether it makes sense or not.
 pub(crate) async fn append_raw(
     store: &Arc<MemoryStore>,
@@ -146,6 +154,10 @@ impl EventStore for Scripted {
             Step::Pass => self.inner.append(append).await,
             Step::Compete(key, amount) => {
                 deposit(&self.inner, key, amount).await;
+                self.inner.append(append).await
+            }
+            Step::Delete => {
+                delete(&self.inner).await;
                 self.inner.append(append).await
             }
             Step::Twin(key, amount) => {

@@ -106,11 +106,11 @@ fn an_aggregate_is_there_once() {
 fn a_commit_can_be_repeated_under_its_append_id() {
     block_on(async {
         let store = Scripted::new([Step::LoseAnswer]);
-        let accounts = accounts(&store).with_attempts_max(1);
+        let accounts = accounts(&store);
         let context = Context::new().with_append_id(AppendId::parse("pay").unwrap());
         let mut ada = accounts.load("ada").await.unwrap();
         ada.record(AccountEvent::Deposited { amount: 1 }).unwrap();
-        let transaction = accounts.transaction().with(ada);
+        let transaction = accounts.transaction().with_resends_max(0).with(ada);
         let error = transaction.commit(&context).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unknown);
         let receipt = transaction.commit(&context).await.unwrap().unwrap();

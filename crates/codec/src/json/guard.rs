@@ -10,6 +10,18 @@ use serde::{Serialize, Serializer};
 
 use super::JSON_DEPTH_MAX;
 
+/// Why a value is refused, here or by the serializer of JSON itself, in words that hold none of the value.
+pub(super) const REASONS: [&str; 5] = [
+    NOT_FINITE,
+    EMPTY_IN_OPTION,
+    TOO_DEEP,
+    "key must be a string",
+    "float key must be finite (got NaN or +/-inf)",
+];
+const NOT_FINITE: &str = "number is not finite";
+const EMPTY_IN_OPTION: &str = "an option holds an empty value, which would read back as none";
+const TOO_DEEP: &str = "nesting is deeper than JSON_DEPTH_MAX";
+
 /// Passes everything on to a serializer of JSON but what would not read back: floats that are not
 /// finite (`null`), an empty value in an option (`null`, which is `None`), and nesting that the parser
 /// refuses.
@@ -57,9 +69,7 @@ impl<S: Serializer> Guard<S> {
     fn deeper<E: serde::ser::Error>(&self, levels: usize) -> Result<Scope, E> {
         let depth = self.scope.depth + levels;
         if depth > JSON_DEPTH_MAX {
-            return Err(E::custom(format_args!(
-                "nesting is deeper than JSON_DEPTH_MAX ({JSON_DEPTH_MAX})"
-            )));
+            return Err(E::custom(TOO_DEEP));
         }
         Ok(Scope {
             depth,
@@ -71,9 +81,7 @@ impl<S: Serializer> Guard<S> {
     fn not_in_option(&self) -> Result<(), S::Error> {
         match self.scope.in_option {
             InOption::No => Ok(()),
-            InOption::Directly => Err(S::Error::custom(
-                "an option holds an empty value, which would read back as none",
-            )),
+            InOption::Directly => Err(S::Error::custom(EMPTY_IN_OPTION)),
         }
     }
 }
@@ -82,7 +90,7 @@ fn finite<E: serde::ser::Error>(value: f64) -> Result<(), E> {
     if value.is_finite() {
         Ok(())
     } else {
-        Err(E::custom(format_args!("number is {value}")))
+        Err(E::custom(NOT_FINITE))
     }
 }
 

@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::variant::{deserialize_content, serialize_content};
 use crate::{ContentError, Error, ErrorKind, EventCodec, label, recognize};
-use guard::Guard;
+use guard::{Guard, REASONS};
+use serde_json::error::Category;
 
 /// How deep lists, maps and structs may lie in each other in an event as JSON.
 pub const JSON_DEPTH_MAX: usize = 127;
@@ -24,6 +25,10 @@ const PAYLOAD_BYTES_EXPECTED: usize = 128;
 /// JSON has no form for some values of Rust, and they are refused when they are encoded rather than
 /// changed in silence: a float that is not finite, `Some(None)` and the like (it would read back as
 /// `None`), a map whose keys are neither texts, numbers nor chars, nesting over [`JSON_DEPTH_MAX`].
+///
+/// An error names the place in the payload and what is wrong there: `syntax`, `end of input`, or `data`
+/// where the JSON is well formed but a field is missing, unknown or of another type. It repeats nothing of
+/// the payload, and none of the text that a `Serialize` or `Deserialize` of the application adds.
 ///
 /// ```
 /// use annals_codec::{EventCodec, JsonCodec};
@@ -68,7 +73,7 @@ impl<E: Event + Serialize + DeserializeOwned> EventCodec<E> for JsonCodec {
             .map_err(|error| not_decoded(content, error))?;
         deserializer.end().map_err(|error| {
             let message = "more bytes follow the event; the payload is not one JSON value";
-            located(ErrorKind::TrailingBytes, message, content, error)
+            located(ErrorKind::TrailingBytes, message, content, &error)
         })?;
         Ok(event)
     }
@@ -82,9 +87,7 @@ fn not_encoded<E: Event>(event: &E, error: ContentError<serde_json::Error>) -> E
         ContentError::Type(flaw) => encode(flaw.to_string()),
         ContentError::Format(error) => {
             let message = "event has no form in JSON; correct its values";
-            encode(message.to_owned())
-                .with("reason", &error)
-                .caused_by(error)
+            encode(message.to_owned()).with("reason", reason(&error))
         }
     }
 }
@@ -96,24 +99,51 @@ fn not_decoded(content: &NewEvent, error: ContentError<serde_json::Error>) -> Er
         ContentError::Format(error) => {
             let message =
                 "payload is not this event; repair it, or give changed fields a new schema version";
-            located(ErrorKind::BadBytes, message, content, error)
+            located(ErrorKind::BadBytes, message, content, &error)
         }
     }
 }
 
-/// An error at the place of the payload that the parser had reached.
+/// Why a value was not written. The text of the error is shown where it is one of the known ones only: any
+/// other is by the application's `Serialize` and may hold the value.
+fn reason(error: &serde_json::Error) -> &'static str {
+    let text = error.to_string();
+    let known = REASONS.into_iter().find(|reason| *reason == text);
+    known.unwrap_or("a value refuses to be serialized")
+}
+
+/// An error at the place of the payload that the parser had reached. The parser's own error stays behind,
+/// as its text repeats what stands there.
 fn located(
     kind: ErrorKind,
     message: &'static str,
     content: &NewEvent,
-    error: serde_json::Error,
+    error: &serde_json::Error,
 ) -> Error {
-    let lines = content.payload().split(|byte| *byte == b'\n');
-    let before = lines.take(error.line().saturating_sub(1));
-    let byte = before.map(|line| line.len() + 1).sum::<usize>() + error.column();
-    Error::new(kind, message)
+    let category = match error.classify() {
+        Category::Data => "data",
+        Category::Syntax => "syntax",
+        Category::Eof => "end of input",
+        Category::Io => "io",
+    };
+    let located = Error::new(kind, message)
         .with("event type", content.event_type())
-        .with("byte", byte)
-        .with("reason", &error)
-        .caused_by(error)
+        .with("category", category);
+    match byte_at(content.payload(), error.line(), error.column()) {
+        None => located,
+        Some(byte) => located
+            .with("line", error.line())
+            .with("column", error.column())
+            .with("byte", byte),
+    }
+}
+
+/// How many bytes come up to a place; `None` when the payload has no such place: the parser takes lines
+/// and columns from the end of an application's message too, which may be any numbers.
+fn byte_at(payload: &[u8], line: usize, column: usize) -> Option<usize> {
+    let mut lines = payload.split(|byte| *byte == b'\n');
+    let before = lines.by_ref().take(line.checked_sub(1)?);
+    let start: usize = before.map(|line| line.len() + 1).sum();
+    let is_within = column <= lines.next()?.len();
+    is_within.then(|| start + column)
 }

@@ -23,10 +23,13 @@ use shape::Shape;
 const CONTENT_NAME: &str = "event";
 
 /// Why [`serialize_content`] or [`deserialize_content`] failed.
+///
+/// For authors of codecs. The error of a format often repeats text of the payload: a codec tells what is
+/// wrong and where in its own words, and passes that error on neither as a fact nor as a source.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ContentError<F> {
-    /// The format refused the value or the bytes.
+    /// The format refused the value or the bytes; not to be shown.
     Format(F),
     /// The serde implementations of the type don't fit its kinds.
     Type(TypeFlaw),

@@ -123,7 +123,9 @@ fn an_unmet_fault_is_told() {
 /// Opens an account in a store that goes wrong as told; gives how often it was tried, and the events.
 fn open(store: FaultyStore<MemoryStore>) -> Result<(u32, usize), ErrorKind> {
     let store = Arc::new(store);
-    let accounts = Repository::<Account>::new(store.clone(), JsonCodec).with_attempts_max(2);
+    let accounts = Repository::<Account>::new(store.clone(), JsonCodec)
+        .with_attempts_max(2)
+        .with_resends_max(1);
     let opening = accounts.execute("42", |account| match account.owner {
         Some(_) => Err(AccountError::NotOpen),
         None => Ok(opened()),
