@@ -128,3 +128,86 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("without a message")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use annals_core::{Error, ErrorKind, ManualClock};
+    use annals_store_memory::MemoryStore;
+    use async_trait::async_trait;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::backend::Stores;
+
+    /// How a backend may let the suite down.
+    #[derive(Clone, Copy)]
+    enum Flaw {
+        None,
+        CannotOpen,
+        RunsNothing,
+    }
+
+    #[async_trait]
+    impl Backend for Flaw {
+        async fn open(&self, _: ManualClock) -> Result<Stores, Error> {
+            match self {
+                Self::CannotOpen => Err(Error::new(ErrorKind::Unavailable, "no disk")),
+                _ => Ok(Stores::new(MemoryStore::new())),
+            }
+        }
+
+        fn block_on(&self, future: BoxFuture<'_, ()>) {
+            if !matches!(self, Self::RunsNothing) {
+                futures_executor::block_on(future);
+            }
+        }
+
+        fn case_timeout(&self) -> Duration {
+            Duration::from_millis(50)
+        }
+    }
+
+    fn failure_of(
+        flaw: Flaw,
+        body: impl Future<Output = Result<(), Failure>> + Send + 'static,
+    ) -> String {
+        let backend: Arc<dyn Backend> = Arc::new(flaw);
+        guarded(&backend, "a case", body).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_case_that_panics_or_hangs_has_failed() {
+        let panics = failure_of(Flaw::None, async { panic!("boom {}", 7) });
+        assert_eq!(panics, "it panicked: boom 7");
+        let hangs = failure_of(Flaw::None, std::future::pending());
+        assert_eq!(hangs, "it hangs: no end after 50ms");
+        let idle = failure_of(Flaw::RunsNothing, async { Ok(()) });
+        assert_eq!(idle, "`Backend::block_on` came back too early");
+    }
+
+    #[test]
+    fn a_backend_that_cannot_open_has_failed() {
+        let report = check(Flaw::CannotOpen);
+        let failed: Vec<(&str, String)> = report
+            .failed()
+            .map(|(name, failure)| (name, failure.to_string()))
+            .collect();
+        let message = "opening a store: the store failed: no disk (Unavailable)".to_owned();
+        assert_eq!(failed, [("backend.opens", message)]);
+    }
+
+    #[test]
+    fn an_event_store_alone_is_enough() {
+        let report = check_only(Flaw::None, "snapshots");
+        assert!(report.failed().next().is_none());
+        let reasons: Vec<&str> = report.skipped().map(|(_, reason)| reason).collect();
+        assert!(!reasons.is_empty());
+        assert!(
+            reasons
+                .iter()
+                .all(|reason| *reason == "not offered: a snapshot store")
+        );
+    }
+}

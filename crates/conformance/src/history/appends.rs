@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use annals_core::{Append, AppendId, ErrorKind, Receipt, RecordedEvent, StreamId, Version};
 
-use super::recorder::{Call, History, Told, What};
+use super::recorder::{Call, History, Told, ToldReceipt, What};
 use super::violation::Violation;
 use super::witness::{Placed, Witness};
 
@@ -363,14 +363,17 @@ fn check_told_receipts(
 ) -> Vec<Violation> {
     let mut violations = Vec::new();
     for call in &history.calls {
-        let What::Receipt(id, Some(told)) = &call.what else {
+        let What::Receipt(id, told) = &call.what else {
             continue;
         };
         let placed = witness.placed.get(id);
         let right = match (told, placed) {
-            (None, placed) => placed.is_none_or(|placed| placed.acknowledged > call.began),
-            (Some(_), None) => false,
-            (Some(told), Some(placed)) => {
+            (ToldReceipt::NoAnswer, _) => true,
+            (ToldReceipt::NoReceipt, placed) => {
+                placed.is_none_or(|placed| placed.acknowledged > call.began)
+            }
+            (ToldReceipt::Receipt(_), None) => false,
+            (ToldReceipt::Receipt(told), Some(placed)) => {
                 let sent = attempts.iter().find(|attempts| attempts.id == *id);
                 let mut known = sent.into_iter().flat_map(Attempts::receipts);
                 let same = known.all(|(.., receipt)| receipt.as_duplicate() == *told);

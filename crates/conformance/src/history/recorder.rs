@@ -58,7 +58,7 @@ pub(super) struct Call {
 #[derive(Clone, Debug)]
 pub(super) enum What {
     Append(Append, Told),
-    Receipt(AppendId, Option<Option<Receipt>>),
+    Receipt(AppendId, ToldReceipt),
     Read(ReadRequest, Option<Page>),
     Head(ConsistencyLevel, Option<Cursor>),
     StreamHead(StreamId, Option<StreamHead>),
@@ -73,6 +73,16 @@ pub(super) enum Told {
     Rejected(ErrorKind, Option<Conflict>),
     /// Nothing, or that nobody knows.
     Unknown,
+}
+
+/// What a client was told who asked for a receipt.
+#[derive(Clone, Debug)]
+pub(super) enum ToldReceipt {
+    /// Nothing, or an error.
+    NoAnswer,
+    /// That the append is not recorded.
+    NoReceipt,
+    Receipt(Receipt),
 }
 
 #[derive(Debug, Default)]
@@ -145,9 +155,14 @@ impl<S: EventStore> EventStore for Recorder<S> {
     }
 
     async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
-        let call = self.begin(What::Receipt(*id, None));
+        let call = self.begin(What::Receipt(*id, ToldReceipt::NoAnswer));
         let answer = self.store.receipt(id).await;
-        self.end(call, What::Receipt(*id, answer.as_ref().ok().cloned()));
+        let told = match &answer {
+            Ok(Some(receipt)) => ToldReceipt::Receipt(receipt.clone()),
+            Ok(None) => ToldReceipt::NoReceipt,
+            Err(_) => ToldReceipt::NoAnswer,
+        };
+        self.end(call, What::Receipt(*id, told));
         answer
     }
 

@@ -6,7 +6,7 @@ use annals_core::{
 };
 use annals_store_memory::MemoryStore;
 
-use super::recorder::{Call, History, Recorder, Told, What};
+use super::recorder::{Call, History, Recorder, Told, ToldReceipt, What};
 use crate::names::{append_id, criteria, event, event_id, stream, typed};
 
 /// A history of one client, and the log that it left.
@@ -163,10 +163,10 @@ fn a_good_history_has_no_violation() {
 fn a_bad_log_is_found() {
     check("OutOfOrder", |run| run.log.swap(0, 3));
     check("VersionGap", |run| {
-        run.place(2, |event| event.version = Version::new(4))
+        run.place(2, |event| event.version = Version::new(4));
     });
     check("VersionGap", |run| {
-        run.place(2, |event| event.version = Version::new(2))
+        run.place(2, |event| event.version = Version::new(2));
     });
     check("TimeWentBack", |run| {
         run.place(3, |event| event.appended_at = annals_core::Timestamp::EPOCH);
@@ -185,13 +185,13 @@ fn a_misplaced_append_is_found() {
         receipt.last_position = Position::new(3);
     });
     check("Misplaced", |run| {
-        run.receipt(C).last_position = Position::new(5)
+        run.receipt(C).last_position = Position::new(5);
     });
     check("Misplaced", |run| {
-        run.receipt(C).appended_at = annals_core::Timestamp::EPOCH
+        run.receipt(C).appended_at = annals_core::Timestamp::EPOCH;
     });
     check("Misplaced", |run| {
-        run.receipt(C).streams[0].last_version = Version::new(2)
+        run.receipt(C).streams[0].last_version = Version::new(2);
     });
     check("Misplaced", |run| {
         let told = Told::Recorded(run.receipt(C).clone());
@@ -207,7 +207,7 @@ fn a_misplaced_append_is_found() {
 #[test]
 fn a_lie_about_a_retry_is_found() {
     check("RecordedTwice", |run| {
-        run.receipt(B_AGAIN).answer = Answer::First
+        run.receipt(B_AGAIN).answer = Answer::First;
     });
     check("RecordedTwice", |run| {
         let told = Told::Recorded(run.receipt(A).clone());
@@ -216,11 +216,11 @@ fn a_lie_about_a_retry_is_found() {
         run.set(CONFLICT, twin.build().unwrap(), told);
     });
     check("ReceiptsDiffer", |run| {
-        run.receipt(B_AGAIN).cursor = Cursor::at(Position::new(9))
+        run.receipt(B_AGAIN).cursor = Cursor::at(Position::new(9));
     });
     check("DuplicateOfNothing", |run| run.time(B_AGAIN, 1, 2));
     check("DuplicateOfNothing", |run| {
-        run.receipt(C).answer = Answer::Duplicate
+        run.receipt(C).answer = Answer::Duplicate;
     });
     check("UnjustifiedReuse", |run| {
         let told = Told::Rejected(ErrorKind::AppendIdReused, None);
@@ -232,16 +232,16 @@ fn a_lie_about_a_retry_is_found() {
 fn a_wrong_receipt_is_found() {
     let receipt_of_b = |run: &mut Run| run.receipt(B_AGAIN).clone();
     check("WrongReceipt", |run| {
-        run.calls[RECEIPT].what = What::Receipt(id("b"), Some(None));
+        run.calls[RECEIPT].what = What::Receipt(id("b"), ToldReceipt::NoReceipt);
     });
     check("WrongReceipt", |run| {
         let other = receipt_of_b(run);
-        run.calls[NO_RECEIPT].what = What::Receipt(id("d"), Some(Some(other)));
+        run.calls[NO_RECEIPT].what = What::Receipt(id("d"), ToldReceipt::Receipt(other));
     });
     check("WrongReceipt", |run| {
         let mut receipt = receipt_of_b(run);
         receipt.answer = Answer::First;
-        run.calls[RECEIPT].what = What::Receipt(id("b"), Some(Some(receipt)));
+        run.calls[RECEIPT].what = What::Receipt(id("b"), ToldReceipt::Receipt(receipt));
     });
     check("WrongReceipt", |run| run.time(RECEIPT, 1, 2));
 }
@@ -346,7 +346,7 @@ fn a_bad_cursor_or_head_is_found() {
         head.version = Version::new(2);
     });
     check("WrongHead", |run| {
-        run.page(BACKWARD).stream.as_mut().unwrap().version = Version::FIRST
+        run.page(BACKWARD).stream.as_mut().unwrap().version = Version::FIRST;
     });
     check("WrongHead", |run| {
         run.calls[CHANGED].what = What::ChangedSince(at(4), Some(at(4)));
@@ -379,7 +379,7 @@ fn unknown_fates_are_open() {
             B,
             append_b(Expected::Exactly(Version::FIRST)),
             Told::Unknown,
-        )
+        );
     });
     clean(|run| {
         let call = run.calls[CONFLICT].clone();

@@ -105,6 +105,14 @@ impl<'a> Drive<'a> {
         }
     }
 
+    /// Adds to the line of the last step how it ended.
+    fn note(&mut self, text: &str) {
+        if let Some(line) = self.lines.last_mut() {
+            line.push_str(" // ");
+            line.push_str(text);
+        }
+    }
+
     fn now(&self) -> Timestamp {
         self.bench.clock().now()
     }
@@ -114,24 +122,42 @@ impl<'a> Drive<'a> {
         let expected = self.model.answer(&attempt, self.now());
         let found = self.bench.store().append(attempt.append.clone()).await;
         self.attempts.push(attempt.clone());
-        match (expected, found) {
+        let note = match (expected, found) {
             (Answer::Recorded, Ok(receipt)) => {
                 let clock = self.bench.stores().time() == TimeSource::Given;
                 let clock = clock.then(|| self.now());
                 let mark = self.bench.mark().await?;
-                self.model.record(&attempt.append, &receipt, &mark, clock)
+                self.model.record(&attempt.append, &receipt, &mark, clock)?;
+                format!(
+                    "recorded at {} to {}",
+                    receipt.first_position, receipt.last_position
+                )
             }
-            (Answer::Duplicate(first), Ok(receipt)) => check_eq("the receipt", receipt, first),
+            (Answer::Duplicate(first), Ok(receipt)) => {
+                check_eq("the receipt", receipt, first)?;
+                "a duplicate".to_owned()
+            }
             (Answer::Conflict(expected), Err(error)) => {
                 kind_is(&error, ErrorKind::Conflict)?;
-                check_failures(&expected, &error)
+                check_failures(&expected, &error)?;
+                error.to_string()
             }
-            (Answer::Reused, Err(error)) => kind_is(&error, ErrorKind::AppendIdReused),
-            (Answer::Ahead, Err(error)) => kind_is(&error, ErrorKind::CursorAhead),
-            (expected, found) => Err(Failure::new(format!(
-                "the answer\n  expected: {expected:?}\n  found:    {found:?}"
-            ))),
-        }
+            (Answer::Reused, Err(error)) => {
+                kind_is(&error, ErrorKind::AppendIdReused)?;
+                "its id stands for other content".to_owned()
+            }
+            (Answer::Ahead, Err(error)) => {
+                kind_is(&error, ErrorKind::CursorAhead)?;
+                "ahead of the store".to_owned()
+            }
+            (expected, found) => {
+                return Err(Failure::new(format!(
+                    "the answer\n  expected: {expected:?}\n  found:    {found:?}"
+                )));
+            }
+        };
+        self.note(&note);
+        Ok(())
     }
 
     async fn change_policy(&mut self, change: PolicyChange) -> Verdict {
@@ -142,7 +168,9 @@ impl<'a> Drive<'a> {
             (Ok(expected), Ok(found)) => check_eq("the head of the stream", found, expected),
             (Err(expected), Err(error)) => {
                 kind_is(&error, ErrorKind::Conflict)?;
-                check_failures(&[expected], &error)
+                check_failures(&[expected], &error)?;
+                self.note(&error.to_string());
+                Ok(())
             }
             (expected, found) => Err(Failure::new(format!(
                 "the answer\n  expected: {expected:?}\n  found:    {found:?}"
@@ -161,7 +189,10 @@ impl<'a> Drive<'a> {
                     "a read ahead of the store is answered with {} events",
                     page.events.len()
                 ))),
-                Err(error) => kind_is(&error, ErrorKind::CursorAhead),
+                Err(error) => {
+                    self.note("ahead of the store");
+                    kind_is(&error, ErrorKind::CursorAhead)
+                }
             };
         }
         let pages = pages::read_pages(&**self.bench.store(), request.clone()).await?;
@@ -191,6 +222,7 @@ impl<'a> Drive<'a> {
         for (index, event) in expected.into_iter().zip(found) {
             self.model.check_event(index, event)?;
         }
+        self.note(&format!("{} events on {} pages", shown.len(), pages.len()));
         self.check_cursors(&query, &pages)
     }
 

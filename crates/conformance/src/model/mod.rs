@@ -97,3 +97,72 @@ fn explain(backend: &Arc<dyn Backend>, operations: Vec<Operation>, reason: &str)
     let again = guarded(backend, NAME, run).err();
     again.map_or_else(|| reason.to_owned(), |failure| failure.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use annals_core::ManualClock;
+    use annals_store_memory::MemoryStore;
+    use proptest::strategy::{Strategy, ValueTree};
+
+    use super::*;
+    use crate::backend::{Stores, TimeSource};
+
+    /// What was done, in 300 runs of generated steps on a memory store.
+    fn transcript() -> String {
+        let open = |clock: ManualClock| {
+            Stores::new(MemoryStore::builder().clock(Arc::new(clock)).build()).on_the_clock()
+        };
+        let backend: Arc<dyn Backend> = Arc::new(open);
+        let seed = Seed::choose();
+        let mut runner = TestRunner::new_with_rng(Config::default(), seed.rng(0));
+        let steps = operations(Offer {
+            capabilities: annals_core::Capabilities::COMPLETE,
+            time: TimeSource::Given,
+        });
+        let mut lines = Vec::new();
+        for _ in 0..300 {
+            let operations = steps.new_tree(&mut runner).unwrap().current();
+            let backend = Arc::clone(&backend);
+            futures_executor::block_on(async {
+                let bench = Bench::open(backend).await.unwrap();
+                let mut drive = Drive::new(&bench);
+                for operation in &operations {
+                    let step = drive.step(operation).await;
+                    step.unwrap_or_else(|failure| panic!("{:?}\n{failure}\n{seed}", drive.lines));
+                }
+                lines.append(&mut drive.lines);
+            });
+        }
+        lines.join("\n")
+    }
+
+    /// A campaign that never reaches an interesting state proves little.
+    #[test]
+    fn generated_steps_reach_every_kind_of_answer() {
+        let transcript = transcript();
+        for reached in [
+            "// recorded at",
+            "// a duplicate",
+            "// its id stands for other content",
+            "unless(",
+            "was recorded after",
+            "is closed for good",
+            "exists at",
+            "expected no stream",
+            "expected an existing stream",
+            "soft-deleted at version",
+            "; ",
+            "// ahead of the store",
+            "change stream policy: ",
+            "backward",
+            "// 0 events on 1 pages",
+            "events on 4 pages",
+            "Tombstone",
+            "max_age: Some(",
+            "receipt(",
+            "clock.advance(",
+        ] {
+            assert!(transcript.contains(reached), "never reached: {reached}");
+        }
+    }
+}

@@ -91,16 +91,16 @@ fn write(offer: Offer) -> impl Strategy<Value = WritePlan> {
 }
 
 fn event(offer: Offer) -> impl Strategy<Value = EventPlan> {
-    let id_share = if offer.capabilities.unique_event_ids {
-        0.15
+    let id = if offer.capabilities.unique_event_ids {
+        weighted(0.15, 0..12_u8).boxed()
     } else {
-        0.0
+        Just(None).boxed()
     };
     (
         0..TYPES.len(),
         vec(0..TAGS.len(), 0..=2),
         0..12_u8,
-        weighted(id_share, 0..12_u8),
+        id,
         weighted(0.1, -5..5_i64),
         weighted(0.1, 0..3_u8),
     )
@@ -154,16 +154,14 @@ fn twist() -> impl Strategy<Value = Twist> {
 }
 
 fn action(offer: Offer) -> impl Strategy<Value = PolicyAction> {
-    let age_share = if offer.time == TimeSource::Given {
-        0.5
+    let seconds = if offer.time == TimeSource::Given {
+        of(0..6_u64).boxed()
     } else {
-        0.0
+        Just(None).boxed()
     };
-    let retain = (weighted(age_share, 0..6_u64), of(0..5_u64)).prop_map(|(seconds, max_count)| {
-        PolicyAction::Retain {
-            max_age: seconds.map(Duration::from_secs),
-            max_count,
-        }
+    let retain = (seconds, of(0..5_u64)).prop_map(|(seconds, max_count)| PolicyAction::Retain {
+        max_age: seconds.map(Duration::from_secs),
+        max_count,
     });
     prop_oneof![
         8 => retain,

@@ -1,5 +1,11 @@
 //! A memory store that tells one lie.
 
+mod appends;
+mod auxiliary;
+mod bug;
+mod policies;
+mod reads;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,20 +18,20 @@ use annals_core::{
 use annals_store_memory::MemoryStore;
 use async_trait::async_trait;
 
-use crate::bug::Bug;
+pub(crate) use bug::Bug;
 
 /// The store, its bug, and what the bug needs to remember.
 #[derive(Debug)]
 pub(crate) struct Faulty {
-    pub(crate) store: MemoryStore,
-    pub(crate) bug: Option<Bug>,
-    pub(crate) count: AtomicU64,
-    pub(crate) in_flight: AtomicUsize,
-    pub(crate) armed: AtomicBool,
-    pub(crate) rejected: Mutex<BTreeSet<AppendId>>,
-    pub(crate) waiting: Mutex<Option<Append>>,
+    store: MemoryStore,
+    bug: Option<Bug>,
+    count: AtomicU64,
+    in_flight: AtomicUsize,
+    armed: AtomicBool,
+    rejected: Mutex<BTreeSet<AppendId>>,
+    waiting: Mutex<Option<Append>>,
     /// The revision that a checkpoint had when it was removed.
-    pub(crate) removed: Mutex<BTreeMap<CheckpointName, u64>>,
+    removed: Mutex<BTreeMap<CheckpointName, u64>>,
 }
 
 impl Faulty {
@@ -42,18 +48,18 @@ impl Faulty {
         }
     }
 
-    pub(crate) fn has(&self, bug: Bug) -> bool {
+    fn has(&self, bug: Bug) -> bool {
         self.bug == Some(bug)
     }
 
     /// The position of the newest event.
-    pub(crate) async fn head_position(&self) -> Result<Position, Error> {
+    async fn head_position(&self) -> Result<Position, Error> {
         let head = self.store.head(ConsistencyLevel::Strong).await?;
         Ok(head.position().unwrap_or_default())
     }
 }
 
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -61,6 +67,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[deny(clippy::missing_trait_methods)]
 impl EventStore for Faulty {
     fn capabilities(&self) -> Capabilities {
+        if self.has(Bug::OffersLessThanItDoes) {
+            return Capabilities::MINIMAL;
+        }
         self.store.capabilities()
     }
 
@@ -94,7 +103,7 @@ impl EventStore for Faulty {
         self.record_waiting().await?;
         let mut head = self.store.stream_head(stream).await?;
         if self.has(Bug::GapInVersions) {
-            head.version = crate::reads::gapped(head.version);
+            head.version = reads::gapped(head.version);
         }
         Ok(head)
     }
