@@ -26,9 +26,10 @@ pub trait Backend: Send + Sync + 'static {
         futures_executor::block_on(future);
     }
 
-    /// After how long a case that has not ended counts as hanging: one minute unless overridden.
+    /// After how long a case that has not ended counts as hanging: 30 seconds unless overridden. A history
+    /// and a run of generated steps are a case each.
     fn case_timeout(&self) -> Duration {
-        Duration::from_mins(1)
+        Duration::from_secs(30)
     }
 }
 

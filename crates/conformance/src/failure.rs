@@ -15,7 +15,7 @@ pub(crate) type Verdict = Result<(), Failure>;
 
 impl Failure {
     /// A failure with this message, which may have several lines.
-    pub fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
         }

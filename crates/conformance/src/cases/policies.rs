@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use annals_core::{
-    Error, ErrorKind, Expected, FailedCheck, PolicyAction, PolicyChange, ReadRequest, StreamHead,
-    StreamPolicy, StreamState, Version,
+    Clock, Error, ErrorKind, Expected, FailedCheck, PolicyAction, PolicyChange, ReadRequest,
+    StreamHead, StreamPolicy, StreamState, Version,
 };
 
 use crate::bench::Bench;
@@ -19,6 +19,7 @@ cases! {
     max_age_hides_older_events needs [StreamPolicies, Clock];
     truncate_before_hides_older_versions needs [StreamPolicies];
     truncate_before_stops_at_the_end needs [StreamPolicies];
+    age_is_told_by_the_stores_time needs [StreamPolicies, Clock];
     all_rules_must_show_an_event needs [StreamPolicies, Clock];
     a_rule_takes_the_place_of_the_one_before needs [StreamPolicies];
     what_was_hidden_stays_hidden needs [StreamPolicies];
@@ -155,6 +156,20 @@ async fn max_age_hides_older_events(bench: &Bench) -> Verdict {
     bench.stream_shows("a-2", &["now"]).await?;
     bench.clock().advance(Duration::from_micros(1));
     bench.stream_shows("a-2", &[]).await
+}
+
+/// The store's time is that of its newest event at least, though its clock goes back: what that hides
+/// stays hidden.
+async fn age_is_told_by_the_stores_time(bench: &Bench) -> Verdict {
+    let second = Duration::from_secs(1);
+    let start = bench.clock().now();
+    bench.change_policy("a-1", max_age(second * 10)).await?;
+    bench.write("a-1", &["1"]).await?;
+    bench.clock().advance(second * 11);
+    bench.write("a-1", &["2"]).await?;
+    bench.clock().set(start);
+    bench.stream_shows("a-1", &["2"]).await?;
+    bench.shows(ReadRequest::all(), &["2"]).await
 }
 
 async fn truncate_before_hides_older_versions(bench: &Bench) -> Verdict {

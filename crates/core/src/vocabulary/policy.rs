@@ -131,6 +131,9 @@ impl StreamPolicy {
     }
 
     /// Whether reads at `now` show an event of this version and time, in a stream that is at `head`.
+    ///
+    /// Stores take for `now` the later of their clock and the newest event's `appended_at`, so that a clock
+    /// that goes back shows nothing again.
     pub fn shows(
         &self,
         version: Version,
