@@ -93,6 +93,12 @@ pub(crate) fn text_of(request: &ReadRequest) -> String {
     if request.until_version != plain.until_version {
         parts.push(format!("until version {}", request.until_version));
     }
+    if let Some(from) = request.appended_from {
+        parts.push(format!("appended from {from}"));
+    }
+    if let Some(before) = request.appended_before {
+        parts.push(format!("appended before {before}"));
+    }
     if request.events_max != plain.events_max {
         parts.push(format!("by {} events", request.events_max));
     }

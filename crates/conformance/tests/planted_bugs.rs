@@ -84,6 +84,18 @@ const PLANTED: &[(Bug, &[&str])] = &[
     (Bug::UntilExclusive, &["read", "cursors", MODEL]),
     (Bug::AfterInclusive, &["read", "paging", MODEL, HISTORY]),
     (Bug::VersionBoundIgnored, &["read", MODEL]),
+    (Bug::TimesIgnored, &["time.bounds_are", MODEL, HISTORY]),
+    (Bug::AppendedFromExclusive, &["time", MODEL, HISTORY]),
+    (
+        Bug::AppendedBeforeInclusive,
+        &["time.bounds_are", MODEL, HISTORY],
+    ),
+    (Bug::TimesOfTheApplication, &["time.the_stores_time", MODEL]),
+    (Bug::TimesLostOnTheNextPage, &["time.pages_keep", MODEL]),
+    (
+        Bug::CursorPastTheTimeBound,
+        &["time.the_cursor", "time.a_subscription_ends", MODEL],
+    ),
     (Bug::BackwardAsForward, &["read", "paging", MODEL, HISTORY]),
     (Bug::CategoryByPrefix, &["read", MODEL, HISTORY]),
     (Bug::CriteriaOfAnyTag, &["read", MODEL]),
@@ -156,8 +168,10 @@ impl Backend for Planted {
 
     fn case_timeout(&self) -> Duration {
         match self.0 {
-            // Whoever waits for the event that never comes hangs.
-            Some(Bug::NeverWakes | Bug::WakeLosesAnEvent) => Duration::from_secs(1),
+            // Whoever waits for the event, or for the end, that never comes hangs.
+            Some(Bug::NeverWakes | Bug::WakeLosesAnEvent | Bug::CursorPastTheTimeBound) => {
+                Duration::from_secs(1)
+            }
             _ => Duration::from_mins(1),
         }
     }

@@ -48,7 +48,14 @@ pub(crate) fn read(state: &State, request: ReadRequest, now: Timestamp) -> Resul
     let cursor = match (request.direction, &next, events.last()) {
         (Direction::Backward, ..) => request.after,
         (Direction::Forward, Some(_), Some(last)) => Cursor::at(last.position()),
-        (Direction::Forward, ..) => Cursor::at(span.until.max(span.after)),
+        (Direction::Forward, ..) => {
+            let reached = Cursor::at(span.until);
+            if reached.covers(&request.after) {
+                reached
+            } else {
+                request.after
+            }
+        }
     };
     Ok(Page {
         events,
@@ -95,10 +102,11 @@ pub(crate) fn versions(positions: &[Position], after: Version, until: Version) -
 impl Span {
     /// Up to the head, whatever the request says.
     fn of(state: &State, request: &ReadRequest) -> Result<Self, Error> {
-        let (after, until) = request.positions()?;
+        let appended_at = |position| Ok(state.appended_at(position));
+        let (after, until) = request.positions_in(state.head(), appended_at)?;
         Ok(Self {
             after,
-            until: until.min(state.head()),
+            until,
             direction: request.direction,
         })
     }

@@ -69,6 +69,12 @@ impl State {
         self.log.get(index_of(position)?).map(|entry| &entry.event)
     }
 
+    /// When the event at this position was recorded; the beginning of time for a place without one.
+    pub(crate) fn appended_at(&self, position: Position) -> Timestamp {
+        self.event(position)
+            .map_or(Timestamp::EPOCH, RecordedEvent::appended_at)
+    }
+
     /// The positions of a stream's events.
     pub(crate) fn of_stream(&self, stream: &StreamId) -> &[Position] {
         self.stream(stream).map_or(&[], |stream| &stream.positions)

@@ -24,6 +24,7 @@ mod manifest;
 mod markdown;
 mod outline;
 mod tree;
+mod unsafety;
 mod whitespace;
 
 /// Every rule: its name, which each violation carries, and its check.
@@ -38,6 +39,7 @@ const RULES: &[(&str, Rule)] = &[
     ("leftovers", leftovers::check),
     ("length", length::check),
     ("links", links::check),
+    ("unsafety", unsafety::check),
     ("whitespace", whitespace::check),
 ];
 

@@ -18,6 +18,7 @@ mod policies;
 mod read;
 mod snapshots;
 mod subscribe;
+mod time;
 
 /// The subjects in the order in which they run, each with its cases.
 pub(crate) const SUBJECTS: &[(&str, &[Case])] = &[
@@ -29,6 +30,7 @@ pub(crate) const SUBJECTS: &[(&str, &[Case])] = &[
     ("read", read::CASES),
     ("cursors", cursors::CASES),
     ("paging", paging::CASES),
+    ("time", time::CASES),
     ("subscribe", subscribe::CASES),
     ("limits", limits::CASES),
     ("events", events::CASES),

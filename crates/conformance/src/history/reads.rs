@@ -83,14 +83,20 @@ impl<'w, 'a> Selections<'w, 'a> {
         let after = moment_of(witness, &request.after);
         let until = request.until.as_ref();
         let until = until.map_or(usize::MAX, |until| moment_of(witness, until));
-        let in_versions = |index: &usize| {
-            let version = witness.log.get(*index).map(RecordedEvent::version);
-            version > Some(request.after_version) && version <= Some(request.until_version)
+        let in_bounds = |index: &usize| {
+            let event = witness.log.get(*index);
+            let version = event.map(RecordedEvent::version);
+            let time = event.map(RecordedEvent::appended_at);
+            let (from, before) = (request.appended_from, request.appended_before);
+            version > Some(request.after_version)
+                && version <= Some(request.until_version)
+                && time >= from
+                && before.is_none_or(|before| time < Some(before))
         };
         let from = all.partition_point(|index| *index < after);
         let to = all.partition_point(|index| *index < until).max(from);
         let within = all.get(from..to).unwrap_or_default();
-        within.iter().copied().filter(in_versions).collect()
+        within.iter().copied().filter(in_bounds).collect()
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) struct Call {
 pub(super) enum What {
     Append(Append, Told),
     Receipt(AppendId, ToldReceipt),
-    Read(ReadRequest, Option<Page>),
+    Read(Box<ReadRequest>, Option<Page>),
     Head(ConsistencyLevel, Option<Cursor>),
     StreamHead(StreamId, Option<StreamHead>),
     ChangedSince(Cursor, Option<Cursor>),
@@ -167,9 +167,10 @@ impl<S: EventStore> EventStore for Recorder<S> {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
-        let call = self.begin(What::Read(request.clone(), None));
+        let call = self.begin(What::Read(Box::new(request.clone()), None));
         let answer = self.store.read(request.clone()).await;
-        self.end(call, What::Read(request, answer.as_ref().ok().cloned()));
+        let page = answer.as_ref().ok().cloned();
+        self.end(call, What::Read(Box::new(request), page));
         answer
     }
 

@@ -2,10 +2,11 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use annals_core::{
     Append, AppendBuilder, Capabilities, ConsistencyLevel, Cursor, Error, EventStore, Expected,
-    NewEvent, ReadRequest, StreamId, Version,
+    ManualClock, NewEvent, ReadRequest, RecordedEvent, StreamId, Timestamp, Version,
 };
 use futures_util::FutureExt;
 use proptest::prelude::RngExt;
@@ -113,9 +114,11 @@ async fn record(
             number: client,
             store: Arc::clone(&recorder),
             capabilities: *bench.capabilities(),
+            clock: bench.clock().clone(),
             rng: seed.rng(number << 16 | client as u64),
             shared: Arc::clone(&shared),
             seen: Cursor::START,
+            met: None,
             appends: 0,
         };
         async move {
@@ -148,18 +151,21 @@ struct Client {
     number: usize,
     store: Arc<Recorder<Forgetful>>,
     capabilities: Capabilities,
+    clock: ManualClock,
     rng: TestRng,
     /// Appends of all clients, for all to send again.
     shared: Arc<Mutex<Vec<Append>>>,
     /// Up to where it has read.
     seen: Cursor,
+    /// When an event was recorded that it met lately.
+    met: Option<Timestamp>,
     appends: usize,
 }
 
 impl Client {
     /// Does one thing. Whatever the store answers is for the checker to judge.
     async fn act(&mut self) -> Verdict {
-        match self.below(21) {
+        match self.below(22) {
             0..9 => {
                 let append = self.append()?;
                 self.remember(&append);
@@ -192,6 +198,7 @@ impl Client {
                     drop(self.store.receipt(&append.id()).await);
                 }
             }
+            20 => drop(self.clock.advance(Duration::from_secs(1))),
             _ => {
                 let head = self.store.head(ConsistencyLevel::Strong).await?;
                 if head != Cursor::START {
@@ -217,11 +224,19 @@ impl Client {
         } else if self.below(4) > 0 {
             request = request.after(self.seen.clone());
         }
+        match self.below(8) {
+            0 => request.appended_from = self.met,
+            1 => request.appended_before = self.met,
+            _ => {}
+        }
         for _ in 0..3 {
-            let whole = matches!(request.selection, annals_core::Selection::All) && !backward;
+            let all = matches!(request.selection, annals_core::Selection::All);
+            let whole = all && !backward && request.appended_from.is_none();
             let Ok(page) = self.store.read(request).await else {
                 return Ok(());
             };
+            let met = page.events.first().map(RecordedEvent::appended_at);
+            self.met = met.or(self.met);
             if whole {
                 self.seen = page.cursor;
             }

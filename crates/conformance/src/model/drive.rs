@@ -5,11 +5,11 @@ use std::time::Duration;
 use annals_core::{
     Append, AppendBuilder, AppendId, Clock, ConsistencyLevel, ContentType, Cursor, Direction,
     Error, ErrorKind, EventOrdering, Expected, FailedCheck, Metadata, NewEvent, Page, PolicyChange,
-    ReadRequest, RecordedEvent, Selection, Timestamp, Version,
+    Position, ReadRequest, RecordedEvent, Selection, Timestamp, Version,
 };
 
 use super::operation::{
-    AppendPlan, EventPlan, ExpectedPlan, Mark, Operation, ReadPlan, SelectionPlan, Twist,
+    AppendPlan, EventPlan, ExpectedPlan, Mark, Moment, Operation, ReadPlan, SelectionPlan, Twist,
 };
 use super::pools::{CATEGORIES, TAGS, TYPES, all_of, criteria_of, of, stream_of};
 use super::state::{Answer, Attempt, Model, Place, Query};
@@ -249,6 +249,16 @@ impl<'a> Drive<'a> {
         };
         let head = self.model.head();
         let until = request.until.as_ref();
+        if let Some(before) = request.appended_before {
+            let reach = self.model.reach(before, query.until);
+            let (at, after) = (page.cursor.position(), request.after.position());
+            ensure!(
+                at >= reach.last_within && (at == after || is_before(at, reach.first_beyond)),
+                "the last cursor {} stands not where the bounds end: {reach:?}",
+                page.cursor
+            );
+            return Ok(());
+        }
         if until.is_none() && request.until_version == Version::MAX {
             return check_eq("the last cursor", &page.cursor, &head);
         }
@@ -338,6 +348,11 @@ impl Drive<'_> {
         }
     }
 
+    fn time(&self, moment: Moment) -> Timestamp {
+        let time = self.model.time(moment.back).unwrap_or_default();
+        Timestamp::from_micros(time.as_micros().saturating_add(moment.later))
+    }
+
     fn query(&self, plan: &ReadPlan) -> Query {
         let selection = match &plan.selection {
             SelectionPlan::All => Selection::All,
@@ -362,6 +377,8 @@ impl Drive<'_> {
                 .after_version(Version::new(after))
                 .until_version(Version::new(until));
         }
+        request.appended_from = plan.from.map(|moment| self.time(moment));
+        request.appended_before = plan.before.map(|moment| self.time(moment));
         let session = plan.session.map(|mark| self.cursor(mark));
         if let Some((cursor, _)) = &session {
             request = request.consistency(ConsistencyLevel::Session(cursor.clone()));
@@ -375,6 +392,10 @@ impl Drive<'_> {
             session: session.map(|(_, place)| place),
         }
     }
+}
+
+fn is_before(place: Option<Position>, next: Option<Position>) -> bool {
+    next.is_none_or(|next| place < Some(next))
 }
 
 /// The event of a plan; an id that the append carries already is left out.

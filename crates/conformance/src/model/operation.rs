@@ -76,6 +76,15 @@ pub(super) enum Mark {
     Ahead,
 }
 
+/// A moment near those that events were recorded at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// That of the event so many before the end, or of the first.
+    pub(super) back: usize,
+    /// So many microseconds later.
+    pub(super) later: i64,
+}
+
 /// How a retry differs from the append that it repeats.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Twist {
@@ -95,6 +104,8 @@ pub(super) struct ReadPlan {
     pub(super) after: Mark,
     pub(super) until: Option<Mark>,
     pub(super) versions: Option<(u64, u64)>,
+    pub(super) from: Option<Moment>,
+    pub(super) before: Option<Moment>,
     pub(super) events_max: usize,
     pub(super) bytes_max: usize,
     pub(super) session: Option<Mark>,

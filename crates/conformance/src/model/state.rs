@@ -62,6 +62,13 @@ pub(super) enum Place {
     Ahead,
 }
 
+/// The positions between which the bounds of a request end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reach {
+    pub(super) last_within: Option<Position>,
+    pub(super) first_beyond: Option<Position>,
+}
+
 /// What an append must be answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -129,6 +136,26 @@ impl Model {
         let same_append = |other: &&Entry| other.mark == entry.mark;
         let rest = self.log.iter().skip(place).take_while(same_append).count();
         (entry.mark.clone(), Place::After(place + rest))
+    }
+
+    /// When the event so many before the end was recorded, or the first one.
+    pub(super) fn time(&self, back: usize) -> Option<Timestamp> {
+        let index = self.log.len().checked_sub(1)?.saturating_sub(back);
+        self.log.get(index).map(|entry| entry.appended_at)
+    }
+
+    /// Where a reader stands who has seen what was recorded before this time and before this place; no
+    /// further than the positions that the model knows tell.
+    pub(super) fn reach(&self, before: Timestamp, until: Option<Place>) -> Reach {
+        let mut reach = Reach::default();
+        for (index, entry) in self.log.iter().enumerate() {
+            if entry.appended_at >= before || until.is_some_and(|until| is_after(index, until)) {
+                reach.first_beyond = entry.position;
+                break;
+            }
+            reach.last_within = entry.position.or(reach.last_within);
+        }
+        reach
     }
 
     /// What this append must be answered with at this time.
@@ -268,8 +295,14 @@ impl Model {
                 is_after(index, *after) && !until.is_some_and(|until| is_after(index, until));
             let in_versions =
                 entry.version > request.after_version && entry.version <= request.until_version;
-            if in_span && in_versions && is_of(entry, &request.selection) && self.shows(entry, now)
-            {
+            let in_time = request
+                .appended_from
+                .is_none_or(|from| entry.appended_at >= from)
+                && request
+                    .appended_before
+                    .is_none_or(|before| entry.appended_at < before);
+            let in_bounds = in_span && in_versions && in_time;
+            if in_bounds && is_of(entry, &request.selection) && self.shows(entry, now) {
                 selected.push(index);
             }
         }

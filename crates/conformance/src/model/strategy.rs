@@ -8,8 +8,8 @@ use proptest::option::{of, weighted};
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
 
 use super::operation::{
-    AppendPlan, CriteriaPlan, EventPlan, ExpectedPlan, Mark, Operation, ReadPlan, SelectionPlan,
-    Twist, WritePlan,
+    AppendPlan, CriteriaPlan, EventPlan, ExpectedPlan, Mark, Moment, Operation, ReadPlan,
+    SelectionPlan, Twist, WritePlan,
 };
 use super::pools::{CATEGORIES, STREAMS, TAGS, TYPES};
 use crate::backend::TimeSource;
@@ -185,6 +185,7 @@ fn read(offer: Offer) -> impl Strategy<Value = ReadPlan> {
     };
     let after = prop_oneof![Just(Mark::Start), mark()];
     let versions = weighted(0.3, (0..6_u64, 0..8_u64));
+    let times = (weighted(0.2, moment()), weighted(0.2, moment()));
     let events_max = prop_oneof![1..5_usize, Just(1000)];
     let bytes_max = prop_oneof![4 => Just(1 << 20), 1 => 0..200_usize];
     let session = weighted(0.2, mark());
@@ -194,24 +195,39 @@ fn read(offer: Offer) -> impl Strategy<Value = ReadPlan> {
         after,
         weighted(0.3, mark()),
         versions,
-        events_max,
-        bytes_max,
+        times,
+        (events_max, bytes_max),
         session,
     )
         .prop_map(
-            |(selection, backward, after, until, versions, events_max, bytes_max, session)| {
+            |(
+                selection,
+                backward,
+                after,
+                until,
+                versions,
+                times,
+                (events_max, bytes_max),
+                session,
+            )| {
                 ReadPlan {
                     selection,
                     backward,
                     after,
                     until,
                     versions,
+                    from: times.0,
+                    before: times.1,
                     events_max,
                     bytes_max,
                     session,
                 }
             },
         )
+}
+
+fn moment() -> impl Strategy<Value = Moment> {
+    (0..12_usize, -1..=1_i64).prop_map(|(back, later)| Moment { back, later })
 }
 
 fn stream() -> impl Strategy<Value = usize> {

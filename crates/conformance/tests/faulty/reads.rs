@@ -2,11 +2,13 @@
 
 use std::sync::atomic::Ordering;
 use std::thread::yield_now;
+use std::time::Duration;
 
 use annals_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use annals_core::{
     Category, ConsistencyLevel, Criteria, CriteriaItem, Cursor, Direction, Error, ErrorKind,
-    EventStore, EventStoreExt, Page, Position, ReadRequest, RecordedEvent, Selection, Version,
+    EventStore, EventStoreExt, Page, Position, ReadRequest, RecordedEvent, Selection, Timestamp,
+    Version,
 };
 
 use super::appends::shifted;
@@ -47,6 +49,16 @@ impl Faulty {
             Bug::UntilIgnored => request.until = None,
             Bug::UntilExclusive => request.until = request.until.as_ref().map(before),
             Bug::AfterInclusive => request.after = before(&request.after),
+            Bug::TimesIgnored => {
+                request.appended_from = None;
+                request.appended_before = None;
+            }
+            Bug::AppendedFromExclusive => {
+                request.appended_from = request.appended_from.map(next_moment);
+            }
+            Bug::AppendedBeforeInclusive => {
+                request.appended_before = request.appended_before.map(next_moment);
+            }
             Bug::VersionBoundIgnored => request.until_version = Version::MAX,
             Bug::LimitsIgnored => {
                 request.events_max = request.events_max.clamp(1, PAGE_EVENTS_MAX);
@@ -90,6 +102,17 @@ impl Faulty {
                 let position = page.cursor.position().unwrap_or_default();
                 page.cursor = Cursor::at(position.previous());
             }
+            Bug::TimesLostOnTheNextPage => {
+                if let Some(next) = &mut page.next {
+                    next.appended_from = None;
+                    next.appended_before = None;
+                }
+            }
+            Bug::CursorPastTheTimeBound
+                if forward && request.appended_before.is_some() && !full =>
+            {
+                page.cursor = self.store.head(ConsistencyLevel::Strong).await?;
+            }
             Bug::CursorTakenLate if forward && !full && request.until.is_none() => {
                 yield_now();
                 yield_now();
@@ -123,7 +146,13 @@ impl Faulty {
 
     /// The page of a store that goes through all events and picks the wrong ones.
     async fn filtered(&self, bug: Bug, request: &ReadRequest) -> Result<Option<Page>, Error> {
+        let mut all = request.clone();
         let picks: Box<dyn Fn(&RecordedEvent) -> bool + Send> = match (bug, &request.selection) {
+            (Bug::TimesOfTheApplication, Selection::All) => {
+                let asked = request.clone();
+                (all.appended_from, all.appended_before) = (None, None);
+                Box::new(move |event| asked.covers_time(event.recorded_at()))
+            }
             (Bug::CategoryByPrefix, Selection::Category(category)) => by_prefix(category.clone()),
             (Bug::CriteriaOfAnyTag, Selection::Criteria(criteria)) => by_any_tag(criteria.clone()),
             (Bug::CriteriaOfFirstItemOnly, Selection::Criteria(criteria)) => {
@@ -133,7 +162,6 @@ impl Faulty {
             _ => return Ok(None),
         };
         request.validate()?;
-        let mut all = request.clone();
         all.selection = Selection::All;
         all.events_max = PAGE_EVENTS_MAX;
         let head = self.store.head(ConsistencyLevel::Strong).await?;
@@ -166,6 +194,10 @@ pub(super) fn gapped(version: Version) -> Version {
     } else {
         version
     }
+}
+
+fn next_moment(time: Timestamp) -> Timestamp {
+    time.after(Duration::from_micros(1))
 }
 
 fn by_prefix(category: Category) -> Box<dyn Fn(&RecordedEvent) -> bool + Send> {

@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 
 use crate::{
     ConsistencyLevel, Cursor, Direction, Error, ErrorKind, EventStore, Expected, Page,
-    PolicyAction, PolicyChange, ReadRequest, Receipt, RecordedEvent, StreamHead, StreamId,
+    PolicyAction, PolicyChange, ReadRequest, Receipt, RecordedEvent, StreamHead, StreamId, Version,
 };
 
 /// An event of the application with the recorded event that it was decoded from.
@@ -74,7 +74,8 @@ pub trait EventStoreExt: EventStore {
 
     /// The events that answer the request from its start on, then those that are appended later, as
     /// they come: no gap and no duplicate where the one turns into the other. Ends only by an error,
-    /// or where the request says `until`.
+    /// where the request says `until`, or, when it says `appended_before`, once the store holds an event
+    /// of that moment or later (in a partitioned store: one in each partition).
     ///
     /// A reader that is to go on after a restart takes [`subscribe_pages`](Self::subscribe_pages), whose
     /// pages carry the cursor to keep.
@@ -181,10 +182,26 @@ impl Subscription {
         {
             return Self::Ended;
         }
+        // What holds the page back from a head that it shows is the bound in time, and time never goes back.
+        let in_time = request.appended_before.is_some() && request.until_version == Version::MAX;
+        if in_time
+            && head
+                .as_ref()
+                .is_some_and(|head| is_behind(&page.cursor, head))
+        {
+            return Self::Ended;
+        }
         request.after = page.cursor.clone();
         // A bound in one partition holds the page's cursor back; the head goes past it.
         Self::Wait(request, head.unwrap_or_else(|| page.cursor.clone()))
     }
+}
+
+/// Whether a reader who stands at `cursor` has yet to see something of every partition.
+fn is_behind(cursor: &Cursor, head: &Cursor) -> bool {
+    let places = head.positions().iter().enumerate();
+    let mut places = places.map(|(partition, head)| (cursor.positions().get(partition), head));
+    places.all(|(place, head)| place.copied().unwrap_or_default() < *head)
 }
 
 /// The pages of a subscription, over a store or a reference to one.

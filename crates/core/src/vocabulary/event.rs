@@ -39,8 +39,12 @@ pub struct NewEvent {
 /// Cheap to clone; the events of a page may share one buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedEvent {
+    /// With the identity and the time of its placement.
     content: NewEvent,
-    placement: Placement,
+    stream: StreamId,
+    version: Version,
+    position: Position,
+    appended_at: Timestamp,
 }
 
 /// What a store adds to an event when it records it.
@@ -66,6 +70,7 @@ impl NewEvent {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a payload over
     /// [`limits::PAYLOAD_BYTES_MAX`](crate::limits::PAYLOAD_BYTES_MAX).
+    #[inline]
     pub fn new(
         event_type: EventType,
         content_type: ContentType,
@@ -91,6 +96,7 @@ impl NewEvent {
 
     /// The same in this version of its schema.
     #[must_use]
+    #[inline]
     pub fn with_schema_version(mut self, schema_version: SchemaVersion) -> Self {
         self.schema_version = schema_version;
         self
@@ -98,6 +104,7 @@ impl NewEvent {
 
     /// The same with these tags in place of its own.
     #[must_use]
+    #[inline]
     pub fn with_tags(mut self, tags: Tags) -> Self {
         self.tags = tags;
         self
@@ -105,6 +112,7 @@ impl NewEvent {
 
     /// The same with this context in place of its own.
     #[must_use]
+    #[inline]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
         self
@@ -112,6 +120,7 @@ impl NewEvent {
 
     /// The same with an identity that the application chose; a store refuses one that it holds already.
     #[must_use]
+    #[inline]
     pub fn with_id(mut self, id: EventId) -> Self {
         self.id = Some(id);
         self
@@ -119,6 +128,7 @@ impl NewEvent {
 
     /// The same with the time at which it happened, by the application's clock.
     #[must_use]
+    #[inline]
     pub fn with_recorded_at(mut self, recorded_at: Timestamp) -> Self {
         self.recorded_at = Some(recorded_at);
         self
@@ -192,40 +202,64 @@ impl NewEvent {
 impl RecordedEvent {
     /// The event at its place; for authors of stores. Its content has the identity and the time of the
     /// placement from now on.
-    pub fn new(mut content: NewEvent, placement: Placement) -> Self {
-        content.id = Some(placement.id);
-        content.recorded_at = Some(placement.recorded_at);
-        Self { content, placement }
+    #[inline]
+    pub fn new(content: NewEvent, placement: Placement) -> Self {
+        let content = NewEvent {
+            id: Some(placement.id),
+            recorded_at: Some(placement.recorded_at),
+            ..content
+        };
+        Self {
+            content,
+            stream: placement.stream,
+            version: placement.version,
+            position: placement.position,
+            appended_at: placement.appended_at,
+        }
     }
 
     /// The identity of the event.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "the constructor gives the content an identity"
+    )]
     pub fn id(&self) -> EventId {
-        self.placement.id
+        self.content
+            .id
+            .expect("the content of a recorded event has an identity")
     }
 
     /// The stream that holds it.
     pub fn stream(&self) -> &StreamId {
-        &self.placement.stream
+        &self.stream
     }
 
     /// Its place in the stream.
     pub fn version(&self) -> Version {
-        self.placement.version
+        self.version
     }
 
     /// Its place in the whole log.
     pub fn position(&self) -> Position {
-        self.placement.position
+        self.position
     }
 
     /// When it happened, by the application's clock.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "the constructor gives the content a time"
+    )]
     pub fn recorded_at(&self) -> Timestamp {
-        self.placement.recorded_at
+        self.content
+            .recorded_at
+            .expect("the content of a recorded event has a time")
     }
 
     /// When the store recorded it; never earlier than the event before it.
     pub fn appended_at(&self) -> Timestamp {
-        self.placement.appended_at
+        self.appended_at
     }
 
     /// The recorded name of its kind.
@@ -265,6 +299,14 @@ impl RecordedEvent {
 
     /// What was appended and where it stands, taken apart; to copy an event or to change a store.
     pub fn into_parts(self) -> (NewEvent, Placement) {
-        (self.content, self.placement)
+        let placement = Placement {
+            id: self.id(),
+            recorded_at: self.recorded_at(),
+            stream: self.stream,
+            version: self.version,
+            position: self.position,
+            appended_at: self.appended_at,
+        };
+        (self.content, placement)
     }
 }

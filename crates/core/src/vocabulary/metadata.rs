@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::name::name_type;
+use uuid::Uuid;
+
+use super::ids::EventId;
+use super::name::{Name, name_type};
 use crate::error::check_limit;
-use crate::vocabulary::ids::EventId;
 use crate::{Error, ErrorKind};
 
 name_type! {
@@ -25,13 +27,13 @@ name_type! {
 
 impl From<EventId> for CausationId {
     fn from(id: EventId) -> Self {
-        Self(super::name::Name::Shared(id.to_string().into()))
+        Self(name_of(id))
     }
 }
 
 impl From<EventId> for CorrelationId {
     fn from(id: EventId) -> Self {
-        Self(super::name::Name::Shared(id.to_string().into()))
+        Self(name_of(id))
     }
 }
 
@@ -63,6 +65,31 @@ impl Metadata {
     /// No context.
     pub const EMPTY: Self = Self(None);
 
+    /// The context of these ids and headers, made in one step; for authors of stores. Of two headers with
+    /// one name the later stays.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a header value with U+0000, or when the whole is over the limit.
+    pub fn from_parts(
+        correlation_id: Option<CorrelationId>,
+        causation_id: Option<CausationId>,
+        headers: impl IntoIterator<Item = (HeaderName, Box<str>)>,
+    ) -> Result<Self, Error> {
+        let headers: BTreeMap<HeaderName, Box<str>> = headers.into_iter().collect();
+        if correlation_id.is_none() && causation_id.is_none() && headers.is_empty() {
+            return Ok(Self::EMPTY);
+        }
+        for (name, value) in &headers {
+            check_value(name, value)?;
+        }
+        let content = Content {
+            correlation_id,
+            causation_id,
+            headers,
+        };
+        Self(Some(Arc::new(content))).checked()
+    }
+
     /// The same with this correlation id.
     ///
     /// # Errors
@@ -86,10 +113,7 @@ impl Metadata {
     /// the limit. The value may be any text without U+0000, which some databases can't keep.
     pub fn with_header(self, name: &str, value: &str) -> Result<Self, Error> {
         let name = HeaderName::parse(name)?;
-        if value.contains('\0') {
-            let message = "header value has a zero character; remove it";
-            return Err(Error::new(ErrorKind::Invalid, message).with("header", name));
-        }
+        check_value(&name, value)?;
         self.changed(|content| {
             content.headers.insert(name, value.into());
         })
@@ -136,14 +160,31 @@ impl Metadata {
     fn changed(self, change: impl FnOnce(&mut Content)) -> Result<Self, Error> {
         let mut content = self.0.unwrap_or_default();
         change(Arc::make_mut(&mut content));
-        let metadata = Self(Some(content));
+        Self(Some(content)).checked()
+    }
+
+    fn checked(self) -> Result<Self, Error> {
         check_limit!(
             "metadata of too many bytes",
-            metadata.bytes(),
+            self.bytes(),
             METADATA_BYTES_MAX
         )?;
-        Ok(metadata)
+        Ok(self)
     }
+}
+
+fn check_value(name: &HeaderName, value: &str) -> Result<(), Error> {
+    if value.contains('\0') {
+        let message = "header value has a zero character; remove it";
+        return Err(Error::new(ErrorKind::Invalid, message).with("header", name));
+    }
+    Ok(())
+}
+
+/// The canonical text of a UUID has nothing that a name may not have.
+fn name_of(id: EventId) -> Name {
+    let mut text = Uuid::encode_buffer();
+    Name::from_checked(id.as_uuid().hyphenated().encode_lower(&mut text))
 }
 
 #[cfg(test)]
@@ -159,6 +200,14 @@ mod tests {
             (Some("1"), Some("2"))
         );
         assert_eq!(second.bytes(), 2);
+        let header = (HeaderName::from_static("a"), Box::from("1"));
+        assert_eq!(Metadata::from_parts(None, None, [header]).unwrap(), first);
+        assert_eq!(
+            Metadata::from_parts(None, None, []).unwrap(),
+            Metadata::EMPTY
+        );
+        let zero = (HeaderName::from_static("a"), Box::from("\0"));
+        assert!(Metadata::from_parts(None, None, [zero]).is_err());
         let error = second.with_header("big", &"x".repeat(65_536)).unwrap_err();
         assert_eq!(
             error.limit().map(|limit| limit.name),

@@ -1,17 +1,14 @@
 //! The text behind every name: checked once, cheap to clone, free for literals.
 
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-use std::{cmp, fmt};
+use std::fmt;
+
+use smol_str::SmolStr;
 
 use crate::{Error, ErrorKind, LimitExceeded};
 
-/// A checked text, shared or static.
-#[derive(Clone)]
-pub(crate) enum Name {
-    Static(&'static str),
-    Shared(Arc<str>),
-}
+/// A checked text: static, in place up to 23 bytes, or shared.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Name(SmolStr);
 
 /// Why a text is no name.
 #[derive(Clone, Copy)]
@@ -32,7 +29,7 @@ impl Name {
     )]
     pub(crate) const fn from_static(text: &'static str, bytes_max: usize) -> Self {
         match flaw(text, bytes_max) {
-            None => Self::Static(text),
+            None => Self(SmolStr::new_static(text)),
             Some(Flaw::Empty) => panic!("a name is not empty"),
             Some(Flaw::TooLong) => panic!("a name stays within its limit of bytes"),
             Some(Flaw::Control(_)) => panic!("a name has no control character"),
@@ -46,14 +43,17 @@ impl Name {
         limit: (&'static str, usize),
     ) -> Result<Self, Error> {
         check(text, what, limit)?;
-        Ok(Self::Shared(Arc::from(text)))
+        Ok(Self::from_checked(text))
     }
 
+    /// Takes a text that the caller has checked, or a part of a name that is one itself.
+    pub(crate) fn from_checked(text: &str) -> Self {
+        Self(SmolStr::new(text))
+    }
+
+    #[inline]
     pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Static(text) => text,
-            Self::Shared(text) => text,
-        }
+        self.0.as_str()
     }
 }
 
@@ -84,15 +84,57 @@ pub(crate) fn check(text: &str, what: &str, limit: (&'static str, usize)) -> Res
     }
 }
 
-/// Control characters are U+0000..=U+001F and U+007F..=U+009F (the latter 0xC2 0x80..=0x9F in UTF-8).
+/// The text's flaw, if it has one. Control characters are U+0000..=U+001F and U+007F..=U+009F.
+#[inline]
 const fn flaw(text: &str, bytes_max: usize) -> Option<Flaw> {
-    let mut rest = text.as_bytes();
-    if rest.is_empty() {
-        return Some(Flaw::Empty);
+    let bytes = text.as_bytes();
+    if bytes.is_empty() {
+        Some(Flaw::Empty)
+    } else if bytes.len() > bytes_max {
+        Some(Flaw::TooLong)
+    } else if is_plain(bytes) {
+        None
+    } else {
+        control(bytes)
     }
-    if rest.len() > bytes_max {
-        return Some(Flaw::TooLong);
+}
+
+/// Whether all bytes are printable ASCII, as in most names; eight at a time, as stores check every name
+/// that they read.
+#[inline]
+const fn is_plain(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some((word, tail)) = rest.split_first_chunk() {
+        if !is_plain_word(*word) {
+            return false;
+        }
+        rest = tail;
     }
+    if let Some((_, last)) = bytes.split_last_chunk() {
+        return is_plain_word(*last);
+    }
+    while let [first, tail @ ..] = rest {
+        if *first < 0x20 || *first > 0x7e {
+            return false;
+        }
+        rest = tail;
+    }
+    true
+}
+
+/// Whether each of eight bytes is in 0x20..=0x7e: below 0x20 the subtraction sets the byte's high bit, at
+/// 0x7f the addition does, and from 0x80 it is set. A borrow or a carry comes from such a byte alone.
+#[inline]
+const fn is_plain_word(bytes: [u8; 8]) -> bool {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let word = u64::from_le_bytes(bytes);
+    let marked = word | word.wrapping_sub(0x20 * ONES) | word.wrapping_add(ONES);
+    marked & (0x80 * ONES) == 0
+}
+
+/// The first control character; of those past ASCII, UTF-8 writes U+0080..=U+009F as 0xC2 0x80..=0x9F.
+const fn control(bytes: &[u8]) -> Option<Flaw> {
+    let mut rest = bytes;
     let mut at = 0;
     while let [first, tail @ ..] = rest {
         let control = *first < 0x20
@@ -105,32 +147,6 @@ const fn flaw(text: &str, bytes_max: usize) -> Option<Flaw> {
         at += 1;
     }
     None
-}
-
-impl PartialEq for Name {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Name {}
-
-impl PartialOrd for Name {
-    fn partial_cmp(&self, other: &Self) -> Option<cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Name {
-    fn cmp(&self, other: &Self) -> cmp::Ordering {
-        self.as_str().cmp(other.as_str())
-    }
-}
-
-impl Hash for Name {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
 }
 
 impl fmt::Debug for Name {
@@ -286,8 +302,37 @@ mod tests {
     }
 
     #[test]
-    fn static_and_shared_names_are_one() {
-        let shared = Name::parse("a", "it", ("NAME_BYTES_MAX", 4)).unwrap();
-        assert_eq!(Name::from_static("a", 4), shared);
+    fn a_control_character_is_found_wherever_it_stands() {
+        for length in 1..=20 {
+            for at in 0..length {
+                for byte in 0..=0x7f_u8 {
+                    let mut text = vec![b'a'; length];
+                    text[at] = byte;
+                    let text = String::from_utf8(text).unwrap();
+                    let found = check(&text, "it", ("NAME_BYTES_MAX", 20)).is_err();
+                    assert_eq!(found, text.chars().any(char::is_control), "{text:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_one_however_they_are_kept() {
+        for text in [
+            "a",
+            "of 23 bytes, at the edge",
+            "a text that is too long to be kept in place",
+        ] {
+            let parsed = Name::parse(text, "it", ("NAME_BYTES_MAX", 99)).unwrap();
+            let fixed = Name::from_static(text, 99);
+            assert_eq!((fixed.clone(), fixed.as_str()), (parsed.clone(), text));
+            assert_eq!(hash(&fixed), hash(&parsed));
+            assert_eq!(hash(&fixed), hash(text));
+        }
+    }
+
+    fn hash(value: &(impl std::hash::Hash + ?Sized)) -> u64 {
+        use std::hash::BuildHasher;
+        std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().hash_one(value)
     }
 }

@@ -6,6 +6,7 @@ use super::event::RecordedEvent;
 use super::number::{Position, Version};
 use super::policy::StreamHead;
 use super::stream_id::{Category, StreamId};
+use super::time::Timestamp;
 use crate::error::check_limit;
 use crate::{Error, ErrorKind};
 
@@ -66,6 +67,9 @@ pub enum ConsistencyLevel {
 ///
 /// let tail = ReadRequest::stream(StreamId::parse("account-42")?).after_version(Version::new(100));
 /// let newest = ReadRequest::stream(StreamId::parse("account-42")?).backward().events_max(1);
+/// let january = ReadRequest::all()
+///     .appended_from("2026-01-01T00:00:00Z".parse()?)
+///     .appended_before("2026-02-01T00:00:00Z".parse()?);
 /// # Ok::<(), annals_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +88,12 @@ pub struct ReadRequest {
     pub after_version: Version,
     /// Only events up to and with this version. Meant for a single stream; elsewhere it is refused.
     pub until_version: Version,
+    /// Only events that the store recorded at this moment or later, by their
+    /// [`appended_at`](RecordedEvent::appended_at); `None` for its beginning.
+    pub appended_from: Option<Timestamp>,
+    /// Only events that the store recorded before this moment, so that the spans of neighbouring
+    /// requests share no event; `None` for its end.
+    pub appended_before: Option<Timestamp>,
     /// The most events of a page: 1 to [`limits::PAGE_EVENTS_MAX`](crate::limits::PAGE_EVENTS_MAX).
     pub events_max: usize,
     /// Where a page ends in bytes, counted by [`NewEvent::bytes`](crate::NewEvent::bytes); it holds at least
@@ -106,7 +116,8 @@ pub struct Page {
     pub next: Option<ReadRequest>,
     /// Where a forward reader stands after this page: every selected event up to here was delivered,
     /// here or on a page before. It never goes back. At the end of a selection without upper bounds it
-    /// is the store's head. A backward read does not move: it gives the request's own `after`.
+    /// is the store's head; under `appended_before` it stays before the first event of that moment or
+    /// later. A backward read does not move: it gives the request's own `after`.
     pub cursor: Cursor,
     /// The head of the stream; `None` when the request is not for a single stream. A fold that begins
     /// with a snapshot ignores one from before `policy.truncate_before`.
@@ -129,6 +140,8 @@ impl ReadRequest {
             until: None,
             after_version: Version::ABSENT,
             until_version: Version::MAX,
+            appended_from: None,
+            appended_before: None,
             events_max: Self::EVENTS_MAX_DEFAULT,
             bytes_max: Self::BYTES_MAX_DEFAULT,
             consistency: ConsistencyLevel::Strong,
@@ -183,6 +196,24 @@ impl ReadRequest {
     /// Only events up to and with this version of the stream.
     pub fn until_version(mut self, version: Version) -> Self {
         self.until_version = version;
+        self
+    }
+
+    /// Only events that the store recorded at this moment or later.
+    pub fn appended_from(mut self, time: Timestamp) -> Self {
+        self.appended_from = Some(time);
+        self
+    }
+
+    /// Only events that the store recorded before this moment.
+    pub fn appended_before(mut self, time: Timestamp) -> Self {
+        self.appended_before = Some(time);
+        self
+    }
+
+    /// Only events that the store recorded at this moment or before it: the history as of then.
+    pub fn appended_until(mut self, time: Timestamp) -> Self {
+        self.appended_before = time.as_micros().checked_add(1).map(Timestamp::from_micros);
         self
     }
 
@@ -262,6 +293,59 @@ impl ReadRequest {
         let until = self.until.as_ref().map_or(Ok(Position::MAX), single)?;
         Ok((single(&self.after)?, until))
     }
+
+    /// The positions that the request spans in a single log that ends at `head`, times included: after
+    /// the first, up to and with the second.
+    ///
+    /// For stores with dense positions, whose `appended_at` never goes back from one position to the
+    /// next: a bound in time is found by asking for the times of some `log2(head)` events, none where the
+    /// request has no such bound. Where the span is empty, the second may lie before the first. The
+    /// cursor of a last page forward is the second, or the request's own `after` if that is later.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a cursor of a partitioned store; the first error of `appended_at`.
+    pub fn positions_in(
+        &self,
+        head: Position,
+        mut appended_at: impl FnMut(Position) -> Result<Timestamp, Error>,
+    ) -> Result<(Position, Position), Error> {
+        let (after, until) = self.positions()?;
+        let until = until.min(head);
+        let mut last_before = |time: Option<Timestamp>, without: Position| match time {
+            Some(time) => last_before(time, after, until, &mut appended_at),
+            None => Ok(without),
+        };
+        let first = last_before(self.appended_from, after)?;
+        let last = last_before(self.appended_before, until)?;
+        Ok((first, last))
+    }
+
+    /// Whether the request's bounds in time let an event of this moment through.
+    pub fn covers_time(&self, appended_at: Timestamp) -> bool {
+        self.appended_from.is_none_or(|from| from <= appended_at)
+            && self
+                .appended_before
+                .is_none_or(|before| appended_at < before)
+    }
+}
+
+/// The last position in a span whose event was recorded before `time`; `after` when there is none.
+fn last_before(
+    time: Timestamp,
+    after: Position,
+    until: Position,
+    appended_at: &mut impl FnMut(Position) -> Result<Timestamp, Error>,
+) -> Result<Position, Error> {
+    let (mut before, mut end) = (after, until.max(after));
+    while before < end {
+        let middle = before.forward(end.since(before).div_ceil(2));
+        if appended_at(middle)? < time {
+            before = middle;
+        } else {
+            end = middle.previous();
+        }
+    }
+    Ok(before)
 }
 
 #[cfg(test)]
@@ -283,5 +367,70 @@ mod tests {
             assert!(error.to_string().contains(message), "{error}");
         }
         ReadRequest::all().events_max(10_000).validate().unwrap();
+    }
+
+    #[test]
+    fn bounds_in_time_become_positions() {
+        // The times of the events at positions 1 to 6.
+        const TIMES: [i64; 6] = [10, 20, 20, 20, 30, 40];
+        let at = Timestamp::from_micros;
+        let all = ReadRequest::all;
+        for (request, expected) in [
+            (all(), (0, 6)),
+            (all().appended_from(at(20)), (1, 6)),
+            (all().appended_from(at(21)), (4, 6)),
+            (all().appended_from(at(41)), (6, 6)),
+            (all().appended_before(at(20)), (0, 1)),
+            (all().appended_before(at(10)), (0, 0)),
+            (all().appended_before(at(41)), (0, 6)),
+            (all().appended_until(at(20)), (0, 4)),
+            (all().appended_until(at(i64::MAX)), (0, 6)),
+            (all().appended_from(at(20)).appended_before(at(30)), (1, 4)),
+            (all().appended_from(at(30)).appended_before(at(20)), (4, 1)),
+            (all().appended_from(at(20)).after(Position::new(2)), (2, 6)),
+            (
+                all().appended_before(at(40)).until(Position::new(3)),
+                (0, 3),
+            ),
+            (
+                all().appended_before(at(10)).after(Position::new(3)),
+                (3, 3),
+            ),
+            (
+                all().after(Position::new(5)).until(Position::new(2)),
+                (5, 2),
+            ),
+        ] {
+            let mut asked = 0;
+            let appended_at = |position: Position| {
+                asked += 1;
+                let index = usize::try_from(position.value()).unwrap() - 1;
+                Ok(at(TIMES[index]))
+            };
+            let (after, until) = request.positions_in(Position::new(6), appended_at).unwrap();
+            assert_eq!((after.value(), until.value()), expected, "{request:?}");
+            let bounds = u32::from(request.appended_from.is_some())
+                + u32::from(request.appended_before.is_some());
+            assert!(asked <= 3 * bounds, "{request:?} asks {asked} times");
+            let (start, end) = (Cursor::START, request.until.clone());
+            if request.after == start && end.is_none() {
+                for (index, time) in TIMES.iter().enumerate() {
+                    let position = Position::new(index as u64 + 1);
+                    let within = after < position && position <= until;
+                    assert_eq!(request.covers_time(at(*time)), within, "{request:?} {time}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_is_told() {
+        let failing = |_| Err(Error::new(ErrorKind::Corrupt, "unreadable"));
+        let request = ReadRequest::all().appended_from(Timestamp::EPOCH);
+        let error = request.positions_in(Position::new(1), failing).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        ReadRequest::all()
+            .positions_in(Position::new(1), failing)
+            .unwrap();
     }
 }

@@ -76,17 +76,19 @@ impl StreamId {
             "stream id",
             ("STREAM_ID_BYTES_MAX", STREAM_ID_BYTES_MAX),
         )?;
-        match text.split_once('-') {
-            Some(("", _)) => Err(invalid(
+        if text.starts_with('-') {
+            return Err(invalid(
                 "stream id starts with a dash; put a category before it",
                 text,
-            )),
-            Some((_, "")) => Err(invalid(
+            ));
+        }
+        if text.ends_with('-') && text.find('-') == Some(text.len() - 1) {
+            return Err(invalid(
                 "stream id ends in a dash; put a key after it",
                 text,
-            )),
-            _ => Ok(Self(Name::Shared(text.into()))),
+            ));
         }
+        Ok(Self(Name::from_checked(text)))
     }
 
     /// The whole name.
@@ -94,12 +96,13 @@ impl StreamId {
         self.0.as_str()
     }
 
-    /// The category, as a name of its own. Allocates; see [`category_str`](Self::category_str).
+    /// The category, as a name of its own. May allocate; see [`category_str`](Self::category_str).
     pub fn category(&self) -> Category {
-        Category(match &self.0 {
-            Name::Shared(text) if !text.contains('-') => Name::Shared(text.clone()),
-            _ => Name::Shared(self.category_str().into()),
-        })
+        let category = self.category_str();
+        if category.len() == self.as_str().len() {
+            return Category(self.0.clone());
+        }
+        Category(Name::from_checked(category))
     }
 
     /// The text of the category.

@@ -1,0 +1,167 @@
+//! The future of one request.
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::group::Shared;
+use super::queue::{Abandoned, Queue};
+use super::slots::Key;
+use super::sync::MutexGuard;
+use super::{Commit, SubmitError};
+
+/// How many batches a caller commits for others once its own request is answered.
+const EXTRA_BATCHES_MAX: u32 = 1;
+
+/// The answer to one request, to come: see [`GroupCommit::submit`](super::GroupCommit::submit).
+#[must_use = "a request is submitted when its future is polled"]
+pub struct Submit<'a, C: Commit> {
+    shared: &'a Shared<C>,
+    stage: Stage<C::Request>,
+}
+
+enum Stage<R> {
+    New { request: R, weight: usize },
+    Queued(Key),
+    Done,
+}
+
+type Outcome<C> = Result<<C as Commit>::Answer, SubmitError>;
+
+impl<'a, C: Commit> Submit<'a, C> {
+    pub(super) fn new(shared: &'a Shared<C>, request: C::Request) -> Self {
+        let weight = C::weight(&request);
+        Self {
+            shared,
+            stage: Stage::New { request, weight },
+        }
+    }
+
+    /// Queues the request. The caller that finds the core free leads at once, unless others are
+    /// expected: then it steps back once, so that those behind it on the same thread come in.
+    fn enter(
+        &mut self,
+        request: C::Request,
+        weight: usize,
+        context: &Context<'_>,
+    ) -> Poll<Outcome<C>> {
+        let mut queue = self.shared.lock();
+        if let Err(error) = queue.admit(weight) {
+            drop(queue);
+            drop(request);
+            return Poll::Ready(Err(error));
+        }
+        let key = queue.push(request, weight);
+        self.stage = Stage::Queued(key);
+        if queue.steps_back() {
+            drop(queue);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let outcome = self.advance(key, queue, context);
+        if outcome.is_ready() {
+            self.stage = Stage::Done;
+        }
+        outcome
+    }
+
+    /// Fetches the answer, or leads if the core is free, or waits.
+    fn advance(
+        &self,
+        key: Key,
+        mut queue: MutexGuard<'a, Queue<C>>,
+        context: &Context<'_>,
+    ) -> Poll<Outcome<C>> {
+        if let Some(outcome) = queue.outcome(key) {
+            return Poll::Ready(outcome);
+        }
+        if let Some((core, batch)) = queue.lead_as_caller() {
+            drop(queue);
+            let mut outcome = None;
+            let mut extra = EXTRA_BATCHES_MAX;
+            let led = self.shared.lead(core, batch, |queue| {
+                if outcome.is_some() {
+                    extra -= 1;
+                } else {
+                    outcome = queue.outcome(key);
+                }
+                queue.turn_waits() || (outcome.is_some() && extra == 0)
+            });
+            let Some(mut led) = led else {
+                // Poisoned: every slot has its outcome.
+                let mut queue = self.shared.lock();
+                return outcome
+                    .or_else(|| queue.outcome(key))
+                    .map_or(Poll::Pending, Poll::Ready);
+            };
+            let replaced = match outcome {
+                Some(_) => None,
+                None => led.queue.park(key, context.waker()),
+            };
+            self.shared.release(led);
+            drop(replaced);
+            return outcome.map_or(Poll::Pending, Poll::Ready);
+        }
+        let replaced = queue.park(key, context.waker());
+        let next = queue.call_thread();
+        drop(queue);
+        drop(replaced);
+        self.shared.tell(next);
+        Poll::Pending
+    }
+}
+
+impl<C: Commit> Future for Submit<'_, C> {
+    type Output = Outcome<C>;
+
+    #[expect(
+        clippy::panic,
+        reason = "the contract of futures: none is polled once it is ready"
+    )]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match mem::replace(&mut self.stage, Stage::Done) {
+            Stage::New { request, weight } => self.enter(request, weight, context),
+            Stage::Queued(key) => {
+                let outcome = self.advance(key, self.shared.lock(), context);
+                if outcome.is_pending() {
+                    self.stage = Stage::Queued(key);
+                }
+                outcome
+            }
+            Stage::Done => panic!("a submitted request is polled after its answer"),
+        }
+    }
+}
+
+/// The request is moved, never pinned.
+impl<C: Commit> Unpin for Submit<'_, C> {}
+
+impl<C: Commit> Drop for Submit<'_, C> {
+    fn drop(&mut self) {
+        if let Stage::Queued(key) = self.stage {
+            let Abandoned {
+                request,
+                answer,
+                waker,
+                next,
+            } = self.shared.lock().abandon(key);
+            self.shared.tell(next);
+            drop((request, answer, waker));
+        }
+    }
+}
+
+impl<C: Commit> fmt::Debug for Submit<'_, C> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match self.stage {
+            Stage::New { .. } => "new",
+            Stage::Queued(_) => "queued",
+            Stage::Done => "done",
+        };
+        formatter
+            .debug_struct("Submit")
+            .field("stage", &stage)
+            .finish_non_exhaustive()
+    }
+}

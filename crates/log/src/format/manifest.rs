@@ -1,0 +1,241 @@
+//! The manifest: every segment of the log, in order.
+
+use super::{Flaw, begin_block, end_block, open_block};
+use crate::LogId;
+use crate::format::segment::{HEADER_BYTES, SegmentHeader};
+use crate::place::Lost;
+
+const MAGIC: [u8; 8] = *b"ANNALSMF";
+const SEALED: u32 = 1;
+const ABANDONED: u32 = 2;
+/// What an entry takes at least.
+const ENTRY_BYTES: usize = 64;
+const LOST_BYTES: usize = 24;
+
+/// What the log consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    pub(crate) log: LogId,
+    /// At least one; the last is the one that is written to.
+    pub(crate) segments: Vec<Entry>,
+}
+
+/// One segment, as the manifest knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) header: SegmentHeader,
+    pub(crate) end: Option<SealedEnd>,
+    /// What repair gave up, in order.
+    pub(crate) lost: Vec<Lost>,
+}
+
+/// The end of a sealed segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SealedEnd {
+    /// Where its frames end.
+    pub(crate) offset: u32,
+    pub(crate) digest: u32,
+    pub(crate) closing: Closing,
+}
+
+/// What stands at the end of a sealed segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// A footer.
+    Footer,
+    /// Nothing that can be relied on: repair gave the segment up and began another.
+    Abandoned,
+}
+
+impl Manifest {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut block = begin_block(MAGIC);
+        block.extend_from_slice(&length(&self.segments).to_le_bytes());
+        block.extend_from_slice(&self.log.to_bytes());
+        for entry in &self.segments {
+            entry.encode(&mut block);
+        }
+        let bytes = block.len() + 4;
+        end_block(&mut block, bytes);
+        block
+    }
+
+    pub(crate) fn parse(block: &[u8]) -> Result<Self, Flaw> {
+        let mut fields = open_block(block, MAGIC)?;
+        let count = fields.u32()? as usize;
+        let log = LogId::from_bytes(fields.array()?);
+        if count == 0 || count > fields.rest().len() / ENTRY_BYTES {
+            return Err(Flaw::Field("count of segments"));
+        }
+        let mut segments: Vec<Entry> = Vec::with_capacity(count);
+        for _ in 0..count {
+            let entry = Entry::parse(&mut fields, log)?;
+            if let Some(before) = segments.last() {
+                let next = before.header.id.checked_add(1) == Some(entry.header.id);
+                if !next || before.end.is_none() {
+                    return Err(Flaw::Field("order of segments"));
+                }
+            }
+            segments.push(entry);
+        }
+        let open = segments.last().is_some_and(|entry| entry.end.is_none());
+        if !fields.rest().is_empty() || !open {
+            return Err(Flaw::Field("end"));
+        }
+        Ok(Self { log, segments })
+    }
+}
+
+impl Entry {
+    fn encode(&self, block: &mut Vec<u8>) {
+        let header = &self.header;
+        let (flags, offset, digest) = match self.end {
+            None => (0, 0, 0),
+            Some(end) => (
+                match end.closing {
+                    Closing::Footer => SEALED,
+                    Closing::Abandoned => SEALED | ABANDONED,
+                },
+                end.offset,
+                end.digest,
+            ),
+        };
+        block.extend_from_slice(&u64::from(header.id).to_le_bytes());
+        block.extend_from_slice(&header.salt.to_le_bytes());
+        block.extend_from_slice(&header.first_number.to_le_bytes());
+        block.extend_from_slice(&header.context.to_le_bytes());
+        for word in [header.capacity, header.previous_digest, flags, offset, digest] {
+            block.extend_from_slice(&word.to_le_bytes());
+        }
+        block.extend_from_slice(&[0; 8]);
+        block.extend_from_slice(&length(&self.lost).to_le_bytes());
+        for lost in &self.lost {
+            block.extend_from_slice(&lost.offsets.start.to_le_bytes());
+            block.extend_from_slice(&lost.offsets.end.to_le_bytes());
+            block.extend_from_slice(&lost.numbers.start.to_le_bytes());
+            block.extend_from_slice(&lost.numbers.end.to_le_bytes());
+        }
+    }
+
+    fn parse(fields: &mut super::Fields<'_>, log: LogId) -> Result<Self, Flaw> {
+        let id = u32::try_from(fields.u64()?).map_err(|_| Flaw::Field("segment id"))?;
+        let (salt, first_number, context) = (fields.u64()?, fields.u64()?, fields.u64()?);
+        let (capacity, previous_digest) = (fields.u32()?, fields.u32()?);
+        let (flags, offset, digest) = (fields.u32()?, fields.u32()?, fields.u32()?);
+        let closing = match flags {
+            0 => None,
+            SEALED => Some(Closing::Footer),
+            flags if flags == SEALED | ABANDONED => Some(Closing::Abandoned),
+            _ => return Err(Flaw::Field("flags")),
+        };
+        let sane = id > 0 && first_number > 0 && capacity >= HEADER_BYTES && offset <= capacity;
+        if fields.u64()? != 0 || !sane {
+            return Err(Flaw::Field("entry"));
+        }
+        Ok(Self {
+            header: SegmentHeader {
+                log,
+                id,
+                capacity,
+                salt,
+                first_number,
+                context,
+                previous_digest,
+            },
+            end: closing.map(|closing| SealedEnd {
+                offset,
+                digest,
+                closing,
+            }),
+            lost: parse_lost(fields)?,
+        })
+    }
+}
+
+fn parse_lost(fields: &mut super::Fields<'_>) -> Result<Vec<Lost>, Flaw> {
+    let count = fields.u32()? as usize;
+    if count > fields.rest().len() / LOST_BYTES {
+        return Err(Flaw::Field("count of lost ranges"));
+    }
+    let mut lost: Vec<Lost> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let offsets = fields.u32()?..fields.u32()?;
+        let numbers = fields.u64()?..fields.u64()?;
+        let after = lost.last().is_none_or(|before| before.offsets.end <= offsets.start);
+        if offsets.is_empty() || numbers.start > numbers.end || !after {
+            return Err(Flaw::Field("lost range"));
+        }
+        lost.push(Lost { offsets, numbers });
+    }
+    Ok(lost)
+}
+
+#[expect(clippy::expect_used, reason = "segments and lost ranges are counted by 32-bit ids and offsets")]
+fn length<T>(list: &[T]) -> u32 {
+    u32::try_from(list.len()).expect("at most one per 32-bit id or offset")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let log = LogId::from_bytes([5; 16]);
+        let header = |id| SegmentHeader {
+            log,
+            id,
+            capacity: 1 << 16,
+            salt: 21,
+            first_number: 22,
+            context: 23,
+            previous_digest: 24,
+        };
+        let sealed = Entry {
+            header: header(1),
+            end: Some(SealedEnd {
+                offset: 5000,
+                digest: 31,
+                closing: Closing::Abandoned,
+            }),
+            lost: vec![Lost {
+                offsets: 4096..4160,
+                numbers: 22..22,
+            }],
+        };
+        let active = Entry {
+            header: header(2),
+            end: None,
+            lost: Vec::new(),
+        };
+        Manifest {
+            log,
+            segments: vec![sealed, active],
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_parsed_and_nothing_else() {
+        let block = manifest().encode();
+        assert_eq!(Manifest::parse(&block), Ok(manifest()));
+        for bit in 0..block.len() * 8 {
+            let mut bad = block.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Manifest::parse(&bad), Err(Flaw::Checksum), "bit {bit}");
+        }
+        for length in 0..block.len() {
+            assert!(Manifest::parse(&block[..length]).is_err());
+        }
+    }
+
+    #[test]
+    fn counts_are_checked_before_memory_is_taken() {
+        let mut block = begin_block(MAGIC);
+        block.extend_from_slice(&u32::MAX.to_le_bytes());
+        let bytes = block.len() + 4;
+        end_block(&mut block, bytes + 16);
+        assert_eq!(
+            Manifest::parse(&block),
+            Err(Flaw::Field("count of segments"))
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! A segmented, append-only, crash-safe log of records in files.
+//!
+//! Records are bytes; the log knows nothing of what they mean. One process writes, any number read.
+//! A batch of records is a *frame*: after a crash all of it is there or none. What [`Log::sync`]
+//! returned for is there after a power loss; what is damaged is an error that says what and where, never
+//! a gap. It is no queue, no key-value store, and nothing is ever overwritten.
+//!
+//! ```
+//! use annals_log::{Kind, Log, LogSettings, Parts};
+//!
+//! # let directory = tempfile::tempdir().unwrap();
+//! let path = directory.path().join("log");
+//! let mut log = Log::create(&Parts::os(), &path, LogSettings::default(), 0)?;
+//! log.reserve(64, || 0)?;
+//! let mut frame = log.frame();
+//! let at = frame.push(Kind::Numbered, |body| body.extend_from_slice(b"hello"));
+//! frame.write()?;
+//! let view = log.sync()?;
+//! assert_eq!(view.record(at, &mut Vec::new())?.body, b"hello");
+//! assert_eq!(view.last_number(), 1);
+//! log.close()?;
+//! # Ok::<(), annals_log::Error>(())
+//! ```
+//!
+//! | limit | |
+//! |---|---|
+//! | a segment | 16 KiB to 1 GiB by setting, 64 MiB by default; one long frame may make it 4 GiB |
+//! | a record | 2 GiB |
+//! | segments | 2^32 - 1 |
+//!
+//! | feature | |
+//! |---|---|
+//! | `sim` | `vfs::sim`: a file system in memory that crashes and lies, to test what is built on a log |
+//! | `planted` | bugs to plant in the engine, to test such tests; never in a release |
+//!
+//! The files are described byte by byte in `docs/format/log.md`.
+
+mod error;
+mod files;
+mod format;
+mod frame_builder;
+mod grow;
+mod open;
+mod place;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
+mod reader;
+mod recover;
+mod rotate;
+mod scan;
+mod segments;
+mod settings;
+pub mod vfs;
+mod view;
+mod watermark;
+mod writer;
+
+pub use error::{Damage, DamageKind, Error, ErrorKind, Result};
+pub use format::frame::{Kind, RECORD_HEADER_BYTES};
+pub use frame_builder::FrameBuilder;
+pub use grow::Growth;
+pub use place::{LogId, Lost, Place, RecordAt};
+pub use recover::{Cut, Recovery};
+pub use scan::{Scan, Scanned};
+pub use segments::Segment;
+pub use settings::{Durability, LogSettings, Parts, ReadMode};
+pub use view::{Record, View};
+pub use writer::{Log, SegmentInfo};

@@ -1,0 +1,176 @@
+//! The segments of a log as readers see them.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use crate::error::{Damage, DamageKind, Error, Result};
+use crate::files::{Files, flawed, read_full};
+use crate::format::Seed;
+use crate::format::frame::{FOOTER_BYTES, Footer, FrameHeader};
+use crate::format::manifest::{Closing, Entry, SealedEnd};
+use crate::format::segment::{HEADER_BYTES, SegmentHeader};
+use crate::place::Lost;
+use crate::vfs::{Access, MappedFile, VfsFile};
+use crate::{LogId, ReadMode};
+
+/// One segment of a log.
+#[derive(Debug)]
+pub struct Segment {
+    pub(crate) header: SegmentHeader,
+    pub(crate) seed: Seed,
+    pub(crate) lost: Vec<Lost>,
+    pub(crate) sealed: OnceLock<SealedEnd>,
+    bytes: OnceLock<Bytes>,
+}
+
+/// How a segment's bytes are had.
+#[derive(Debug)]
+pub(crate) enum Bytes {
+    Map(Arc<dyn MappedFile>),
+    File(Arc<dyn VfsFile>),
+}
+
+/// Every segment of a log, by id.
+#[derive(Debug)]
+pub(crate) struct SegmentList {
+    pub(crate) files: Files,
+    pub(crate) log: LogId,
+    pub(crate) segments: Vec<Arc<Segment>>,
+}
+
+impl Segment {
+    pub(crate) fn new(entry: &Entry) -> Self {
+        let segment = Self {
+            seed: Seed::new(entry.header.salt),
+            header: entry.header.clone(),
+            lost: entry.lost.clone(),
+            sealed: OnceLock::new(),
+            bytes: OnceLock::new(),
+        };
+        if let Some(end) = entry.end {
+            let _ = segment.sealed.set(end);
+        }
+        segment
+    }
+
+    /// Its id: 1 for the first, then one more each.
+    pub fn id(&self) -> u32 {
+        self.header.id
+    }
+
+    /// The word that the log's user gave when the segment began.
+    pub fn context(&self) -> u64 {
+        self.header.context
+    }
+
+    /// The number that its first numbered record has, or would have.
+    pub fn first_number(&self) -> u64 {
+        self.header.first_number
+    }
+
+    /// What repair gave up in it, in order.
+    pub fn lost(&self) -> &[Lost] {
+        &self.lost
+    }
+
+    /// The lost range that this offset is in.
+    pub(crate) fn lost_at(&self, offset: u32) -> Option<&Lost> {
+        self.lost.iter().find(|lost| lost.offsets.contains(&offset))
+    }
+
+    /// Lets readers have the bytes of a file that the writer just began or checked.
+    pub(crate) fn share(&self, files: &Files, file: &Arc<dyn VfsFile>) -> io::Result<()> {
+        let bytes = self.bytes_of(files, file)?;
+        let _ = self.bytes.set(bytes);
+        Ok(())
+    }
+
+    /// Its bytes; on first use the file is opened, and its header and footer are checked.
+    pub(crate) fn bytes(&self, files: &Files) -> Result<&Bytes> {
+        if let Some(bytes) = self.bytes.get() {
+            return Ok(bytes);
+        }
+        let file = self.open(files, self.sealed.get())?;
+        let failed = |error| Error::io("the segment can't be mapped", &files.segment(self.id()), error);
+        let bytes = self.bytes_of(files, &file).map_err(failed)?;
+        Ok(self.bytes.get_or_init(|| bytes))
+    }
+
+    /// Opens the file to read, with its header and, where it is sealed, its length and footer checked.
+    pub(crate) fn open(&self, files: &Files, sealed: Option<&SealedEnd>) -> Result<Arc<dyn VfsFile>> {
+        let path = files.segment(self.id());
+        let file = files.open(&path, Access::Read)?;
+        self.check_header(files, &*file)?;
+        if let Some(end) = sealed.filter(|end| end.closing == Closing::Footer) {
+            self.check_footer(files, &*file, end)?;
+        }
+        Ok(file)
+    }
+
+    /// Checks that the file begins as this segment does.
+    pub(crate) fn check_header(&self, files: &Files, file: &dyn VfsFile) -> Result<()> {
+        let path = files.segment(self.id());
+        let mut block = vec![0; HEADER_BYTES as usize];
+        let read = read_full(file, &mut block, 0)
+            .map_err(|error| Error::io("the segment can't be read", &path, error))?;
+        if read < block.len() {
+            return Err(Error::corrupt(Damage::new(&path, read as u64, DamageKind::Truncated)));
+        }
+        let header = SegmentHeader::parse(&block)
+            .map_err(|flaw| flawed(flaw, &path, DamageKind::SegmentHeader))?;
+        if header.log != self.header.log {
+            return Err(Error::corrupt(Damage::new(&path, 0_u64, DamageKind::Foreign)));
+        }
+        if header != self.header {
+            return Err(Error::corrupt(Damage::new(&path, 0_u64, DamageKind::SegmentHeader)));
+        }
+        Ok(())
+    }
+
+    fn check_footer(&self, files: &Files, file: &dyn VfsFile, end: &SealedEnd) -> Result<()> {
+        let path = files.segment(self.id());
+        let failed = |error| Error::io("the segment can't be read", &path, error);
+        let damaged = |kind| Error::corrupt(Damage::new(&path, end.offset, kind));
+        let mut frame = [0; FOOTER_BYTES as usize];
+        let read = read_full(file, &mut frame, u64::from(end.offset)).map_err(failed)?;
+        if read < frame.len() {
+            return Err(damaged(DamageKind::Truncated));
+        }
+        let (head, body) = frame.split_at(crate::format::frame::FRAME_HEADER_BYTES as usize);
+        let footer = FrameHeader::parse(head, self.seed, end.offset)
+            .and_then(|header| Footer::parse(&header, body))
+            .ok_or_else(|| damaged(DamageKind::Footer))?;
+        if footer.end != end.offset || footer.digest != end.digest {
+            return Err(damaged(DamageKind::Chain));
+        }
+        Ok(())
+    }
+
+    fn bytes_of(&self, files: &Files, file: &Arc<dyn VfsFile>) -> io::Result<Bytes> {
+        if files.reads == ReadMode::Map
+            && let Some(map) = file.map(u64::from(self.header.capacity))?
+        {
+            return Ok(Bytes::Map(map));
+        }
+        Ok(Bytes::File(Arc::clone(file)))
+    }
+}
+
+impl SegmentList {
+    pub(crate) fn by_id(&self, id: u32) -> Option<&Arc<Segment>> {
+        let first = self.segments.first()?.id();
+        self.segments.get(id.checked_sub(first)? as usize)
+    }
+
+    /// The list with one more at the end.
+    pub(crate) fn with(&self, segment: Arc<Segment>) -> Self {
+        let mut segments = Vec::with_capacity(self.segments.len() + 1);
+        segments.extend(self.segments.iter().cloned());
+        segments.push(segment);
+        Self {
+            files: self.files.clone(),
+            log: self.log,
+            segments,
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What a log holds at one moment, to read.
+
+use std::sync::Arc;
+
+use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
+use crate::format::frame::{FRAME_HEADER_BYTES, Kind, RECORD_HEADER_BYTES, RawRecord, RecordHead};
+use crate::format::segment::HEADER_BYTES;
+use crate::place::{Place, RecordAt};
+use crate::reader::{FrameRead, FrameReader};
+use crate::scan::Scan;
+use crate::segments::{Bytes, Segment, SegmentList};
+use crate::{LogId, files};
+
+/// How much is read for a record whose length is not known yet.
+const FIRST_READ_BYTES: u32 = 1024;
+
+/// The log up to its durable end at one moment. Immutable; a clone is a counted pointer.
+///
+/// Records that are appended later show in a later view only. With
+/// [`Durability::Process`](crate::Durability::Process) the end is what was handed to the system.
+#[derive(Clone, Debug)]
+pub struct View(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    list: Arc<SegmentList>,
+    end: Place,
+}
+
+/// A record, read back and checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where it stands.
+    pub at: RecordAt,
+    /// Whether it took a number.
+    pub kind: Kind,
+    /// Its bytes.
+    pub body: &'a [u8],
+}
+
+impl View {
+    pub(crate) fn new(list: Arc<SegmentList>, end: Place) -> Self {
+        Self(Arc::new(Inner { list, end }))
+    }
+
+    /// The identity of the log.
+    pub fn log_id(&self) -> LogId {
+        self.0.list.log
+    }
+
+    /// Where the view ends: the next frame will begin there, or in a new segment.
+    pub fn end(&self) -> Place {
+        self.0.end
+    }
+
+    /// The number of the last numbered record; 0 when there is none.
+    pub fn last_number(&self) -> u64 {
+        self.0.end.next_number.saturating_sub(1)
+    }
+
+    /// The segment of this id.
+    pub fn segment(&self, id: u32) -> Option<&Segment> {
+        let segment = self.0.list.by_id(id)?;
+        (id <= self.0.end.at.segment()).then_some(&**segment)
+    }
+
+    /// Every segment, in order.
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+        let last = self.0.end.at.segment();
+        let segments = self.0.list.segments.iter().map(|segment| &**segment);
+        segments.take_while(move |segment| segment.id() <= last)
+    }
+
+    /// Where the log begins.
+    pub fn start(&self) -> Place {
+        match self.0.list.segments.first() {
+            Some(first) => Place {
+                at: RecordAt::new(first.id(), HEADER_BYTES),
+                next_number: first.first_number(),
+            },
+            None => self.0.end,
+        }
+    }
+
+    /// The record at this place, its checksum checked. With a map nothing is copied and `scratch` stays
+    /// as it is; else the record is read into it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when the place is beyond the view, `Corrupt` when what stands there is not the record
+    /// that was written (or no record begins there), `Io` when the disk fails.
+    pub fn record<'a>(&'a self, at: RecordAt, scratch: &'a mut Vec<u8>) -> Result<Record<'a>> {
+        let (segment, limit) = self.segment_and_limit(at)?;
+        let bytes = segment.bytes(&self.0.list.files)?;
+        let raw = match bytes {
+            Bytes::Map(map) => map
+                .bytes(at.offset() as usize..limit as usize)
+                .and_then(RawRecord::parse),
+            Bytes::File(_) => self.read_record(segment, at, limit, scratch)?,
+        };
+        match raw.filter(|raw| raw.is_valid(segment.seed, at.offset())) {
+            Some(raw) => Ok(Record {
+                at,
+                kind: raw.kind,
+                body: raw.body,
+            }),
+            None => Err(self.damaged_record(segment, at)),
+        }
+    }
+
+    /// Whether reading the record there waits for no disk, as far as can be told cheaply; `false` when the
+    /// place is beyond the view.
+    pub fn is_resident(&self, at: RecordAt, bytes: usize) -> bool {
+        let Ok((segment, limit)) = self.segment_and_limit(at) else {
+            return false;
+        };
+        let start = at.offset() as usize;
+        let end = start.saturating_add(bytes).min(limit as usize);
+        match segment.bytes(&self.0.list.files) {
+            Ok(Bytes::Map(map)) => map.is_resident(start..end),
+            Ok(Bytes::File(_)) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// All records from this boundary of frames on, in order; from [`start`](Self::start) for all.
+    pub fn scan(&self, from: Place) -> Scan {
+        Scan::new(self.clone(), from)
+    }
+
+    pub(crate) fn list(&self) -> &SegmentList {
+        &self.0.list
+    }
+
+    /// Where the frames of this segment end, for this view.
+    pub(crate) fn limit(&self, segment: &Segment) -> u32 {
+        if segment.id() == self.0.end.at.segment() {
+            return self.0.end.at.offset();
+        }
+        segment.sealed.get().map_or(0, |end| end.offset)
+    }
+
+    fn segment_and_limit(&self, at: RecordAt) -> Result<(&Segment, u32)> {
+        let segment = self.segment(at.segment()).ok_or_else(|| not_found(at))?;
+        let limit = self.limit(segment);
+        if !segment.lost.is_empty()
+            && let Some(lost) = segment.lost_at(at.offset())
+        {
+            let path = self.0.list.files.segment(at.segment());
+            let damage = Damage::new(&path, at.offset(), DamageKind::Lost);
+            return Err(Error::corrupt(damage.of_numbers(lost.numbers.clone())));
+        }
+        if at.offset() < HEADER_BYTES + FRAME_HEADER_BYTES || at.offset() >= limit {
+            return Err(not_found(at));
+        }
+        Ok((segment, limit))
+    }
+
+    fn read_record<'a>(
+        &self,
+        segment: &Segment,
+        at: RecordAt,
+        limit: u32,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Option<RawRecord<'a>>> {
+        let Bytes::File(file) = segment.bytes(&self.0.list.files)? else {
+            return Ok(None);
+        };
+        let room = limit - at.offset();
+        let mut wanted = room.min(FIRST_READ_BYTES) as usize;
+        scratch.clear();
+        loop {
+            let have = scratch.len();
+            scratch.resize(wanted, 0);
+            let rest = scratch.get_mut(have..).unwrap_or_default();
+            let offset = u64::from(at.offset()) + have as u64;
+            let read = files::read_full(&**file, rest, offset).map_err(|error| {
+                let path = self.0.list.files.segment(at.segment());
+                Error::io("the record can't be read", &path, error)
+            })?;
+            scratch.truncate(have + read);
+            let Some(head) = RecordHead::parse(scratch) else {
+                return Ok(None);
+            };
+            let bytes = RECORD_HEADER_BYTES + head.body_bytes as usize;
+            if bytes <= scratch.len() || bytes > room as usize || scratch.len() < wanted {
+                break;
+            }
+            wanted = bytes;
+        }
+        Ok(RawRecord::parse(scratch))
+    }
+
+    /// The error for a record that is not what was written, with the numbers of the frame around it.
+    #[cold]
+    fn damaged_record(&self, segment: &Segment, at: RecordAt) -> Error {
+        let path = self.0.list.files.segment(at.segment());
+        let mut damage = Damage::new(&path, at.offset(), DamageKind::Record);
+        damage.numbers = self.numbers_around(segment, at.offset());
+        Error::corrupt(damage)
+    }
+
+    /// The numbers between the last whole frame before an offset and the first one after it.
+    pub(crate) fn numbers_around(&self, segment: &Segment, offset: u32) -> Option<std::ops::Range<u64>> {
+        let files = &self.0.list.files;
+        let file = files
+            .vfs
+            .open(&files.segment(segment.id()), crate::vfs::Access::Read)
+            .ok()?;
+        let limit = self.limit(segment);
+        let mut reader = FrameReader::new(file, segment.seed, limit);
+        let (mut at, mut first) = (HEADER_BYTES, segment.first_number());
+        while let FrameRead::Whole(frame) = reader.frame(at).ok()? {
+            let next = at + frame.bytes;
+            if next > offset {
+                break;
+            }
+            (at, first) = (next, frame.header.first_number + u64::from(frame.numbered));
+        }
+        let after = reader
+            .find_header(offset, |_, header| header.first_number >= first)
+            .ok()?;
+        let next_segment = self.segment(segment.id().checked_add(1)?);
+        let end = after
+            .map(|(_, header)| header.first_number)
+            .or_else(|| next_segment.map(Segment::first_number))
+            .unwrap_or(self.0.end.next_number);
+        Some(first..end.max(first))
+    }
+}
+
+#[cold]
+fn not_found(at: RecordAt) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("no record stands at {at}; take a newer view, or the place is another log's"),
+    )
+}

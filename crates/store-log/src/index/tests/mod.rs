@@ -1,0 +1,4 @@
+//! Parts against a plain model, under generated entries.
+
+mod memtables;
+mod model;

@@ -1,0 +1,14 @@
+//! The embedded event store of annals: durable, indexed, in one directory.
+//!
+//! In the making.
+//!
+//!
+//!
+
+mod index;
+mod record;
+mod store;
+
+pub use store::{
+    CommitterThread, Durability, LogStore, LogStoreBuilder, Maintenance, ReadMode, Settings,
+};

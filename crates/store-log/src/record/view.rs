@@ -1,0 +1,176 @@
+//! An event as it is read: a look into its bytes.
+
+use annals_core::limits::{APPEND_EVENTS_MAX, PAYLOAD_BYTES_MAX};
+use annals_core::{AppendId, EventId, Timestamp, Version};
+use uuid::Uuid;
+
+use super::bad_record::BadRecord;
+use super::event::{
+    AppendHeader, FIRST_OF_APPEND, KNOWN_FLAGS, METADATA, RECORDED_AT, SHORT_ID, TAGS, long_id,
+    moved,
+};
+use super::kind::{KindCode, KindRef, KindTexts, Kinds};
+use super::metadata::skip_metadata;
+use super::tags::TagTexts;
+use super::wire::{Identity, Reader};
+
+/// The body of an event's record, taken apart and borrowed.
+///
+/// All but the metadata's inside and the rules of names is checked; these are when the event is made.
+#[derive(Clone, Debug)]
+pub(crate) struct EventView<'a> {
+    kind: KindRef<'a>,
+    append: Option<(Identity<'a>, u32)>,
+    version: Version,
+    appended_at: Timestamp,
+    recorded_at: Timestamp,
+    id: EventId,
+    stream: &'a str,
+    tags: TagTexts<'a>,
+    metadata: Option<&'a [u8]>,
+    payload: &'a [u8],
+}
+
+impl<'a> EventView<'a> {
+    /// Takes apart a body of a segment that begins at `base`.
+    #[inline]
+    pub(crate) fn parse(body: &'a [u8], base: Timestamp) -> Result<Self, BadRecord> {
+        let mut reader = Reader::new(body);
+        let flags = reader.byte("flags")?;
+        if flags & !KNOWN_FLAGS != 0 {
+            return Err(BadRecord::Flags("flags"));
+        }
+        let kind = match reader.varint("kind")? {
+            0 => KindRef::Inline(KindTexts::parse(&mut reader)?),
+            code => KindRef::Code(KindCode::new(code).ok_or(BadRecord::Range("kind"))?),
+        };
+        let append = match flags & FIRST_OF_APPEND {
+            0 => None,
+            _ => Some(parse_append(&mut reader)?),
+        };
+        let version = reader.varint("version")?;
+        if version == 0 {
+            return Err(BadRecord::Range("version"));
+        }
+        let appended_at = moved(base, reader.zigzag("time")?);
+        let uuid = if flags & SHORT_ID == 0 {
+            Some(Uuid::from_bytes(reader.array("event id")?))
+        } else {
+            let millis = reader.zigzag("event id")?;
+            long_id(millis, reader.array("event id")?, appended_at)
+        };
+        let id = uuid
+            .and_then(|uuid| EventId::new(uuid).ok())
+            .ok_or(BadRecord::EventId)?;
+        let recorded_at = match flags & RECORDED_AT {
+            0 => appended_at,
+            _ => moved(appended_at, reader.zigzag("application's time")?),
+        };
+        let stream = reader.text("stream id")?;
+        let tags = match flags & TAGS {
+            0 => TagTexts::default(),
+            _ => TagTexts::parse(&mut reader)?,
+        };
+        let metadata = match flags & METADATA {
+            0 => None,
+            _ => Some(skip_metadata(&mut reader)?),
+        };
+        let payload = reader.rest();
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(BadRecord::Range("payload"));
+        }
+        let version = Version::new(version);
+        Ok(Self {
+            kind,
+            append,
+            version,
+            appended_at,
+            recorded_at,
+            id,
+            stream,
+            tags,
+            metadata,
+            payload,
+        })
+    }
+
+    /// The stream that holds it.
+    pub(crate) const fn stream(&self) -> &'a str {
+        self.stream
+    }
+
+    /// Its place in the stream.
+    pub(crate) const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Its identity.
+    pub(crate) const fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// Its kind, by code or spelled out.
+    pub(crate) const fn kind(&self) -> KindRef<'a> {
+        self.kind
+    }
+
+    /// The append that it is the first event of.
+    #[expect(clippy::expect_used, reason = "parsed once already")]
+    pub(crate) fn append(&self) -> Option<AppendHeader> {
+        let (identity, events) = self.append?;
+        let id = identity
+            .with_text(AppendId::parse)
+            .expect("parsing checked the append id");
+        Some(AppendHeader { id, events })
+    }
+
+    /// When the store recorded it.
+    pub(crate) const fn appended_at(&self) -> Timestamp {
+        self.appended_at
+    }
+
+    /// When it happened, by the application's clock.
+    pub(crate) const fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
+    }
+
+    /// Its tags, in order.
+    pub(crate) fn tags(&self) -> TagTexts<'a> {
+        self.tags.clone()
+    }
+
+    /// The bytes of its metadata's record, if it has any.
+    pub(super) const fn metadata(&self) -> Option<&'a [u8]> {
+        self.metadata
+    }
+
+    /// Its content.
+    pub(crate) const fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The recorded name of its kind; `None` for a code that the dictionary doesn't have.
+    pub(crate) fn event_type<'b>(&self, kinds: &'b Kinds) -> Option<&'b str>
+    where
+        'a: 'b,
+    {
+        match self.kind {
+            KindRef::Code(code) => kinds.kind(code).map(|kind| kind.event_type.as_str()),
+            KindRef::Inline(texts) => Some(texts.event_type),
+        }
+    }
+}
+
+/// The header of an append, checked so that it can be made at any time.
+fn parse_append<'a>(reader: &mut Reader<'a>) -> Result<(Identity<'a>, u32), BadRecord> {
+    const PART: &str = "append id";
+    let identity = reader.identity(PART)?;
+    if let Identity::Text(text) = identity {
+        AppendId::parse(text).map_err(|_| BadRecord::Name(PART))?;
+    }
+    let events = u32::try_from(reader.varint("count of events")?).ok();
+    let events = events.filter(|count| {
+        *count > 0 && usize::try_from(*count).is_ok_and(|count| count <= APPEND_EVENTS_MAX)
+    });
+    Ok((identity, events.ok_or(BadRecord::Range("count of events"))?))
+}

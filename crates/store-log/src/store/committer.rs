@@ -1,0 +1,399 @@
+//! The one who records: judges what waits, writes it as one frame, syncs, publishes, answers.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use annals_core::limits::{APPEND_ID_BYTES_MAX, STREAM_ID_BYTES_MAX};
+use annals_core::{
+    Append, Error, ErrorKind, EventId, NewEvent, PolicyAction, PolicyChange, Receipt, StreamHead,
+    StreamState, Tag, Timestamp, Version,
+};
+use annals_log::commit::Commit;
+use annals_log::{Kind, Log, RecordAt, View};
+
+use super::batch::{Batch, Staged, Step};
+use super::error::from_log;
+use super::judge::{Judge, refuse};
+use super::looked::Looked;
+use super::receipts;
+use super::shared::Shared;
+use super::snapshot::Snapshot;
+use crate::index::{Entry, Memtable};
+use crate::record::{AppendHeader, EventKind, EventRecord, KindCode, Kinds, encode_kind, encode_policy};
+
+/// The single writer of the store.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    pub(crate) log: Log,
+    shared: Arc<Shared>,
+    /// The segment being written, and the kinds that it states already.
+    stated: (u32, HashSet<KindCode>),
+}
+
+/// What waits in the queue.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Append { append: Append, looked: Looked },
+    Policy(PolicyChange),
+}
+
+/// What it is answered, when it is not an error.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Recorded(Receipt),
+    Changed(StreamHead),
+}
+
+/// What became of a request before the batch is durable.
+enum Verdict {
+    /// It is part of the batch, or stands on it.
+    Staged(Reply),
+    /// It is refused by a state that the batch is part of.
+    Refused(Error),
+}
+
+impl Committer {
+    pub(crate) fn new(log: Log, shared: Arc<Shared>) -> Self {
+        Self {
+            log,
+            shared,
+            stated: (0, HashSet::new()),
+        }
+    }
+
+    fn judge(
+        &self,
+        snapshot: &Snapshot,
+        batch: &mut Batch,
+        now: Timestamp,
+        request: &Request,
+    ) -> Result<Reply, Error> {
+        match request {
+            Request::Append { append, looked } => self
+                .judge_append(snapshot, batch, now, append, looked)
+                .map(Reply::Recorded)
+                .map_err(|error| error.during("append")),
+            Request::Policy(change) => judge_policy(snapshot, batch, now, change)
+                .map(Reply::Changed)
+                .map_err(|error| error.during("change stream policy")),
+        }
+    }
+
+    fn judge_append(
+        &self,
+        snapshot: &Snapshot,
+        batch: &mut Batch,
+        now: Timestamp,
+        append: &Append,
+        looked: &Looked,
+    ) -> Result<Receipt, Error> {
+        if let Some((first, first_event)) = batch.append(&append.id()) {
+            let receipt = batch.receipt(first, first_event, now);
+            if append.same_content(first.events().map(Some)) {
+                return Ok(receipt.as_duplicate());
+            }
+            return Err(receipts::reused(&append.id(), receipt.first_position));
+        }
+        if let Some(receipt) = receipts::answer_again(snapshot, append, looked.ids(snapshot))? {
+            return Ok(receipt);
+        }
+        let judge = Judge {
+            snapshot,
+            batch,
+            now,
+        };
+        refuse(judge.failures(append, looked)?)?;
+        let versions = append.writes().iter().enumerate().map(|(index, write)| {
+            let facts = judge.stream(&write.stream, looked.stream(snapshot, index))?;
+            Ok(facts.version)
+        });
+        let versions: Vec<Version> = versions.collect::<Result<_, Error>>()?;
+        let ids = self.event_ids(&judge, append)?;
+        let (first_event, _) = batch.add(append, &versions, &ids);
+        Ok(batch.receipt(append, first_event, now))
+    }
+
+    /// An id for each event: the application's, or a new one, none of which is taken.
+    fn event_ids(&self, judge: &Judge<'_>, append: &Append) -> Result<Vec<EventId>, Error> {
+        let mut given: HashSet<EventId> = append.events().filter_map(|(_, event)| event.id()).collect();
+        let ids = append.events().map(|(_, event)| match event.id() {
+            Some(id) => Ok(id),
+            None => {
+                let id = self.shared.ids.event_id();
+                judge.refuse_taken(id, &given)?;
+                given.insert(id);
+                Ok(id)
+            }
+        });
+        ids.collect()
+    }
+
+    /// Writes the batch as one frame and makes it durable.
+    fn record(
+        &mut self,
+        snapshot: &Snapshot,
+        batch: &Batch,
+        now: Timestamp,
+    ) -> Result<Recorded, Error> {
+        let bytes = frame_bytes(batch);
+        let context = now.as_micros().cast_unsigned();
+        let segment = self.log.reserve(bytes, || context).map_err(from_log)?;
+        if self.stated.0 != segment.id {
+            self.stated = (segment.id, HashSet::new());
+        }
+        let base = Timestamp::from_micros(segment.context.cast_signed());
+        let mut kinds = snapshot.kinds.clone();
+        let mut stated = self.stated.1.clone();
+        let mut frame = self.log.frame();
+        let mut places = Vec::with_capacity(batch.events().len());
+        for step in batch.steps() {
+            match step {
+                Step::Policy { stream, policy } => {
+                    frame.push(Kind::Note, |buffer| encode_policy(stream, policy, buffer));
+                }
+                Step::Append {
+                    append,
+                    first_event,
+                } => {
+                    let events = batch.events().iter().skip(*first_event);
+                    let mut header = Some(AppendHeader {
+                        id: append.id(),
+                        events: u32::try_from(append.event_count()).unwrap_or(u32::MAX),
+                    });
+                    for staged in events.take(append.event_count()) {
+                        let code = code_of(&mut kinds, &staged.event);
+                        if let Some(code) = code.filter(|code| stated.insert(*code)) {
+                            let kind = kinds.kind(code).cloned();
+                            frame.push(Kind::Note, |buffer| {
+                                if let Some(kind) = &kind {
+                                    encode_kind(code, kind, buffer);
+                                }
+                            });
+                        }
+                        let record = EventRecord {
+                            event: &staged.event,
+                            id: staged.id,
+                            stream: &staged.stream,
+                            version: staged.version,
+                            appended_at: now,
+                            code,
+                            append: header.take(),
+                        };
+                        places.push(frame.push(Kind::Numbered, |buffer| record.encode(base, buffer)));
+                    }
+                }
+            }
+        }
+        frame.write().map_err(from_log)?;
+        let view = self.log.sync().map_err(from_log)?;
+        self.stated.1 = stated;
+        Ok(Recorded {
+            view,
+            kinds,
+            places,
+        })
+    }
+
+    /// Shows the batch, which is durable, to readers.
+    fn publish(&self, snapshot: &Snapshot, batch: &Batch, recorded: Recorded, now: Timestamp) {
+        if batch.has_policies() {
+            self.shared.policies_change();
+        }
+        let events = batch.events().iter().zip(recorded.places);
+        snapshot.live.change(|memtable| enter(memtable, batch, events));
+        self.shared.publish(|snapshot| {
+            snapshot.head = batch.head();
+            snapshot.view = recorded.view;
+            snapshot.kinds = recorded.kinds;
+            if !batch.events().is_empty() {
+                snapshot.newest_at = now;
+            }
+        });
+        if batch.has_policies() {
+            self.shared.policies_change();
+        }
+        self.shared.changed.notify(usize::MAX);
+    }
+}
+
+/// What a durable batch leaves to publish.
+struct Recorded {
+    view: View,
+    kinds: Kinds,
+    /// Where the record of each event stands.
+    places: Vec<RecordAt>,
+}
+
+impl Commit for Committer {
+    type Request = Request;
+    type Answer = Result<Reply, Error>;
+
+    fn commit(&mut self, requests: Vec<Request>) -> Vec<Self::Answer> {
+        let snapshot = self.shared.snapshot();
+        let now = self.shared.now(&snapshot);
+        let mut batch = Batch::after(snapshot.head);
+        let verdicts: Vec<Verdict> = requests
+            .iter()
+            .map(|request| {
+                match self.judge(&snapshot, &mut batch, now, request) {
+                    Ok(reply) => Verdict::Staged(reply),
+                    Err(error) => Verdict::Refused(error),
+                }
+            })
+            .collect();
+        if batch.is_empty() {
+            return verdicts.into_iter().map(Verdict::answer).collect();
+        }
+        match self.record(&snapshot, &batch, now) {
+            Ok(recorded) => {
+                self.publish(&snapshot, &batch, recorded, now);
+                verdicts.into_iter().map(Verdict::answer).collect()
+            }
+            Err(error) => verdicts
+                .into_iter()
+                .map(|verdict| verdict.after_failure(&error))
+                .collect(),
+        }
+    }
+
+    fn weight(request: &Request) -> usize {
+        match request {
+            Request::Append { append, .. } => append_bytes(append),
+            Request::Policy(_) => 256,
+        }
+    }
+}
+
+impl Verdict {
+    /// The answer, now that the batch is durable.
+    fn answer(self) -> Result<Reply, Error> {
+        match self {
+            Self::Staged(reply) => Ok(reply),
+            Self::Refused(error) => Err(error),
+        }
+    }
+
+    /// The answer when the batch could not be recorded. What was refused may have been refused on account of
+    /// the batch, so it is not told.
+    fn after_failure(self, failure: &Error) -> Result<Reply, Error> {
+        let kind = match (&self, failure.kind()) {
+            (Self::Refused(_), ErrorKind::Unknown) => ErrorKind::Unavailable,
+            (_, kind) => kind,
+        };
+        Err(Error::new(kind, failure.to_string()).during("append"))
+    }
+}
+
+/// Enters what was recorded into the newest part of the index.
+fn enter<'b>(
+    memtable: &mut Memtable,
+    batch: &'b Batch,
+    mut events: impl Iterator<Item = (&'b Staged, RecordAt)>,
+) {
+    for step in batch.steps() {
+        match step {
+            Step::Policy { stream, policy } => memtable.set_policy(stream, policy.clone()),
+            Step::Append { append, .. } => {
+                let id = append.id();
+                let mut append_id = Some(id.as_str());
+                for (staged, at) in events.by_ref().take(append.event_count()) {
+                    let entry = Entry {
+                        stream: staged.stream.as_str(),
+                        version: staged.version.value(),
+                        event_type: staged.event.event_type().as_str(),
+                        event_id: staged.id.as_uuid().as_u128(),
+                        append_id: append_id.take(),
+                        at,
+                    };
+                    memtable.insert(&entry, staged.event.tags().iter().map(Tag::as_str));
+                }
+            }
+        }
+    }
+}
+
+fn judge_policy(
+    snapshot: &Snapshot,
+    batch: &mut Batch,
+    now: Timestamp,
+    change: &PolicyChange,
+) -> Result<StreamHead, Error> {
+    let PolicyChange {
+        stream,
+        expected,
+        action,
+    } = change;
+    let judge = Judge {
+        snapshot,
+        batch,
+        now,
+    };
+    let facts = judge.stream(stream, None)?;
+    let again = *action == PolicyAction::Tombstone && facts.policy.state == StreamState::Tombstoned;
+    if !again {
+        let failed = judge.failed_expectation(stream, *expected, &facts)?;
+        refuse(failed.into_iter().collect())?;
+    }
+    let first = judge.first_shown(stream, &facts)?;
+    let first = (first <= facts.version).then_some(first);
+    let changed = facts.policy.changed(action, facts.version, first);
+    let head = StreamHead {
+        stream: stream.clone(),
+        version: facts.version,
+        policy: changed.unwrap_or_else(|| facts.policy.clone()),
+    };
+    if head.policy != facts.policy {
+        batch.set_policy(stream, head.policy.clone());
+    }
+    Ok(head)
+}
+
+/// The code of the event's kind, a new one where there is none yet; `None` when all codes are taken.
+fn code_of(kinds: &mut Kinds, event: &NewEvent) -> Option<KindCode> {
+    if let Some(code) = kinds.code_of(event) {
+        return Some(code);
+    }
+    let code = kinds.next_code()?;
+    kinds.insert(code, EventKind::of(event)).ok()?;
+    Some(code)
+}
+
+/// The most bytes that the batch takes in a frame.
+fn frame_bytes(batch: &Batch) -> usize {
+    let events = batch.events().iter().map(|staged| {
+        let record = EventRecord {
+            event: &staged.event,
+            id: staged.id,
+            stream: &staged.stream,
+            version: staged.version,
+            appended_at: Timestamp::EPOCH,
+            code: None,
+            append: None,
+        };
+        // An event may bring an append id, and the note of its kind beside it.
+        2 * RECORD_BYTES + record.bytes_max() + APPEND_BYTES + kind_bytes(&staged.event)
+    });
+    events.sum::<usize>() + batch.policies() * (RECORD_BYTES + POLICY_BYTES)
+}
+
+/// What the log adds to a record.
+const RECORD_BYTES: usize = 8;
+
+/// The most that a record says of its append.
+const APPEND_BYTES: usize = APPEND_ID_BYTES_MAX + 16;
+
+/// The most that a note says of a policy.
+const POLICY_BYTES: usize = STREAM_ID_BYTES_MAX + 64;
+
+/// The most that a note says of the kind of an event.
+fn kind_bytes(event: &NewEvent) -> usize {
+    event.event_type().as_str().len() + event.content_type().as_str().len() + 32
+}
+
+/// What a request counts against the bounds of the queue: about its size in a frame.
+fn append_bytes(append: &Append) -> usize {
+    let events = append.events().map(|(stream, event)| {
+        event.bytes() + stream.as_str().len() + RECORD_BYTES + 48
+    });
+    events.sum()
+}

@@ -1,0 +1,32 @@
+//! Errors of the engine and of the index, as errors of the contract.
+
+use std::borrow::Cow;
+
+use annals_core::{Error, ErrorKind, Position};
+use annals_log::ErrorKind as LogErrorKind;
+
+use crate::record::BadRecord;
+
+/// Stored data is damaged.
+pub(crate) fn corrupt(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Corrupt, message)
+}
+
+/// What the engine says, sorted by what the caller of a store does next.
+pub(crate) fn from_log(error: annals_log::Error) -> Error {
+    let kind = match error.kind() {
+        LogErrorKind::Invalid => ErrorKind::Invalid,
+        LogErrorKind::Corrupt => ErrorKind::Corrupt,
+        LogErrorKind::NoSpace => ErrorKind::NoSpace,
+        LogErrorKind::Unknown => ErrorKind::Unknown,
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, error.to_string()).caused_by(error)
+}
+
+/// A record that is whole by its checksum is no event of this format.
+pub(crate) fn bad_record(bad: BadRecord, position: Position) -> Error {
+    corrupt("record is no event of this format; verify the store")
+        .with("position", position)
+        .caused_by(bad)
+}

@@ -1,0 +1,167 @@
+//! The store: what callers hold.
+
+use std::fmt;
+use std::sync::Arc;
+
+use annals_core::limits::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, PAYLOAD_BYTES_MAX};
+use annals_core::{
+    Append, AppendId, AppendIdWindow, Capabilities, ConsistencyLevel, Cursor, Durability, Error,
+    ErrorKind, EventStore, Page, PolicyChange, ReadRequest, Receipt, StreamHead, StreamId,
+};
+use annals_log::commit::{GroupCommit, SubmitError};
+use async_trait::async_trait;
+
+use super::batch::Batch;
+use super::committer::{Committer, Reply, Request};
+use super::ids::Ids;
+use super::judge::{Judge, refuse};
+use super::looked::Looked;
+use super::open::LogStoreBuilder;
+use super::read;
+use super::receipts;
+use super::settings::Settings;
+use super::shared::Shared;
+
+/// An embedded event store in a directory. Share it as `Arc<LogStore>` or `Arc<dyn EventStore>`.
+pub struct LogStore {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) commits: GroupCommit<Committer>,
+    pub(crate) settings: Settings,
+}
+
+/// What the caller finds out by itself.
+enum Seen {
+    Duplicate(Receipt),
+    Nothing(Looked),
+}
+
+impl LogStore {
+    /// Begins to open, or to create, a store in this directory.
+    pub fn builder(directory: impl Into<std::path::PathBuf>) -> LogStoreBuilder {
+        LogStoreBuilder::new(directory.into())
+    }
+
+    /// Looks at the published state: answers a duplicate, refuses what fails, and gathers what the committer
+    /// need not look up again.
+    fn look(&self, append: &Append) -> Result<Seen, Error> {
+        let policies = self.shared.policy_changes();
+        let snapshot = self.shared.snapshot();
+        if let Some(receipt) = receipts::answer_again(&snapshot, append, Ids::All)? {
+            return Ok(Seen::Duplicate(receipt));
+        }
+        let mut looked = Looked::at(&snapshot, append)?;
+        let batch = Batch::after(snapshot.head);
+        let judge = Judge {
+            snapshot: &snapshot,
+            batch: &batch,
+            now: self.shared.now(&snapshot),
+        };
+        let failures = judge.failures(append, &looked)?;
+        if self.shared.policy_changes() == policies {
+            refuse(failures)?;
+            looked.conditions_hold_at = snapshot.head;
+        }
+        Ok(Seen::Nothing(looked))
+    }
+
+    async fn submit(&self, request: Request) -> Result<Reply, Error> {
+        match self.commits.submit(request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let kind = match error {
+                    SubmitError::Overloaded => ErrorKind::Overloaded,
+                    SubmitError::Unknown => ErrorKind::Unknown,
+                    _ => ErrorKind::Unavailable,
+                };
+                Err(Error::new(kind, error.to_string()))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl EventStore for LogStore {
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::COMPLETE;
+        capabilities.durability = match self.settings.durability {
+            annals_log::Durability::Sync => Durability::Synced,
+            _ => Durability::Process,
+        };
+        capabilities.append_ids = AppendIdWindow::Forever;
+        capabilities.payload_bytes_max = PAYLOAD_BYTES_MAX;
+        capabilities.append_events_max = APPEND_EVENTS_MAX;
+        capabilities.append_bytes_max = APPEND_BYTES_MAX;
+        capabilities
+    }
+
+    async fn append(&self, append: Append) -> Result<Receipt, Error> {
+        let looked = match self.look(&append).map_err(|error| error.during("append"))? {
+            Seen::Duplicate(receipt) => return Ok(receipt),
+            Seen::Nothing(looked) => looked,
+        };
+        match self.submit(Request::Append { append, looked }).await {
+            Ok(Reply::Recorded(receipt)) => Ok(receipt),
+            Ok(Reply::Changed(_)) => Err(mixed_up()),
+            Err(error) => Err(error.during("append")),
+        }
+    }
+
+    async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
+        receipts::find(&self.shared.snapshot(), id, Ids::All)
+            .map_err(|error| error.during("receipt"))
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
+        request.validate()?;
+        let snapshot = self.shared.snapshot();
+        let now = self.shared.now(&snapshot);
+        read::page(&snapshot, request, now).map_err(|error| error.during("read"))
+    }
+
+    async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {
+        let snapshot = self.shared.snapshot();
+        read::check_consistency(&snapshot, &consistency)?;
+        Ok(Cursor::at(snapshot.head))
+    }
+
+    async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
+        self.shared.snapshot().stream_head(stream)
+    }
+
+    async fn change_stream_policy(&self, change: PolicyChange) -> Result<StreamHead, Error> {
+        match self.submit(Request::Policy(change)).await {
+            Ok(Reply::Changed(head)) => Ok(head),
+            Ok(Reply::Recorded(_)) => Err(mixed_up()),
+            Err(error) => Err(error.during("change stream policy")),
+        }
+    }
+
+    async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error> {
+        loop {
+            // Listen before looking: an append in between rings this bell.
+            let bell = self.shared.changed.listen();
+            let snapshot = self.shared.snapshot();
+            snapshot.check_not_ahead(cursor)?;
+            let head = Cursor::at(snapshot.head);
+            if head > *cursor {
+                return Ok(head);
+            }
+            bell.await;
+        }
+    }
+}
+
+impl fmt::Debug for LogStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogStore")
+            .field("head", &self.shared.snapshot().head)
+            .finish_non_exhaustive()
+    }
+}
+
+fn mixed_up() -> Error {
+    Error::new(
+        ErrorKind::Unknown,
+        "the writer answered another request; report this as a defect",
+    )
+}

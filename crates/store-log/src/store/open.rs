@@ -1,0 +1,136 @@
+//! Opening and creating a store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use annals_core::{Clock, Error, ErrorKind, Ids, SystemClock, UuidIds};
+use annals_log::commit::{GroupCommit, GroupSettings, Leader};
+use annals_log::{Log, LogSettings, Parts};
+
+use super::committer::Committer;
+use super::error::from_log;
+use super::log_store::LogStore;
+use super::settings::{CommitterThread, Settings};
+use super::shared::Shared;
+use super::recover::recover;
+
+/// The directory of the log, in that of the store.
+const LOG: &str = "log";
+
+/// Opens or creates a [`LogStore`].
+#[derive(Clone, Debug)]
+#[must_use = "call `open`, `create` or `open_or_create` to have a store"]
+pub struct LogStoreBuilder {
+    directory: PathBuf,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    parts: Parts,
+}
+
+impl LogStoreBuilder {
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            settings: Settings::default(),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(UuidIds::default()),
+            parts: Parts::os(),
+        }
+    }
+
+    /// With these settings.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// With this clock: for `appended_at`, and for the age of events under a policy.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// With identities from here, for events that come without.
+    pub fn ids(mut self, ids: Arc<dyn Ids>) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// On this file system, with this source of chance.
+    pub fn parts(mut self, parts: Parts) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    /// Opens the store that is there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when there is none, or another process writes to it;
+    /// [`ErrorKind::Corrupt`] when durable data is damaged.
+    pub fn open(self) -> Result<LogStore, Error> {
+        self.settings.validate()?;
+        let (log, _) = Log::open(&self.parts, &self.log_directory(), self.log_settings())
+            .map_err(|error| from_log(error).during("open"))?;
+        self.start(log).map_err(|error| error.during("open"))
+    }
+
+    /// Creates a store where there is none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when there is one already.
+    pub fn create(self) -> Result<LogStore, Error> {
+        self.settings.validate()?;
+        let context = self.clock.now().as_micros().cast_unsigned();
+        let directory = self.log_directory();
+        let log = Log::create(&self.parts, &directory, self.log_settings(), context)
+            .map_err(|error| from_log(error).during("create"))?;
+        self.start(log).map_err(|error| error.during("create"))
+    }
+
+    /// Opens the store that is there; creates one when the directory is missing or empty.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`create`](Self::create).
+    pub fn open_or_create(self) -> Result<LogStore, Error> {
+        match self.parts.vfs.names(&self.directory) {
+            Ok(names) if !names.is_empty() => self.open(),
+            _ => self.create(),
+        }
+    }
+
+    fn log_directory(&self) -> PathBuf {
+        self.directory.join(LOG)
+    }
+
+    fn log_settings(&self) -> LogSettings {
+        let mut settings = LogSettings::default();
+        settings.segment_bytes = self.settings.segment_bytes;
+        settings.reads = self.settings.reads;
+        settings.durability = self.settings.durability;
+        settings
+    }
+
+    /// Builds what is kept in memory, and begins.
+    fn start(self, log: Log) -> Result<LogStore, Error> {
+        let snapshot = recover(&log.view())?;
+        let shared = Arc::new(Shared::new(snapshot, self.clock, self.ids));
+        let committer = Committer::new(log, Arc::clone(&shared));
+        let mut group = GroupSettings::default();
+        group.queue_bytes_max = self.settings.queue_bytes_max;
+        group.queue_requests_max = self.settings.queue_appends_max;
+        group.batch_bytes_max = self.settings.batch_bytes_max;
+        group.leader = match self.settings.committer {
+            CommitterThread::Caller => Leader::Caller,
+            CommitterThread::Own => Leader::Thread,
+        };
+        let commits = GroupCommit::new(committer, group).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "no thread for the committer").caused_by(error)
+        })?;
+        Ok(LogStore {
+            shared,
+            commits,
+            settings: self.settings,
+        })
+    }
+}

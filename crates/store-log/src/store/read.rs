@@ -1,0 +1,289 @@
+//! Pages of events.
+
+use annals_core::{
+    ConsistencyLevel, Cursor, Direction, Error, Page, Position, ReadRequest, RecordedEvent,
+    Selection, StreamHead, StreamId, Timestamp, Version,
+};
+
+use super::error::{bad_record, corrupt};
+use super::matching::{self, Choice};
+use super::shown::{Shown, first_shown};
+use super::snapshot::Snapshot;
+use crate::record::{EventView, PageBuilder};
+
+/// How many events a page looks at, shown or not, before it ends early.
+const EXAMINED_MAX: usize = 100_000;
+
+/// How many positions are asked of the index at a time, at most.
+const CHUNK_MAX: usize = 4096;
+
+/// One page of the answer to a request that was validated.
+pub(crate) fn page(
+    snapshot: &Snapshot,
+    request: ReadRequest,
+    now: Timestamp,
+) -> Result<Page, Error> {
+    let span = Span::of(snapshot, &request)?;
+    snapshot.check_not_ahead(&request.after)?;
+    check_consistency(snapshot, &request.consistency)?;
+    match &request.selection {
+        Selection::Stream(stream) => stream_page(snapshot, &request, stream, span, now),
+        Selection::All => log_page(snapshot, &request, &Choice::All, span, now),
+        Selection::Category(category) => {
+            log_page(snapshot, &request, &Choice::Category(category), span, now)
+        }
+        Selection::Criteria(criteria) => {
+            log_page(snapshot, &request, &Choice::Criteria(criteria), span, now)
+        }
+        other => Err(Error::unsupported("read").with("selection", format!("{other:?}"))),
+    }
+}
+
+/// Refuses to promise more than the store holds. Every answer of this store is strong.
+pub(crate) fn check_consistency(
+    snapshot: &Snapshot,
+    consistency: &ConsistencyLevel,
+) -> Result<(), Error> {
+    match consistency {
+        ConsistencyLevel::Session(cursor) => snapshot.check_not_ahead(cursor),
+        ConsistencyLevel::Strong | ConsistencyLevel::Eventual => Ok(()),
+    }
+}
+
+/// The part of the log that a request is about: after the first position, up to and with the second.
+#[derive(Clone, Copy)]
+struct Span {
+    after: Position,
+    until: Position,
+}
+
+impl Span {
+    /// Up to the head, whatever the request says; its bounds in time found among the events.
+    fn of(snapshot: &Snapshot, request: &ReadRequest) -> Result<Self, Error> {
+        let mut scratch = Vec::new();
+        let (after, until) = request.positions_in(snapshot.head, |position| {
+            snapshot.appended_at(position, &mut scratch)
+        })?;
+        Ok(Self { after, until })
+    }
+}
+
+fn log_page(
+    snapshot: &Snapshot,
+    request: &ReadRequest,
+    choice: &Choice<'_>,
+    span: Span,
+    now: Timestamp,
+) -> Result<Page, Error> {
+    let mut filling = Filling::new(snapshot, request);
+    let mut shown = Shown::new(snapshot, now);
+    let mut rest = span;
+    let mut examined = 0;
+    let mut ended = rest.after >= rest.until;
+    while !ended && !filling.is_full {
+        let chunk_max = (request.events_max + 1).min(CHUNK_MAX);
+        let (from, until) = (rest.after.next(), rest.until);
+        let chunk = matching::chunk(snapshot, choice, from..=until, request.direction, chunk_max)?;
+        ended = chunk.len() < chunk_max;
+        for position in chunk.into_iter().map(Position::new) {
+            if examined == EXAMINED_MAX {
+                filling.is_full = true;
+                break;
+            }
+            filling.take(position, |event| shown.event(event))?;
+            if filling.is_full {
+                break;
+            }
+            examined += 1;
+            match request.direction {
+                Direction::Forward => rest.after = position,
+                Direction::Backward => rest.until = position.previous(),
+            }
+        }
+    }
+    let next = filling.is_full.then(|| {
+        let mut next = request.clone();
+        match request.direction {
+            Direction::Forward => next.after = Cursor::at(rest.after),
+            Direction::Backward => next.until = Some(Cursor::at(rest.until)),
+        }
+        next
+    });
+    let cursor = match (request.direction, &next) {
+        (Direction::Backward, _) => request.after.clone(),
+        (Direction::Forward, Some(_)) => Cursor::at(rest.after),
+        (Direction::Forward, None) => reached(request, span),
+    };
+    Ok(Page {
+        events: filling.finish(),
+        next,
+        cursor,
+        stream: None,
+    })
+}
+
+fn stream_page(
+    snapshot: &Snapshot,
+    request: &ReadRequest,
+    stream: &StreamId,
+    span: Span,
+    now: Timestamp,
+) -> Result<Page, Error> {
+    let name = stream.as_str();
+    let facts = snapshot.stream(name)?;
+    let mut scratch = Vec::new();
+    let first = first_shown(&facts, now, |version| {
+        snapshot.appended_at_version(name, version, &mut scratch)
+    })?;
+    let after = first_after(snapshot, name, facts.version, span.after)?;
+    let until = if span.until < snapshot.head {
+        first_after(snapshot, name, facts.version, span.until)?.previous()
+    } else {
+        facts.version
+    };
+    let low = first.max(after).max(request.after_version.next());
+    let high = until.min(request.until_version);
+    let mut filling = Filling::new(snapshot, request);
+    if low <= high {
+        let versions = low.value()..=high.value();
+        let limit = request.events_max + 1;
+        let positions = snapshot.stream_positions(name, versions, request.direction, limit)?;
+        let mut version = match request.direction {
+            Direction::Forward => low,
+            Direction::Backward => high,
+        };
+        for position in positions.into_iter().map(Position::new) {
+            filling.take(position, |event| {
+                if event.stream() == name && event.version() == version {
+                    return Ok(true);
+                }
+                Err(corrupt("index names an event of another stream; verify the store")
+                    .with("position", position)
+                    .with("stream", stream))
+            })?;
+            if filling.is_full {
+                break;
+            }
+            version = match request.direction {
+                Direction::Forward => version.next(),
+                Direction::Backward => version.previous(),
+            };
+        }
+    }
+    let is_full = filling.is_full;
+    let events = filling.finish();
+    let next = events.last().filter(|_| is_full);
+    let next = next.map(|last| request.resumed_after(last));
+    let cursor = match (request.direction, &next, events.last()) {
+        (Direction::Backward, ..) => request.after.clone(),
+        (Direction::Forward, Some(_), Some(last)) => Cursor::at(last.position()),
+        (Direction::Forward, ..) => reached(request, span),
+    };
+    Ok(Page {
+        events,
+        next,
+        cursor,
+        stream: Some(StreamHead {
+            stream: stream.clone(),
+            version: facts.version,
+            policy: facts.policy,
+        }),
+    })
+}
+
+/// Where a forward reader stands at the end of a span.
+fn reached(request: &ReadRequest, span: Span) -> Cursor {
+    let end = Cursor::at(span.until);
+    if end.covers(&request.after) {
+        end
+    } else {
+        request.after.clone()
+    }
+}
+
+/// The first version of a stream that stands after this position; the one after its head when none does.
+fn first_after(
+    snapshot: &Snapshot,
+    stream: &str,
+    head: Version,
+    after: Position,
+) -> Result<Version, Error> {
+    if after == Position::START {
+        return Ok(Version::FIRST);
+    }
+    let (mut low, mut high) = (1, head.next().value());
+    // Who follows a stream has mostly seen all of it, or all but its newest events.
+    let mut probe = head.value();
+    while low < high {
+        let found = snapshot.stream_positions(stream, probe..=probe, Direction::Forward, 1)?;
+        if found.first().is_some_and(|position| *position > after.value()) {
+            high = probe;
+        } else {
+            low = probe + 1;
+        }
+        probe = low + (high - low) / 2;
+    }
+    Ok(Version::new(low))
+}
+
+/// A page in the making.
+struct Filling<'a> {
+    snapshot: &'a Snapshot,
+    events_max: usize,
+    bytes_max: usize,
+    builder: PageBuilder<'a>,
+    scratch: Vec<u8>,
+    /// Set when a further event has no room.
+    is_full: bool,
+    /// Whether the builder's last event is that further one.
+    is_over: bool,
+}
+
+impl<'a> Filling<'a> {
+    fn new(snapshot: &'a Snapshot, request: &ReadRequest) -> Self {
+        Self {
+            snapshot,
+            events_max: request.events_max,
+            bytes_max: request.bytes_max,
+            builder: PageBuilder::new(&snapshot.kinds),
+            scratch: Vec::new(),
+            is_full: false,
+            is_over: false,
+        }
+    }
+
+    /// Takes the event of this position, if it is shown and has room.
+    fn take(
+        &mut self,
+        position: Position,
+        shown: impl FnOnce(&EventView<'_>) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let Self {
+            snapshot,
+            builder,
+            scratch,
+            ..
+        } = self;
+        let has_room = builder.events().len() < self.events_max;
+        let taken = snapshot.look(position, scratch, |event| {
+            let taken = shown(event)?;
+            if taken && has_room {
+                let pushed = builder.push(event, position);
+                pushed.map_err(|bad| bad_record(bad, position))?;
+            }
+            Ok::<bool, Error>(taken)
+        })??;
+        let over = self.builder.bytes() > self.bytes_max && self.builder.events().len() > 1;
+        self.is_over = taken && has_room && over;
+        self.is_full = self.is_over || (taken && !has_room);
+        Ok(())
+    }
+
+    fn finish(self) -> Vec<RecordedEvent> {
+        let mut events = self.builder.finish();
+        if self.is_over {
+            events.pop();
+        }
+        events
+    }
+}

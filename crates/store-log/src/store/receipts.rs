@@ -1,0 +1,94 @@
+//! Receipts of appends that were recorded, told from the log.
+
+use annals_core::{
+    Answer, Append, AppendId, Cursor, Error, ErrorKind, Position, Receipt, RecordedEvent,
+    StreamReceipt, Timestamp,
+};
+
+use super::error::{bad_record, corrupt};
+use super::ids::{self, Ids};
+use super::snapshot::Snapshot;
+use crate::record::PageBuilder;
+
+/// The receipt of the append with this id, as the answer to a retry.
+pub(crate) fn find(
+    snapshot: &Snapshot,
+    id: &AppendId,
+    ids: Ids,
+) -> Result<Option<Receipt>, Error> {
+    let Some((first, count)) = ids::append(snapshot, id, ids)? else {
+        return Ok(None);
+    };
+    receipt(id, &events(snapshot, first, count)?).map(Some)
+}
+
+/// The answer to an append whose id may be known: the first receipt, if its content is the same.
+pub(crate) fn answer_again(
+    snapshot: &Snapshot,
+    append: &Append,
+    ids: Ids,
+) -> Result<Option<Receipt>, Error> {
+    let id = append.id();
+    let Some((first, count)) = ids::append(snapshot, &id, ids)? else {
+        return Ok(None);
+    };
+    let recorded = events(snapshot, first, count)?;
+    let contents = recorded.iter().map(|event| Some((event.stream(), event.content())));
+    if append.same_content(contents) {
+        return receipt(&id, &recorded).map(Some);
+    }
+    Err(reused(&id, first))
+}
+
+/// The id stands for other content.
+pub(crate) fn reused(id: &AppendId, first: Position) -> Error {
+    let message = "append id stands for other content; use a fresh id";
+    Error::new(ErrorKind::AppendIdReused, message)
+        .with("append_id", id)
+        .with("first_position", first)
+}
+
+/// The events of an append, in order.
+fn events(
+    snapshot: &Snapshot,
+    first: Position,
+    count: u32,
+) -> Result<Vec<RecordedEvent>, Error> {
+    let mut page = PageBuilder::new(&snapshot.kinds);
+    let mut scratch = Vec::new();
+    for position in (0..u64::from(count)).map(|index| first.forward(index)) {
+        snapshot
+            .look(position, &mut scratch, |event| page.push(event, position))?
+            .map_err(|bad| bad_record(bad, position))?;
+    }
+    Ok(page.finish())
+}
+
+fn receipt(id: &AppendId, events: &[RecordedEvent]) -> Result<Receipt, Error> {
+    let (Some(first), Some(last)) = (events.first(), events.last()) else {
+        return Err(corrupt("append of no event; verify the store"));
+    };
+    let mut streams: Vec<StreamReceipt> = Vec::new();
+    for event in events {
+        match streams.last_mut() {
+            Some(written) if written.stream == *event.stream() => {
+                written.last_version = event.version();
+            }
+            _ => streams.push(StreamReceipt {
+                stream: event.stream().clone(),
+                first_version: event.version(),
+                last_version: event.version(),
+            }),
+        }
+    }
+    let appended_at: Timestamp = first.appended_at();
+    Ok(Receipt {
+        append_id: *id,
+        first_position: first.position(),
+        last_position: last.position(),
+        streams,
+        cursor: Cursor::at(last.position()),
+        appended_at,
+        answer: Answer::Duplicate,
+    })
+}

@@ -1,0 +1,87 @@
+//! Settings of a store.
+
+use annals_core::{Error, ErrorKind};
+pub use annals_log::{Durability, ReadMode};
+
+/// Settings of a store: data, checked when the store is opened. Every bound of memory stands here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// What an acknowledged append survives. Default: power loss.
+    pub durability: Durability,
+    /// How recorded data is read. Default: through a memory map.
+    pub reads: ReadMode,
+    /// Who writes what waits. Default: the task that finds the store free.
+    pub committer: CommitterThread,
+    /// Who builds index files. Default: a thread of the store's own.
+    pub maintenance: Maintenance,
+    /// The size of a segment file, in bytes. Default: 64 MiB.
+    pub segment_bytes: u32,
+    /// The most appends that wait; one more is refused as overloaded. Default: 65,536.
+    pub queue_appends_max: usize,
+    /// The most bytes of appends that wait; beyond it they are refused as overloaded, a single append apart. Default: 256 MiB.
+    pub queue_bytes_max: usize,
+    /// The most bytes that are written and synced together, a single append apart. Default: 8 MiB.
+    pub batch_bytes_max: usize,
+    /// The memory of the index of the newest events, in bytes, after which it goes to a file. Up to three times as much
+    /// is held while files are built. Default: 16 MiB.
+    pub index_bytes_max: usize,
+    /// The memory in which snapshots and checkpoints are cached, in bytes. Default: 8 MiB.
+    pub auxiliary_bytes_max: usize,
+}
+
+/// Who writes and syncs what waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CommitterThread {
+    /// The task that finds the store free, on its own thread: fastest, and it blocks that thread for the
+    /// time of a sync.
+    Caller,
+    /// A thread of the store's own: some ten microseconds slower, and it never blocks a runtime.
+    Own,
+}
+
+/// Who builds index files from memory, and merges them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Maintenance {
+    /// A thread of the store's own.
+    Background,
+    /// The append that fills the memory does it before it is answered; for simulations, which must be
+    /// repeatable.
+    Inline,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            durability: Durability::Sync,
+            reads: ReadMode::Map,
+            committer: CommitterThread::Caller,
+            maintenance: Maintenance::Background,
+            segment_bytes: 64 * 1024 * 1024,
+            queue_appends_max: 65_536,
+            queue_bytes_max: 256 * MIB,
+            batch_bytes_max: 8 * MIB,
+            index_bytes_max: 16 * MIB,
+            auxiliary_bytes_max: 8 * MIB,
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses settings with which no store works.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        for (name, value, least) in [
+            ("queue_appends_max", self.queue_appends_max, 1),
+            ("queue_bytes_max", self.queue_bytes_max, 1),
+            ("batch_bytes_max", self.batch_bytes_max, 1),
+            ("index_bytes_max", self.index_bytes_max, 16 * 1024),
+        ] {
+            if value < least {
+                let message = format!("{name} is {value}; give it at least {least}");
+                return Err(Error::new(ErrorKind::Invalid, message).during("open"));
+            }
+        }
+        Ok(())
+    }
+}

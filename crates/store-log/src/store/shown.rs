@@ -1,0 +1,83 @@
+//! What stream policies hide.
+
+use std::collections::HashMap;
+
+use annals_core::{Error, Position, StreamState, Timestamp, Version};
+
+use super::snapshot::{Snapshot, StreamFacts};
+use crate::record::EventView;
+
+/// The first version of a stream that reads at `now` show; the one after its head when they show none.
+///
+/// Every rule hides a beginning of the stream: ages fall as versions rise.
+pub(crate) fn first_shown(
+    facts: &StreamFacts,
+    now: Timestamp,
+    mut appended_at: impl FnMut(Version) -> Result<Timestamp, Error>,
+) -> Result<Version, Error> {
+    let StreamFacts { version, policy } = facts;
+    let none = version.next();
+    if policy.state != StreamState::Open {
+        return Ok(none);
+    }
+    let by_count = policy.max_count.map_or(0, |count| none.value().saturating_sub(count));
+    let low = by_count.max(policy.truncate_before.value()).max(1);
+    let (mut low, mut high) = (low.min(none.value()), none.value());
+    while policy.max_age.is_some() && low < high {
+        let middle = Version::new(low + (high - low) / 2);
+        if policy.shows(middle, appended_at(middle)?, *version, now) {
+            high = middle.value();
+        } else {
+            low = middle.next().value();
+        }
+    }
+    Ok(Version::new(low))
+}
+
+/// Tells which events reads show, remembering each stream that it looked up.
+pub(crate) struct Shown<'a> {
+    snapshot: &'a Snapshot,
+    now: Timestamp,
+    streams: Option<HashMap<Box<str>, StreamFacts>>,
+    scratch: Vec<u8>,
+}
+
+impl<'a> Shown<'a> {
+    /// By the policies of this state, at this time.
+    pub(crate) fn new(snapshot: &'a Snapshot, now: Timestamp) -> Self {
+        Self {
+            snapshot,
+            now,
+            streams: snapshot.has_policies().then(HashMap::new),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Whether reads show the event of this position.
+    pub(crate) fn at(&mut self, position: Position) -> Result<bool, Error> {
+        if self.streams.is_none() {
+            return Ok(true);
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let snapshot = self.snapshot;
+        let shown = snapshot.look(position, &mut scratch, |event| self.event(event));
+        self.scratch = scratch;
+        shown?
+    }
+
+    /// Whether reads show this event.
+    pub(crate) fn event(&mut self, event: &EventView<'_>) -> Result<bool, Error> {
+        let Some(streams) = &mut self.streams else {
+            return Ok(true);
+        };
+        let facts = match streams.get(event.stream()) {
+            Some(facts) => facts,
+            None => {
+                let facts = self.snapshot.stream(event.stream())?;
+                streams.entry(event.stream().into()).or_insert(facts)
+            }
+        };
+        let at = event.appended_at();
+        Ok(facts.policy.shows(event.version(), at, facts.version, self.now))
+    }
+}

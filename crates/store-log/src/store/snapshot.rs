@@ -1,0 +1,308 @@
+//! One state of the store, as readers see it.
+
+use std::ops::{ControlFlow, RangeInclusive};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use annals_core::{
+    Cursor, Direction, Error, ErrorKind, Position, StreamHead, StreamId, StreamPolicy, StreamState,
+    Timestamp, Version,
+};
+use annals_log::{RecordAt, View};
+
+use super::error::{bad_record, corrupt, from_log};
+use crate::index::{Memtable, Part, RunError};
+use crate::record::{EventView, Kinds};
+
+/// What is durable at one moment: immutable but for [`Live`], which only grows beyond `head`.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    /// The sealed and the frozen parts of the index, oldest first.
+    pub(crate) older: Arc<[Arc<dyn Part>]>,
+    /// The newest part of the index.
+    pub(crate) live: Arc<Live>,
+    pub(crate) view: View,
+    pub(crate) kinds: Kinds,
+    /// The position of the newest event.
+    pub(crate) head: Position,
+    /// When it was recorded; the epoch in an empty store.
+    pub(crate) newest_at: Timestamp,
+}
+
+/// The part of the index that takes the newest events.
+#[derive(Debug)]
+pub(crate) struct Live {
+    first: u64,
+    /// Shared when it takes no more events and is one of the older parts.
+    memtable: RwLock<Arc<Memtable>>,
+}
+
+/// A stream as it stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StreamFacts {
+    pub(crate) version: Version,
+    pub(crate) policy: StreamPolicy,
+}
+
+impl Snapshot {
+    /// Hands every part of the index over, in this direction, until it is told to stop. The newest one is
+    /// locked for as long as it is looked at.
+    pub(crate) fn walk(
+        &self,
+        direction: Direction,
+        mut visit: impl FnMut(&dyn Part) -> Result<ControlFlow<()>, Error>,
+    ) -> Result<(), Error> {
+        if direction == Direction::Backward && visit(&**self.live.read())?.is_break() {
+            return Ok(());
+        }
+        let mut older = self.older.iter();
+        let mut next = || match direction {
+            Direction::Forward => older.next(),
+            Direction::Backward => older.next_back(),
+        };
+        while let Some(part) = next() {
+            if visit(&**part)?.is_break() {
+                return Ok(());
+            }
+        }
+        if direction == Direction::Forward {
+            let _ = visit(&**self.live.read())?;
+        }
+        Ok(())
+    }
+
+    /// Where the newest part of the index begins: what is below never changes.
+    pub(crate) fn settled(&self) -> u64 {
+        self.live.first
+    }
+
+    /// Whether any stream has a policy.
+    pub(crate) fn has_policies(&self) -> bool {
+        self.live.read().has_policies() || self.older.iter().any(|part| part.has_policies())
+    }
+
+    /// The version and the policy of a stream.
+    pub(crate) fn stream(&self, stream: &str) -> Result<StreamFacts, Error> {
+        let (version, policy) = self.live.stream_at(stream, self.head)?;
+        let version = match version {
+            Some(version) => Some(version),
+            None => self.older_version(stream)?,
+        };
+        let policy = match policy {
+            Some(policy) => Some(policy),
+            None => self.older_policy(stream)?,
+        };
+        Ok(StreamFacts::new(version.unwrap_or_default(), policy))
+    }
+
+    /// The version of a stream by the older parts alone.
+    pub(crate) fn older_version(&self, stream: &str) -> Result<Option<Version>, Error> {
+        for part in self.older.iter().rev() {
+            if let Some(version) = part.stream_head(stream).map_err(damaged)? {
+                return Ok(Some(Version::new(version)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The policy of a stream by the older parts alone.
+    pub(crate) fn older_policy(&self, stream: &str) -> Result<Option<StreamPolicy>, Error> {
+        for part in self.older.iter().rev().filter(|part| part.has_policies()) {
+            if let Some(policy) = part.policy(stream).map_err(damaged)? {
+                return Ok(Some(policy));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The head of a stream.
+    pub(crate) fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
+        let StreamFacts { version, policy } = self.stream(stream.as_str())?;
+        Ok(StreamHead {
+            stream: stream.clone(),
+            version,
+            policy,
+        })
+    }
+
+    /// The positions of a stream's events of these versions, which are all there, at most `limit` of them.
+    pub(crate) fn stream_positions(
+        &self,
+        stream: &str,
+        versions: RangeInclusive<u64>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<u64>, Error> {
+        let count = (versions.end() + 1).saturating_sub(*versions.start());
+        let wanted = usize::try_from(count).unwrap_or(usize::MAX).min(limit);
+        let mut positions = Vec::with_capacity(wanted.min(4096));
+        self.walk(direction, |part| {
+            if positions.len() >= wanted {
+                return Ok(ControlFlow::Break(()));
+            }
+            let left = wanted - positions.len();
+            part.stream_positions(stream, versions.clone(), direction, left, &mut positions)
+                .map_err(damaged)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if positions.len() == wanted {
+            return Ok(positions);
+        }
+        Err(corrupt("index misses events of a stream; verify the store")
+            .with("stream", stream)
+            .with("versions", format!("{}..={}", versions.start(), versions.end()))
+            .with("found", positions.len()))
+    }
+
+    /// Where the record of this event stands.
+    pub(crate) fn record_at(&self, position: u64) -> Result<RecordAt, Error> {
+        let index = self.older.partition_point(|part| part.last() < position);
+        let place = match self.older.get(index) {
+            Some(part) => part.record_at(position),
+            None => self.live.read().record_at(position),
+        };
+        let place = place.map_err(damaged)?;
+        place.ok_or_else(|| {
+            corrupt("index has no place for an event; verify the store").with("position", position)
+        })
+    }
+
+    /// Looks at the event of this position.
+    pub(crate) fn look<T>(
+        &self,
+        position: Position,
+        scratch: &mut Vec<u8>,
+        look: impl FnOnce(&EventView<'_>) -> T,
+    ) -> Result<T, Error> {
+        let at = self.record_at(position.value())?;
+        self.look_at(at, position, scratch, look)
+    }
+
+    /// Looks at the event of this position, whose record stands there.
+    pub(crate) fn look_at<T>(
+        &self,
+        at: RecordAt,
+        position: Position,
+        scratch: &mut Vec<u8>,
+        look: impl FnOnce(&EventView<'_>) -> T,
+    ) -> Result<T, Error> {
+        let record = self.view.record(at, scratch).map_err(from_log)?;
+        let event = EventView::parse(record.body, self.base(at))
+            .map_err(|bad| bad_record(bad, position))?;
+        Ok(look(&event))
+    }
+
+    /// The time from which the records of a segment count.
+    pub(crate) fn base(&self, at: RecordAt) -> Timestamp {
+        let context = self.view.segment(at.segment()).map(|segment| segment.context());
+        Timestamp::from_micros(context.unwrap_or_default().cast_signed())
+    }
+
+    /// When the event of this position was recorded.
+    pub(crate) fn appended_at(
+        &self,
+        position: Position,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Timestamp, Error> {
+        self.look(position, scratch, |event| event.appended_at())
+    }
+
+    /// When the event of this version of a stream was recorded.
+    pub(crate) fn appended_at_version(
+        &self,
+        stream: &str,
+        version: Version,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Timestamp, Error> {
+        let versions = version.value()..=version.value();
+        let found = self.stream_positions(stream, versions, Direction::Forward, 1)?;
+        let position = found.first().copied().unwrap_or_default();
+        self.appended_at(Position::new(position), scratch)
+    }
+
+    /// This time, or that of the newest event where the clock went back.
+    pub(crate) fn not_before_newest(&self, now: Timestamp) -> Timestamp {
+        self.newest_at.max(now)
+    }
+
+    /// Refuses a cursor that no reader of this store can have.
+    pub(crate) fn check_not_ahead(&self, cursor: &Cursor) -> Result<(), Error> {
+        if Cursor::at(self.head).covers(cursor) {
+            return Ok(());
+        }
+        let message = "cursor is ahead of the store: it is another store's, or events were lost";
+        Err(Error::new(ErrorKind::CursorAhead, message)
+            .with("cursor", cursor)
+            .with("head", self.head))
+    }
+}
+
+impl Live {
+    pub(crate) fn new(memtable: Memtable) -> Self {
+        Self {
+            first: memtable.first(),
+            memtable: RwLock::new(Arc::new(memtable)),
+        }
+    }
+
+    /// The version of a stream that has an event here up to this position, and the newest policy.
+    pub(crate) fn stream_at(
+        &self,
+        stream: &str,
+        head: Position,
+    ) -> Result<(Option<Version>, Option<StreamPolicy>), Error> {
+        let memtable = self.read();
+        let policy = memtable.policy(stream).map_err(damaged)?;
+        let mut version = memtable.stream_head(stream).map_err(damaged)?;
+        let mut found = Vec::with_capacity(1);
+        while let Some(newest) = version {
+            found.clear();
+            memtable
+                .stream_positions(stream, newest..=newest, Direction::Forward, 1, &mut found)
+                .map_err(damaged)?;
+            match found.first() {
+                Some(position) if *position <= head.value() => break,
+                Some(_) => version = newest.checked_sub(1),
+                None => version = None,
+            }
+        }
+        Ok((version.map(Version::new), policy))
+    }
+
+    /// The memory, to look at.
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Arc<Memtable>> {
+        // A panic while the committer changed it ends the committer, and nothing more is published.
+        self.memtable.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the memory.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Memtable)) {
+        let mut memtable = self.memtable.write().unwrap_or_else(PoisonError::into_inner);
+        // Not shared before it is frozen, so this copies nothing.
+        change(Arc::make_mut(&mut memtable));
+    }
+
+    /// The memory as one of the older parts, from when on it takes no more events.
+    pub(crate) fn frozen(&self) -> Arc<Memtable> {
+        Arc::clone(&self.read())
+    }
+}
+
+impl StreamFacts {
+    pub(crate) fn new(version: Version, policy: Option<StreamPolicy>) -> Self {
+        let mut policy = policy.unwrap_or_default();
+        if version >= policy.truncate_before {
+            policy.reopen();
+        }
+        Self { version, policy }
+    }
+
+    pub(crate) fn is_soft_deleted(&self) -> bool {
+        self.policy.state == StreamState::SoftDeleted
+    }
+}
+
+/// An index file that does not hold what its checksums promise.
+pub(crate) fn damaged(error: RunError) -> Error {
+    let message = "index file can't be read; open the store again and it is built anew";
+    corrupt(message).caused_by(error)
+}

@@ -1,0 +1,42 @@
+//! The embedded store keeps the contract: with the defaults, and with settings that make it busy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use annals_conformance::{
+    HistorySettings, ManualClock, Stores, check, check_histories, check_model,
+};
+use annals_store_log::{CommitterThread, LogStore, ReadMode, Settings};
+
+/// A store in a fresh directory, which lives as long as the tests.
+fn store(clock: ManualClock, settings: Settings) -> LogStore {
+    static DIRECTORY: std::sync::LazyLock<tempfile::TempDir> =
+        std::sync::LazyLock::new(|| tempfile::tempdir().unwrap());
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    LogStore::builder(DIRECTORY.path().join(number.to_string()))
+        .clock(Arc::new(clock))
+        .settings(settings)
+        .create()
+        .unwrap()
+}
+
+fn with_the_defaults(clock: ManualClock) -> Stores {
+    Stores::new(store(clock, Settings::default())).on_the_clock()
+}
+
+#[test]
+fn the_store_conforms() {
+    let report = check(with_the_defaults);
+    report.assert_passed();
+}
+
+#[test]
+fn the_store_agrees_with_the_model() {
+    check_model(with_the_defaults, 200).assert_passed();
+}
+
+#[test]
+fn the_store_has_consistent_histories() {
+    check_histories(with_the_defaults, HistorySettings::default()).assert_passed();
+}
