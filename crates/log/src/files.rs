@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::format::Flaw;
 use crate::format::manifest::Manifest;
+use crate::open::is_unused;
+use crate::planted::{self, Bug};
 use crate::settings::{Parts, ReadMode};
 use crate::vfs::{Access, Vfs, VfsFile};
 
@@ -94,12 +96,18 @@ impl Files {
         }
         let file = self.vfs.open(&path, Access::Create)?;
         write_full(&*file, &manifest.encode(), 0)?;
+        if planted::is_active(Bug::ManifestNotSynced) {
+            return Ok(());
+        }
         file.sync_all()
     }
 
     pub(crate) fn commit_manifest(&self) -> io::Result<()> {
         let (from, to) = (self.path(MANIFEST_NEW), self.path(MANIFEST));
         self.vfs.rename(&from, &to)?;
+        if planted::is_active(Bug::DirectoryNotSynced) {
+            return Ok(());
+        }
         self.vfs.sync_directory(&self.directory)
     }
 
@@ -112,10 +120,11 @@ impl Files {
     }
 
     fn without_manifest(&self, path: PathBuf) -> Error {
-        let has_files = self
-            .vfs
-            .names(&self.directory)
-            .is_ok_and(|names| names.iter().any(|name| segment_id(name).is_some()));
+        let has_files = self.vfs.names(&self.directory).is_ok_and(|names| {
+            let mut ids = names.iter().filter_map(|name| segment_id(name));
+            // A first segment without a frame is what a creation leaves that a crash interrupted.
+            ids.any(|id| id > 1 || !is_unused(self, id).unwrap_or(false))
+        });
         if has_files {
             return Error::corrupt(Damage {
                 file: path,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::files::write_zeros;
 use crate::vfs::{Access, Vfs, VfsFile};
 
-/// The first step, in bytes.
+/// The first step, in bytes; a quarter of the segment where that is less.
 pub(crate) const STEP_BYTES_MIN: u32 = 256 * 1024;
 /// The greatest step, in bytes.
 pub(crate) const STEP_BYTES_MAX: u32 = 8 * 1024 * 1024;
@@ -105,7 +105,7 @@ impl Room {
         capacity: u32,
     ) -> Option<Growth> {
         let mut state = self.lock();
-        let step = step_bytes(state.grown);
+        let step = step_bytes(state.grown, capacity);
         let free = state.grown.saturating_sub(end);
         if state.pending.is_some() || state.grown >= capacity || free >= step / 2 {
             return None;
@@ -157,12 +157,13 @@ pub(crate) fn first_end(capacity: u32, needed: u32) -> u32 {
 }
 
 fn next_end(grown: u32, capacity: u32, needed: u32) -> u32 {
-    let step = grown.saturating_add(step_bytes(grown));
+    let step = grown.saturating_add(step_bytes(grown, capacity));
     step.max(needed).min(capacity)
 }
 
-fn step_bytes(grown: u32) -> u32 {
-    grown.clamp(STEP_BYTES_MIN, STEP_BYTES_MAX)
+fn step_bytes(grown: u32, capacity: u32) -> u32 {
+    let first = (capacity / 4).next_multiple_of(4096);
+    grown.clamp(first.clamp(8192, STEP_BYTES_MIN), STEP_BYTES_MAX)
 }
 
 fn widen(range: &Range<u32>) -> Range<u64> {

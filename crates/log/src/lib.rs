@@ -35,8 +35,10 @@
 //!
 //! The files are described byte by byte in `docs/format/log.md`.
 
+pub mod commit;
 mod error;
 mod files;
+mod follower;
 mod format;
 mod frame_builder;
 mod grow;
@@ -58,6 +60,7 @@ mod watermark;
 mod writer;
 
 pub use error::{Damage, DamageKind, Error, ErrorKind, Result};
+pub use follower::Follower;
 pub use format::frame::{Kind, RECORD_HEADER_BYTES};
 pub use frame_builder::FrameBuilder;
 pub use grow::Growth;

@@ -4,19 +4,20 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::LogId;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{
-    Files, LOCK, MANIFEST, MANIFEST_NEW, QUARANTINE, WATERMARK, segment_id, segment_name,
+    Files, LOCK, MANIFEST, MANIFEST_NEW, QUARANTINE, WATERMARK, read_full, segment_id, segment_name,
 };
 use crate::format::frame::FRAME_HEADER_BYTES;
 use crate::format::manifest::{Entry, Manifest};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
-use crate::format::watermark::Ended;
+use crate::format::watermark::{Ended, FILE_BYTES, SLOT_BYTES, SLOT_OFFSETS, Slot};
 use crate::grow::Room;
-use crate::place::Tip;
+use crate::place::{RecordAt, Tip};
 use crate::planted::{self, Bug};
-use crate::recover::{self, Recovered, Recovery};
 use crate::reader::FrameReader;
+use crate::recover::{self, Recovered, Recovery};
 use crate::rotate::begin_segment;
 use crate::segments::{Segment, SegmentList};
 use crate::settings::{LogSettings, Parts};
@@ -24,7 +25,6 @@ use crate::vfs::{Access, VfsFile, VfsLock};
 use crate::view::View;
 use crate::watermark::Watermark;
 use crate::writer::{Active, Log};
-use crate::LogId;
 
 impl Log {
     /// Creates a log in the directory, which is made where there is none. `context` is the word that
@@ -83,7 +83,7 @@ impl Log {
             manifest,
             watermark,
         };
-        loaded.into_log(parts, settings, &file, recovered, grown)
+        loaded.into_log(parts, settings, &file, &recovered, grown)
     }
 
     /// Opens the log in the directory to write. After a close that is all; else the active segment is
@@ -134,11 +134,14 @@ impl Loaded {
         segment.check_header(&self.files, &*file)?;
         check_chain(&self.files, &self.manifest)?;
         let failed = |error| Error::io("the segment can't be read", &path, error);
-        let length = file.length().map_err(failed)?.min(u64::from(entry.header.capacity));
+        let length = file
+            .length()
+            .map_err(failed)?
+            .min(u64::from(entry.header.capacity));
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         let recovered = self.recover(&segment, &file, length)?;
         let recovery = recovered.recovery;
-        let log = self.into_log(parts, settings, &file, recovered, length)?;
+        let log = self.into_log(parts, settings, &file, &recovered, length)?;
         Ok((log, recovery))
     }
 
@@ -154,7 +157,11 @@ impl Loaded {
         if slot.segment > segment.id() {
             // The manifest is older than the watermark.
             let manifest = self.files.path(MANIFEST);
-            return Err(Error::corrupt(Damage::new(&manifest, 0_u64, DamageKind::Chain)));
+            return Err(Error::corrupt(Damage::new(
+                &manifest,
+                0_u64,
+                DamageKind::Chain,
+            )));
         }
         let durable = if slot.segment == segment.id() {
             slot.durable
@@ -163,14 +170,17 @@ impl Loaded {
         };
         if length < durable.offset && !planted::is_active(Bug::TruncationIgnored) {
             let damage = Damage::new(&path, length, DamageKind::Truncated);
-            return Err(Error::corrupt(damage.of_numbers(
-                segment.first_number()..durable.next_number,
-            )));
+            return Err(Error::corrupt(
+                damage.of_numbers(segment.first_number()..durable.next_number),
+            ));
         }
         let failed = |error| Error::io("the segment can't be read", &path, error);
         if slot.ended == Ended::Cleanly && slot.segment == segment.id() {
             let mut reader = FrameReader::new(Arc::clone(file), segment.seed, length);
-            let beyond = reader.bytes(durable.offset, FRAME_HEADER_BYTES.min(length - durable.offset));
+            let beyond = reader.bytes(
+                durable.offset,
+                FRAME_HEADER_BYTES.min(length - durable.offset),
+            );
             let beyond = beyond.map_err(failed)?.unwrap_or_default();
             if !crate::format::is_zero(beyond) {
                 let damage = Damage::new(&path, durable.offset, DamageKind::Residue);
@@ -185,6 +195,10 @@ impl Loaded {
                 recovery,
             });
         }
+        // The last process may have been stopped between a rename and its sync.
+        let directory = &self.files.directory;
+        let synced = self.files.vfs.sync_directory(directory);
+        synced.map_err(|error| Error::io("the directory can't be synced", directory, error))?;
         let recovered = recover::recover(&path, segment, file, durable, length)?;
         self.watermark
             .seal(segment.id(), recovered.tip, Ended::Openly)
@@ -197,11 +211,13 @@ impl Loaded {
         parts: &Parts,
         settings: LogSettings,
         file: &Arc<dyn VfsFile>,
-        recovered: Recovered,
+        recovered: &Recovered,
         grown: u32,
     ) -> Result<Log> {
         let segments = self.manifest.segments.iter();
-        let segments: Vec<_> = segments.map(|entry| Arc::new(Segment::new(entry))).collect();
+        let segments: Vec<_> = segments
+            .map(|entry| Arc::new(Segment::new(entry)))
+            .collect();
         let list = Arc::new(SegmentList {
             files: self.files.clone(),
             log: self.manifest.log,
@@ -209,13 +225,16 @@ impl Loaded {
         });
         let id = last_entry(&self.manifest).header.id;
         let Some(segment) = list.by_id(id).cloned() else {
-            return Err(Error::new(ErrorKind::Invalid, "the manifest lists no segment"));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "the manifest lists no segment",
+            ));
         };
         let path = self.files.segment(id);
         segment
             .share(&self.files, file)
             .map_err(|error| Error::io("the segment can't be mapped", &path, error))?;
-        let tip = recovered.tip;
+        let Recovered { tip, recovery } = *recovered;
         Ok(Log {
             view: View::new(Arc::clone(&list), tip.place(id)),
             files: self.files,
@@ -230,7 +249,7 @@ impl Loaded {
                 grown,
                 written: tip,
                 durable: tip,
-                marked: recovered.recovery.was_closed || tip.offset == HEADER_BYTES,
+                marked: recovery.was_closed || tip.offset == HEADER_BYTES,
             },
             watermark: self.watermark,
             buffer: Vec::new(),
@@ -261,7 +280,10 @@ pub(crate) fn check_names(files: &Files, manifest: &Manifest, names: &[String]) 
     }
     for (at, entry) in manifest.segments.iter().enumerate() {
         let header = &entry.header;
-        let is_lost = entry.lost.iter().any(|lost| lost.offsets.start <= HEADER_BYTES);
+        let is_lost = entry
+            .lost
+            .iter()
+            .any(|lost| lost.offsets.start <= HEADER_BYTES);
         if !has(&segment_name(header.id)) && !is_lost {
             let next = manifest.segments.get(at + 1);
             let end = next.map_or(header.first_number, |next| next.header.first_number);
@@ -273,7 +295,10 @@ pub(crate) fn check_names(files: &Files, manifest: &Manifest, names: &[String]) 
 }
 
 pub(crate) fn last_entry(manifest: &Manifest) -> Entry {
-    #[expect(clippy::expect_used, reason = "a manifest is parsed or built with one segment at least")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a manifest is parsed or built with one segment at least"
+    )]
     let entry = manifest.segments.last().expect("a manifest has a segment");
     entry.clone()
 }
@@ -304,27 +329,47 @@ fn remove_leftovers(files: &Files, manifest: &Manifest, names: &[String]) -> Res
     }
     if removed {
         let synced = files.vfs.sync_directory(&files.directory);
-        synced.map_err(|error| {
-            Error::io("the directory can't be synced", &files.directory, error)
-        })?;
+        synced
+            .map_err(|error| Error::io("the directory can't be synced", &files.directory, error))?;
     }
     Ok(())
 }
 
+/// Whether the watermark is that of a log in which nothing was written.
+fn is_first_watermark(files: &Files) -> Result<bool> {
+    let path = files.path(WATERMARK);
+    let file = files.open(&path, Access::Read)?;
+    let mut bytes = vec![0; FILE_BYTES];
+    let read = read_full(&*file, &mut bytes, 0)
+        .map_err(|error| Error::io("the watermark can't be read", &path, error))?;
+    bytes.truncate(read);
+    let slots = SLOT_OFFSETS.map(|offset| {
+        let rest = bytes.get(usize::try_from(offset).ok()?..)?;
+        Slot::parse(rest.get(..SLOT_BYTES)?).ok()
+    });
+    let used = |slot: &Slot| slot.served() > RecordAt::new(1, HEADER_BYTES);
+    Ok(!slots.iter().flatten().any(used))
+}
+
 /// Whether no frame stands in the file.
-fn is_unused(files: &Files, id: u32) -> Result<bool> {
+pub(crate) fn is_unused(files: &Files, id: u32) -> Result<bool> {
     let path = files.segment(id);
     let file = files.open(&path, Access::Read)?;
     let failed = |error| Error::io("the segment can't be read", &path, error);
     let mut block = vec![0; HEADER_BYTES as usize];
-    let read = crate::files::read_full(&*file, &mut block, 0).map_err(failed)?;
+    let read = read_full(&*file, &mut block, 0).map_err(failed)?;
     let Ok(header) = SegmentHeader::parse(block.get(..read).unwrap_or_default()) else {
         return Ok(true);
     };
-    let length = file.length().map_err(failed)?.min(u64::from(header.capacity));
+    let length = file
+        .length()
+        .map_err(failed)?
+        .min(u64::from(header.capacity));
     let length = u32::try_from(length).unwrap_or(u32::MAX);
     let mut reader = FrameReader::new(file, crate::format::Seed::new(header.salt), length);
-    let found = reader.find_header(HEADER_BYTES, |_, _| true).map_err(failed)?;
+    let found = reader
+        .find_header(HEADER_BYTES, |_, _| true)
+        .map_err(failed)?;
     Ok(found.is_none())
 }
 
@@ -349,11 +394,15 @@ fn create_directory(files: &Files) -> Result<()> {
         let names = files.vfs.names(path);
         names.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     };
-    let paths = directory.ancestors().filter(|path| !path.as_os_str().is_empty());
+    let paths = directory
+        .ancestors()
+        .filter(|path| !path.as_os_str().is_empty());
     let missing: Vec<&Path> = paths.take_while(|path| is_missing(path)).collect();
     files.vfs.create_dir_all(directory).map_err(failed)?;
     for path in missing {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
         files.vfs.sync_directory(parent).map_err(failed)?;
     }
@@ -371,13 +420,16 @@ fn refuse_existing(files: &Files) -> Result<()> {
         return exists("the directory holds a log; open it, or give another directory");
     }
     for name in &names {
-        let is_ours = match segment_id(name) {
+        let is_unfinished = match segment_id(name) {
             Some(1) => is_unused(files, 1)?,
             Some(_) => false,
+            None if name == WATERMARK => is_first_watermark(files)?,
             None => name != QUARANTINE,
         };
-        if !is_ours {
-            return exists("the directory holds what is left of a log; repair it, or give another directory");
+        if !is_unfinished {
+            return exists(
+                "the directory holds what is left of a log; repair it, or give another directory",
+            );
         }
     }
     for name in names.iter().filter(|name| segment_id(name).is_some()) {

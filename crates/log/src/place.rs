@@ -62,7 +62,10 @@ impl RecordAt {
     }
 
     /// The place of such a word.
-    #[expect(clippy::cast_possible_truncation, reason = "each half of the word is taken on its own")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "each half of the word is taken on its own"
+    )]
     pub const fn from_bits(bits: u64) -> Self {
         Self {
             segment: (bits >> 32) as u32,

@@ -5,7 +5,14 @@
 
 /// A bug of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(not(feature = "planted"), expect(dead_code, reason = "planted by campaigns only"))]
+#[cfg_attr(
+    not(feature = "planted"),
+    expect(dead_code, reason = "planted by campaigns only")
+)]
+#[cfg_attr(
+    not(feature = "planted"),
+    expect(unreachable_pub, reason = "public with the feature")
+)]
 pub enum Bug {
     /// Records are acknowledged before they are synced.
     AcknowledgedBeforeSync,

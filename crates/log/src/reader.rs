@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use crate::files::read_full;
 use crate::format::Seed;
-use crate::format::frame::{
-    FOOTER_BYTES, FRAME_HEADER_BYTES, Footer, FrameHeader, FrameKind, check_body,
-};
+use crate::format::frame::{FRAME_HEADER_BYTES, Footer, FrameHeader, FrameKind, check_body};
 use crate::format::is_zero;
 use crate::place::Tip;
 use crate::vfs::VfsFile;
 
 /// How much is read at once; a frame that is longer is read whole.
-const WINDOW_BYTES: usize = 256 * 1024;
+const WINDOW_BYTES: u32 = 256 * 1024;
 
 /// The frames of one segment's file.
 #[derive(Debug)]
@@ -86,7 +84,11 @@ impl FrameReader {
         if header.kind == FrameKind::Footer {
             frame.footer = Footer::parse(&header, body);
             let whole = frame.footer.is_some_and(|footer| footer.end == offset);
-            return Ok(if whole { FrameRead::Whole(frame) } else { FrameRead::Bad });
+            return Ok(if whole {
+                FrameRead::Whole(frame)
+            } else {
+                FrameRead::Bad
+            });
         }
         Ok(match check_body(&header, body, seed, offset) {
             Some(summary) => {
@@ -132,7 +134,7 @@ impl FrameReader {
     pub(crate) fn end_of_residue(&mut self, from: u32) -> io::Result<Option<u32>> {
         let (mut at, mut end) = (from, None);
         while at < self.limit {
-            let bytes = (self.limit - at).min(WINDOW_BYTES as u32);
+            let bytes = (self.limit - at).min(WINDOW_BYTES);
             let Some(chunk) = self.bytes(at, bytes)? else {
                 break;
             };
@@ -152,15 +154,17 @@ impl FrameReader {
         };
         let window_end = u64::from(self.window_at) + self.window.len() as u64;
         if offset < self.window_at || u64::from(end) > window_end {
-            let wanted = (count as usize).max(WINDOW_BYTES);
-            let wanted = wanted.min((self.limit - offset) as usize);
-            self.window.resize(wanted, 0);
+            let wanted = count.max(WINDOW_BYTES).min(self.limit - offset);
+            self.window.resize(wanted as usize, 0);
             self.window_at = offset;
             let read = read_full(&*self.file, &mut self.window, u64::from(offset))?;
             self.window.truncate(read);
         }
         let start = (offset - self.window_at) as usize;
-        let bytes = self.window.get(start..).and_then(|rest| rest.get(..count as usize));
+        let bytes = self
+            .window
+            .get(start..)
+            .and_then(|rest| rest.get(..count as usize));
         Ok(bytes)
     }
 }
@@ -193,9 +197,4 @@ pub(crate) fn footer_at(tip: &Tip) -> Footer {
         end: tip.offset,
         digest: tip.digest,
     }
-}
-
-/// Where the footer ends that begins here.
-pub(crate) fn footer_end(end: u32) -> u32 {
-    end.saturating_add(FOOTER_BYTES)
 }

@@ -147,9 +147,9 @@ fn judge(path: &Path, walk: &Walk, reader: &mut FrameReader, durable: Tip) -> Re
     let tip = &walk.tip;
     if tip.offset < durable.offset {
         let damage = Damage::new(path, tip.offset, DamageKind::Frame);
-        return Err(Error::corrupt(
-            damage.of_numbers(tip.next_number..durable.next_number.max(tip.next_number)),
-        ));
+        return Err(Error::corrupt(damage.of_numbers(
+            tip.next_number..durable.next_number.max(tip.next_number),
+        )));
     }
     if !walk.met_durable {
         let damage = Damage::new(path, durable.offset, DamageKind::Chain);
@@ -166,12 +166,7 @@ fn judge(path: &Path, walk: &Walk, reader: &mut FrameReader, durable: Tip) -> Re
 }
 
 /// Writes the tail again as it was read.
-fn rewrite(
-    file: &dyn VfsFile,
-    reader: &mut FrameReader,
-    from: u32,
-    end: u32,
-) -> io::Result<u64> {
+fn rewrite(file: &dyn VfsFile, reader: &mut FrameReader, from: u32, end: u32) -> io::Result<u64> {
     let mut at = from.max(HEADER_BYTES);
     while at < end {
         let bytes = (end - at).min(REWRITE_BYTES);

@@ -33,12 +33,11 @@ impl Log {
             return Err(self.begin_failed(header.id, error));
         }
         let sealed = self.seal_active();
-        let sealed = sealed.map_err(|error| {
-            self.poison("the segment could not be sealed", &path, error)
-        })?;
-        self.files.commit_manifest().map_err(|error| {
-            self.poison("the manifest could not be put in place", &path, error)
-        })?;
+        let sealed =
+            sealed.map_err(|error| self.poison("the segment could not be sealed", &path, error))?;
+        self.files
+            .commit_manifest()
+            .map_err(|error| self.poison("the manifest could not be put in place", &path, error))?;
         let _ = self.active.segment.sealed.set(sealed);
         self.active.room.close();
         self.manifest = manifest;
@@ -46,7 +45,12 @@ impl Log {
     }
 
     /// Goes on in a segment that was just begun.
-    fn activate(&mut self, header: SegmentHeader, file: Arc<dyn VfsFile>, grown: u32) -> Result<()> {
+    fn activate(
+        &mut self,
+        header: SegmentHeader,
+        file: Arc<dyn VfsFile>,
+        grown: u32,
+    ) -> Result<()> {
         let tip = Tip::start(&header);
         let path = self.files.segment(header.id);
         let entry = Entry {
@@ -84,7 +88,11 @@ impl Log {
             ));
         };
         let salt = self.rng.next_u64().map_err(|error| {
-            Error::io("no random number could be had", &self.files.directory, error)
+            Error::io(
+                "no random number could be had",
+                &self.files.directory,
+                error,
+            )
         })?;
         Ok(SegmentHeader {
             log: before.log,

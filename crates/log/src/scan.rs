@@ -1,9 +1,7 @@
 //! All records in order.
 
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
-use crate::format::frame::{
-    FRAME_HEADER_BYTES, FrameKind, Kind, RECORD_HEADER_BYTES, RawRecord,
-};
+use crate::format::frame::{FRAME_HEADER_BYTES, FrameKind, Kind, RECORD_HEADER_BYTES, RawRecord};
 use crate::format::segment::HEADER_BYTES;
 use crate::place::{Place, RecordAt};
 use crate::reader::{Frame, FrameRead, FrameReader};
@@ -179,7 +177,11 @@ impl Scan {
             return Err(misplaced(self.place));
         };
         let file = segment.open(&self.view.list().files, segment.sealed.get())?;
-        Ok(FrameReader::new(file, segment.seed, self.view.limit(segment)))
+        Ok(FrameReader::new(
+            file,
+            segment.seed,
+            self.view.limit(segment),
+        ))
     }
 
     fn take_record(&mut self) -> Option<Scanned<'_>> {
@@ -211,7 +213,11 @@ impl Scan {
 
     fn damage(&self, kind: DamageKind) -> Damage {
         let at = self.place.at;
-        Damage::new(&self.view.list().files.segment(at.segment()), at.offset(), kind)
+        Damage::new(
+            &self.view.list().files.segment(at.segment()),
+            at.offset(),
+            kind,
+        )
     }
 }
 

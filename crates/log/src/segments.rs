@@ -91,13 +91,23 @@ impl Segment {
             return Ok(bytes);
         }
         let file = self.open(files, self.sealed.get())?;
-        let failed = |error| Error::io("the segment can't be mapped", &files.segment(self.id()), error);
+        let failed = |error| {
+            Error::io(
+                "the segment can't be mapped",
+                &files.segment(self.id()),
+                error,
+            )
+        };
         let bytes = self.bytes_of(files, &file).map_err(failed)?;
         Ok(self.bytes.get_or_init(|| bytes))
     }
 
     /// Opens the file to read, with its header and, where it is sealed, its length and footer checked.
-    pub(crate) fn open(&self, files: &Files, sealed: Option<&SealedEnd>) -> Result<Arc<dyn VfsFile>> {
+    pub(crate) fn open(
+        &self,
+        files: &Files,
+        sealed: Option<&SealedEnd>,
+    ) -> Result<Arc<dyn VfsFile>> {
         let path = files.segment(self.id());
         let file = files.open(&path, Access::Read)?;
         self.check_header(files, &*file)?;
@@ -114,15 +124,27 @@ impl Segment {
         let read = read_full(file, &mut block, 0)
             .map_err(|error| Error::io("the segment can't be read", &path, error))?;
         if read < block.len() {
-            return Err(Error::corrupt(Damage::new(&path, read as u64, DamageKind::Truncated)));
+            return Err(Error::corrupt(Damage::new(
+                &path,
+                read as u64,
+                DamageKind::Truncated,
+            )));
         }
         let header = SegmentHeader::parse(&block)
             .map_err(|flaw| flawed(flaw, &path, DamageKind::SegmentHeader))?;
         if header.log != self.header.log {
-            return Err(Error::corrupt(Damage::new(&path, 0_u64, DamageKind::Foreign)));
+            return Err(Error::corrupt(Damage::new(
+                &path,
+                0_u64,
+                DamageKind::Foreign,
+            )));
         }
         if header != self.header {
-            return Err(Error::corrupt(Damage::new(&path, 0_u64, DamageKind::SegmentHeader)));
+            return Err(Error::corrupt(Damage::new(
+                &path,
+                0_u64,
+                DamageKind::SegmentHeader,
+            )));
         }
         Ok(())
     }

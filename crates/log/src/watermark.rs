@@ -25,6 +25,16 @@ pub(crate) struct Watermark {
     pub(crate) slot: Slot,
     /// Which slot is written next.
     hot: Side,
+    /// Whether the slot that is not written next is known to be on the disk.
+    kept: Kept,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// It was synced.
+    Durably,
+    /// Another process wrote it, and may have been stopped before the sync.
+    Perhaps,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +67,7 @@ impl Watermark {
             path,
             slot,
             hot: Side::Right,
+            kept: Kept::Durably,
         })
     }
 
@@ -64,12 +75,16 @@ impl Watermark {
     pub(crate) fn open(files: &Files, log: LogId) -> Result<Self> {
         let path = files.path(WATERMARK);
         let file = files.open(&path, Access::Write)?;
+        // A sync that failed leaves a slot in memory that is not on the disk.
+        file.forget_cached(0..FILE_BYTES as u64)
+            .map_err(|error| Error::io("the watermark can't be read", &path, error))?;
         let (slot, side) = read(files, &*file, log)?;
         Ok(Self {
             file,
             path,
             slot,
             hot: side.other(),
+            kept: Kept::Perhaps,
         })
     }
 
@@ -77,6 +92,7 @@ impl Watermark {
     pub(crate) fn note(&mut self, segment: u32, durable: Tip, served: Tip) -> io::Result<()> {
         self.write(segment, durable, served, Ended::Openly)?;
         if planted::is_active(Bug::WatermarkBothAtOnce) {
+            self.kept = Kept::Durably;
             self.hot = self.hot.other();
         }
         Ok(())
@@ -100,6 +116,10 @@ impl Watermark {
             served_offset: served.offset,
             served_number: served.next_number,
         };
+        if self.kept == Kept::Perhaps {
+            self.file.sync_data()?;
+            self.kept = Kept::Durably;
+        }
         write_full(&*self.file, &slot.encode(), self.hot.offset())?;
         self.slot = slot;
         Ok(())

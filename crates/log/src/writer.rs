@@ -104,11 +104,7 @@ impl Log {
     ///
     /// `NoSpace`: nothing was done, the log goes on. `Invalid`: no segment can be so long. `Unknown`
     /// and `Poisoned`: the log is stopped.
-    pub fn reserve(
-        &mut self,
-        bytes: usize,
-        context: impl FnOnce() -> u64,
-    ) -> Result<SegmentInfo> {
+    pub fn reserve(&mut self, bytes: usize, context: impl FnOnce() -> u64) -> Result<SegmentInfo> {
         self.check_usable()?;
         let frame = u32::try_from(bytes).ok().and_then(frame_bytes);
         let needed = frame.and_then(|frame| {
@@ -233,7 +229,12 @@ impl Log {
     }
 
     /// Writes a whole frame at the end.
-    pub(crate) fn write_frame(&mut self, bytes: &[u8], after: Tip, kind: FrameKind) -> Result<Place> {
+    pub(crate) fn write_frame(
+        &mut self,
+        bytes: &[u8],
+        after: Tip,
+        kind: FrameKind,
+    ) -> Result<Place> {
         self.check_usable()?;
         let length = after.offset - self.active.written.offset;
         if !self.has_room(length) && kind == FrameKind::Data {
@@ -293,14 +294,20 @@ impl Log {
         if needed <= self.active.grown {
             return Ok(());
         }
-        match self.active.room.ensure(&*self.active.file, needed, capacity) {
+        match self
+            .active
+            .room
+            .ensure(&*self.active.file, needed, capacity)
+        {
             Ok(grown) => {
                 self.active.grown = grown;
                 Ok(())
             }
-            Err(GrowError::Write(error)) if is_no_space(&error) => {
-                Err(Error::io("there is no room for the segment to grow", &self.active_path(), error))
-            }
+            Err(GrowError::Write(error)) if is_no_space(&error) => Err(Error::io(
+                "there is no room for the segment to grow",
+                &self.active_path(),
+                error,
+            )),
             Err(GrowError::Write(error) | GrowError::Sync(error)) => {
                 let path = self.active_path();
                 Err(self.poison("the segment could not grow", &path, error))

@@ -1,5 +1,11 @@
 //! The log on the operating system's files: what is appended is read back, whatever is done between.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed unwrap is a failed test"
+)]
+
 use std::path::Path;
 
 use annals_log::{
@@ -33,8 +39,14 @@ fn append(log: &mut Log, records: &[(Kind, Vec<u8>)]) -> Written {
 
 /// Batches of various lengths, some longer than a segment.
 fn batches() -> Vec<Vec<(Kind, Vec<u8>)>> {
-    let lengths = [0, 1, 7, 8, 400, 511, 512, 513, 4000, 5000, 17_000, 3, 40_000, 2];
-    let body = |length: usize, seed: usize| (0..length).map(|at| (at * 7 + seed) as u8).collect();
+    let lengths = [
+        0, 1, 7, 8, 400, 511, 512, 513, 4000, 5000, 17_000, 3, 40_000, 2,
+    ];
+    let body = |length: usize, seed: usize| {
+        (0..length)
+            .map(|at| (at * 7 + seed).to_le_bytes()[0])
+            .collect()
+    };
     lengths
         .into_iter()
         .enumerate()

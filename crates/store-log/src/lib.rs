@@ -10,5 +10,5 @@ mod record;
 mod store;
 
 pub use store::{
-    CommitterThread, Durability, LogStore, LogStoreBuilder, Maintenance, ReadMode, Settings,
+    CommitterThread, Durability, LogFollower, LogStore, LogStoreBuilder, Maintenance, ReadMode, Settings,
 };

@@ -175,6 +175,7 @@ impl NewEvent {
     }
 
     /// Its size as counted against the limits of appends and pages: payload, names, tags, context.
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.payload.len()
             + self.event_type.as_str().len()

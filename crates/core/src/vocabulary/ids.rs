@@ -54,6 +54,7 @@ pub struct UuidIds {
 
 impl EventId {
     /// The event id with this UUID; the nil UUID is refused as [`ErrorKind::Invalid`].
+    #[inline]
     pub fn new(uuid: Uuid) -> Result<Self, Error> {
         if uuid.is_nil() {
             return Err(Error::new(

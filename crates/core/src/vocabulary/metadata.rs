@@ -149,6 +149,9 @@ impl Metadata {
 
     /// The bytes of all ids, names and values, as counted against the limit.
     pub fn bytes(&self) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
         let ids = self.correlation_id().map_or(0, |id| id.as_str().len())
             + self.causation_id().map_or(0, |id| id.as_str().len());
         let headers = self

@@ -62,8 +62,7 @@ impl<C: Commit> GroupCommit<C> {
     /// Commits a request together with whatever else waits, and gives its answer.
     ///
     /// With [`Leader::Caller`] the future may commit within its poll, its own request and those of
-    /// others, and so block the thread for as long as that takes: until its own is answered, and no
-    /// longer than for one batch more.
+    /// others, and so block the thread for as long as that takes: until its own is answered.
     ///
     /// # Errors
     ///

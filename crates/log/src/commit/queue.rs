@@ -11,7 +11,7 @@ use super::slots::{Key, Slots, State};
 use super::{Backlog, Commit, GroupSettings, Leader, SubmitError};
 
 /// After so many commits of one request each, a caller lets others in before it leads again.
-const SOLO_MAX: u32 = 16;
+const SOLO_MAX: u32 = 4;
 
 pub(super) struct Queue<C: Commit> {
     settings: GroupSettings,

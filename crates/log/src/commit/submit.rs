@@ -11,9 +11,6 @@ use super::slots::Key;
 use super::sync::MutexGuard;
 use super::{Commit, SubmitError};
 
-/// How many batches a caller commits for others once its own request is answered.
-const EXTRA_BATCHES_MAX: u32 = 1;
-
 /// The answer to one request, to come: see [`GroupCommit::submit`](super::GroupCommit::submit).
 #[must_use = "a request is submitted when its future is polled"]
 pub struct Submit<'a, C: Commit> {
@@ -66,7 +63,8 @@ impl<'a, C: Commit> Submit<'a, C> {
         outcome
     }
 
-    /// Fetches the answer, or leads if the core is free, or waits.
+    /// Fetches the answer, or leads if the core is free, or waits. A leader leads until its own
+    /// request is answered, which only those before it can delay, and then hands over.
     fn advance(
         &self,
         key: Key,
@@ -79,14 +77,9 @@ impl<'a, C: Commit> Submit<'a, C> {
         if let Some((core, batch)) = queue.lead_as_caller() {
             drop(queue);
             let mut outcome = None;
-            let mut extra = EXTRA_BATCHES_MAX;
             let led = self.shared.lead(core, batch, |queue| {
-                if outcome.is_some() {
-                    extra -= 1;
-                } else {
-                    outcome = queue.outcome(key);
-                }
-                queue.turn_waits() || (outcome.is_some() && extra == 0)
+                outcome = queue.outcome(key);
+                outcome.is_some() || queue.turn_waits()
             });
             let Some(mut led) = led else {
                 // Poisoned: every slot has its outcome.

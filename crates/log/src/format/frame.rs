@@ -298,7 +298,11 @@ mod tests {
     fn frame(offset: u32) -> Vec<u8> {
         let mut frame = vec![0; 40];
         let mut checksum = 0;
-        for (kind, body) in [(Kind::Numbered, &b"first"[..]), (Kind::Note, b""), (Kind::Numbered, b"last")] {
+        for (kind, body) in [
+            (Kind::Numbered, &b"first"[..]),
+            (Kind::Note, b""),
+            (Kind::Numbered, b"last"),
+        ] {
             let start = frame.len();
             frame.extend_from_slice(&[0; 8]);
             frame.extend_from_slice(body);

@@ -104,7 +104,13 @@ impl Entry {
         block.extend_from_slice(&header.salt.to_le_bytes());
         block.extend_from_slice(&header.first_number.to_le_bytes());
         block.extend_from_slice(&header.context.to_le_bytes());
-        for word in [header.capacity, header.previous_digest, flags, offset, digest] {
+        for word in [
+            header.capacity,
+            header.previous_digest,
+            flags,
+            offset,
+            digest,
+        ] {
             block.extend_from_slice(&word.to_le_bytes());
         }
         block.extend_from_slice(&[0; 8]);
@@ -161,7 +167,9 @@ fn parse_lost(fields: &mut super::Fields<'_>) -> Result<Vec<Lost>, Flaw> {
     for _ in 0..count {
         let offsets = fields.u32()?..fields.u32()?;
         let numbers = fields.u64()?..fields.u64()?;
-        let after = lost.last().is_none_or(|before| before.offsets.end <= offsets.start);
+        let after = lost
+            .last()
+            .is_none_or(|before| before.offsets.end <= offsets.start);
         if offsets.is_empty() || numbers.start > numbers.end || !after {
             return Err(Flaw::Field("lost range"));
         }
@@ -170,7 +178,10 @@ fn parse_lost(fields: &mut super::Fields<'_>) -> Result<Vec<Lost>, Flaw> {
     Ok(lost)
 }
 
-#[expect(clippy::expect_used, reason = "segments and lost ranges are counted by 32-bit ids and offsets")]
+#[expect(
+    clippy::expect_used,
+    reason = "segments and lost ranges are counted by 32-bit ids and offsets"
+)]
 fn length<T>(list: &[T]) -> u32 {
     u32::try_from(list.len()).expect("at most one per 32-bit id or offset")
 }

@@ -197,6 +197,20 @@ fn a_second_lock_is_refused_with_the_holders_name() {
 }
 
 #[test]
+fn a_lock_file_that_a_dead_process_left_names_nobody() {
+    on_each(|place| {
+        let stale = "process 1, that ended long ago and had quite a long name";
+        place.create("LOCK", stale.as_bytes());
+        let path = place.path("LOCK");
+        let _held = place.vfs.lock(&path, "us").expect("free");
+        let error = place.vfs.lock(&path, "them").expect_err("held");
+        let holder = format!("process {}, us", std::process::id());
+        assert_eq!(error.to_string(), format!("held by {holder}"));
+        assert_eq!(place.content("LOCK").expect("there"), holder.as_bytes());
+    });
+}
+
+#[test]
 fn a_watch_tells_of_each_change_once() {
     on_each(|place| {
         let file = place.create("a", b"1");
@@ -282,8 +296,20 @@ fn forgotten_pages_are_not_resident() {
     assert!(map.is_resident(0..end), "an empty range is nothing");
     file.forget_cached(length - 2..length - 1).expect("a file");
     assert!(!map.is_resident(end - 1..end), "the page of the range");
+    assert!(!map.is_resident(0..end), "not all of it");
     assert!(map.is_resident(0..5), "what is far from the range");
     file.forget_cached(0..u64::MAX).expect("a file");
     assert!(!map.is_resident(0..5));
     assert_eq!(read_all(), Some(8));
+
+    // Written in one go, the last page may share its place in the cache with many before it.
+    let bytes = vec![5; 600 * 4096];
+    let file = place.create("b", &bytes);
+    file.sync_all().expect("a disk");
+    let map = file.map(bytes.len() as u64).expect("mappable");
+    let map = map.expect("unix has maps");
+    let last = bytes.len() - 1;
+    file.forget_cached(last as u64..bytes.len() as u64)
+        .expect("a file");
+    assert!(!map.is_resident(last..bytes.len()));
 }

@@ -1,5 +1,7 @@
 //! The keyed hash by which keys and ids are placed, in memory and on disk.
 
+use annals_log::LogId;
+
 /// A hash function of one store. The log's id is its key, so that nobody who does not know it can choose
 /// names or ids that collide.
 ///
@@ -22,8 +24,8 @@ const ODD: [u64; 3] = [
 
 impl Hasher {
     /// The hash function of the store on the log with this id.
-    pub(crate) fn new(log_id: [u8; 16]) -> Self {
-        let (a, b) = words(log_id);
+    pub(crate) fn new(log_id: LogId) -> Self {
+        let (a, b) = words(log_id.to_bytes());
         Self {
             a: fold(a ^ ODD[0], b ^ ODD[1]) ^ b,
             b: fold(b ^ ODD[2], a ^ ODD[0]) ^ a,
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_part_of_the_format() {
-        let hasher = Hasher::new([7; 16]);
+        let hasher = Hasher::new(LogId::from_bytes([7; 16]));
         let found = [
             hasher.text(0, b""),
             hasher.text(0, b"account-42"),
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn counting_ids_spread_over_all_bits() {
-        let hasher = Hasher::new([0; 16]);
+        let hasher = Hasher::new(LogId::from_bytes([0; 16]));
         for shift in [0, 40, 64, 100] {
             let mut buckets = [0_u32; 64];
             for n in 0..6400_u128 {

@@ -6,12 +6,15 @@
 //! log: a run that is damaged or missing is built again by reading the log. Runs know nothing of records,
 //! and the log nothing of runs.
 
+mod bounds;
 mod error;
 mod hash;
 mod matching;
 mod memtable;
 mod ordinals;
 mod policy;
+mod run;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod varint;
@@ -27,6 +30,8 @@ pub(crate) use error::{Result, RunError, RunErrorKind};
 pub(crate) use matching::matches;
 pub(crate) use memtable::Memtable;
 pub(crate) use ordinals::Ordinals;
+pub(crate) use run::{Run, RunReads};
+pub(crate) use runs::{RunDirectory, Runs};
 
 /// A contiguous range of positions and what is known of it.
 ///
@@ -114,6 +119,13 @@ impl<'a> Term<'a> {
         }
     }
 }
+
+/// The kind of text that a stream's name is, beside those of terms.
+const STREAM: u8 = 0;
+/// The kind of text that an append's id is.
+const APPEND_ID: u8 = 4;
+/// The bits of a place where no record is: segments are numbered from 1.
+const LOST: u64 = 0;
 
 /// The category of a stream: its text up to the first dash.
 fn category_of(stream: &str) -> &str {

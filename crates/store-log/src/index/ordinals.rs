@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use annals_core::Direction;
 
 use super::Result;
+use super::run::{Long, LongCursor};
 
 /// A set of ordinals of one part: which events of it.
 ///
@@ -18,6 +19,7 @@ pub(crate) struct Ordinals<'a>(Set<'a>);
 enum Set<'a> {
     Range(RangeInclusive<u32>),
     List(Cow<'a, [u32]>),
+    Long(Long<'a>),
     AllOf(Vec<Set<'a>>),
     AnyOf(Vec<Set<'a>>),
 }
@@ -35,6 +37,7 @@ pub(crate) struct Iter<'s> {
 enum Cursor<'s> {
     Range(RangeInclusive<u32>),
     List(&'s [u32]),
+    Long(LongCursor<'s>),
     AllOf(Vec<Cursor<'s>>),
     AnyOf(Vec<Branch<'s>>),
 }
@@ -58,6 +61,11 @@ impl<'a> Ordinals<'a> {
     /// These ordinals, which are in order and without repeats.
     pub(crate) fn list(ordinals: impl Into<Cow<'a, [u32]>>) -> Self {
         Self(Set::List(ordinals.into()))
+    }
+
+    /// A long set of a run.
+    pub(crate) const fn long(long: Long<'a>) -> Self {
+        Self(Set::Long(long))
     }
 
     /// The ordinals that are in all of the sets; those of a range without any set.
@@ -115,6 +123,7 @@ impl Set<'_> {
             Self::Range(range) if range.is_empty() => 0,
             Self::Range(range) => u64::from(range.end() - range.start()) + 1,
             Self::List(list) => list.len() as u64,
+            Self::Long(long) => long.count().into(),
             Self::AllOf(sets) => sets.iter().map(Self::count_max).min().unwrap_or(0),
             Self::AnyOf(sets) => sets.iter().map(Self::count_max).sum(),
         }
@@ -124,6 +133,7 @@ impl Set<'_> {
         match self {
             Self::Range(range) => Cursor::Range(range.clone()),
             Self::List(list) => Cursor::List(list),
+            Self::Long(long) => Cursor::Long(long.cursor()),
             Self::AllOf(sets) => Cursor::AllOf(sets.iter().map(Self::cursor).collect()),
             Self::AnyOf(sets) => Cursor::AnyOf(sets.iter().map(Branch::new).collect()),
         }
@@ -152,6 +162,7 @@ impl Cursor<'_> {
         match self {
             Self::Range(range) => Ok(seek_range(range, target, direction)),
             Self::List(list) => Ok(seek_list(list, target, direction)),
+            Self::Long(cursor) => cursor.seek(target, direction),
             Self::AllOf(cursors) => seek_all(cursors, target, direction),
             Self::AnyOf(branches) => seek_any(branches, target, direction),
         }

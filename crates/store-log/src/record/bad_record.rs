@@ -9,21 +9,21 @@ use super::kind::KindCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadRecord {
     /// It ends inside this part.
-    Short(&'static str),
-    /// A number of this part has more than its bits, or a byte more than it needs.
-    Number(&'static str),
+    Short(Part),
+    /// A number of this part has more bytes than it needs.
+    Number(Part),
     /// A text of this part is not UTF-8.
-    Text(&'static str),
+    Text(Part),
     /// A text of this part breaks the rules of its kind of name.
-    Name(&'static str),
+    Name(Part),
     /// A number or a length of this part is outside its range.
-    Range(&'static str),
+    Range(Part),
     /// The flags of this part have a bit that has no meaning.
-    Flags(&'static str),
+    Flags(Part),
     /// This part stands there with nothing in it.
-    Empty(&'static str),
+    Empty(Part),
     /// The entries of this part are not in order, or one occurs twice.
-    Order(&'static str),
+    Order(Part),
     /// The identity of the event is no UUID that an event may have.
     EventId,
     /// The kind of the event has a code that nothing declares.
@@ -34,6 +34,45 @@ pub(crate) enum BadRecord {
     UnknownNote(u8),
     /// Bytes follow where the record should end.
     Trailing,
+}
+
+/// A part of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The first byte of an event.
+    Flags,
+    /// The code of a kind.
+    Kind,
+    /// Of a kind spelled out.
+    SchemaVersion,
+    /// Of a kind spelled out.
+    EventType,
+    /// Of a kind spelled out.
+    ContentType,
+    /// Of the header of an append.
+    AppendId,
+    /// The count of events in the header of an append.
+    AppendEvents,
+    /// The event's place in its stream.
+    Version,
+    /// The store's time.
+    AppendedAt,
+    /// The identity of the event.
+    EventId,
+    /// The application's time.
+    RecordedAt,
+    /// The name of the stream.
+    Stream,
+    /// All tags.
+    Tags,
+    /// All metadata.
+    Metadata,
+    /// What the application gave.
+    Payload,
+    /// The first byte of a note.
+    Note,
+    /// What of a stream is shown.
+    Policy,
 }
 
 impl fmt::Display for BadRecord {
@@ -65,6 +104,30 @@ impl fmt::Display for BadRecord {
             Self::UnknownNote(tag) => write!(f, "record is a note of the unknown kind {tag}"),
             Self::Trailing => f.write_str("record goes on past its end"),
         }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flags => "flags",
+            Self::Kind => "kind",
+            Self::SchemaVersion => "schema version",
+            Self::EventType => "event type",
+            Self::ContentType => "content type",
+            Self::AppendId => "append id",
+            Self::AppendEvents => "count of events",
+            Self::Version => "version",
+            Self::AppendedAt => "time",
+            Self::EventId => "event id",
+            Self::RecordedAt => "application's time",
+            Self::Stream => "stream id",
+            Self::Tags => "tags",
+            Self::Metadata => "metadata",
+            Self::Payload => "payload",
+            Self::Note => "kind of note",
+            Self::Policy => "policy",
+        })
     }
 }
 

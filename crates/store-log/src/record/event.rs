@@ -161,18 +161,16 @@ fn short_id(id: EventId, appended_at: Timestamp) -> Option<(i64, [u8; 10])> {
 
 /// The UUID that [`short_id`] shortened; `None` where its time has no place in a UUID.
 #[inline]
-pub(super) fn long_id(millis: i64, rest: [u8; 10], appended_at: Timestamp) -> Option<Uuid> {
+pub(super) fn long_id(millis: i64, rest: [u8; 10], appended_at: Timestamp) -> Option<u128> {
     const TIME_BITS: u32 = 128 - TIME_SHIFT;
     let time = whole_millis(appended_at).checked_add(millis)?;
     let time = u64::try_from(time)
         .ok()
         .filter(|time| time >> TIME_BITS == 0)?;
-    let mut low = [0; 16];
-    let (_, place) = low.split_at_mut(6);
-    place.copy_from_slice(&rest);
-    Some(Uuid::from_u128(
-        u128::from(time) << TIME_SHIFT | u128::from_be_bytes(low),
-    ))
+    let [high @ .., _, _, _, _, _, _, _, _] = rest;
+    let [_, _, low @ ..] = rest;
+    let high = u128::from(u16::from_be_bytes(high)) << 64;
+    Some(u128::from(time) << TIME_SHIFT | high | u128::from(u64::from_be_bytes(low)))
 }
 
 /// The milliseconds that have passed since 1970.

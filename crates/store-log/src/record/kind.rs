@@ -1,13 +1,12 @@
 //! Kinds of events, and the store's dictionary of them.
 
-use std::borrow::Cow;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use annals_core::{ContentType, EventType, NewEvent, SchemaVersion};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::bad_record::BadRecord;
+use super::bad_record::{BadRecord, Part};
 use super::wire::{Reader, VARINT_BYTES_MAX, put_text, put_varint};
 
 /// What events of one kind have in common: what they are called and how their payloads are written.
@@ -173,29 +172,15 @@ impl Inner {
     }
 }
 
-impl KindRef<'_> {
-    /// The kind, looked up or made.
-    #[inline]
-    pub(super) fn resolve(self, kinds: &Kinds) -> Result<Cow<'_, EventKind>, BadRecord> {
-        match self {
-            Self::Code(code) => kinds
-                .kind(code)
-                .map(Cow::Borrowed)
-                .ok_or(BadRecord::UnknownKind(code)),
-            Self::Inline(texts) => texts.to_kind().map(Cow::Owned),
-        }
-    }
-}
-
 impl<'a> KindTexts<'a> {
     /// Reads what [`put_kind`] wrote.
     pub(super) fn parse(reader: &mut Reader<'a>) -> Result<Self, BadRecord> {
-        let schema_version = u32::try_from(reader.varint("schema version")?)
+        let schema_version = u32::try_from(reader.varint(Part::SchemaVersion)?)
             .ok()
             .and_then(|number| SchemaVersion::new(number).ok())
-            .ok_or(BadRecord::Range("schema version"))?;
-        let event_type = reader.text("event type")?;
-        let content_type = reader.text("content type")?;
+            .ok_or(BadRecord::Range(Part::SchemaVersion))?;
+        let event_type = reader.text(Part::EventType)?;
+        let content_type = reader.text(Part::ContentType)?;
         Ok(Self {
             event_type,
             schema_version,
@@ -209,10 +194,10 @@ impl<'a> KindTexts<'a> {
         let content_type = match known.into_iter().find(|known| *known == self.content_type) {
             Some(known) => known,
             None => ContentType::parse(self.content_type)
-                .map_err(|_| BadRecord::Name("content type"))?,
+                .map_err(|_| BadRecord::Name(Part::ContentType))?,
         };
         let event_type =
-            EventType::parse(self.event_type).map_err(|_| BadRecord::Name("event type"))?;
+            EventType::parse(self.event_type).map_err(|_| BadRecord::Name(Part::EventType))?;
         Ok(EventKind {
             event_type,
             schema_version: self.schema_version,

@@ -3,10 +3,10 @@
 use annals_core::limits::METADATA_BYTES_MAX;
 use annals_core::{CausationId, CorrelationId, HeaderName, Metadata};
 
-use super::bad_record::BadRecord;
+use super::bad_record::{BadRecord, Part};
 use super::wire::{Identity, Reader, VARINT_BYTES_MAX, length, put_identity, put_text, put_varint};
 
-const PART: &str = "metadata";
+const PART: Part = Part::Metadata;
 /// Above what metadata within its limit takes: a header counts one byte for its name, and takes three.
 const BODY_BYTES_MAX: u64 = 4 * METADATA_BYTES_MAX as u64;
 const CORRELATION: u8 = 1;

@@ -16,7 +16,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use bad_record::BadRecord;
+pub(crate) use bad_record::{BadRecord, Part};
 pub(crate) use event::{AppendHeader, EventRecord};
 pub(crate) use kind::{EventKind, KindCode, Kinds};
 pub(crate) use note::{Note, encode_kind, encode_policy};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use annals_core::{StreamId, StreamPolicy, StreamState, Version};
 
-use super::bad_record::BadRecord;
+use super::bad_record::{BadRecord, Part};
 use super::kind::{EventKind, KindCode, KindTexts, put_kind};
 use super::wire::{Reader, put_text, put_varint};
 
@@ -31,7 +31,7 @@ impl Note {
     /// Reads the body of a note.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, BadRecord> {
         let mut reader = Reader::new(body);
-        let note = match reader.byte("note")? {
+        let note = match reader.byte(Part::Note)? {
             KIND => parse_kind(&mut reader)?,
             POLICY => parse_policy(&mut reader)?,
             unknown => return Err(BadRecord::UnknownNote(unknown)),
@@ -72,15 +72,15 @@ pub(crate) fn encode_policy(stream: &StreamId, policy: &StreamPolicy, out: &mut 
 }
 
 fn parse_kind(reader: &mut Reader<'_>) -> Result<Note, BadRecord> {
-    let code = KindCode::new(reader.varint("kind")?).ok_or(BadRecord::Range("kind"))?;
+    let code = KindCode::new(reader.varint(Part::Kind)?).ok_or(BadRecord::Range(Part::Kind))?;
     let kind = KindTexts::parse(reader)?.to_kind()?;
     Ok(Note::Kind(code, kind))
 }
 
 fn parse_policy(reader: &mut Reader<'_>) -> Result<Note, BadRecord> {
-    const PART: &str = "policy";
-    let stream = reader.text("stream id")?;
-    let stream = StreamId::parse(stream).map_err(|_| BadRecord::Name("stream id"))?;
+    const PART: Part = Part::Policy;
+    let stream = reader.text(Part::Stream)?;
+    let stream = StreamId::parse(stream).map_err(|_| BadRecord::Name(Part::Stream))?;
     let flags = reader.byte(PART)?;
     if flags & !KNOWN != 0 {
         return Err(BadRecord::Flags(PART));

@@ -1,12 +1,10 @@
 //! Events of a page, made from their records into one buffer.
 
-use std::borrow::Cow;
-
 use annals_core::{NewEvent, Placement, Position, RecordedEvent, StreamId};
 use bytes::{Bytes, BytesMut};
 
-use super::bad_record::BadRecord;
-use super::kind::Kinds;
+use super::bad_record::{BadRecord, Part};
+use super::kind::{KindRef, Kinds};
 use super::metadata::parse_metadata;
 use super::view::EventView;
 
@@ -52,20 +50,20 @@ impl<'a> PageBuilder<'a> {
         view: &EventView<'_>,
         position: Position,
     ) -> Result<(), BadRecord> {
-        let kind = view.kind().resolve(self.kinds)?;
-        let stream = StreamId::parse(view.stream()).map_err(|_| BadRecord::Name("stream id"))?;
-        let (event_type, schema_version, content_type) = match kind {
-            Cow::Borrowed(kind) => (
-                kind.event_type.clone(),
-                kind.schema_version,
-                kind.content_type.clone(),
-            ),
-            Cow::Owned(kind) => (kind.event_type, kind.schema_version, kind.content_type),
+        let spelled_out;
+        let kind = match view.kind() {
+            KindRef::Code(code) => self.kinds.kind(code).ok_or(BadRecord::UnknownKind(code))?,
+            KindRef::Inline(texts) => {
+                spelled_out = texts.to_kind()?;
+                &spelled_out
+            }
         };
+        let stream = StreamId::parse(view.stream()).map_err(|_| BadRecord::Name(Part::Stream))?;
         let payload = self.payload(view.payload());
-        let mut content = NewEvent::new(event_type, content_type, payload)
-            .map_err(|_| BadRecord::Range("payload"))?
-            .with_schema_version(schema_version);
+        let mut content =
+            NewEvent::new(kind.event_type.clone(), kind.content_type.clone(), payload)
+                .map_err(|_| BadRecord::Range(Part::Payload))?
+                .with_schema_version(kind.schema_version);
         if view.tags().len() > 0 {
             content = content.with_tags(view.tags().into_tags()?);
         }

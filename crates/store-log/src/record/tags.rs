@@ -3,10 +3,10 @@
 use annals_core::limits::TAGS_MAX;
 use annals_core::{Tag, Tags};
 
-use super::bad_record::BadRecord;
+use super::bad_record::{BadRecord, Part};
 use super::wire::{Reader, VARINT_BYTES_MAX, length, put_varint};
 
-const PART: &str = "tags";
+const PART: Part = Part::Tags;
 
 /// The texts of an event's tags, in order.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +32,7 @@ impl<'a> TagTexts<'a> {
             bytes = bytes.saturating_add(reader.varint(PART)?);
         }
         let (lengths, _) = from.split_at(from.len() - reader.rest().len());
-        let texts = reader.take(bytes, PART)?;
-        let texts = std::str::from_utf8(texts).map_err(|_| BadRecord::Text(PART))?;
+        let texts = reader.utf8(bytes, PART)?;
         let tags = Self {
             count,
             lengths,

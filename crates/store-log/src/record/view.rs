@@ -4,7 +4,7 @@ use annals_core::limits::{APPEND_EVENTS_MAX, PAYLOAD_BYTES_MAX};
 use annals_core::{AppendId, EventId, Timestamp, Version};
 use uuid::Uuid;
 
-use super::bad_record::BadRecord;
+use super::bad_record::{BadRecord, Part};
 use super::event::{
     AppendHeader, FIRST_OF_APPEND, KNOWN_FLAGS, METADATA, RECORDED_AT, SHORT_ID, TAGS, long_id,
     moved,
@@ -24,7 +24,8 @@ pub(crate) struct EventView<'a> {
     version: Version,
     appended_at: Timestamp,
     recorded_at: Timestamp,
-    id: EventId,
+    /// Not nil; a number, as it is not looked at by most.
+    uuid: u128,
     stream: &'a str,
     tags: TagTexts<'a>,
     metadata: Option<&'a [u8]>,
@@ -36,48 +37,49 @@ impl<'a> EventView<'a> {
     #[inline]
     pub(crate) fn parse(body: &'a [u8], base: Timestamp) -> Result<Self, BadRecord> {
         let mut reader = Reader::new(body);
-        let flags = reader.byte("flags")?;
+        let flags = reader.byte(Part::Flags)?;
         if flags & !KNOWN_FLAGS != 0 {
-            return Err(BadRecord::Flags("flags"));
+            return Err(BadRecord::Flags(Part::Flags));
         }
-        let kind = match reader.varint("kind")? {
-            0 => KindRef::Inline(KindTexts::parse(&mut reader)?),
-            code => KindRef::Code(KindCode::new(code).ok_or(BadRecord::Range("kind"))?),
+        let kind = match reader.varint(Part::Kind)? {
+            0 => KindRef::Inline(reader.apart(KindTexts::parse)?),
+            code => KindRef::Code(KindCode::new(code).ok_or(BadRecord::Range(Part::Kind))?),
         };
         let append = match flags & FIRST_OF_APPEND {
             0 => None,
-            _ => Some(parse_append(&mut reader)?),
+            _ => Some(reader.apart(parse_append)?),
         };
-        let version = reader.varint("version")?;
+        let version = reader.varint(Part::Version)?;
         if version == 0 {
-            return Err(BadRecord::Range("version"));
+            return Err(BadRecord::Range(Part::Version));
         }
-        let appended_at = moved(base, reader.zigzag("time")?);
+        let appended_at = moved(base, reader.zigzag(Part::AppendedAt)?);
         let uuid = if flags & SHORT_ID == 0 {
-            Some(Uuid::from_bytes(reader.array("event id")?))
+            u128::from_be_bytes(reader.array(Part::EventId)?)
         } else {
-            let millis = reader.zigzag("event id")?;
-            long_id(millis, reader.array("event id")?, appended_at)
+            let millis = reader.zigzag(Part::EventId)?;
+            let rest = reader.array(Part::EventId)?;
+            long_id(millis, rest, appended_at).ok_or(BadRecord::EventId)?
         };
-        let id = uuid
-            .and_then(|uuid| EventId::new(uuid).ok())
-            .ok_or(BadRecord::EventId)?;
+        if uuid == 0 {
+            return Err(BadRecord::EventId);
+        }
         let recorded_at = match flags & RECORDED_AT {
             0 => appended_at,
-            _ => moved(appended_at, reader.zigzag("application's time")?),
+            _ => moved(appended_at, reader.zigzag(Part::RecordedAt)?),
         };
-        let stream = reader.text("stream id")?;
+        let stream = reader.text(Part::Stream)?;
         let tags = match flags & TAGS {
             0 => TagTexts::default(),
-            _ => TagTexts::parse(&mut reader)?,
+            _ => reader.apart(TagTexts::parse)?,
         };
         let metadata = match flags & METADATA {
             0 => None,
-            _ => Some(skip_metadata(&mut reader)?),
+            _ => Some(reader.apart(skip_metadata)?),
         };
         let payload = reader.rest();
         if payload.len() > PAYLOAD_BYTES_MAX {
-            return Err(BadRecord::Range("payload"));
+            return Err(BadRecord::Range(Part::Payload));
         }
         let version = Version::new(version);
         Ok(Self {
@@ -86,7 +88,7 @@ impl<'a> EventView<'a> {
             version,
             appended_at,
             recorded_at,
-            id,
+            uuid,
             stream,
             tags,
             metadata,
@@ -105,8 +107,10 @@ impl<'a> EventView<'a> {
     }
 
     /// Its identity.
-    pub(crate) const fn id(&self) -> EventId {
-        self.id
+    #[inline]
+    #[expect(clippy::expect_used, reason = "parsing refused the nil uuid")]
+    pub(crate) fn id(&self) -> EventId {
+        EventId::new(Uuid::from_u128(self.uuid)).expect("parsing refused the nil uuid")
     }
 
     /// Its kind, by code or spelled out.
@@ -163,14 +167,17 @@ impl<'a> EventView<'a> {
 
 /// The header of an append, checked so that it can be made at any time.
 fn parse_append<'a>(reader: &mut Reader<'a>) -> Result<(Identity<'a>, u32), BadRecord> {
-    const PART: &str = "append id";
+    const PART: Part = Part::AppendId;
     let identity = reader.identity(PART)?;
     if let Identity::Text(text) = identity {
         AppendId::parse(text).map_err(|_| BadRecord::Name(PART))?;
     }
-    let events = u32::try_from(reader.varint("count of events")?).ok();
+    let events = u32::try_from(reader.varint(Part::AppendEvents)?).ok();
     let events = events.filter(|count| {
         *count > 0 && usize::try_from(*count).is_ok_and(|count| count <= APPEND_EVENTS_MAX)
     });
-    Ok((identity, events.ok_or(BadRecord::Range("count of events"))?))
+    Ok((
+        identity,
+        events.ok_or(BadRecord::Range(Part::AppendEvents))?,
+    ))
 }

@@ -14,11 +14,13 @@ use annals_log::{Kind, Log, RecordAt, View};
 use super::batch::{Batch, Staged, Step};
 use super::error::from_log;
 use super::judge::{Judge, refuse};
+use super::keeper::{Frozen, Keeper};
 use super::looked::Looked;
 use super::receipts;
 use super::shared::Shared;
-use super::snapshot::Snapshot;
-use crate::index::{Entry, Memtable};
+use super::settings::Settings;
+use super::snapshot::{Live, Snapshot};
+use crate::index::{Entry, Memtable, Part};
 use crate::record::{AppendHeader, EventKind, EventRecord, KindCode, Kinds, encode_kind, encode_policy};
 
 /// The single writer of the store.
@@ -26,6 +28,8 @@ use crate::record::{AppendHeader, EventKind, EventRecord, KindCode, Kinds, encod
 pub(crate) struct Committer {
     pub(crate) log: Log,
     shared: Arc<Shared>,
+    keeper: Arc<Keeper>,
+    index_bytes_max: usize,
     /// The segment being written, and the kinds that it states already.
     stated: (u32, HashSet<KindCode>),
 }
@@ -53,10 +57,17 @@ enum Verdict {
 }
 
 impl Committer {
-    pub(crate) fn new(log: Log, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        log: Log,
+        shared: Arc<Shared>,
+        keeper: Arc<Keeper>,
+        settings: &Settings,
+    ) -> Self {
         Self {
             log,
             shared,
+            keeper,
+            index_bytes_max: settings.index_bytes_max,
             stated: (0, HashSet::new()),
         }
     }
@@ -214,6 +225,39 @@ impl Committer {
         }
         self.shared.changed.notify(usize::MAX);
     }
+
+    /// Hands the memory of the index over to be written, once it has `bytes_min` bytes.
+    pub(crate) fn freeze(&self, bytes_min: usize) {
+        let snapshot = self.shared.snapshot();
+        let memtable = {
+            let memtable = snapshot.live.read();
+            if memtable.len() == 0 || memtable.bytes() < bytes_min {
+                return;
+            }
+            Arc::clone(&memtable)
+        };
+        let next = snapshot.head.next().value();
+        let empty = Arc::new(Live::new(Memtable::new(snapshot.view.log_id(), next)));
+        let frozen = Frozen {
+            memtable: Arc::clone(&memtable),
+            upto: snapshot.view.end(),
+            kinds: snapshot.kinds.clone(),
+        };
+        self.shared.publish(|snapshot| {
+            let older = snapshot.older.iter().cloned();
+            snapshot.older = older.chain([memtable as Arc<dyn Part>]).collect();
+            snapshot.live = empty;
+        });
+        self.keeper.take(frozen);
+    }
+
+    /// Runs the next step of the segment's growth on a thread that may block, if there is one.
+    fn grow_ahead(&mut self) {
+        if let Some(growth) = self.log.growth() {
+            // What fails here is tried again, and told, when the room is needed.
+            blocking::unblock(move || growth.run()).detach();
+        }
+    }
 }
 
 /// What a durable batch leaves to publish.
@@ -244,9 +288,12 @@ impl Commit for Committer {
         if batch.is_empty() {
             return verdicts.into_iter().map(Verdict::answer).collect();
         }
-        match self.record(&snapshot, &batch, now) {
+        let recorded = self.keeper.check_room();
+        match recorded.and_then(|()| self.record(&snapshot, &batch, now)) {
             Ok(recorded) => {
                 self.publish(&snapshot, &batch, recorded, now);
+                self.freeze(self.index_bytes_max);
+                self.grow_ahead();
                 verdicts.into_iter().map(Verdict::answer).collect()
             }
             Err(error) => verdicts

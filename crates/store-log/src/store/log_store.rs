@@ -3,18 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use annals_core::limits::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, PAYLOAD_BYTES_MAX};
 use annals_core::{
-    Append, AppendId, AppendIdWindow, Capabilities, ConsistencyLevel, Cursor, Durability, Error,
+    Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Durability, Error,
     ErrorKind, EventStore, Page, PolicyChange, ReadRequest, Receipt, StreamHead, StreamId,
 };
 use annals_log::commit::{GroupCommit, SubmitError};
 use async_trait::async_trait;
+use tracing::warn;
 
 use super::batch::Batch;
 use super::committer::{Committer, Reply, Request};
 use super::ids::Ids;
+use super::error::from_log;
 use super::judge::{Judge, refuse};
+use super::keeper::Keeper;
 use super::looked::Looked;
 use super::open::LogStoreBuilder;
 use super::read;
@@ -26,6 +28,7 @@ use super::shared::Shared;
 pub struct LogStore {
     pub(crate) shared: Arc<Shared>,
     pub(crate) commits: GroupCommit<Committer>,
+    pub(crate) keeper: Arc<Keeper>,
     pub(crate) settings: Settings,
 }
 
@@ -39,6 +42,28 @@ impl LogStore {
     /// Begins to open, or to create, a store in this directory.
     pub fn builder(directory: impl Into<std::path::PathBuf>) -> LogStoreBuilder {
         LogStoreBuilder::new(directory.into())
+    }
+
+    /// Writes what is in memory only, and closes the files so that the next opening has nothing to recover.
+    ///
+    /// Waits for appends in the queue; later ones are refused. Dropping the store does the same, and says
+    /// nothing of what fails.
+    ///
+    /// # Errors
+    /// What the file system refuses. Acknowledged appends are durable all the same.
+    pub fn close(self) -> Result<(), Error> {
+        self.end().map_err(|error| error.during("close"))
+    }
+
+    fn end(&self) -> Result<(), Error> {
+        let committer = match self.commits.close() {
+            Ok(committer) => committer,
+            // It was closed before, or it failed for good and there is nothing to save.
+            Err(_) => return Ok(()),
+        };
+        committer.freeze(0);
+        self.keeper.finish();
+        committer.log.close().map_err(from_log)
     }
 
     /// Looks at the published state: answers a duplicate, refuses what fails, and gathers what the committer
@@ -59,7 +84,7 @@ impl LogStore {
         let failures = judge.failures(append, &looked)?;
         if self.shared.policy_changes() == policies {
             refuse(failures)?;
-            looked.conditions_hold_at = snapshot.head;
+            looked.nothing_stands_against_it(snapshot.head);
         }
         Ok(Seen::Nothing(looked))
     }
@@ -82,16 +107,7 @@ impl LogStore {
 #[async_trait]
 impl EventStore for LogStore {
     fn capabilities(&self) -> Capabilities {
-        let mut capabilities = Capabilities::COMPLETE;
-        capabilities.durability = match self.settings.durability {
-            annals_log::Durability::Sync => Durability::Synced,
-            _ => Durability::Process,
-        };
-        capabilities.append_ids = AppendIdWindow::Forever;
-        capabilities.payload_bytes_max = PAYLOAD_BYTES_MAX;
-        capabilities.append_events_max = APPEND_EVENTS_MAX;
-        capabilities.append_bytes_max = APPEND_BYTES_MAX;
-        capabilities
+        capabilities(&self.settings)
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, Error> {
@@ -151,12 +167,30 @@ impl EventStore for LogStore {
     }
 }
 
+impl Drop for LogStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            warn!(%error, "the store is not closed cleanly; opening it recovers it");
+        }
+    }
+}
+
 impl fmt::Debug for LogStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogStore")
             .field("head", &self.shared.snapshot().head)
             .finish_non_exhaustive()
     }
+}
+
+/// What a store with these settings offers.
+pub(crate) fn capabilities(settings: &Settings) -> Capabilities {
+    let mut capabilities = Capabilities::COMPLETE;
+    capabilities.durability = match settings.durability {
+        annals_log::Durability::Sync => Durability::Synced,
+        annals_log::Durability::Process => Durability::Process,
+    };
+    capabilities
 }
 
 fn mixed_up() -> Error {

@@ -15,6 +15,8 @@ pub(crate) struct Looked {
     streams: Vec<OlderFacts>,
     /// No condition fails up to and with this position.
     pub(crate) conditions_hold_at: Position,
+    /// Whether no identity of the append stands in those parts.
+    ids_are_new: bool,
 }
 
 /// A stream by the settled parts of the index alone.
@@ -25,7 +27,7 @@ pub(crate) struct OlderFacts {
 }
 
 impl Looked {
-    /// Looks up the streams of the append. The caller looks for the identities in the settled parts itself.
+    /// Looks up the streams of the append.
     pub(crate) fn at(snapshot: &Snapshot, append: &Append) -> Result<Self, Error> {
         let streams = append
             .expectations()
@@ -34,7 +36,14 @@ impl Looked {
             settled: snapshot.settled(),
             streams: streams.collect::<Result<_, _>>()?,
             conditions_hold_at: Position::START,
+            ids_are_new: false,
         })
+    }
+
+    /// Notes that nothing stood against the append in this state.
+    pub(crate) fn nothing_stands_against_it(&mut self, head: Position) {
+        self.conditions_hold_at = head;
+        self.ids_are_new = true;
     }
 
     /// The facts of the n-th expectation's stream, if they still hold.
@@ -44,7 +53,11 @@ impl Looked {
 
     /// In which parts of the index an identity may stand that the caller did not find.
     pub(crate) fn ids(&self, snapshot: &Snapshot) -> Ids {
-        if self.holds(snapshot) { Ids::Live } else { Ids::All }
+        if self.ids_are_new && self.holds(snapshot) {
+            Ids::Live
+        } else {
+            Ids::All
+        }
     }
 
     fn holds(&self, snapshot: &Snapshot) -> bool {

@@ -2,21 +2,25 @@
 
 mod batch;
 mod committer;
+mod dictionary;
 mod error;
+mod follower;
 mod ids;
 mod judge;
+mod keeper;
 mod log_store;
 mod looked;
 mod matching;
 mod open;
 mod read;
 mod receipts;
+mod recover;
 mod settings;
 mod shared;
 mod shown;
 mod snapshot;
-mod recover;
 
+pub use self::follower::LogFollower;
 pub use self::log_store::LogStore;
 pub use self::open::LogStoreBuilder;
 pub use self::settings::{CommitterThread, Durability, Maintenance, ReadMode, Settings};

@@ -5,17 +5,25 @@ use std::sync::Arc;
 
 use annals_core::{Clock, Error, ErrorKind, Ids, SystemClock, UuidIds};
 use annals_log::commit::{GroupCommit, GroupSettings, Leader};
-use annals_log::{Log, LogSettings, Parts};
+use annals_log::{Follower, Log, LogId, LogSettings, Parts};
 
 use super::committer::Committer;
+use super::dictionary;
 use super::error::from_log;
+use super::follower::LogFollower;
+use super::keeper::Keeper;
 use super::log_store::LogStore;
-use super::settings::{CommitterThread, Settings};
+use super::recover::Entering;
+use super::settings::{CommitterThread, ReadMode, Settings};
 use super::shared::Shared;
-use super::recover::recover;
+use super::snapshot::damaged;
+use crate::index::{RunDirectory, RunReads};
 
 /// The directory of the log, in that of the store.
 const LOG: &str = "log";
+
+/// The directory of the index files, in that of the store.
+const INDEX: &str = "index";
 
 /// Opens or creates a [`LogStore`].
 #[derive(Clone, Debug)]
@@ -111,26 +119,68 @@ impl LogStoreBuilder {
         settings
     }
 
-    /// Builds what is kept in memory, and begins.
-    fn start(self, log: Log) -> Result<LogStore, Error> {
-        let snapshot = recover(&log.view())?;
-        let shared = Arc::new(Shared::new(snapshot, self.clock, self.ids));
-        let committer = Committer::new(log, Arc::clone(&shared));
-        let mut group = GroupSettings::default();
-        group.queue_bytes_max = self.settings.queue_bytes_max;
-        group.queue_requests_max = self.settings.queue_appends_max;
-        group.batch_bytes_max = self.settings.batch_bytes_max;
-        group.leader = match self.settings.committer {
-            CommitterThread::Caller => Leader::Caller,
-            CommitterThread::Own => Leader::Thread,
+    /// Opens the store that another process writes, to read and to follow it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when there is none.
+    pub fn follow(self) -> Result<LogFollower, Error> {
+        let started = || {
+            self.settings.validate()?;
+            let follower = Follower::open(&self.parts, &self.log_directory(), self.settings.reads);
+            let follower = follower.map_err(from_log)?;
+            let runs = self.run_directory(follower.log_id())?;
+            LogFollower::start(follower, runs, self.settings.clone(), self.clock, self.ids)
         };
-        let commits = GroupCommit::new(committer, group).map_err(|error| {
+        started().map_err(|error: Error| error.during("follow"))
+    }
+
+    fn run_directory(&self, log_id: LogId) -> Result<RunDirectory, Error> {
+        let reads = match self.settings.reads {
+            ReadMode::Map => RunReads::Map,
+            ReadMode::Pread => RunReads::Owned,
+        };
+        let directory = self.directory.join(INDEX);
+        RunDirectory::new(Arc::clone(&self.parts.vfs), &directory, log_id, reads).map_err(damaged)
+    }
+
+    /// Reads what stands after the index files into memory, and begins.
+    fn start(self, log: Log) -> Result<LogStore, Error> {
+        let directory = self.run_directory(log.id())?;
+        let view = log.view();
+        let mut runs = directory.open(view.end()).map_err(damaged)?;
+        let mut entering = Entering::after(&view, runs.all())?;
+        while let Some(upto) = entering.fill(self.settings.index_bytes_max)? {
+            let memtable = entering.take();
+            let kinds = dictionary::encode(&entering.kinds);
+            let run = directory.flush(&memtable, &kinds, upto).map_err(damaged)?;
+            runs.add(run);
+        }
+        let snapshot = entering.finish(runs.all())?;
+        let shared = Arc::new(Shared::new(snapshot, self.clock, self.ids));
+        let mode = self.settings.maintenance;
+        let keeper = Arc::new(Keeper::new(Arc::clone(&shared), directory, runs, mode));
+        let committer = Committer::new(log, Arc::clone(&shared), Arc::clone(&keeper), &self.settings);
+        let commits = GroupCommit::new(committer, group_settings(&self.settings));
+        let commits = commits.map_err(|error| {
             Error::new(ErrorKind::Unavailable, "no thread for the committer").caused_by(error)
         })?;
         Ok(LogStore {
             shared,
             commits,
+            keeper,
             settings: self.settings,
         })
     }
+}
+
+fn group_settings(settings: &Settings) -> GroupSettings {
+    let mut group = GroupSettings::default();
+    group.queue_bytes_max = settings.queue_bytes_max;
+    group.queue_requests_max = settings.queue_appends_max;
+    group.batch_bytes_max = settings.batch_bytes_max;
+    group.leader = match settings.committer {
+        CommitterThread::Caller => Leader::Caller,
+        CommitterThread::Own => Leader::Thread,
+    };
+    group
 }

@@ -1,66 +1,127 @@
-//! The state of a store by its log.
+//! The state of a store by its log and its index files.
 
 use std::sync::Arc;
 
 use annals_core::{Error, Position, Timestamp};
-use annals_log::{Place, Scanned, View};
+use annals_log::{Place, Scan, Scanned, View};
 
+use super::dictionary;
 use super::error::{bad_record, corrupt, from_log};
-use super::snapshot::{Live, Snapshot};
-use crate::index::{Entry, Memtable};
+use super::snapshot::{Live, Snapshot, damaged};
+use crate::index::{Entry, Memtable, Part, Run};
 use crate::record::{EventView, Kinds, Note};
 
-/// The state of the store whose log is this.
-pub(crate) fn recover(view: &View) -> Result<Snapshot, Error> {
-    let start = view.start();
-    let mut memtable = Memtable::new(view.log_id().to_bytes(), start.next_number);
-    let mut kinds = Kinds::default();
-    enter(view, start, &mut memtable, &mut kinds)?;
-    let mut snapshot = Snapshot {
-        older: Arc::new([]),
-        live: Arc::new(Live::new(memtable)),
-        view: view.clone(),
-        kinds,
-        head: Position::new(view.last_number()),
-        newest_at: Timestamp::EPOCH,
-    };
-    if snapshot.head > Position::START {
-        snapshot.newest_at = snapshot.appended_at(snapshot.head, &mut Vec::new())?;
-    }
-    Ok(snapshot)
+/// Reads the log from where the index files end, into memory.
+pub(crate) struct Entering {
+    scan: Scan,
+    view: View,
+    pub(crate) memtable: Memtable,
+    pub(crate) kinds: Kinds,
+    /// The position that the next event has if none before it is lost.
+    next: u64,
 }
 
-/// Enters every record from this place on.
-pub(crate) fn enter(
-    view: &View,
-    from: Place,
-    memtable: &mut Memtable,
-    kinds: &mut Kinds,
-) -> Result<(), Error> {
-    let mut scan = view.scan(from);
-    let mut expected = from.next_number;
-    loop {
-        match scan.next_record() {
-            Ok(Some(record)) => enter_record(view, record, &mut expected, memtable, kinds)?,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                if !scan.skip_lost() {
-                    return Err(from_log(error));
+impl Entering {
+    /// Begins after these runs.
+    pub(crate) fn after(view: &View, runs: &[Arc<Run>]) -> Result<Self, Error> {
+        let (from, kinds) = match runs.last() {
+            Some(run) => {
+                let bytes = run.kinds().map_err(damaged)?;
+                (run.upto(), dictionary::decode(bytes)?)
+            }
+            None => (view.start(), Kinds::default()),
+        };
+        Ok(Self::from(view, from, kinds))
+    }
+
+    /// Begins at this place.
+    pub(crate) fn from(view: &View, from: Place, kinds: Kinds) -> Self {
+        Self {
+            scan: view.scan(from),
+            view: view.clone(),
+            memtable: Memtable::new(view.log_id(), from.next_number),
+            kinds,
+            next: from.next_number,
+        }
+    }
+
+    /// Enters records until the end of the log, `None`, or until the memory takes `bytes_max`, the place
+    /// up to which all is in it.
+    pub(crate) fn fill(&mut self, bytes_max: usize) -> Result<Option<Place>, Error> {
+        const CHECK_EVERY: u64 = 256;
+        loop {
+            let is_check = self.next.is_multiple_of(CHECK_EVERY);
+            if is_check && self.memtable.len() > 0 && self.memtable.bytes() > bytes_max {
+                let place = self.scan.place();
+                if place.next_number == self.next {
+                    return Ok(Some(place));
+                }
+            }
+            let Self {
+                scan,
+                view,
+                memtable,
+                kinds,
+                next,
+            } = self;
+            match scan.next_record() {
+                Ok(Some(record)) => enter(view, record, next, memtable, kinds)?,
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    if !scan.skip_lost() {
+                        return Err(from_log(error));
+                    }
                 }
             }
         }
     }
+
+    /// The memory so far, and an empty one to go on with.
+    pub(crate) fn take(&mut self) -> Memtable {
+        let empty = Memtable::new(self.view.log_id(), self.next);
+        std::mem::replace(&mut self.memtable, empty)
+    }
+
+    /// The state of the store, everything entered.
+    pub(crate) fn finish(mut self, runs: &[Arc<Run>]) -> Result<Snapshot, Error> {
+        // What is lost at the very end has positions too.
+        let end = self.view.end().next_number;
+        skip_to(&mut self.memtable, &mut self.next, end)?;
+        let mut snapshot = Snapshot {
+            older: runs.iter().map(|run| Arc::clone(run) as Arc<dyn Part>).collect(),
+            live: Arc::new(Live::new(self.memtable)),
+            head: Position::new(self.view.last_number()),
+            view: self.view,
+            kinds: self.kinds,
+            newest_at: Timestamp::EPOCH,
+        };
+        snapshot.newest_at = newest_at(&snapshot)?;
+        Ok(snapshot)
+    }
 }
 
-/// Enters one record; `expected` is the position that an event has if none before it is lost.
-fn enter_record(
+/// When the newest event that is not lost was recorded.
+fn newest_at(snapshot: &Snapshot) -> Result<Timestamp, Error> {
+    let mut scratch = Vec::new();
+    let mut position = snapshot.head;
+    while position > Position::START {
+        if let Ok(time) = snapshot.appended_at(position, &mut scratch) {
+            return Ok(time);
+        }
+        position = position.previous();
+    }
+    Ok(Timestamp::EPOCH)
+}
+
+/// Enters one record.
+pub(crate) fn enter(
     view: &View,
     record: Scanned<'_>,
-    expected: &mut u64,
+    next: &mut u64,
     memtable: &mut Memtable,
     kinds: &mut Kinds,
 ) -> Result<(), Error> {
-    let position = Position::new(record.number.unwrap_or(*expected));
+    let position = Position::new(record.number.unwrap_or(*next));
     let bad = |bad| bad_record(bad, position);
     if record.number.is_none() {
         return match Note::parse(record.body).map_err(bad)? {
@@ -71,11 +132,7 @@ fn enter_record(
             }
         };
     }
-    let lost = position.value().checked_sub(*expected).ok_or_else(|| {
-        corrupt("log has a position twice; verify the store").with("position", position)
-    })?;
-    memtable.skip_lost(usize::try_from(lost).unwrap_or(usize::MAX));
-    *expected = position.next().value();
+    skip_to(memtable, next, position.value())?;
     let segment = view.segment(record.at.segment());
     let context = segment.map_or(0, |segment| segment.context());
     let base = Timestamp::from_micros(context.cast_signed());
@@ -93,5 +150,16 @@ fn enter_record(
         at: record.at,
     };
     memtable.insert(&entry, event.tags());
+    *next += 1;
+    Ok(())
+}
+
+/// Passes over the positions that the log has lost.
+fn skip_to(memtable: &mut Memtable, next: &mut u64, position: u64) -> Result<(), Error> {
+    let lost = position.checked_sub(*next).ok_or_else(|| {
+        corrupt("log has a position twice; verify the store").with("position", position)
+    })?;
+    memtable.skip_lost(usize::try_from(lost).unwrap_or(usize::MAX));
+    *next = position;
     Ok(())
 }

@@ -275,10 +275,10 @@ impl Live {
     }
 
     /// Changes the memory.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Memtable)) {
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Memtable) -> T) -> T {
         let mut memtable = self.memtable.write().unwrap_or_else(PoisonError::into_inner);
         // Not shared before it is frozen, so this copies nothing.
-        change(Arc::make_mut(&mut memtable));
+        change(Arc::make_mut(&mut memtable))
     }
 
     /// The memory as one of the older parts, from when on it takes no more events.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::SimFs;
-use super::crash::{Counter, Script};
+use super::choices::{Counter, Script};
 use super::state::State;
 
 /// The images of [`SimFs::every_crash`], the oldest state of everything first.

@@ -163,7 +163,7 @@ pub(super) fn patched(page: &Page, range: &Range<usize>, bytes: &[u8]) -> Page {
 }
 
 /// Copies between slices of one length; a difference, which no caller makes, copies nothing.
-fn copy(to: &mut [u8], from: &[u8]) {
+pub(super) fn copy(to: &mut [u8], from: &[u8]) {
     debug_assert_eq!(to.len(), from.len(), "a piece and its bytes");
     if to.len() == from.len() {
         to.copy_from_slice(from);

@@ -5,6 +5,12 @@ use std::ops::Range;
 use super::image::{Image, PAGE, Page, bytes_of, patched, pieces, sectors};
 use crate::vfs::SeededRng;
 
+/// How many contents of the same bytes are pending at once; older ones are as good as never written.
+const CONTENTS_MAX: usize = 8;
+
+/// How many pending changes are looked at for contents of the same bytes.
+const LOOK_BACK: usize = 64;
+
 /// The state of a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
@@ -101,6 +107,7 @@ impl Inode {
             // Zeros over a hole change nothing but the length.
             if before.is_some() || content.is_some() {
                 self.cache.set_page(piece.page, content.clone());
+                self.drop_oldest_like(piece.page, &piece.bytes);
                 self.pending.push(Pending::Write {
                     page: piece.page,
                     bytes: piece.bytes,
@@ -111,6 +118,27 @@ impl Inode {
         let end = offset.saturating_add(bytes.len() as u64);
         self.set_length(end.max(self.cache.length()));
         self.version += 1;
+    }
+
+    /// Makes room where the same bytes were written often and never synced, as a watermark is. A later write of
+    /// them stands for the sectors of the one that is dropped, so that no crash gets an illegal image.
+    fn drop_oldest_like(&mut self, page: usize, bytes: &Range<usize>) {
+        let like = |change: &Pending| match change {
+            Pending::Write {
+                page: written,
+                bytes: range,
+                ..
+            } => *written == page && range == bytes,
+            Pending::Length(_) => false,
+        };
+        let first = self.pending.len().saturating_sub(LOOK_BACK);
+        let recent = self.pending.get(first..).unwrap_or_default();
+        let mut alike = recent.iter().enumerate().filter(|(_, change)| like(change));
+        if let (Some((oldest, _)), rest) = (alike.next(), alike.count())
+            && rest + 2 > CONTENTS_MAX
+        {
+            self.pending.remove(first + oldest);
+        }
     }
 
     /// Sets the length in the cache.

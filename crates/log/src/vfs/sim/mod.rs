@@ -4,7 +4,7 @@
 //! and [`SimFs::crash`] draws one of the images that a power loss may leave behind:
 //!
 //! - of each 512-byte sector that was written and not synced: any of the contents that it had since, the
-//!   synced one included, or [garbage](Garbage);
+//!   synced one included, or [garbage](Garbage); of bytes that are written again and again, the last eight;
 //! - of each file that was made longer or shorter and not synced: any of the lengths that it had since, or
 //!   one on the way;
 //! - of the names that were made, changed or removed and not synced by their directory: any of these changes, in order
@@ -35,6 +35,7 @@
 //! # }
 //! ```
 
+mod choices;
 mod crash;
 mod disk;
 mod every;
@@ -54,14 +55,14 @@ use std::path::Path;
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use crash::Garbage;
+pub use choices::Garbage;
 pub use disk::Disk;
 pub use every::{EveryCrash, TooManyCrashes};
 pub use fault::{Fault, IoFault};
 pub use inode::Reached;
 pub use trace::{Call, Operation};
 
-use crash::Random;
+use choices::Random;
 use handle::{SimFile, SimLock, SimWatch};
 use image::Image;
 use state::State;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::SimFs;
-use super::crash::{Choices, crash};
+use super::choices::Choices;
+use super::crash::crash;
 use super::fault::{Fault, Plan, power_is_off};
 use super::image::Image;
 use super::inode::{Inode, Reached};

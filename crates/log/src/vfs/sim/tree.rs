@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::crash::Choices;
+use super::choices::Choices;
 
 /// A file, whatever its names.
 pub(super) type FileId = u64;

@@ -1,5 +1,6 @@
 //! The newest part of an index, in memory.
 
+mod contents;
 mod interner;
 mod lists;
 mod table;
@@ -8,20 +9,22 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use annals_core::{Direction, StreamId, StreamPolicy};
-use annals_log::RecordAt;
+use annals_log::{LogId, RecordAt};
 
 use self::interner::Interner;
 use self::lists::{List, Lists};
 use self::table::Table;
+use super::bounds::{Bounds, prefix};
 use super::hash::Hasher;
 use super::versions::{Stretch, Versions};
-use super::{Entry, Ordinals, Part, Result, Term, category_of};
+use super::{APPEND_ID, Entry, LOST, Ordinals, Part, Result, STREAM, Term, category_of};
 
 /// The newest part of an index: takes entries in the order of their positions and answers at once.
 ///
 /// It is inserted into under a write lock and asked under read locks. An event takes about a hundred bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Memtable {
+    log_id: LogId,
     first: u64,
     hasher: Hasher,
     /// For each ordinal the bits of its [`RecordAt`]; [`LOST`] where the log has lost the event.
@@ -34,7 +37,9 @@ pub(crate) struct Memtable {
     terms: Vec<List>,
     lists: Lists,
     event_ids: Table,
+    event_id_bounds: Bounds,
     append_ids: Table,
+    append_id_bounds: Bounds,
     policies: HashMap<StreamId, StreamPolicy>,
 }
 
@@ -47,16 +52,14 @@ struct Stream {
     category: u32,
 }
 
-/// No record is here: segments are numbered from 1.
-pub(super) const LOST: u64 = 0;
-
 /// What a policy takes in memory, beside the stream's name, in bytes.
 const POLICY_BYTES: usize = 160;
 
 impl Memtable {
     /// An empty memtable whose first event will have this position, for the log with this id.
-    pub(crate) fn new(log_id: [u8; 16], first: u64) -> Self {
+    pub(crate) fn new(log_id: LogId, first: u64) -> Self {
         Self {
+            log_id,
             first,
             hasher: Hasher::new(log_id),
             records: Vec::new(),
@@ -67,7 +70,9 @@ impl Memtable {
             terms: Vec::new(),
             lists: Lists::default(),
             event_ids: Table::default(),
+            event_id_bounds: Bounds::NONE,
             append_ids: Table::default(),
+            append_id_bounds: Bounds::NONE,
             policies: HashMap::new(),
         }
     }
@@ -93,7 +98,9 @@ impl Memtable {
         }
         self.event_ids
             .insert(self.hasher.id(entry.event_id), ordinal);
+        self.event_id_bounds.include(entry.event_id);
         if let Some(id) = entry.append_id {
+            self.append_id_bounds.include(prefix(id));
             let hash = self.append_hash(id);
             self.append_ids.insert(hash, ordinal);
         }
@@ -222,11 +229,6 @@ impl Memtable {
     }
 }
 
-/// The kind of text that a stream's name is, beside those of terms.
-pub(super) const STREAM: u8 = 0;
-/// The kind of text that an append's id is.
-pub(super) const APPEND_ID: u8 = 4;
-
 impl Part for Memtable {
     fn first(&self) -> u64 {
         self.first
@@ -284,12 +286,18 @@ impl Part for Memtable {
     }
 
     fn event_id(&self, id: u128, out: &mut Vec<u64>) -> Result<()> {
+        if !self.event_id_bounds.contain(id) {
+            return Ok(());
+        }
         let found = self.event_ids.find(self.hasher.id(id));
         out.extend(found.map(|ordinal| self.position(ordinal)));
         Ok(())
     }
 
     fn append_id(&self, id: &str, out: &mut Vec<u64>) -> Result<()> {
+        if !self.append_id_bounds.contain(prefix(id)) {
+            return Ok(());
+        }
         let found = self.append_ids.find(self.append_hash(id));
         out.extend(found.map(|ordinal| self.position(ordinal)));
         Ok(())

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use annals_core::{
     Criteria, CriteriaItem, Direction, EventType, StreamId, StreamPolicy, Tag, Tags, Version,
 };
-use annals_log::RecordAt;
+use annals_log::{LogId, Place, RecordAt};
 use proptest::prelude::*;
 
 use super::super::{Entry, Memtable, Part, Result, Term, matches};
 
-pub(crate) const LOG_ID: [u8; 16] = *b"the log's own id";
+pub(crate) const LOG_ID: LogId = LogId::from_bytes(*b"the log's own id");
 pub(crate) const STREAMS: [&str; 5] = ["account-1", "account-2", "order-x-1", "order", "gone-1"];
 pub(crate) const TYPES: [&str; 4] = ["opened", "paid", "closed", "never"];
 pub(crate) const TAGS: [&str; 5] = ["a:1", "a:2", "b:1", "opened", "never:1"];
@@ -209,6 +209,14 @@ impl Model {
             }
         }
         model
+    }
+
+    /// Where the log goes on after this part.
+    pub(crate) fn upto(&self) -> Place {
+        Place {
+            at: RecordAt::new(1, u32::try_from(4096 + self.last).unwrap()),
+            next_number: self.last + 1,
+        }
     }
 
     /// The model of this part and the one after it.

@@ -1,19 +1,15 @@
 //! What was written is what is read, for every event, kind and policy.
 
 use annals_core::limits::PAYLOAD_BYTES_MAX;
-use annals_core::{
-    AppendId, ContentType, EventId, EventType, NewEvent, SchemaVersion, StreamId, Tag, Timestamp,
-    Version,
-};
+use annals_core::{AppendId, ContentType, EventType, NewEvent, SchemaVersion, Tag};
 use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq, proptest};
-use uuid::Uuid;
 
 use super::super::{
     AppendHeader, EventKind, EventView, KindCode, Kinds, Note, PageBuilder, encode_kind,
     encode_policy,
 };
-use super::sample::{POSITION, Sample, decode, kinds, policies, samples, streams};
+use super::sample::{POSITION, Sample, decode, kinds, plain, policies, samples, streams};
 
 proptest! {
     #[test]
@@ -60,21 +56,6 @@ fn check(sample: &Sample) -> Result<(), TestCaseError> {
     prop_assert_eq!(&event, &expected);
     prop_assert_eq!(sample.again(&event, append).encode(), body);
     Ok(())
-}
-
-/// An event of an append of a hundred, as most are.
-fn plain(payload: Vec<u8>) -> Sample {
-    let event_type = EventType::from_static("order-line-added");
-    Sample {
-        event: NewEvent::new(event_type, ContentType::JSON, payload).unwrap(),
-        id: EventId::new(Uuid::from_u128(0x018b_cfe5_6800_7abc_8def_0123_4567_89ab)).unwrap(),
-        stream: StreamId::from_static("order-123456"),
-        version: Version::new(7),
-        base: Timestamp::from_seconds(1_700_000_000),
-        appended_at: Timestamp::from_seconds(1_700_003_600),
-        code: KindCode::new(3),
-        append: None,
-    }
 }
 
 #[test]

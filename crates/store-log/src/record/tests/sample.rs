@@ -101,6 +101,21 @@ pub(super) fn decode(
     Ok((event, view.append()))
 }
 
+/// An event of an append of a hundred, as most are.
+pub(super) fn plain(payload: Vec<u8>) -> Sample {
+    let event_type = EventType::from_static("order-line-added");
+    Sample {
+        event: NewEvent::new(event_type, ContentType::JSON, payload).unwrap(),
+        id: EventId::new(Uuid::from_u128(0x018b_cfe5_6800_7abc_8def_0123_4567_89ab)).unwrap(),
+        stream: StreamId::from_static("order-123456"),
+        version: Version::new(7),
+        base: Timestamp::from_seconds(1_700_000_000),
+        appended_at: Timestamp::from_seconds(1_700_003_600),
+        code: KindCode::new(3),
+        append: None,
+    }
+}
+
 pub(super) fn samples() -> impl Strategy<Value = Sample> {
     let times = (times(), near_or_any(), near_or_any());
     let places = (streams(), 1..=u64::MAX, option::weighted(0.8, 1..=4095_u64));

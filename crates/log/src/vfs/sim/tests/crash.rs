@@ -49,6 +49,37 @@ fn a_sector_is_written_with_all_that_it_had() {
 }
 
 #[test]
+fn of_bytes_that_are_written_again_and_again_the_last_contents_are_kept() {
+    let (fs, file) = with_a(&[100; 600]);
+    for byte in 0..50 {
+        // The sector's other bytes are written once each, and stay what they became.
+        write(&file, &[byte], 100 + u64::from(byte));
+        write(&file, &[byte], 0);
+        write(&file, &[byte], 599);
+    }
+    let found: BTreeSet<(u8, u8)> = every(&fs, A)
+        .into_iter()
+        .map(|image| image.expect("there"))
+        .map(|image| {
+            let bytes = image.iter().skip(100).take(50);
+            let written = bytes.take_while(|byte| **byte != 100).count();
+            assert!(written <= 50 && usize::from(image[0]) <= 100);
+            assert!(
+                image[0] == 100 || usize::from(image[0]) <= written,
+                "in order"
+            );
+            (image[0], image[599])
+        })
+        .collect();
+    let last: BTreeSet<u8> = found.iter().map(|(_, last)| *last).collect();
+    assert_eq!(last, (42..50).chain([100]).collect());
+    file.sync_data().expect("honest");
+    let after = fs.crash(1).disk().read(A).expect("there");
+    assert_eq!(after, fs.disk().read(A).expect("there"));
+    assert_eq!((after[0], after[149], after[599]), (49, 49, 49));
+}
+
+#[test]
 fn more_images_than_asked_for_are_refused() {
     let (fs, file) = with_a(&[0; 4096]);
     write(&file, &[1; 4096], 0);
@@ -111,6 +142,23 @@ fn a_cut_is_pending_too() {
     let durable = [sector(1), sector(2)].concat();
     assert_eq!(every(&fs, A), BTreeSet::from([Some(durable.clone())]));
     assert_eq!(fs.disk().read_durable(A).expect("there"), durable);
+}
+
+#[test]
+fn bytes_behind_a_cut_are_not_found_without_it() {
+    let (fs, file) = with_a(&[1; 1024]);
+    file.set_length(0).expect("room");
+    write(&file, &[2; 512], 0);
+    let found = every(&fs, A);
+    let legal = [
+        vec![1; 1024],
+        // On the way to a cut.
+        vec![1; 512],
+        vec![],
+        vec![0; 512],
+        vec![2; 512],
+    ];
+    assert_eq!(found, legal.into_iter().map(Some).collect());
 }
 
 #[test]

@@ -46,6 +46,20 @@ fn after_a_failed_sync_only_what_is_written_again_is_synced() {
 }
 
 #[test]
+fn what_was_cut_does_not_come_back_past_the_page_cache() {
+    let (fs, file) = with_a(&[1; 9000]);
+    write(&file, &[2; 9000], 0);
+    fs.fail_at(fs.calls(), Fault::FailedSync(Reached::Nothing));
+    assert!(file.sync_data().is_err());
+    file.set_length(5000).expect("room");
+    file.forget_cached(0..9000).expect("known");
+    file.set_length(9000).expect("room");
+    // The page of the cut is not clean, the one before it is, and the one behind it is gone.
+    let expected = [vec![1; 4096], vec![2; 904], vec![0; 4000]].concat();
+    assert_eq!(read(&file), expected);
+}
+
+#[test]
 fn a_failed_sync_may_have_written_some_or_all() {
     let mut found = BTreeSet::new();
     for reached in (0..50)

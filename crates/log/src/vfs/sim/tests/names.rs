@@ -114,6 +114,16 @@ fn names_are_independent_and_each_is_in_order() {
 }
 
 #[test]
+fn a_later_change_of_a_name_is_not_found_without_the_earlier() {
+    let fs = SimFs::new();
+    fs.disk().write("/a", b"old").expect("new");
+    fs.disk().write("/b", b"new").expect("new");
+    rename(&fs, "/b", "/a");
+    fs.remove(Path::new("/a")).expect("there");
+    check(&fs, &[&["/a=old", "/b=new"], &["/a=new"], &[]]);
+}
+
+#[test]
 fn a_file_does_not_outlive_its_directory() {
     let fs = SimFs::new();
     fs.create_dir_all(Path::new("/d/e")).expect("new");

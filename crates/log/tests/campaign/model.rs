@@ -1,0 +1,160 @@
+//! The plain model of a log, and what a log on a disk is held against.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use annals_log::vfs::SeededRng;
+use annals_log::vfs::sim::SimFs;
+use annals_log::{Durability, Error, Kind, Log, LogSettings, Parts, RecordAt, Recovery, View};
+
+use crate::Violation;
+
+pub(crate) const DIRECTORY: &str = "/store/log";
+
+/// A frame that was written, record by record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) records: Vec<Record>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) at: RecordAt,
+    pub(crate) number: Option<u64>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let start = &self.body[..self.body.len().min(4)];
+        write!(
+            f,
+            "{:?} at {} {}B {start:?}",
+            self.number,
+            self.at,
+            self.body.len()
+        )
+    }
+}
+
+/// What a log should hold.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    /// All that was written and not rejected, in order.
+    pub(crate) frames: Vec<Frame>,
+    /// How many of them a power loss must leave.
+    pub(crate) durable: usize,
+    /// How many of them readers may see.
+    pub(crate) served: usize,
+}
+
+pub(crate) fn parts(disk: &SimFs, seed: u64) -> Parts {
+    Parts {
+        vfs: Arc::new(disk.clone()),
+        rng: Arc::new(SeededRng::new(seed)),
+    }
+}
+
+pub(crate) fn settings(durability: Durability) -> LogSettings {
+    let mut settings = LogSettings::default();
+    settings.segment_bytes = LogSettings::SEGMENT_BYTES_MIN;
+    settings.durability = durability;
+    settings
+}
+
+pub(crate) fn open(disk: &SimFs, durability: Durability) -> Result<(Log, Recovery), Error> {
+    let parts = parts(disk, disk.calls() + 77);
+    Log::open(&parts, Path::new(DIRECTORY), settings(durability))
+}
+
+/// Appends a frame of these records and gives it as the model has it.
+pub(crate) fn append(log: &mut Log, bodies: &[(Kind, Vec<u8>)]) -> Result<Frame, (Error, Frame)> {
+    let bytes = bodies.iter().map(|(_, body)| body.len() + 8).sum();
+    let context = log.place().next_number;
+    if let Err(error) = log.reserve(bytes, || context) {
+        return Err((
+            error,
+            Frame {
+                records: Vec::new(),
+            },
+        ));
+    }
+    let mut builder = log.frame();
+    let mut frame = Frame {
+        records: Vec::new(),
+    };
+    for (kind, body) in bodies {
+        let number = (*kind == Kind::Numbered).then(|| builder.next_number());
+        let at = builder.push(*kind, |buffer| buffer.extend_from_slice(body));
+        let body = body.clone();
+        frame.records.push(Record { at, number, body });
+    }
+    match builder.write() {
+        Ok(_) => Ok(frame),
+        Err(error) => Err((error, frame)),
+    }
+}
+
+/// Every record of a view, read both by scan and by its place.
+pub(crate) fn contents(view: &View) -> Result<Vec<Record>, Error> {
+    let mut scan = view.scan(view.start());
+    let (mut records, mut scratch) = (Vec::new(), Vec::new());
+    while let Some(scanned) = scan.next_record()? {
+        records.push(Record {
+            at: scanned.at,
+            number: scanned.number,
+            body: scanned.body.to_vec(),
+        });
+        let record = view.record(scanned.at, &mut scratch)?;
+        assert_eq!(record.body, scanned.body, "a scan and a look agree");
+    }
+    Ok(records)
+}
+
+/// Holds records against a model: they are the first frames of it, whole; tells how many frames.
+pub(crate) fn whole_frames(records: &[Record], model: &Model) -> Result<usize, Violation> {
+    let mut rest = records;
+    for (count, frame) in model.frames.iter().enumerate() {
+        if rest.is_empty() {
+            return Ok(count);
+        }
+        let same = rest.iter().zip(&frame.records).all(|(a, b)| a == b);
+        if !same {
+            return Err(format!(
+                "frame {count} is {:?}, found {rest:?}",
+                frame.records
+            ));
+        }
+        let Some(after) = rest.get(frame.records.len()..) else {
+            return Err(format!("frame {count} is there in part: {rest:?}"));
+        };
+        rest = after;
+    }
+    if rest.is_empty() {
+        return Ok(model.frames.len());
+    }
+    Err(format!("nobody wrote {rest:?}"))
+}
+
+/// Opens the disk's log and holds it against the model: at least `durable` frames, and only such as
+/// were written.
+pub(crate) fn check(
+    disk: &SimFs,
+    model: &Model,
+    durable: usize,
+    durability: Durability,
+) -> Result<(Log, Recovery, usize), Violation> {
+    let (log, recovery) =
+        open(disk, durability).map_err(|error| format!("no opening: {error:?}"))?;
+    let records = contents(&log.view()).map_err(|error| format!("no reading: {error:?}"))?;
+    let frames = whole_frames(&records, model)?;
+    if frames < durable {
+        return Err(format!(
+            "lost: {frames} frames of {durable} acknowledged ones; {recovery:?}"
+        ));
+    }
+    if log.place() != log.view().end() {
+        return Err("the writer doesn't stand at the end of what is served".to_owned());
+    }
+    Ok((log, recovery, frames))
+}

@@ -1,0 +1,208 @@
+//! From texts to values, by the texts' hashes.
+
+use super::super::Result;
+use super::super::varint::{put, take, take_bytes};
+use super::bytes::u32_at;
+use super::header::Section;
+use super::output::Output;
+use super::source::SectionView;
+
+/// How many buckets a group has.
+const GROUP_BUCKETS: u64 = 64;
+/// How many keys a bucket has, on average, when their number was known.
+const BUCKET_KEYS: u64 = 8;
+/// How many bytes are looked at before the memory behind them is let go of.
+const RELEASE_BYTES: u64 = 1 << 20;
+
+/// The value of the key `kind` and `text`, which have this hash.
+pub(crate) fn find<'a>(
+    dictionary: &SectionView<'a>,
+    hash: u64,
+    kind: Option<u8>,
+    text: &str,
+) -> Result<Option<&'a [u8]>> {
+    let groups = dictionary.section().groups;
+    if groups == 0 {
+        return Ok(None);
+    }
+    let bucket = bucket_of(hash, groups);
+    let group = dictionary.group(bucket / GROUP_BUCKETS)?;
+    let within = (bucket % GROUP_BUCKETS) as usize;
+    let ends = ends(dictionary, group)?;
+    let start = within
+        .checked_sub(1)
+        .map_or(0, |before| end_of(ends, before));
+    let at = group + ends.len() as u64 + u64::from(start);
+    let length = end_of(ends, within).saturating_sub(start) as usize;
+    let mut records = dictionary.bytes(at, length)?;
+    let wanted = text.len() + usize::from(kind.is_some());
+    while !records.is_empty() {
+        let (key, value) = take_record(dictionary, &mut records)?;
+        if key.len() == wanted && is_key(key, kind, text) {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
+/// All keys and values of a run's dictionary in the order of their hashes.
+#[derive(Debug)]
+pub(crate) struct Records<'a> {
+    dictionary: SectionView<'a>,
+    group: u64,
+    records: &'a [u8],
+    released: u64,
+}
+
+impl<'a> Records<'a> {
+    pub(crate) fn new(dictionary: SectionView<'a>) -> Self {
+        Self {
+            dictionary,
+            group: 0,
+            records: &[],
+            released: 0,
+        }
+    }
+
+    /// The section.
+    pub(crate) fn section(&self) -> SectionView<'a> {
+        self.dictionary
+    }
+
+    /// The next key and its value.
+    pub(crate) fn next(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>> {
+        while self.records.is_empty() {
+            if self.group == self.dictionary.section().groups {
+                return Ok(None);
+            }
+            let start = self.dictionary.group(self.group)?;
+            let ends = ends(&self.dictionary, start)?;
+            let length = end_of(ends, GROUP_BUCKETS as usize - 1) as usize;
+            self.records = self.dictionary.bytes(start + ends.len() as u64, length)?;
+            self.group += 1;
+            if start.saturating_sub(self.released) > RELEASE_BYTES {
+                self.dictionary.release(self.released, start);
+                self.released = start;
+            }
+        }
+        take_record(&self.dictionary, &mut self.records).map(Some)
+    }
+}
+
+/// Writes the section, in the order of the hashes, and of the keys where hashes are equal.
+#[derive(Debug)]
+pub(crate) struct DictionaryWriter {
+    start: u64,
+    groups_wanted: u64,
+    entries: u64,
+    ends: Vec<u32>,
+    records: Vec<u8>,
+    groups: Vec<u64>,
+}
+
+impl DictionaryWriter {
+    /// For about this many keys.
+    pub(crate) fn new(out: &Output, keys: u64) -> Self {
+        Self {
+            start: out.offset(),
+            groups_wanted: keys.div_ceil(GROUP_BUCKETS * BUCKET_KEYS),
+            entries: 0,
+            ends: Vec::new(),
+            records: Vec::new(),
+            groups: Vec::new(),
+        }
+    }
+
+    /// Where the section begins.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        out: &mut Output,
+        hash: u64,
+        key: (Option<u8>, &[u8]),
+        value: &[u8],
+    ) -> Result<()> {
+        let bucket = bucket_of(hash, self.groups_wanted.max(1));
+        while bucket / GROUP_BUCKETS > self.groups.len() as u64 {
+            self.end_group(out)?;
+        }
+        self.end_buckets(bucket % GROUP_BUCKETS);
+        let (kind, text) = key;
+        put(
+            &mut self.records,
+            (text.len() + usize::from(kind.is_some())) as u64,
+        );
+        self.records.extend(kind);
+        self.records.extend_from_slice(text);
+        put(&mut self.records, value.len() as u64);
+        self.records.extend_from_slice(value);
+        self.entries += 1;
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self, out: &mut Output) -> Result<Section> {
+        while (self.groups.len() as u64) < self.groups_wanted {
+            self.end_group(out)?;
+        }
+        out.end_section(self.start, self.entries, &self.groups)
+    }
+
+    /// Ends the buckets of this group before this one.
+    fn end_buckets(&mut self, before: u64) {
+        let end = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        self.ends.resize(self.ends.len().max(before as usize), end);
+    }
+
+    fn end_group(&mut self, out: &mut Output) -> Result<()> {
+        self.end_buckets(GROUP_BUCKETS);
+        self.groups.push(out.offset() - self.start);
+        for end in self.ends.drain(..) {
+            out.write(&end.to_le_bytes())?;
+        }
+        out.write(&self.records)?;
+        self.records.clear();
+        Ok(())
+    }
+}
+
+fn bucket_of(hash: u64, groups: u64) -> u64 {
+    let buckets = u128::from(groups) * u128::from(GROUP_BUCKETS);
+    let bucket = (u128::from(hash) * buckets) >> u64::BITS;
+    u64::try_from(bucket).unwrap_or(0)
+}
+
+fn ends<'a>(dictionary: &SectionView<'a>, group: u64) -> Result<&'a [u8]> {
+    dictionary.bytes(group, GROUP_BUCKETS as usize * 4)
+}
+
+fn end_of(ends: &[u8], bucket: usize) -> u32 {
+    u32_at(ends, bucket * 4).unwrap_or(0)
+}
+
+#[inline]
+fn take_record<'a>(
+    dictionary: &SectionView<'a>,
+    records: &mut &'a [u8],
+) -> Result<(&'a [u8], &'a [u8])> {
+    take_text(records)
+        .and_then(|key| Some((key, take_text(records)?)))
+        .ok_or_else(|| dictionary.damaged("a key is cut"))
+}
+
+#[inline]
+fn take_text<'a>(records: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = take(records)?;
+    take_bytes(records, usize::try_from(length).ok()?)
+}
+
+#[inline]
+fn is_key(key: &[u8], kind: Option<u8>, text: &str) -> bool {
+    match (kind, key.split_first()) {
+        (None, _) => key == text.as_bytes(),
+        (Some(kind), Some((first, rest))) => *first == kind && rest == text.as_bytes(),
+        (Some(_), None) => false,
+    }
+}
