@@ -1,4 +1,5 @@
-//! The workspace's own commands: `cargo xtask tidy`, `cargo xtask test` and `cargo xtask ci`.
+//! The workspace's own commands: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench` and
+//! `cargo xtask ci`.
 //!
 //! Not a library and never published. It reads the tree and calls cargo; it knows the layout of the
 //! workspace (where crates, examples and documents lie) and nothing of events.
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 use crate::ci::{Selection, Step};
 use crate::workspace::Workspace;
 
+mod bench;
 mod cargo;
 mod ci;
 mod deny;
@@ -45,6 +47,13 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Run the workloads of an event store on annals, its rivals and the bare machine: `bench compare`
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Passed on to the package of the rivals: `cargo xtask bench compare --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run everything that a change must pass, and sum it up in a table
     Ci {
         /// Run this step and no other (may be repeated)
@@ -68,6 +77,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Command::Tidy => tidy::check(&workspace).map(|()| ExitCode::SUCCESS),
         Command::Test { arguments } => test::run(&workspace, arguments),
+        Command::Bench { arguments } => bench::run(&workspace, arguments),
         Command::Ci { only, skip } => Ok(ci::run(&workspace, &Selection { only, skip })),
     }
 }
@@ -81,6 +91,15 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_bench_goes_to_the_rivals() {
+        let words = ["xtask", "bench", "compare", "--workload", "W2", "--help"];
+        let Command::Bench { arguments } = Arguments::parse_from(words).command else {
+            panic!("`bench` is not parsed as the bench command");
+        };
+        assert_eq!(arguments, ["compare", "--workload", "W2", "--help"]);
     }
 
     #[test]

@@ -35,6 +35,7 @@
 //!
 //! The files are described byte by byte in `docs/format/log.md`.
 
+mod check;
 pub mod commit;
 mod error;
 mod files;
@@ -50,6 +51,7 @@ pub mod planted;
 mod planted;
 mod reader;
 mod recover;
+mod repair;
 mod rotate;
 mod scan;
 mod segments;
@@ -59,6 +61,7 @@ mod view;
 mod watermark;
 mod writer;
 
+pub use check::{LostRange, Progress, Verification, verify};
 pub use error::{Damage, DamageKind, Error, ErrorKind, Result};
 pub use follower::Follower;
 pub use format::frame::{Kind, RECORD_HEADER_BYTES};
@@ -66,6 +69,7 @@ pub use frame_builder::FrameBuilder;
 pub use grow::Growth;
 pub use place::{LogId, Lost, Place, RecordAt};
 pub use recover::{Cut, Recovery};
+pub use repair::{Repair, repair};
 pub use scan::{Scan, Scanned};
 pub use segments::Segment;
 pub use settings::{Durability, LogSettings, Parts, ReadMode};

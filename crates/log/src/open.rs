@@ -163,12 +163,14 @@ impl Loaded {
                 DamageKind::Chain,
             )));
         }
-        let durable = if slot.segment == segment.id() {
+        let is_cut = slot.segment == segment.id() && length < slot.durable.offset;
+        let is_trusted = !(is_cut && planted::is_active(Bug::TruncationIgnored));
+        let durable = if slot.segment == segment.id() && is_trusted {
             slot.durable
         } else {
             Tip::start(&segment.header)
         };
-        if length < durable.offset && !planted::is_active(Bug::TruncationIgnored) {
+        if length < durable.offset {
             let damage = Damage::new(&path, length, DamageKind::Truncated);
             return Err(Error::corrupt(
                 damage.of_numbers(segment.first_number()..durable.next_number),
@@ -345,7 +347,7 @@ fn is_first_watermark(files: &Files) -> Result<bool> {
     bytes.truncate(read);
     let slots = SLOT_OFFSETS.map(|offset| {
         let rest = bytes.get(usize::try_from(offset).ok()?..)?;
-        Slot::parse(rest.get(..SLOT_BYTES)?).ok()
+        Slot::parse(rest.get(..SLOT_BYTES)?, offset).ok()
     });
     let used = |slot: &Slot| slot.served() > RecordAt::new(1, HEADER_BYTES);
     Ok(!slots.iter().flatten().any(used))
@@ -390,14 +392,17 @@ fn check_chain(files: &Files, manifest: &Manifest) -> Result<()> {
 fn create_directory(files: &Files) -> Result<()> {
     let directory = &files.directory;
     let failed = |error| Error::io("the directory can't be made", directory, error);
-    let is_missing = |path: &Path| {
-        let names = files.vfs.names(path);
-        names.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-    };
-    let paths = directory
+    let mut missing: Vec<&Path> = Vec::new();
+    for path in directory
         .ancestors()
-        .filter(|path| !path.as_os_str().is_empty());
-    let missing: Vec<&Path> = paths.take_while(|path| is_missing(path)).collect();
+        .filter(|path| !path.as_os_str().is_empty())
+    {
+        match files.vfs.names(path) {
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(path),
+            Err(error) => return Err(failed(error)),
+        }
+    }
     files.vfs.create_dir_all(directory).map_err(failed)?;
     for path in missing {
         let parent = path

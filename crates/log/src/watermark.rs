@@ -58,8 +58,15 @@ impl Watermark {
             served_offset: tip.offset,
             served_number: tip.next_number,
         };
-        let mut bytes = slot.encode();
-        bytes.resize(FILE_BYTES, 0);
+        let mut bytes = vec![0; FILE_BYTES];
+        for (place, block) in SLOT_OFFSETS
+            .iter()
+            .zip(SLOT_OFFSETS.map(|at| slot.encode(at)))
+        {
+            let place = usize::try_from(*place).unwrap_or(0);
+            let slots = bytes.iter_mut().skip(place);
+            slots.zip(block).for_each(|(byte, new)| *byte = new);
+        }
         write_full(&*file, &bytes, 0)?;
         file.sync_all()?;
         Ok(Self {
@@ -120,7 +127,11 @@ impl Watermark {
             self.file.sync_data()?;
             self.kept = Kept::Durably;
         }
-        write_full(&*self.file, &slot.encode(), self.hot.offset())?;
+        write_full(
+            &*self.file,
+            &slot.encode(self.hot.offset()),
+            self.hot.offset(),
+        )?;
         self.slot = slot;
         Ok(())
     }
@@ -155,7 +166,7 @@ fn read(files: &Files, file: &dyn VfsFile, log: LogId) -> Result<(Slot, Side)> {
         let mut block = [0; SLOT_BYTES];
         let read = read_full(file, &mut block, side.offset())
             .map_err(|error| Error::io("the watermark can't be read", &path, error))?;
-        match Slot::parse(block.get(..read).unwrap_or_default()) {
+        match Slot::parse(block.get(..read).unwrap_or_default(), side.offset()) {
             Ok(slot) if slot.log != log => {
                 let damage = Damage::new(&path, side.offset(), DamageKind::Foreign);
                 return Err(Error::corrupt(damage));

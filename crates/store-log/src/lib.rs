@@ -5,6 +5,7 @@
 //!
 //!
 
+mod auxiliary;
 mod index;
 mod record;
 mod store;

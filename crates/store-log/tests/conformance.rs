@@ -6,9 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use annals_conformance::{
     HistorySettings, ManualClock, Stores, check, check_histories, check_model,
 };
-use annals_store_log::{
-    CommitterThread, Durability, LogStore, Maintenance, ReadMode, Settings,
+use annals_core::{
+    Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Error, EventStore, Page,
+    PolicyChange, ReadRequest, Receipt, StreamHead, StreamId,
 };
+use annals_store_log::{
+    CommitterThread, Durability, LogFollower, LogStore, Maintenance, ReadMode, Settings,
+};
+use async_trait::async_trait;
 
 /// A store in a fresh directory, which lives as long as the tests.
 fn store(clock: ManualClock, settings: Settings) -> LogStore {
@@ -24,7 +29,7 @@ fn store(clock: ManualClock, settings: Settings) -> LogStore {
 }
 
 fn with_the_defaults(clock: ManualClock) -> Stores {
-    Stores::new(store(clock, Settings::default())).on_the_clock()
+    Stores::complete(store(clock, Settings::default())).on_the_clock()
 }
 
 /// Small segments and a small memory for the index, so that even a short case seals, writes runs and merges them.
@@ -34,7 +39,7 @@ fn busy(clock: ManualClock) -> Stores {
     settings.index_bytes_max = 16 * 1024;
     settings.maintenance = Maintenance::Inline;
     settings.reads = ReadMode::Pread;
-    Stores::new(store(clock, settings)).on_the_clock()
+    Stores::complete(store(clock, settings)).on_the_clock()
 }
 
 fn with_a_thread(clock: ManualClock) -> Stores {
@@ -42,12 +47,14 @@ fn with_a_thread(clock: ManualClock) -> Stores {
     settings.committer = CommitterThread::Own;
     settings.index_bytes_max = 16 * 1024;
     settings.durability = Durability::Process;
-    Stores::new(store(clock, settings)).on_the_clock()
+    Stores::complete(store(clock, settings)).on_the_clock()
 }
 
 #[test]
 fn the_store_conforms() {
-    check(with_the_defaults).assert_passed();
+    let report = check(with_the_defaults);
+    report.assert_passed();
+    assert_eq!(report.skipped().count(), 0, "{report}");
 }
 
 #[test]
@@ -79,4 +86,69 @@ fn the_store_has_consistent_histories() {
 #[test]
 fn a_busy_store_has_consistent_histories() {
     check_histories(busy, HistorySettings::default()).assert_passed();
+}
+
+/// Appends go to the writer, all else is asked of a follower.
+#[derive(Debug)]
+struct Pair {
+    writer: LogStore,
+    follower: LogFollower,
+}
+
+fn a_pair(clock: ManualClock) -> Stores {
+    let mut settings = Settings::default();
+    settings.segment_bytes = 64 * 1024;
+    settings.index_bytes_max = 16 * 1024;
+    let writer = store(clock.clone(), settings.clone());
+    let follower = LogStore::builder(writer.directory())
+        .clock(Arc::new(clock))
+        .settings(settings);
+    let follower = follower.follow().unwrap();
+    Stores::new(Pair { writer, follower }).on_the_clock()
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl EventStore for Pair {
+    fn capabilities(&self) -> Capabilities {
+        self.follower.capabilities()
+    }
+
+    async fn append(&self, append: Append) -> Result<Receipt, Error> {
+        self.writer.append(append).await
+    }
+
+    async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
+        self.follower.receipt(id).await
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
+        self.follower.read(request).await
+    }
+
+    async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {
+        self.follower.head(consistency).await
+    }
+
+    async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
+        self.follower.stream_head(stream).await
+    }
+
+    async fn change_stream_policy(&self, change: PolicyChange) -> Result<StreamHead, Error> {
+        self.writer.change_stream_policy(change).await
+    }
+
+    async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error> {
+        self.follower.changed_since(cursor).await
+    }
+}
+
+#[test]
+fn a_follower_conforms() {
+    check(a_pair).assert_passed();
+}
+
+#[test]
+fn a_follower_agrees_with_the_model() {
+    check_model(a_pair, 100).assert_passed();
 }

@@ -37,6 +37,7 @@ impl Name {
     }
 
     /// Checks a text of the running program.
+    #[inline]
     pub(crate) fn parse(
         text: &str,
         what: &str,
@@ -47,6 +48,7 @@ impl Name {
     }
 
     /// Takes a text that the caller has checked, or a part of a name that is one itself.
+    #[inline]
     pub(crate) fn from_checked(text: &str) -> Self {
         Self(SmolStr::new(text))
     }
@@ -58,29 +60,31 @@ impl Name {
 }
 
 /// Refuses an empty or too long text and one with a control character.
+#[inline]
 pub(crate) fn check(text: &str, what: &str, limit: (&'static str, usize)) -> Result<(), Error> {
-    let (name, max) = limit;
-    match flaw(text, max) {
+    match flaw(text, limit.1) {
         None => Ok(()),
-        Some(Flaw::Empty) => Err(Error::new(
+        Some(flaw) => Err(refusal(flaw, text, what, limit)),
+    }
+}
+
+#[cold]
+fn refusal(flaw: Flaw, text: &str, what: &str, limit: (&'static str, usize)) -> Error {
+    let (name, max) = limit;
+    match flaw {
+        Flaw::Empty => Error::new(
             ErrorKind::Invalid,
             format!("{what} is empty; give it at least one byte"),
-        )),
-        Some(Flaw::TooLong) => {
-            let limit = LimitExceeded {
-                name,
-                max,
-                actual: text.len(),
-            };
-            Err(Error::over_limit(
-                &format!("{what} of too many bytes"),
-                limit,
-            ))
+        ),
+        Flaw::TooLong => {
+            let actual = text.len();
+            let limit = LimitExceeded { name, max, actual };
+            Error::over_limit(&format!("{what} of too many bytes"), limit)
         }
-        Some(Flaw::Control(at)) => Err(Error::new(
+        Flaw::Control(at) => Error::new(
             ErrorKind::Invalid,
             format!("{what} has a control character at byte {at}; remove it"),
-        )),
+        ),
     }
 }
 
@@ -175,12 +179,14 @@ macro_rules! name_type {
             #[doc = concat!("Parses a ", $what, ": 1 to [`limits::NAME_BYTES_MAX`](crate::limits::NAME_BYTES_MAX)")]
             /// bytes of UTF-8 without control characters; anything else is
             /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
+            #[inline]
             pub fn parse(text: &str) -> Result<Self, crate::Error> {
                 let limit = ("NAME_BYTES_MAX", crate::limits::NAME_BYTES_MAX);
                 crate::vocabulary::name::Name::parse(text, $what, limit).map(Self)
             }
 
             /// The text.
+            #[inline]
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }

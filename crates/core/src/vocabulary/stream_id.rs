@@ -70,6 +70,7 @@ impl StreamId {
     /// # Errors
     /// [`ErrorKind::Invalid`] for an empty text, an empty category or key beside a dash, a control
     /// character, or more than [`STREAM_ID_BYTES_MAX`] bytes.
+    #[inline]
     pub fn parse(text: &str) -> Result<Self, Error> {
         check(
             text,
@@ -92,6 +93,7 @@ impl StreamId {
     }
 
     /// The whole name.
+    #[inline]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -147,6 +149,7 @@ impl Category {
     }
 
     /// The text.
+    #[inline]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -162,6 +165,7 @@ borrowed_as_text!(Category);
 text_traits!(StreamId);
 text_traits!(Category);
 
+#[cold]
 fn invalid(message: &'static str, text: &str) -> Error {
     Error::new(ErrorKind::Invalid, message).with("text", text)
 }

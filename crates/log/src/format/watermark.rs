@@ -41,7 +41,8 @@ pub(crate) enum Ended {
 }
 
 impl Slot {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The slot as it stands at this offset of the file.
+    pub(crate) fn encode(&self, offset: u64) -> Vec<u8> {
         let flags = match self.ended {
             Ended::Cleanly => CLEAN,
             Ended::Openly => 0,
@@ -58,11 +59,13 @@ impl Slot {
         block.extend_from_slice(&u64::from(self.durable.digest).to_le_bytes());
         block.extend_from_slice(&u64::from(self.served_offset).to_le_bytes());
         block.extend_from_slice(&self.served_number.to_le_bytes());
+        block.extend_from_slice(&offset.to_le_bytes());
         end_block(&mut block, SLOT_BYTES);
         block
     }
 
-    pub(crate) fn parse(block: &[u8]) -> Result<Self, Flaw> {
+    /// The slot of this block, which stands at this offset of the file.
+    pub(crate) fn parse(block: &[u8], at: u64) -> Result<Self, Flaw> {
         let mut fields = open_block(block, MAGIC)?;
         let narrow = |wide: u64| u32::try_from(wide).map_err(|_| Flaw::Field("a 32-bit field"));
         let ended = match fields.u32()? {
@@ -92,8 +95,8 @@ impl Slot {
             served_offset: narrow(fields.u64()?)?,
             served_number: fields.u64()?,
         };
-        if !is_zero(fields.rest()) {
-            return Err(Flaw::Field("padding"));
+        if fields.u64()? != at || !is_zero(fields.rest()) {
+            return Err(Flaw::Field("place or padding"));
         }
         if slot.served_offset < offset || slot.served_number < next_number {
             return Err(Flaw::Field("served end"));
@@ -128,13 +131,14 @@ mod tests {
             served_offset: 4136,
             served_number: 6,
         };
-        let block = slot.encode();
+        let block = slot.encode(4096);
         assert_eq!(block.len(), SLOT_BYTES);
-        assert_eq!(Slot::parse(&block), Ok(slot));
+        assert_eq!(Slot::parse(&block, 4096), Ok(slot));
+        assert!(Slot::parse(&block, 0).is_err(), "a slot has its place");
         for bit in 0..block.len() * 8 {
             let mut bad = block.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Slot::parse(&bad), Err(Flaw::Checksum), "bit {bit}");
+            assert_eq!(Slot::parse(&bad, 4096), Err(Flaw::Checksum), "bit {bit}");
         }
     }
 }

@@ -58,7 +58,7 @@ impl<'a> PageBuilder<'a> {
                 &spelled_out
             }
         };
-        let stream = StreamId::parse(view.stream()).map_err(|_| BadRecord::Name(Part::Stream))?;
+        let stream = self.stream(view.stream())?;
         let payload = self.payload(view.payload());
         let mut content =
             NewEvent::new(kind.event_type.clone(), kind.content_type.clone(), payload)
@@ -96,6 +96,14 @@ impl<'a> PageBuilder<'a> {
     /// The events.
     pub(crate) fn finish(self) -> Vec<RecordedEvent> {
         self.events
+    }
+
+    /// The stream of this name: that of the event before, as it often is, or a new one.
+    fn stream(&self, name: &str) -> Result<StreamId, BadRecord> {
+        match self.events.last() {
+            Some(last) if *last.stream() == name => Ok(last.stream().clone()),
+            _ => StreamId::parse(name).map_err(|_| BadRecord::Name(Part::Stream)),
+        }
     }
 
     /// The payload in the shared buffer, or in one of its own when it is large or a buffer would hold little

@@ -1,11 +1,14 @@
 //! The store: what callers hold.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annals_core::{
-    Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Durability, Error,
-    ErrorKind, EventStore, Page, PolicyChange, ReadRequest, Receipt, StreamHead, StreamId,
+    Append, AppendId, Capabilities, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore,
+    ConsistencyLevel, Cursor, Durability, Error, ErrorKind, EventStore, Page, PolicyChange,
+    ReadRequest, Receipt, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, StreamHead,
+    StreamId, Version,
 };
 use annals_log::commit::{GroupCommit, SubmitError};
 use async_trait::async_trait;
@@ -23,13 +26,16 @@ use super::read;
 use super::receipts;
 use super::settings::Settings;
 use super::shared::Shared;
+use crate::auxiliary::Auxiliary;
 
 /// An embedded event store in a directory. Share it as `Arc<LogStore>` or `Arc<dyn EventStore>`.
 pub struct LogStore {
     pub(crate) shared: Arc<Shared>,
     pub(crate) commits: GroupCommit<Committer>,
     pub(crate) keeper: Arc<Keeper>,
+    pub(crate) auxiliary: Auxiliary,
     pub(crate) settings: Settings,
+    pub(crate) directory: PathBuf,
 }
 
 /// What the caller finds out by itself.
@@ -40,8 +46,13 @@ enum Seen {
 
 impl LogStore {
     /// Begins to open, or to create, a store in this directory.
-    pub fn builder(directory: impl Into<std::path::PathBuf>) -> LogStoreBuilder {
+    pub fn builder(directory: impl Into<PathBuf>) -> LogStoreBuilder {
         LogStoreBuilder::new(directory.into())
+    }
+
+    /// The directory that it was opened in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Writes what is in memory only, and closes the files so that the next opening has nothing to recover.
@@ -63,6 +74,7 @@ impl LogStore {
         };
         committer.freeze(0);
         self.keeper.finish();
+        self.auxiliary.close_here();
         committer.log.close().map_err(from_log)
     }
 
@@ -164,6 +176,46 @@ impl EventStore for LogStore {
             }
             bell.await;
         }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl SnapshotStore for LogStore {
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), Error> {
+        self.auxiliary.save_snapshot(snapshot).await
+    }
+
+    async fn load_snapshot(
+        &self,
+        key: &SnapshotKey,
+        at_most: Version,
+    ) -> Result<Option<Snapshot>, Error> {
+        self.auxiliary.load_snapshot(key, at_most).await
+    }
+
+    async fn remove_snapshots(&self, removal: SnapshotRemoval) -> Result<usize, Error> {
+        self.auxiliary.remove_snapshots(removal).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl CheckpointStore for LogStore {
+    async fn load_checkpoint(&self, name: &CheckpointName) -> Result<Option<Checkpoint>, Error> {
+        self.auxiliary.load_checkpoint(name).await
+    }
+
+    async fn save_checkpoint(&self, save: CheckpointSave) -> Result<Checkpoint, Error> {
+        self.auxiliary.save_checkpoint(save).await
+    }
+
+    async fn remove_checkpoint(
+        &self,
+        name: &CheckpointName,
+        expected_revision: u64,
+    ) -> Result<(), Error> {
+        self.auxiliary.remove_checkpoint(name, expected_revision).await
     }
 }
 

@@ -17,6 +17,7 @@ use super::recover::Entering;
 use super::settings::{CommitterThread, ReadMode, Settings};
 use super::shared::Shared;
 use super::snapshot::damaged;
+use crate::auxiliary::Auxiliary;
 use crate::index::{RunDirectory, RunReads};
 
 /// The directory of the log, in that of the store.
@@ -164,11 +165,19 @@ impl LogStoreBuilder {
         let commits = commits.map_err(|error| {
             Error::new(ErrorKind::Unavailable, "no thread for the committer").caused_by(error)
         })?;
+        let auxiliary = Auxiliary::open(
+            &self.parts.vfs,
+            &self.directory,
+            view.log_id(),
+            self.settings.auxiliary_bytes_max,
+        );
         Ok(LogStore {
+            auxiliary,
             shared,
             commits,
             keeper,
             settings: self.settings,
+            directory: self.directory,
         })
     }
 }

@@ -125,17 +125,18 @@ mod tests {
 
     #[test]
     fn lists_grow_side_by_side() {
+        const STEPS: [u32; 5] = [1, 10, 100, 1_000, 10_000];
         let mut lists = Lists::default();
         let mut some = [List::default(); 5];
         for ordinal in 0..10_000_u32 {
-            for (step, list) in some.iter_mut().enumerate() {
-                if ordinal.is_multiple_of(10_u32.pow(step as u32)) {
+            for (step, list) in STEPS.into_iter().zip(&mut some) {
+                if ordinal.is_multiple_of(step) {
                     lists.push(list, ordinal);
                 }
             }
         }
-        for (step, list) in some.iter().enumerate() {
-            let expected: Vec<u32> = (0..10_000).step_by(10_usize.pow(step as u32)).collect();
+        for (step, list) in STEPS.into_iter().zip(&some) {
+            let expected: Vec<u32> = (0..10_000).step_by(step as usize).collect();
             assert_eq!(lists.get(list), expected);
         }
         assert!(lists.bytes() < 200_000, "{}", lists.bytes());

@@ -53,11 +53,6 @@ impl Table {
         used.filter_map(|entry| Some((entry >> NUMBER_BITS, number(entry)?)))
     }
 
-    /// How many entries there are.
-    pub(super) fn len(&self) -> usize {
-        self.count
-    }
-
     /// The memory that it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.slots.len() * size_of::<u64>()

@@ -153,7 +153,8 @@ impl LongCursor<'_> {
             return Ok(Some(found));
         }
         self.ahead.start = self.first_from(key);
-        while let Some(index) = self.ahead.next() {
+        for index in self.ahead.clone() {
+            self.ahead.start = index + 1;
             self.near = 0;
             let container = self.long.container(index)?;
             self.current = Some(container);

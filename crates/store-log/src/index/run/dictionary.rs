@@ -8,9 +8,9 @@ use super::output::Output;
 use super::source::SectionView;
 
 /// How many buckets a group has.
-const GROUP_BUCKETS: u64 = 64;
+const GROUP_BUCKETS: u32 = 64;
 /// How many keys a bucket has, on average, when their number was known.
-const BUCKET_KEYS: u64 = 8;
+const BUCKET_KEYS: u32 = 8;
 /// How many bytes are looked at before the memory behind them is let go of.
 const RELEASE_BYTES: u64 = 1 << 20;
 
@@ -25,9 +25,8 @@ pub(crate) fn find<'a>(
     if groups == 0 {
         return Ok(None);
     }
-    let bucket = bucket_of(hash, groups);
-    let group = dictionary.group(bucket / GROUP_BUCKETS)?;
-    let within = (bucket % GROUP_BUCKETS) as usize;
+    let (group, within) = place_of(hash, groups);
+    let group = dictionary.group(group)?;
     let ends = ends(dictionary, group)?;
     let start = within
         .checked_sub(1)
@@ -50,7 +49,7 @@ pub(crate) fn find<'a>(
 pub(crate) struct Records<'a> {
     dictionary: SectionView<'a>,
     group: u64,
-    records: &'a [u8],
+    rest: &'a [u8],
     released: u64,
 }
 
@@ -59,7 +58,7 @@ impl<'a> Records<'a> {
         Self {
             dictionary,
             group: 0,
-            records: &[],
+            rest: &[],
             released: 0,
         }
     }
@@ -71,21 +70,21 @@ impl<'a> Records<'a> {
 
     /// The next key and its value.
     pub(crate) fn next(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>> {
-        while self.records.is_empty() {
+        while self.rest.is_empty() {
             if self.group == self.dictionary.section().groups {
                 return Ok(None);
             }
             let start = self.dictionary.group(self.group)?;
             let ends = ends(&self.dictionary, start)?;
-            let length = end_of(ends, GROUP_BUCKETS as usize - 1) as usize;
-            self.records = self.dictionary.bytes(start + ends.len() as u64, length)?;
+            let length = end_of(ends, GROUP_BUCKETS - 1) as usize;
+            self.rest = self.dictionary.bytes(start + ends.len() as u64, length)?;
             self.group += 1;
             if start.saturating_sub(self.released) > RELEASE_BYTES {
                 self.dictionary.release(self.released, start);
                 self.released = start;
             }
         }
-        take_record(&self.dictionary, &mut self.records).map(Some)
+        take_record(&self.dictionary, &mut self.rest).map(Some)
     }
 }
 
@@ -105,7 +104,7 @@ impl DictionaryWriter {
     pub(crate) fn new(out: &Output, keys: u64) -> Self {
         Self {
             start: out.offset(),
-            groups_wanted: keys.div_ceil(GROUP_BUCKETS * BUCKET_KEYS),
+            groups_wanted: keys.div_ceil(u64::from(GROUP_BUCKETS * BUCKET_KEYS)),
             entries: 0,
             ends: Vec::new(),
             records: Vec::new(),
@@ -125,11 +124,11 @@ impl DictionaryWriter {
         key: (Option<u8>, &[u8]),
         value: &[u8],
     ) -> Result<()> {
-        let bucket = bucket_of(hash, self.groups_wanted.max(1));
-        while bucket / GROUP_BUCKETS > self.groups.len() as u64 {
+        let (group, within) = place_of(hash, self.groups_wanted.max(1));
+        while group > self.groups.len() as u64 {
             self.end_group(out)?;
         }
-        self.end_buckets(bucket % GROUP_BUCKETS);
+        self.end_buckets(within);
         let (kind, text) = key;
         put(
             &mut self.records,
@@ -151,7 +150,7 @@ impl DictionaryWriter {
     }
 
     /// Ends the buckets of this group before this one.
-    fn end_buckets(&mut self, before: u64) {
+    fn end_buckets(&mut self, before: u32) {
         let end = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
         self.ends.resize(self.ends.len().max(before as usize), end);
     }
@@ -168,18 +167,20 @@ impl DictionaryWriter {
     }
 }
 
-fn bucket_of(hash: u64, groups: u64) -> u64 {
+/// Which group, and which of its buckets, a hash belongs to: buckets divide the hashes evenly, in order.
+fn place_of(hash: u64, groups: u64) -> (u64, u32) {
     let buckets = u128::from(groups) * u128::from(GROUP_BUCKETS);
-    let bucket = (u128::from(hash) * buckets) >> u64::BITS;
-    u64::try_from(bucket).unwrap_or(0)
+    let bucket = u64::try_from((u128::from(hash) * buckets) >> u64::BITS).unwrap_or(0);
+    let count = u64::from(GROUP_BUCKETS);
+    (bucket / count, u32::try_from(bucket % count).unwrap_or(0))
 }
 
 fn ends<'a>(dictionary: &SectionView<'a>, group: u64) -> Result<&'a [u8]> {
     dictionary.bytes(group, GROUP_BUCKETS as usize * 4)
 }
 
-fn end_of(ends: &[u8], bucket: usize) -> u32 {
-    u32_at(ends, bucket * 4).unwrap_or(0)
+fn end_of(ends: &[u8], bucket: u32) -> u32 {
+    u32_at(ends, bucket as usize * 4).unwrap_or(0)
 }
 
 #[inline]

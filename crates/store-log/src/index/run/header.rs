@@ -9,7 +9,7 @@ use super::bytes::{u32_at, u64_at};
 /// How long the header is, in bytes; the body follows.
 pub(crate) const HEADER_BYTES: usize = 4096;
 /// How many bytes of the body one checksum covers.
-pub(crate) const BLOCK_BYTES: u64 = 16 * 1024;
+pub(crate) const BLOCK_BYTES: u32 = 16 * 1024;
 /// How many positions a run covers at most.
 pub(crate) const POSITIONS_MAX: u64 = 1 << 28;
 /// How many sections there are.
@@ -85,7 +85,7 @@ impl Header {
         ] {
             out.extend(number.to_le_bytes());
         }
-        out.extend(BLOCK_BYTES.to_le_bytes());
+        out.extend(u64::from(BLOCK_BYTES).to_le_bytes());
         for bounds in [self.event_ids, self.append_ids] {
             out.extend(bounds.lowest.to_le_bytes());
             out.extend(bounds.highest.to_le_bytes());
@@ -126,7 +126,7 @@ impl Header {
                 "its format is newer than this version knows",
             ));
         }
-        if u32_at(bytes, 8) != Some(FORMAT) || u64_at(bytes, 80) != Some(BLOCK_BYTES) {
+        if u32_at(bytes, 8) != Some(FORMAT) || u64_at(bytes, 80) != Some(BLOCK_BYTES.into()) {
             return Err(damaged("its format is unknown"));
         }
         let header = Self::parse(bytes).ok_or(damaged("the header is cut"))?;
@@ -172,7 +172,7 @@ impl Header {
         let blocks = self
             .body_end
             .saturating_sub(HEADER_BYTES as u64)
-            .div_ceil(BLOCK_BYTES);
+            .div_ceil(BLOCK_BYTES.into());
         let sections = self.sections.iter().all(|section| {
             let end = section.offset.checked_add(section.length);
             section.offset >= HEADER_BYTES as u64

@@ -8,9 +8,12 @@ use super::output::Output;
 use super::source::SectionView;
 
 /// How many buckets a group has, where there are that many.
-const GROUP_BUCKETS: u64 = 64;
+const GROUP_BUCKETS: u32 = 64;
 /// A bucket has twice this many entries at most, on average.
 const BUCKET_ENTRIES_LOG: u32 = 3;
+
+/// After how many groups the memory behind them is let go of.
+const RELEASE_GROUPS: u64 = 64;
 
 /// How a table of so many ids over so many positions is laid out.
 ///
@@ -20,7 +23,7 @@ struct Layout {
     bucket_bits: u32,
     ordinal_bits: u32,
     width: usize,
-    group_buckets: u64,
+    group_buckets: u32,
 }
 
 impl Layout {
@@ -35,12 +38,30 @@ impl Layout {
             bucket_bits,
             ordinal_bits,
             width: (TAG_BITS - bucket_bits + ordinal_bits).div_ceil(8) as usize,
-            group_buckets: GROUP_BUCKETS.min(1 << bucket_bits),
+            group_buckets: 1 << bucket_bits.min(GROUP_BUCKETS.ilog2()),
         }
     }
 
     fn bucket(&self, tag: u64) -> u64 {
         tag >> (TAG_BITS - self.bucket_bits)
+    }
+
+    /// Which group a bucket is in, and which of its buckets it is.
+    fn place(&self, bucket: u64) -> (u64, u32) {
+        let buckets = u64::from(self.group_buckets);
+        (
+            bucket / buckets,
+            u32::try_from(bucket % buckets).unwrap_or(0),
+        )
+    }
+
+    fn groups(&self, entries: u64) -> u64 {
+        let buckets = if entries == 0 {
+            0
+        } else {
+            1 << self.bucket_bits
+        };
+        self.place(buckets).0
     }
 
     /// The tag's bits that the bucket does not tell.
@@ -85,9 +106,11 @@ pub(crate) fn find(
 
 /// The entries of one bucket.
 fn bucket_entries<'a>(ids: &SectionView<'a>, layout: &Layout, bucket: u64) -> Result<&'a [u8]> {
-    let group = ids.group(bucket / layout.group_buckets)?;
+    let (group, within) = layout.place(bucket);
+    let within = within as usize;
+    let group = ids.group(group)?;
     let ends = ids.bytes(group, layout.group_buckets as usize * 4)?;
-    let within = (bucket % layout.group_buckets) as usize;
+
     let start = within
         .checked_sub(1)
         .map_or(Some(0), |before| u32_at(ends, before * 4));
@@ -102,7 +125,7 @@ fn bucket_entries<'a>(ids: &SectionView<'a>, layout: &Layout, bucket: u64) -> Re
 /// All ids of a run in the order of their tags.
 #[derive(Debug)]
 pub(crate) struct Ids<'a> {
-    ids: SectionView<'a>,
+    section: SectionView<'a>,
     layout: Layout,
     buckets: u64,
     /// The next bucket.
@@ -121,7 +144,7 @@ impl<'a> Ids<'a> {
             1 << layout.bucket_bits
         };
         Self {
-            ids,
+            section: ids,
             layout,
             buckets,
             bucket: 0,
@@ -136,18 +159,19 @@ impl<'a> Ids<'a> {
             if self.bucket == self.buckets {
                 return Ok(None);
             }
-            if self.bucket.is_multiple_of(self.layout.group_buckets * 64) {
-                let group = self.ids.group(self.bucket / self.layout.group_buckets)?;
-                self.ids.release(self.released, group);
+            let (group, within) = self.layout.place(self.bucket);
+            if within == 0 && group.is_multiple_of(RELEASE_GROUPS) {
+                let group = self.section.group(group)?;
+                self.section.release(self.released, group);
                 self.released = group;
             }
-            self.entries = bucket_entries(&self.ids, &self.layout, self.bucket)?;
+            self.entries = bucket_entries(&self.section, &self.layout, self.bucket)?;
             self.bucket += 1;
         }
         let (entry, rest) = self
             .entries
             .split_at_checked(self.layout.width)
-            .ok_or_else(|| self.ids.damaged("an id is cut"))?;
+            .ok_or_else(|| self.section.damaged("an id is cut"))?;
         self.entries = rest;
         let (rest, ordinal) = self.layout.parts(number(entry));
         let bucket = self.bucket - 1;
@@ -185,10 +209,11 @@ impl IdsWriter {
 
     pub(crate) fn push(&mut self, out: &mut Output, tag: u64, ordinal: u32) -> Result<()> {
         let bucket = self.layout.bucket(tag);
-        while bucket / self.layout.group_buckets > self.group {
+        let (group, within) = self.layout.place(bucket);
+        while group > self.group {
             self.end_group(out)?;
         }
-        self.end_buckets(bucket % self.layout.group_buckets);
+        self.end_buckets(within);
         let entry = self.layout.entry(tag, ordinal).to_le_bytes();
         self.data
             .extend_from_slice(low_bytes(&entry, self.layout.width));
@@ -196,19 +221,14 @@ impl IdsWriter {
     }
 
     pub(crate) fn finish(mut self, out: &mut Output) -> Result<Section> {
-        let buckets = if self.entries == 0 {
-            0
-        } else {
-            1 << self.layout.bucket_bits
-        };
-        while self.group < buckets / self.layout.group_buckets {
+        while self.group < self.layout.groups(self.entries) {
             self.end_group(out)?;
         }
         out.end_section(self.start, self.entries, &self.groups)
     }
 
     /// Ends the buckets of this group before this one.
-    fn end_buckets(&mut self, before: u64) {
+    fn end_buckets(&mut self, before: u32) {
         let end = u32::try_from(self.data.len() / self.layout.width).unwrap_or(u32::MAX);
         self.ends.resize(self.ends.len().max(before as usize), end);
     }

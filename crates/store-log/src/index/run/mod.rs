@@ -20,7 +20,7 @@ use annals_core::{Direction, StreamPolicy};
 use annals_log::vfs::{Access, Vfs};
 use annals_log::{LogId, Place, RecordAt};
 
-use self::header::{Header, SectionName};
+use self::header::{HEADER_BYTES, Header, SectionName};
 use self::postings::{Order, Postings};
 use self::source::{SectionView, Source};
 use self::stream::StreamValue;
@@ -32,8 +32,6 @@ use super::{
 
 pub(crate) use containers::{Long, LongCursor};
 pub(crate) use header::POSITIONS_MAX;
-#[cfg(test)]
-pub(crate) use header::{BLOCK_BYTES, HEADER_BYTES};
 pub(crate) use merge::merge;
 pub(crate) use source::RunReads;
 pub(crate) use write::write;
@@ -55,7 +53,7 @@ impl Run {
         let failed = |error| RunError::io(path, "can't be opened", error);
         let file = vfs.open(path, Access::Read).map_err(failed)?;
         let length = file.length().map_err(failed)?;
-        let head = length.min(header::HEADER_BYTES as u64);
+        let head = length.min(HEADER_BYTES as u64);
         let head = source::read(file.as_ref(), 0, head).map_err(failed)?;
         let header = Header::decode(&head, length)
             .map_err(|(kind, what)| RunError::new(kind, path, what))?;
@@ -230,4 +228,3 @@ impl Part for Run {
         Ok((bits != LOST).then(|| RecordAt::from_bits(bits)))
     }
 }
-impl Run { pub(crate) fn sections(&self) -> String { format!("{:?}", self.header.sections.map(|s| (s.length as f64 / self.header.positions() as f64, s.entries, s.groups))) } }

@@ -216,8 +216,8 @@ impl PostingsWriter {
         value: &mut Vec<u8>,
     ) -> Result<()> {
         let place = self.place(out)?;
-        let stretches = versions.map_or(0, |versions| versions.stretches.len());
-        let stretched = if stretches > 0 { STRETCHED } else { 0 };
+        let is_stretched = versions.is_some_and(|versions| !versions.stretches.is_empty());
+        let stretched = if is_stretched { STRETCHED } else { 0 };
         let elsewhere = if place.is_some() { ELSEWHERE } else { 0 };
         put(value, u64::from(self.count) << 2 | stretched | elsewhere);
         if let Some(versions) = versions {

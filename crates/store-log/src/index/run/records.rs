@@ -7,21 +7,20 @@ use super::output::Output;
 use super::source::SectionView;
 
 /// How many events a group has.
-const GROUP_EVENTS: u64 = 4096;
+const GROUP_EVENTS: u32 = 4096;
 /// How many events share a base.
-const BLOCK_EVENTS: u64 = 64;
+const BLOCK_EVENTS: u32 = 64;
 /// An entry: the base, then how wide the block's offsets are and where in the group they begin.
-const ENTRY_BYTES: u64 = 12;
+const ENTRY_BYTES: u32 = 12;
 const WIDTHS: [usize; 3] = [2, 3, 8];
 const WIDTH_SHIFT: u32 = 28;
 
 /// The bits of where this event's record is; the ordinal is one of the run's.
 #[inline]
 pub(crate) fn find(records: &SectionView<'_>, ordinal: u32) -> Result<u64> {
-    let ordinal = u64::from(ordinal);
-    let group = records.group(ordinal / GROUP_EVENTS)?;
-    let within = ordinal % GROUP_EVENTS;
-    let entry = records.bytes(group + within / BLOCK_EVENTS * ENTRY_BYTES, 12)?;
+    let group = records.group((ordinal / GROUP_EVENTS).into())?;
+    let entry = ordinal % GROUP_EVENTS / BLOCK_EVENTS * ENTRY_BYTES;
+    let entry = records.bytes(group + u64::from(entry), ENTRY_BYTES as usize)?;
     let bad = || records.damaged("a block of records is out of its group");
     let (base, place) = (
         u64_at(entry, 0).ok_or_else(bad)?,
@@ -31,8 +30,8 @@ pub(crate) fn find(records: &SectionView<'_>, ordinal: u32) -> Result<u64> {
         .get((place >> WIDTH_SHIFT) as usize)
         .ok_or_else(bad)?;
     let start = u64::from(place & ((1 << WIDTH_SHIFT) - 1));
-    let offset =
-        number(records.bytes(group + start + ordinal % BLOCK_EVENTS * width as u64, width)?);
+    let within = u64::from(ordinal % BLOCK_EVENTS) * width as u64;
+    let offset = number(records.bytes(group + start + within, width)?);
     Ok(if width == 8 {
         offset
     } else {
@@ -62,7 +61,7 @@ impl RecordsWriter {
     pub(crate) fn push(&mut self, out: &mut Output, record: u64) -> Result<()> {
         self.group.push(record);
         self.count += 1;
-        if self.group.len() as u64 == GROUP_EVENTS {
+        if self.group.len() == GROUP_EVENTS as usize {
             self.end_group(out)?;
         }
         Ok(())
@@ -86,8 +85,8 @@ impl RecordsWriter {
             let code = width_code(block, base);
             let place = u32::try_from(data_start + data.len()).unwrap_or(u32::MAX);
             entries.extend(base.to_le_bytes());
-            entries.extend(((code as u32) << WIDTH_SHIFT | place).to_le_bytes());
-            let width = WIDTHS.get(code).copied().unwrap_or(8);
+            entries.extend((code << WIDTH_SHIFT | place).to_le_bytes());
+            let width = WIDTHS.get(code as usize).copied().unwrap_or(8);
             let base = if width == 8 { 0 } else { base };
             for record in block {
                 let offset = record.wrapping_sub(base).to_le_bytes();
@@ -102,11 +101,11 @@ impl RecordsWriter {
 }
 
 /// How wide the offsets from the base must be; whole records where they don't go up from it.
-fn width_code(block: &[u64], base: u64) -> usize {
+fn width_code(block: &[u64], base: u64) -> u32 {
     let widest = block.iter().map(|record| record.wrapping_sub(base)).max();
     match widest.unwrap_or(0) {
         ..0x1_0000 => 0,
-        ..0x100_0000 => 1,
+        0x1_0000..0x100_0000 => 1,
         _ => 2,
     }
 }

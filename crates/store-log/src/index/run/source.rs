@@ -148,8 +148,8 @@ impl Source {
 
     #[cold]
     fn check(&self, block: usize) -> Result<()> {
-        let start = HEADER_BYTES as u64 + block as u64 * BLOCK_BYTES;
-        let end = self.end.min(start + BLOCK_BYTES);
+        let start = HEADER_BYTES as u64 + block as u64 * u64::from(BLOCK_BYTES);
+        let end = self.end.min(start + u64::from(BLOCK_BYTES));
         let Some(expected) = self.checksums.get(block) else {
             return if start >= end {
                 Ok(())
@@ -229,7 +229,8 @@ impl<'a> SectionView<'a> {
 }
 
 fn block_of(at: u64) -> usize {
-    usize::try_from(at.saturating_sub(HEADER_BYTES as u64) / BLOCK_BYTES).unwrap_or(usize::MAX)
+    usize::try_from(at.saturating_sub(HEADER_BYTES as u64) / u64::from(BLOCK_BYTES))
+        .unwrap_or(usize::MAX)
 }
 
 fn read_checksums(path: &Path, file: &dyn VfsFile, header: &Header) -> Result<Vec<u32>> {

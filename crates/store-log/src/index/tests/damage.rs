@@ -1,16 +1,19 @@
 //! Damaged, cut, foreign and hostile run files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use annals_log::LogId;
 use annals_log::vfs::sim::SimFs;
 use annals_log::vfs::{SeededRng, Vfs};
-use annals_log::LogId;
 
-use super::super::run::{BLOCK_BYTES, HEADER_BYTES, RunReads};
-use super::super::{Part, Result, Run, RunErrorKind};
+use super::super::{Result, Run, RunErrorKind, RunReads};
 use super::model::{History, LOG_ID, Model, Step, TAGS, TYPES, compare};
 use super::{KINDS, directory, path};
+
+/// How long a header is, and how much of the body one checksum covers.
+const HEADER_BYTES: usize = 4096;
+const BLOCK_BYTES: usize = 16 * 1024;
 
 struct Written {
     fs: SimFs,
@@ -143,7 +146,7 @@ fn seal(bytes: &mut [u8]) {
     let body_end = number(bytes, 64);
     if (HEADER_BYTES..bytes.len()).contains(&body_end) {
         let sums: Vec<u8> = bytes[HEADER_BYTES..body_end]
-            .chunks(usize::try_from(BLOCK_BYTES).unwrap())
+            .chunks(BLOCK_BYTES)
             .flat_map(|block| crc32c::crc32c(block).to_le_bytes())
             .collect();
         let end = bytes.len().min(body_end + sums.len());

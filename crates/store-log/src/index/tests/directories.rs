@@ -173,7 +173,8 @@ fn runs_stay_few_and_are_seldom_rewritten() {
             rewritten += merged.last() - merged.first() + 1;
             runs.replace(&merged);
         }
-        assert!(runs.all().len() <= 3 * 5, "{}", runs.all().len());
+        assert!(runs.all().len() <= 12, "{} runs", runs.all().len());
     }
-    assert_eq!((runs.all().len(), rewritten), (1, 4 * events as u64));
+    let times = rewritten / events as u64;
+    assert!(times <= 4, "each event was written anew {times} times");
 }

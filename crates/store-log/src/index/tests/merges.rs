@@ -6,8 +6,8 @@ use annals_log::vfs::sim::SimFs;
 use annals_log::vfs::{OsVfs, Vfs};
 use proptest::prelude::*;
 
-use super::super::{Memtable, Part, Run};
-use super::model::{History, Model, Step, compare, steps};
+use super::super::{Memtable, Part, Run, RunReads};
+use super::model::{History, LOG_ID, Model, Step, compare, steps};
 use super::{KINDS, directory, path, reopened};
 
 /// Flushes the pieces that have a position, the policies of the others joined to the next.
@@ -95,4 +95,6 @@ fn a_mapped_run_answers_as_the_model() {
     let model = models.into_iter().reduce(Model::joined).unwrap();
     assert_eq!(compare(merged.as_ref(), &model), Ok(()));
     assert_eq!((merged.first(), merged.last()), (1, 500));
+    let owned = Run::open(vfs.as_ref(), merged.path(), LOG_ID, RunReads::Owned).unwrap();
+    assert_eq!(compare(&owned, &model), Ok(()));
 }

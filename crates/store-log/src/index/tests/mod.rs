@@ -13,8 +13,7 @@ use std::sync::Arc;
 use annals_log::Place;
 use annals_log::vfs::Vfs;
 
-use super::run::RunReads;
-use super::{Run, RunDirectory};
+use super::{Run, RunDirectory, RunReads};
 use model::{LOG_ID, Model};
 
 /// What the tests give as the kinds.

@@ -53,6 +53,20 @@ fn a_plain_event() {
 }
 
 #[test]
+fn an_event_of_before_1970() {
+    let sample = Sample {
+        id: EventId::new(Uuid::from_u128(0x7abc_8def_0123_4567_89ab)).unwrap(),
+        base: Timestamp::from_micros(0),
+        appended_at: Timestamp::from_micros(-1),
+        ..plain(Vec::new())
+    };
+    check(
+        &sample,
+        "02070f03057abc8def0123456789ab196f726465722d313233343536",
+    );
+}
+
+#[test]
 fn the_first_event_of_an_append() {
     let id = AppendId::parse("018bcfe5-6800-7abc-8def-0123456789ab").unwrap();
     check(

@@ -175,6 +175,21 @@ fn each_flaw_has_its_reason() {
 }
 
 #[test]
+fn a_tag_twice_is_refused() {
+    let tags = ["course:c1", "course:c2"].map(|text| Tag::parse(text).unwrap());
+    let plain = plain(Vec::new());
+    let event = plain.event.clone().with_tags(Tags::new(tags).unwrap());
+    let sample = Sample { event, ..plain };
+    let mut body = sample.encode();
+    assert_eq!(check_event(&body, &sample), None);
+    *body.last_mut().unwrap() = b'1';
+    assert_eq!(
+        check_event(&body, &sample),
+        Some(BadRecord::Order(Part::Tags))
+    );
+}
+
+#[test]
 fn a_kind_that_nothing_declares_is_refused() {
     let sample = plain(Vec::new());
     let bad = decode(&sample.encode(), sample.base, &Kinds::default()).unwrap_err();

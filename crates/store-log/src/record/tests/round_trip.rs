@@ -1,7 +1,7 @@
 //! What was written is what is read, for every event, kind and policy.
 
 use annals_core::limits::PAYLOAD_BYTES_MAX;
-use annals_core::{AppendId, ContentType, EventType, NewEvent, SchemaVersion, Tag};
+use annals_core::{AppendId, ContentType, EventType, NewEvent, SchemaVersion, StreamId, Tag};
 use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
@@ -82,14 +82,21 @@ fn the_largest_payload_is_read_as_it_was_written() {
 }
 
 #[test]
-fn events_of_a_page_have_their_own_payloads() {
+fn events_of_a_page_have_their_own_payloads_and_streams() {
     let lengths = [
         0, 1, 4_000, 200, 100_000, 600, 30_000, 30_000, 30_000, 5_000, 0, 9,
     ];
-    let samples: Vec<Sample> = (0_u8..)
-        .zip(lengths)
-        .map(|(n, len)| plain(vec![n; len]))
-        .collect();
+    let streams = [
+        "order-1",
+        "order-2",
+        "order-2",
+        "a-stream-whose-name-is-not-short-1",
+    ];
+    let sample = |(n, length): (u8, usize)| Sample {
+        stream: StreamId::from_static(streams[usize::from(n) % streams.len()]),
+        ..plain(vec![n; length])
+    };
+    let samples: Vec<Sample> = (0..).zip(lengths).map(sample).collect();
     let bodies: Vec<Vec<u8>> = samples.iter().map(Sample::encode).collect();
     let kinds = plain(Vec::new()).kinds();
     let mut page = PageBuilder::new(&kinds);

@@ -1,0 +1,100 @@
+//! Looking at every byte of a log.
+
+mod segment;
+mod survey;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Damage, Result};
+use crate::place::Lost;
+use crate::settings::{Parts, ReadMode};
+
+pub(crate) use segment::SegmentReport;
+pub(crate) use survey::{Survey, WatermarkState};
+
+/// How far a verification is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress<'a> {
+    /// The file that comes next.
+    pub file: &'a Path,
+    /// How many segments are done.
+    pub segments_done: usize,
+    /// How many there are.
+    pub segments: usize,
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verification {
+    /// What is damaged, in the order of the log: nothing when all is well.
+    pub damage: Vec<Damage>,
+    /// What a crash left, acknowledged to nobody, that the next opening clears away.
+    pub unfinished: Vec<Damage>,
+    /// What an earlier repair gave up.
+    pub lost: Vec<LostRange>,
+    /// Whether a writer has the log open; what it has not yet noted as durable is not looked at then.
+    pub in_use: bool,
+    /// How many segments there are.
+    pub segments: usize,
+    /// How many whole frames were found.
+    pub frames: u64,
+    /// How many records they hold.
+    pub records: u64,
+    /// How many bytes of segments were read.
+    pub bytes: u64,
+    /// The number that the next numbered record will take.
+    pub next_number: u64,
+}
+
+impl Verification {
+    /// Whether nothing is damaged and nothing was given up.
+    pub fn is_whole(&self) -> bool {
+        self.damage.is_empty() && self.lost.is_empty()
+    }
+}
+
+/// A range that a repair gave up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LostRange {
+    /// The segment's file.
+    pub file: PathBuf,
+    /// The offsets in it, in bytes.
+    pub offsets: Range<u32>,
+    /// The numbers that stood there.
+    pub numbers: Range<u64>,
+}
+
+impl LostRange {
+    pub(crate) fn new(file: &Path, lost: &Lost) -> Self {
+        Self {
+            file: file.to_owned(),
+            offsets: lost.offsets.clone(),
+            numbers: lost.numbers.clone(),
+        }
+    }
+}
+
+/// Reads and checks every byte of every file of the log, and lists all that is damaged. Nothing is
+/// changed; while it runs no writer can open the log, and one that has it open goes on.
+///
+/// # Errors
+///
+/// `NotFound` when there is no log, `NewerFormat`, `Io` when a file can't be read. Damage is no error
+/// here.
+pub fn verify(
+    parts: &Parts,
+    directory: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Verification> {
+    let files = crate::files::Files::new(parts, directory, ReadMode::Pread);
+    files.names()?;
+    // A log that can't be locked is in use, or on a medium that can't be written.
+    let lock = crate::open::lock(&files, "which verifies the log").ok();
+    let survey = Survey::take(&files, lock.is_none(), progress)?;
+    drop(lock);
+    Ok(survey.verification)
+}

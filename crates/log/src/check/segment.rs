@@ -1,0 +1,322 @@
+//! Looks at every byte of one segment, damage or not.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::survey::damage_of;
+use crate::error::{Damage, DamageKind, Error, Result};
+use crate::files::Files;
+use crate::format::frame::{FOOTER_BYTES, FrameHeader};
+use crate::format::manifest::{Closing, Entry, SealedEnd};
+use crate::format::segment::HEADER_BYTES;
+use crate::format::watermark::{Ended, Slot};
+use crate::place::{Lost, Tip};
+use crate::reader::{Frame, FrameRead, FrameReader};
+use crate::segments::Segment;
+use crate::vfs::Access;
+
+/// What was found in a segment.
+#[derive(Debug)]
+pub(crate) struct SegmentReport {
+    pub(crate) damage: Vec<Damage>,
+    pub(crate) unfinished: Vec<Damage>,
+    /// Ranges that are damaged and not yet given up.
+    pub(crate) newly_lost: Vec<Lost>,
+    pub(crate) known_lost: Vec<Lost>,
+    pub(crate) header_is_damaged: bool,
+    pub(crate) is_missing: bool,
+    /// Where bytes stand that should be zeros, behind the end.
+    pub(crate) residue_at: Option<u32>,
+    /// The end, as far as it can be told.
+    pub(crate) tip: Tip,
+    /// Whether the footer that belongs there stands at the tip.
+    pub(crate) footer_at_tip: bool,
+    pub(crate) frames: u64,
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Where a segment must end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    /// Where the manifest says, with this number next.
+    Sealed {
+        end: SealedEnd,
+        next_number: Option<u64>,
+    },
+    /// Not before the watermark says.
+    Watermark { slot: Slot, in_use: bool },
+    /// That is not known.
+    Unknown,
+}
+
+/// Looks at the segment.
+pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<SegmentReport> {
+    let path = files.segment(entry.header.id);
+    let segment = Segment::new(entry);
+    let mut examination = Examination {
+        path: path.clone(),
+        report: SegmentReport::new(entry),
+        met: false,
+        until,
+    };
+    let file = match files.open(&path, Access::Read) {
+        Ok(file) => file,
+        Err(error) => {
+            let damage = damage_of(error)?;
+            examination.missing(entry, damage);
+            return Ok(examination.report);
+        }
+    };
+    if let Err(error) = segment.check_header(files, &*file) {
+        examination.report.damage.push(damage_of(error)?);
+        examination.report.header_is_damaged = true;
+    }
+    let failed = |error| Error::io("the segment can't be read", &path, error);
+    let length = file.length().map_err(failed)?;
+    examination.report.bytes = length;
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    let limit = examination.limit(length);
+    let mut reader = FrameReader::new(Arc::clone(&file), segment.seed, limit);
+    examination.walk(entry, &mut reader).map_err(failed)?;
+    let mut reader = FrameReader::new(file, segment.seed, length);
+    examination.end(&mut reader, length).map_err(failed)?;
+    Ok(examination.report)
+}
+
+struct Examination {
+    path: PathBuf,
+    report: SegmentReport,
+    /// Whether the watermark's end was met as a boundary of frames.
+    met: bool,
+    until: Until,
+}
+
+impl Examination {
+    /// Where the frames end at the latest.
+    fn limit(&self, length: u32) -> u32 {
+        match self.until {
+            Until::Sealed { end, .. } => length.min(end.offset),
+            Until::Watermark { slot, in_use: true } => length.min(slot.served_offset),
+            Until::Watermark { .. } | Until::Unknown => length,
+        }
+    }
+
+    /// Where the frames end at the earliest, and the number there.
+    fn least(&self) -> Option<(u32, Option<u64>)> {
+        match self.until {
+            Until::Sealed { end, next_number } => Some((end.offset, next_number)),
+            Until::Watermark { slot, .. } => {
+                Some((slot.durable.offset, Some(slot.durable.next_number)))
+            }
+            Until::Unknown => None,
+        }
+    }
+
+    fn missing(&mut self, entry: &Entry, damage: Damage) {
+        let first = entry.header.first_number;
+        let (end, number) = self.least().unwrap_or((HEADER_BYTES, None));
+        let next = number.unwrap_or(first);
+        self.report.tip.offset = end;
+        self.report.tip.next_number = next;
+        self.report.is_missing = true;
+        let covered = entry
+            .lost
+            .first()
+            .is_some_and(|lost| lost.offsets.start <= HEADER_BYTES && lost.offsets.end >= end);
+        if covered {
+            return;
+        }
+        self.report.damage.push(damage.of_numbers(first..next));
+        self.report.newly_lost.push(Lost {
+            offsets: HEADER_BYTES..end.max(HEADER_BYTES + 8),
+            numbers: first..next,
+        });
+    }
+
+    /// Goes over all frames, from one that is whole to the next.
+    fn walk(&mut self, entry: &Entry, reader: &mut FrameReader) -> std::io::Result<()> {
+        loop {
+            let tip = self.report.tip;
+            if let Until::Watermark { slot, .. } = self.until {
+                self.met |= tip == slot.durable;
+            }
+            let known = entry
+                .lost
+                .iter()
+                .find(|lost| lost.offsets.contains(&tip.offset));
+            if let Some(lost) = known {
+                self.jump(lost.offsets.end, lost.numbers.end);
+                continue;
+            }
+            if let FrameRead::Whole(frame) = reader.frame(tip.offset)?
+                && self.follow(&frame)
+            {
+                continue;
+            }
+            let Some((offset, header)) = self.next_whole(reader)? else {
+                return Ok(());
+            };
+            self.lose(offset, header.first_number);
+        }
+    }
+
+    fn follow(&mut self, frame: &Frame) -> bool {
+        if frame.footer.is_some() {
+            self.report.footer_at_tip = frame.ends(&self.report.tip);
+            return false;
+        }
+        let Some(tip) = frame.follow(&self.report.tip) else {
+            return false;
+        };
+        self.report.tip = tip;
+        self.report.frames += 1;
+        self.report.records += u64::from(frame.header.records);
+        true
+    }
+
+    /// The next whole frame after the tip that says that the tip was durable.
+    fn next_whole(&self, reader: &mut FrameReader) -> std::io::Result<Option<(u32, FrameHeader)>> {
+        let tip = self.report.tip;
+        let least = self.least().map_or(0, |(offset, _)| offset);
+        let mut from = tip.offset.saturating_add(8);
+        loop {
+            let later = reader.find_header(from, |at, header| {
+                let promised = header.durable_upto > tip.offset || at < least;
+                promised && header.first_number >= tip.next_number
+            })?;
+            let Some((at, header)) = later else {
+                return Ok(None);
+            };
+            let whole =
+                matches!(reader.frame(at)?, FrameRead::Whole(frame) if frame.footer.is_none());
+            if whole {
+                return Ok(Some((at, header)));
+            }
+            from = at.saturating_add(8);
+        }
+    }
+
+    /// Goes on after a damaged range.
+    fn lose(&mut self, offset: u32, number: u64) {
+        let tip = self.report.tip;
+        let numbers = tip.next_number..number.max(tip.next_number);
+        let damage = Damage::new(&self.path, tip.offset, DamageKind::Frame);
+        self.report.damage.push(damage.of_numbers(numbers.clone()));
+        self.report.newly_lost.push(Lost {
+            offsets: tip.offset..offset,
+            numbers,
+        });
+        self.jump(offset, number);
+    }
+
+    fn jump(&mut self, offset: u32, number: u64) {
+        self.report.tip.offset = offset;
+        self.report.tip.next_number = number.max(self.report.tip.next_number);
+        self.report.footer_at_tip = false;
+    }
+
+    /// Holds the end that was reached against the one that must be, and looks at what stands behind.
+    fn end(&mut self, reader: &mut FrameReader, length: u32) -> std::io::Result<()> {
+        if let Some((least, number)) = self.least()
+            && self.report.tip.offset < least
+        {
+            if length < least {
+                let damage = Damage::new(&self.path, length, DamageKind::Truncated);
+                self.report.damage.push(damage);
+            }
+            self.lose(least, number.unwrap_or(self.report.tip.next_number));
+        }
+        let has_gaps = !self.report.newly_lost.is_empty() || !self.report.known_lost.is_empty();
+        match self.until {
+            Until::Sealed { end, .. } if end.closing == Closing::Footer => {
+                self.end_sealed(reader, &end, has_gaps)
+            }
+            Until::Sealed { .. } | Until::Watermark { in_use: true, .. } => Ok(()),
+            Until::Watermark { slot, .. } => {
+                if !self.met && !has_gaps {
+                    let offset = slot.durable.offset;
+                    let damage = Damage::new(&self.path, offset, DamageKind::Chain);
+                    self.report.damage.push(damage);
+                }
+                self.end_open(reader, slot.ended)
+            }
+            Until::Unknown => self.end_open(reader, Ended::Openly),
+        }
+    }
+
+    fn end_sealed(
+        &mut self,
+        reader: &mut FrameReader,
+        end: &SealedEnd,
+        has_gaps: bool,
+    ) -> std::io::Result<()> {
+        let frame = reader.frame(end.offset)?;
+        let footer = match frame {
+            FrameRead::Whole(frame) => frame.footer,
+            FrameRead::Bad => None,
+        };
+        let follows = |footer: crate::format::frame::Footer| {
+            let tip = &self.report.tip;
+            let known = footer.digest == end.digest && footer.next_number == tip.next_number;
+            let whole = footer.frames == tip.frames && footer.records == tip.records;
+            known && (has_gaps || (whole && tip.digest == end.digest))
+        };
+        self.report.footer_at_tip = footer.is_some_and(follows);
+        if !self.report.footer_at_tip {
+            let kind = match footer {
+                Some(_) => DamageKind::Chain,
+                None => DamageKind::Footer,
+            };
+            self.report
+                .damage
+                .push(Damage::new(&self.path, end.offset, kind));
+        }
+        let behind = end.offset.saturating_add(FOOTER_BYTES);
+        self.residue(reader, behind, Ended::Cleanly)
+    }
+
+    /// What a crash left behind the end of an open segment is a torn tail.
+    fn end_open(&mut self, reader: &mut FrameReader, ended: Ended) -> std::io::Result<()> {
+        self.residue(reader, self.report.tip.offset, ended)
+    }
+
+    fn residue(
+        &mut self,
+        reader: &mut FrameReader,
+        from: u32,
+        ended: Ended,
+    ) -> std::io::Result<()> {
+        if reader.end_of_residue(from)?.is_none() {
+            return Ok(());
+        }
+        let damage = Damage::new(self.path.as_path() as &Path, from, DamageKind::Residue);
+        match ended {
+            Ended::Cleanly => {
+                self.report.damage.push(damage);
+                self.report.residue_at = Some(from);
+            }
+            Ended::Openly => self.report.unfinished.push(damage),
+        }
+        Ok(())
+    }
+}
+
+impl SegmentReport {
+    fn new(entry: &Entry) -> Self {
+        Self {
+            damage: Vec::new(),
+            unfinished: Vec::new(),
+            newly_lost: Vec::new(),
+            known_lost: entry.lost.clone(),
+            header_is_damaged: false,
+            is_missing: false,
+            residue_at: None,
+            tip: Tip::start(&entry.header),
+            footer_at_tip: false,
+            frames: 0,
+            records: 0,
+            bytes: 0,
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Looks at all files of a log, and keeps what a repair must know.
+
+use std::path::Path;
+
+use super::segment::{SegmentReport, Until, examine};
+use super::{LostRange, Progress, Verification};
+use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
+use crate::files::{Files, MANIFEST, MANIFEST_NEW, WATERMARK, flawed, read_full, segment_id};
+use crate::format::Flaw;
+use crate::format::is_zero;
+use crate::format::manifest::{Closing, Entry, Manifest, SealedEnd};
+use crate::format::segment::{HEADER_BYTES, SegmentHeader};
+use crate::format::watermark::{Ended, FILE_BYTES, SLOT_BYTES, SLOT_OFFSETS, Slot};
+use crate::vfs::Access;
+
+/// All that was found.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) verification: Verification,
+    /// As the file says, or as the segments do where the file is damaged.
+    pub(crate) manifest: Manifest,
+    pub(crate) manifest_is_damaged: bool,
+    pub(crate) watermark: WatermarkState,
+    /// One for each segment of the manifest.
+    pub(crate) segments: Vec<SegmentReport>,
+    /// Files that don't belong to the log.
+    pub(crate) unexpected: Vec<String>,
+}
+
+/// What the watermark file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WatermarkState {
+    /// The newest slot.
+    Valid(Slot),
+    /// Nothing that can be relied on.
+    Damaged,
+}
+
+impl Survey {
+    pub(crate) fn take(
+        files: &Files,
+        in_use: bool,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Self> {
+        let names = files.names()?;
+        let mut verification = Verification {
+            in_use,
+            ..Verification::default()
+        };
+        let (watermark, found) = examine_watermark(files, in_use)?;
+        let (manifest, manifest_is_damaged) = load_manifest(files, &names, &mut verification)?;
+        let mut survey = Self {
+            verification,
+            manifest,
+            manifest_is_damaged,
+            watermark,
+            segments: Vec::new(),
+            unexpected: Vec::new(),
+        };
+        survey.take_watermark(files, found);
+        survey.examine_names(files, &names)?;
+        survey.examine_segments(files, progress)?;
+        Ok(survey)
+    }
+
+    fn take_watermark(&mut self, files: &Files, found: WatermarkDamage) {
+        if let WatermarkState::Valid(slot) = self.watermark
+            && slot.log != self.manifest.log
+        {
+            let damage = Damage::new(&files.path(WATERMARK), 0_u64, DamageKind::Foreign);
+            self.verification.damage.push(damage);
+            self.watermark = WatermarkState::Damaged;
+        }
+        self.verification.damage.extend(found.damage);
+        self.verification.unfinished.extend(found.unfinished);
+    }
+
+    fn examine_names(&mut self, files: &Files, names: &[String]) -> Result<()> {
+        let ids = |entry: &Entry| entry.header.id;
+        let first = self.manifest.segments.first().map_or(1, ids);
+        let last = self.manifest.segments.last().map_or(1, ids);
+        for name in names {
+            let path = files.path(name);
+            let damage = Damage::new(&path, 0_u64, DamageKind::Unexpected);
+            match segment_id(name) {
+                Some(id) if (first..=last).contains(&id) => {}
+                Some(id) if last.checked_add(1) == Some(id) => {
+                    if crate::open::is_unused(files, id)? {
+                        self.verification.unfinished.push(damage);
+                    } else if !self.verification.in_use {
+                        self.unexpected.push(name.clone());
+                        self.verification.damage.push(damage);
+                    }
+                }
+                Some(_) => {
+                    self.unexpected.push(name.clone());
+                    self.verification.damage.push(damage);
+                }
+                None if name == MANIFEST_NEW => self.verification.unfinished.push(damage),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn examine_segments(
+        &mut self,
+        files: &Files,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<()> {
+        let segments = self.manifest.segments.len();
+        self.verification.segments = segments;
+        let mut before: Option<(u32, u64)> = None;
+        for (done, entry) in self.manifest.segments.iter().enumerate() {
+            let path = files.segment(entry.header.id);
+            progress(Progress {
+                file: &path,
+                segments_done: done,
+                segments,
+            });
+            let next = self.manifest.segments.get(done + 1);
+            let until = match (&entry.end, &self.watermark) {
+                (Some(end), _) => Until::Sealed {
+                    end: *end,
+                    next_number: next.map(|next| next.header.first_number),
+                },
+                (None, WatermarkState::Valid(slot)) if slot.segment == entry.header.id => {
+                    Until::Watermark {
+                        slot: *slot,
+                        in_use: self.verification.in_use,
+                    }
+                }
+                (None, _) => Until::Unknown,
+            };
+            let mut report = examine(files, entry, until)?;
+            let follows = before.is_none_or(|(digest, number)| {
+                digest == entry.header.previous_digest && number == entry.header.first_number
+            });
+            if !follows {
+                let damage = Damage::new(&path, 0_u64, DamageKind::Chain);
+                report.damage.push(damage);
+            }
+            before = entry.end.map(|end| (end.digest, report.tip.next_number));
+            self.verification.take(&path, &report);
+            self.segments.push(report);
+        }
+        if let WatermarkState::Valid(slot) = self.watermark {
+            let last = self.manifest.segments.last();
+            if last.is_some_and(|last| slot.segment > last.header.id) && !self.verification.in_use {
+                let damage = Damage::new(&files.path(MANIFEST), 0_u64, DamageKind::Chain);
+                self.verification.damage.push(damage);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Verification {
+    fn take(&mut self, path: &Path, report: &SegmentReport) {
+        self.damage.extend(report.damage.iter().cloned());
+        self.unfinished.extend(report.unfinished.iter().cloned());
+        let lost = report.known_lost.iter();
+        self.lost
+            .extend(lost.map(|lost| LostRange::new(path, lost)));
+        self.frames += report.frames;
+        self.records += report.records;
+        self.bytes += report.bytes;
+        self.next_number = report.tip.next_number;
+    }
+}
+
+/// What is wrong with the watermark file.
+#[derive(Debug, Default)]
+struct WatermarkDamage {
+    damage: Vec<Damage>,
+    unfinished: Vec<Damage>,
+}
+
+fn examine_watermark(files: &Files, in_use: bool) -> Result<(WatermarkState, WatermarkDamage)> {
+    let path = files.path(WATERMARK);
+    let mut found = WatermarkDamage::default();
+    let file = match files.open(&path, Access::Read) {
+        Ok(file) => file,
+        Err(error) => {
+            found.damage.push(damage_of(error)?);
+            return Ok((WatermarkState::Damaged, found));
+        }
+    };
+    let failed = |error| Error::io("the watermark can't be read", &path, error);
+    let mut bytes = vec![0; FILE_BYTES];
+    let read = read_full(&*file, &mut bytes, 0).map_err(failed)?;
+    bytes.truncate(read);
+    let mut newest: Option<Slot> = None;
+    let mut torn = Vec::new();
+    for offset in SLOT_OFFSETS {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let block = bytes.get(start..).and_then(|rest| rest.get(..SLOT_BYTES));
+        match block.map_or(Err(Flaw::Short), |block| Slot::parse(block, offset)) {
+            Ok(slot) if newest.is_none_or(|best| best.sequence < slot.sequence) => {
+                newest = Some(slot);
+            }
+            Ok(_) => {}
+            Err(flaw @ Flaw::Newer(_)) => {
+                return Err(flawed(flaw, &path, DamageKind::Watermark));
+            }
+            Err(_) => torn.push(Damage::new(&path, offset, DamageKind::Watermark)),
+        }
+    }
+    // A slot that was being written when the power went is torn; after a close none may be.
+    match newest {
+        Some(slot) if slot.ended == Ended::Openly => found.unfinished.extend(torn),
+        _ => found.damage.extend(torn),
+    }
+    let between = bytes.get(SLOT_BYTES..4096).unwrap_or_default();
+    let length = file.length().map_err(failed)?;
+    if !is_zero(between) || length > FILE_BYTES as u64 {
+        let damage = Damage::new(&path, SLOT_BYTES as u64, DamageKind::Residue);
+        found.damage.push(damage);
+    }
+    if in_use {
+        found.unfinished.clear();
+    }
+    let state = newest.map_or(WatermarkState::Damaged, WatermarkState::Valid);
+    Ok((state, found))
+}
+
+/// The manifest of the file, or else one made of what the segments say.
+fn load_manifest(
+    files: &Files,
+    names: &[String],
+    verification: &mut Verification,
+) -> Result<(Manifest, bool)> {
+    let read = files.read_manifest().and_then(|manifest| {
+        if is_foreign(files, names, &manifest)? {
+            let path = files.path(MANIFEST);
+            return Err(Error::corrupt(Damage::new(
+                &path,
+                0_u64,
+                DamageKind::Foreign,
+            )));
+        }
+        Ok(manifest)
+    });
+    match read {
+        Ok(manifest) => Ok((manifest, false)),
+        Err(error) => {
+            let damage = damage_of(error)?;
+            let manifest = rebuild(files, names)?;
+            verification.damage.push(damage.clone());
+            let manifest = manifest.ok_or_else(|| Error::corrupt(damage))?;
+            Ok((manifest, true))
+        }
+    }
+}
+
+/// Whether the segments are all of another log than the manifest.
+fn is_foreign(files: &Files, names: &[String], manifest: &Manifest) -> Result<bool> {
+    let mut is_foreign = false;
+    for id in names.iter().filter_map(|name| segment_id(name)) {
+        match read_header(files, id)? {
+            Some(header) if header.log == manifest.log => return Ok(false),
+            Some(_) => is_foreign = true,
+            None => {}
+        }
+    }
+    Ok(is_foreign)
+}
+
+/// What the segment's file says of itself; `None` when that is damaged.
+fn read_header(files: &Files, id: u32) -> Result<Option<SegmentHeader>> {
+    let path = files.segment(id);
+    let file = files.open(&path, Access::Read)?;
+    let mut block = vec![0; HEADER_BYTES as usize];
+    let read = read_full(&*file, &mut block, 0)
+        .map_err(|error| Error::io("the segment can't be read", &path, error))?;
+    Ok(SegmentHeader::parse(block.get(..read).unwrap_or_default()).ok())
+}
+
+/// A manifest made of the segments that are there; `None` when they are not enough to tell.
+fn rebuild(files: &Files, names: &[String]) -> Result<Option<Manifest>> {
+    let mut headers: Vec<SegmentHeader> = Vec::new();
+    for id in names.iter().filter_map(|name| segment_id(name)) {
+        let follows = headers
+            .last()
+            .is_none_or(|last| last.id.checked_add(1) == Some(id));
+        match read_header(files, id)? {
+            Some(header) if header.id == id && follows => headers.push(header),
+            _ => return Ok(None),
+        }
+    }
+    let Some(log) = headers.first().map(|header| header.log) else {
+        return Ok(None);
+    };
+    let mut segments = Vec::new();
+    for (at, header) in headers.iter().enumerate() {
+        let mut entry = Entry {
+            header: header.clone(),
+            end: None,
+            lost: Vec::new(),
+        };
+        if let Some(next) = headers.get(at + 1) {
+            let report = examine(files, &entry, Until::Unknown)?;
+            let has_footer = report.footer_at_tip && report.tip.digest == next.previous_digest;
+            entry.end = Some(SealedEnd {
+                offset: report.tip.offset,
+                digest: next.previous_digest,
+                closing: if has_footer {
+                    Closing::Footer
+                } else {
+                    Closing::Abandoned
+                },
+            });
+        }
+        segments.push(entry);
+    }
+    Ok(Some(Manifest { log, segments }))
+}
+
+/// The damage of an error that is about damage; other errors stay errors.
+pub(super) fn damage_of(error: Error) -> Result<Damage> {
+    match (error.kind(), error.damage()) {
+        (ErrorKind::Corrupt, Some(damage)) => Ok(damage.clone()),
+        _ => Err(error),
+    }
+}
