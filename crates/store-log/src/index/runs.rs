@@ -228,15 +228,16 @@ impl Runs {
     }
 
     /// Drops the run in which damage was found, and those after it, so that the log can be read again from
-    /// [`upto`](Self::upto).
-    pub(crate) fn drop_from(&mut self, damaged: &Path) {
+    /// [`upto`](Self::upto); `false` when it is not there.
+    pub(crate) fn drop_from(&mut self, damaged: &Path) -> bool {
         let Some(index) = self.runs.iter().position(|run| run.path() == damaged) else {
-            return;
+            return false;
         };
         for run in self.runs.drain(index..).rev() {
             self.directory
                 .discard(run.path(), "it, or one before it, is damaged");
         }
+        true
     }
 
     /// Where in the log a reader goes on who knows all runs; `None` for its beginning.

@@ -18,7 +18,7 @@ use super::keeper::{Frozen, Keeper};
 use super::looked::Looked;
 use super::receipts;
 use super::shared::Shared;
-use super::settings::Settings;
+use super::settings::{Maintenance, Settings};
 use super::snapshot::{Live, Snapshot};
 use crate::index::{Entry, Memtable, Part};
 use crate::record::{AppendHeader, EventKind, EventRecord, KindCode, Kinds, encode_kind, encode_policy};
@@ -30,6 +30,7 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     keeper: Arc<Keeper>,
     index_bytes_max: usize,
+    maintenance: Maintenance,
     /// The segment being written, and the kinds that it states already.
     stated: (u32, HashSet<KindCode>),
 }
@@ -68,6 +69,7 @@ impl Committer {
             shared,
             keeper,
             index_bytes_max: settings.index_bytes_max,
+            maintenance: settings.maintenance,
             stated: (0, HashSet::new()),
         }
     }
@@ -253,6 +255,9 @@ impl Committer {
 
     /// Runs the next step of the segment's growth on a thread that may block, if there is one.
     fn grow_ahead(&mut self) {
+        if self.maintenance == Maintenance::Inline {
+            return;
+        }
         if let Some(growth) = self.log.growth() {
             // What fails here is tried again, and told, when the room is needed.
             blocking::unblock(move || growth.run()).detach();

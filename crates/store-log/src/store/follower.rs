@@ -21,7 +21,7 @@ use super::receipts;
 use super::recover::{Entering, enter};
 use super::settings::Settings;
 use super::shared::Shared;
-use super::snapshot::{Snapshot, damaged};
+use super::snapshot::{Snapshot, unusable};
 use crate::index::RunDirectory;
 
 /// How often a follower looks for itself, should a notification be missed.
@@ -76,14 +76,9 @@ impl LogFollower {
     /// The state to read from, as fresh as asked for.
     fn snapshot(&self, consistency: &ConsistencyLevel) -> Result<Arc<Snapshot>, Error> {
         let Follow { shared, .. } = &*self.follow;
-        let published = shared.snapshot();
-        let is_fresh = match consistency {
-            ConsistencyLevel::Strong => false,
-            ConsistencyLevel::Session(cursor) => Cursor::at(published.head).covers(cursor),
-            ConsistencyLevel::Eventual => true,
-        };
-        if is_fresh {
-            return Ok(published);
+        // A session may have changed a policy, which no cursor tells.
+        if *consistency == ConsistencyLevel::Eventual {
+            return Ok(shared.snapshot());
         }
         self.follow.look()?;
         Ok(shared.snapshot())
@@ -114,7 +109,7 @@ impl Follow {
 
 /// The state by the index files and the log after them.
 fn survey(view: &View, directory: &RunDirectory) -> Result<Snapshot, Error> {
-    let runs = directory.look(view.end()).map_err(damaged)?;
+    let runs = directory.look(view.end()).map_err(unusable)?;
     let mut entering = Entering::after(view, &runs)?;
     entering.fill(usize::MAX)?;
     entering.finish(&runs)
@@ -180,7 +175,7 @@ impl EventStore for LogFollower {
         request.validate()?;
         let snapshot = self.snapshot(&request.consistency)?;
         let now = self.follow.shared.now(&snapshot);
-        read::page(&snapshot, request, now).map_err(|error| error.during("read"))
+        read::page(&snapshot, &request, now).map_err(|error| error.during("read"))
     }
 
     async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {

@@ -2,7 +2,7 @@
 
 use annals_core::{AppendId, Error, EventId, Position};
 
-use super::snapshot::{Snapshot, damaged};
+use super::snapshot::{Snapshot, unusable};
 use crate::index::{Part, RunError};
 use crate::record::AppendHeader;
 
@@ -57,10 +57,10 @@ fn candidates(
     ask: impl Fn(&dyn Part, &mut Vec<u64>) -> Result<(), RunError>,
 ) -> Result<Vec<Position>, Error> {
     let mut found = Vec::new();
-    ask(&**snapshot.live.read(), &mut found).map_err(damaged)?;
+    ask(&**snapshot.live.read(), &mut found).map_err(unusable)?;
     if ids == Ids::All {
         for part in snapshot.older.iter().rev() {
-            ask(&**part, &mut found).map_err(damaged)?;
+            ask(&**part, &mut found).map_err(unusable)?;
         }
     }
     found.retain(|position| *position <= snapshot.head.value());

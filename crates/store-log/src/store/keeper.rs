@@ -7,11 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use annals_core::{Error, ErrorKind};
 use annals_log::Place;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::dictionary;
-use super::settings::Maintenance;
+use super::recover::Entering;
+use super::settings::{Maintenance, Settings};
 use super::shared::Shared;
+use super::snapshot::unusable;
 use crate::index::{Memtable, Part, Run, RunDirectory, RunError, RunErrorKind, Runs};
 use crate::record::Kinds;
 
@@ -36,6 +38,7 @@ pub(crate) struct Keeper {
     shared: Arc<Shared>,
     directory: RunDirectory,
     mode: Maintenance,
+    index_bytes_max: usize,
     state: Mutex<State>,
     /// Notified when something was written, merged or given up.
     moved: Condvar,
@@ -44,6 +47,8 @@ pub(crate) struct Keeper {
 #[derive(Debug)]
 struct State {
     runs: Runs,
+    /// Where the part of the log ends that is to be read again, as its runs were damaged.
+    gap_ends: Option<Place>,
     waiting: VecDeque<Frozen>,
     writes: bool,
     merges: bool,
@@ -56,14 +61,16 @@ impl Keeper {
         shared: Arc<Shared>,
         directory: RunDirectory,
         runs: Runs,
-        mode: Maintenance,
+        settings: &Settings,
     ) -> Self {
         Self {
             shared,
             directory,
-            mode,
+            mode: settings.maintenance,
+            index_bytes_max: settings.index_bytes_max,
             state: Mutex::new(State {
                 runs,
+                gap_ends: None,
                 waiting: VecDeque::new(),
                 writes: false,
                 merges: false,
@@ -95,6 +102,14 @@ impl Keeper {
             return Ok(());
         }
         self.begin(&mut state);
+        if self.mode == Maintenance::Inline {
+            drop(state);
+            self.write_all();
+            state = self.lock();
+        }
+        if state.waiting.len() < HELD_MAX {
+            return Ok(());
+        }
         let failure = state.failure.clone().unwrap_or_default();
         let message = "index files can't be written, and memory is full of what they would hold; free space \
                        on the disk, then retry";
@@ -109,9 +124,26 @@ impl Keeper {
         }
     }
 
-    /// Forgets a run in which damage was found, so that opening the store builds it again.
-    pub(crate) fn discard(&self, damaged: &Path) {
-        self.lock().runs.drop_from(damaged);
+    /// Drops a run in which damage was found, and those after it, and builds them again from the log. Returns
+    /// when that is done, or can't be done.
+    pub(crate) fn rebuild(self: &Arc<Self>, damaged: &Path) {
+        let mut state = self.lock();
+        self.drop_damaged(&mut state, damaged);
+        self.begin(&mut state);
+        if self.mode == Maintenance::Inline {
+            drop(state);
+            return self.write_all();
+        }
+        drop(state);
+        self.finish();
+    }
+
+    fn drop_damaged(&self, state: &mut State, damaged: &Path) {
+        let end = state.runs.upto();
+        if state.runs.drop_from(damaged) {
+            info!(file = %damaged.display(), "index file is damaged; it is built again from the log");
+            state.gap_ends = state.gap_ends.or(end);
+        }
     }
 
     fn begin(self: &Arc<Self>, state: &mut State) {
@@ -139,6 +171,19 @@ impl Keeper {
     fn write_all(self: &Arc<Self>) {
         loop {
             let mut state = self.lock();
+            if let Some(end) = state.gap_ends {
+                drop(state);
+                let filled = self.fill_gap(end);
+                state = self.lock();
+                match filled {
+                    Ok(()) => state.gap_ends = None,
+                    Err(error) => {
+                        warn!(%error, "damaged index files can't be built again");
+                        state.failure = Some(error.to_string());
+                        return self.end_writing(state);
+                    }
+                }
+            }
             let Some(frozen) = state.waiting.front().cloned() else {
                 return self.end_writing(state);
             };
@@ -160,6 +205,27 @@ impl Keeper {
                 }
             }
             self.moved.notify_all();
+        }
+    }
+
+    /// Reads the log from the end of the runs to this place, into runs.
+    fn fill_gap(&self, end: Place) -> Result<(), Error> {
+        let view = self.shared.snapshot().view.clone();
+        let runs = self.lock().runs.all().to_vec();
+        let mut entering = Entering::after(&view, &runs)?;
+        loop {
+            let upto = entering.fill_until(self.index_bytes_max, end)?;
+            let upto = upto.unwrap_or(end);
+            let memtable = entering.take();
+            if memtable.len() > 0 {
+                let kinds = dictionary::encode(&entering.kinds);
+                let run = self.directory.flush(&memtable, &kinds, upto).map_err(unusable)?;
+                self.lock().runs.add(run);
+            }
+            if upto == end {
+                self.show_all();
+                return Ok(());
+            }
         }
     }
 
@@ -201,12 +267,15 @@ impl Keeper {
         }
     }
 
-    fn give_up(&self, state: &mut State, error: &RunError) {
+    fn give_up(self: &Arc<Self>, state: &mut State, error: &RunError) {
         if error.kind() == RunErrorKind::Damaged {
-            state.runs.drop_from(error.path());
+            self.drop_damaged(state, error.path());
         }
         state.merges = false;
         self.moved.notify_all();
+        if state.gap_ends.is_some() {
+            self.begin(state);
+        }
     }
 
     /// Puts a run in the place of the parts that it covers.
@@ -223,6 +292,18 @@ impl Keeper {
                 Some(Arc::clone(part))
             });
             snapshot.older = parts.collect();
+        });
+    }
+
+    /// Puts the runs in the place of whatever was shown of their positions.
+    fn show_all(&self) {
+        let runs = self.lock().runs.all().to_vec();
+        let next = runs.last().map_or(1, |run| run.last() + 1);
+        self.shared.publish(|snapshot| {
+            let newer = snapshot.older.iter().filter(|part| part.first() >= next);
+            let newer: Vec<Arc<dyn Part>> = newer.cloned().collect();
+            let runs = runs.into_iter().map(|run| run as Arc<dyn Part>);
+            snapshot.older = runs.chain(newer).collect();
         });
     }
 

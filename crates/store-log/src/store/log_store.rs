@@ -26,7 +26,9 @@ use super::read;
 use super::receipts;
 use super::settings::Settings;
 use super::shared::Shared;
+use super::snapshot::Snapshot as State;
 use crate::auxiliary::Auxiliary;
+use crate::index::{RunError, RunErrorKind};
 
 /// An embedded event store in a directory. Share it as `Arc<LogStore>` or `Arc<dyn EventStore>`.
 pub struct LogStore {
@@ -101,6 +103,49 @@ impl LogStore {
         Ok(Seen::Nothing(looked))
     }
 
+    /// Asks the published state; where an index file is found damaged, has it built again from the log and
+    /// asks once more.
+    async fn ask<T>(&self, ask: impl Fn(&State) -> Result<T, Error> + Send) -> Result<T, Error>
+    where
+        T: Send,
+    {
+        match ask(&self.shared.snapshot()) {
+            Err(error) => {
+                self.heal(error).await?;
+                ask(&self.shared.snapshot())
+            }
+            answer => answer,
+        }
+    }
+
+    /// Has a damaged index file built again; gives back an error that has another cause.
+    async fn heal(&self, error: Error) -> Result<(), Error> {
+        let Some(damaged) = damaged_run(&error) else {
+            return Err(error);
+        };
+        let keeper = Arc::clone(&self.keeper);
+        blocking::unblock(move || keeper.rebuild(&damaged)).await;
+        Ok(())
+    }
+
+    async fn append_once(&self, append: Append) -> Result<Receipt, Error> {
+        let looked = match self.look(&append)? {
+            Seen::Duplicate(receipt) => return Ok(receipt),
+            Seen::Nothing(looked) => looked,
+        };
+        match self.submit(Request::Append { append, looked }).await? {
+            Reply::Recorded(receipt) => Ok(receipt),
+            Reply::Changed(_) => Err(mixed_up()),
+        }
+    }
+
+    async fn change_once(&self, change: PolicyChange) -> Result<StreamHead, Error> {
+        match self.submit(Request::Policy(change)).await? {
+            Reply::Changed(head) => Ok(head),
+            Reply::Recorded(_) => Err(mixed_up()),
+        }
+    }
+
     async fn submit(&self, request: Request) -> Result<Reply, Error> {
         match self.commits.submit(request).await {
             Ok(answer) => answer,
@@ -123,27 +168,28 @@ impl EventStore for LogStore {
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, Error> {
-        let looked = match self.look(&append).map_err(|error| error.during("append"))? {
-            Seen::Duplicate(receipt) => return Ok(receipt),
-            Seen::Nothing(looked) => looked,
+        let recorded = match self.append_once(append.clone()).await {
+            Err(error) if damaged_run(&error).is_some() => {
+                self.heal(error).await?;
+                self.append_once(append).await
+            }
+            recorded => recorded,
         };
-        match self.submit(Request::Append { append, looked }).await {
-            Ok(Reply::Recorded(receipt)) => Ok(receipt),
-            Ok(Reply::Changed(_)) => Err(mixed_up()),
-            Err(error) => Err(error.during("append")),
-        }
+        recorded.map_err(|error| error.during("append"))
     }
 
     async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
-        receipts::find(&self.shared.snapshot(), id, Ids::All)
-            .map_err(|error| error.during("receipt"))
+        let found = self.ask(|snapshot| receipts::find(snapshot, id, Ids::All)).await;
+        found.map_err(|error| error.during("receipt"))
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
         request.validate()?;
-        let snapshot = self.shared.snapshot();
-        let now = self.shared.now(&snapshot);
-        read::page(&snapshot, request, now).map_err(|error| error.during("read"))
+        let page = self.ask(|snapshot| {
+            let now = self.shared.now(snapshot);
+            read::page(snapshot, &request, now)
+        });
+        page.await.map_err(|error| error.during("read"))
     }
 
     async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {
@@ -153,15 +199,19 @@ impl EventStore for LogStore {
     }
 
     async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
-        self.shared.snapshot().stream_head(stream)
+        let head = self.ask(|snapshot| snapshot.stream_head(stream)).await;
+        head.map_err(|error| error.during("stream head"))
     }
 
     async fn change_stream_policy(&self, change: PolicyChange) -> Result<StreamHead, Error> {
-        match self.submit(Request::Policy(change)).await {
-            Ok(Reply::Changed(head)) => Ok(head),
-            Ok(Reply::Recorded(_)) => Err(mixed_up()),
-            Err(error) => Err(error.during("change stream policy")),
-        }
+        let changed = match self.change_once(change.clone()).await {
+            Err(error) if damaged_run(&error).is_some() => {
+                self.heal(error).await?;
+                self.change_once(change).await
+            }
+            changed => changed,
+        };
+        changed.map_err(|error| error.during("change stream policy"))
     }
 
     async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error> {
@@ -191,7 +241,9 @@ impl SnapshotStore for LogStore {
         key: &SnapshotKey,
         at_most: Version,
     ) -> Result<Option<Snapshot>, Error> {
-        self.auxiliary.load_snapshot(key, at_most).await
+        // A log that was restored from an older copy has fewer events than its snapshots know of.
+        let head = self.stream_head(&key.stream).await?;
+        self.auxiliary.load_snapshot(key, at_most.min(head.version)).await
     }
 
     async fn remove_snapshots(&self, removal: SnapshotRemoval) -> Result<usize, Error> {
@@ -233,6 +285,12 @@ impl fmt::Debug for LogStore {
             .field("head", &self.shared.snapshot().head)
             .finish_non_exhaustive()
     }
+}
+
+/// The index file whose damage is the cause of this error.
+fn damaged_run(error: &Error) -> Option<PathBuf> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<RunError>()?;
+    (cause.kind() == RunErrorKind::Damaged).then(|| cause.path().to_path_buf())
 }
 
 /// What a store with these settings offers.

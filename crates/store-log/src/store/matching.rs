@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, RangeInclusive};
 
 use annals_core::{Category, Criteria, Direction, Error, Position};
 
-use super::snapshot::{Snapshot, damaged};
+use super::snapshot::{Snapshot, unusable};
 use crate::index::{Part, RunError, Term, matches};
 
 /// Which events of the log.
@@ -64,7 +64,7 @@ pub(crate) fn chunk(
         let until = positions.end().value().min(part.last());
         if from <= until {
             let left = limit - found.len();
-            gather(part, choice, from..=until, direction, left, &mut found).map_err(damaged)?;
+            gather(part, choice, from..=until, direction, left, &mut found).map_err(unusable)?;
         }
         Ok(match found.len() < limit {
             true => ControlFlow::Continue(()),

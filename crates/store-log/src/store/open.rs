@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use annals_core::{Clock, Error, ErrorKind, Ids, SystemClock, UuidIds};
 use annals_log::commit::{GroupCommit, GroupSettings, Leader};
-use annals_log::{Follower, Log, LogId, LogSettings, Parts};
+use annals_log::{ErrorKind as LogErrorKind, Follower, Log, LogId, LogSettings, Parts};
 
 use super::committer::Committer;
 use super::dictionary;
@@ -16,7 +16,7 @@ use super::log_store::LogStore;
 use super::recover::Entering;
 use super::settings::{CommitterThread, ReadMode, Settings};
 use super::shared::Shared;
-use super::snapshot::damaged;
+use super::snapshot::unusable;
 use crate::auxiliary::Auxiliary;
 use crate::index::{RunDirectory, RunReads};
 
@@ -97,14 +97,16 @@ impl LogStoreBuilder {
         self.start(log).map_err(|error| error.during("create"))
     }
 
-    /// Opens the store that is there; creates one when the directory is missing or empty.
+    /// Opens the store that is there; creates one where there is none.
     ///
     /// # Errors
     /// As [`open`](Self::open) and [`create`](Self::create).
     pub fn open_or_create(self) -> Result<LogStore, Error> {
-        match self.parts.vfs.names(&self.directory) {
-            Ok(names) if !names.is_empty() => self.open(),
-            _ => self.create(),
+        self.settings.validate()?;
+        match Log::open(&self.parts, &self.log_directory(), self.log_settings()) {
+            Ok((log, _)) => self.start(log).map_err(|error| error.during("open")),
+            Err(error) if error.kind() == LogErrorKind::NotFound => self.create(),
+            Err(error) => Err(from_log(error).during("open")),
         }
     }
 
@@ -141,25 +143,24 @@ impl LogStoreBuilder {
             ReadMode::Pread => RunReads::Owned,
         };
         let directory = self.directory.join(INDEX);
-        RunDirectory::new(Arc::clone(&self.parts.vfs), &directory, log_id, reads).map_err(damaged)
+        RunDirectory::new(Arc::clone(&self.parts.vfs), &directory, log_id, reads).map_err(unusable)
     }
 
     /// Reads what stands after the index files into memory, and begins.
     fn start(self, log: Log) -> Result<LogStore, Error> {
         let directory = self.run_directory(log.id())?;
         let view = log.view();
-        let mut runs = directory.open(view.end()).map_err(damaged)?;
+        let mut runs = directory.open(view.end()).map_err(unusable)?;
         let mut entering = Entering::after(&view, runs.all())?;
         while let Some(upto) = entering.fill(self.settings.index_bytes_max)? {
             let memtable = entering.take();
             let kinds = dictionary::encode(&entering.kinds);
-            let run = directory.flush(&memtable, &kinds, upto).map_err(damaged)?;
+            let run = directory.flush(&memtable, &kinds, upto).map_err(unusable)?;
             runs.add(run);
         }
         let snapshot = entering.finish(runs.all())?;
         let shared = Arc::new(Shared::new(snapshot, self.clock, self.ids));
-        let mode = self.settings.maintenance;
-        let keeper = Arc::new(Keeper::new(Arc::clone(&shared), directory, runs, mode));
+        let keeper = Arc::new(Keeper::new(Arc::clone(&shared), directory, runs, &self.settings));
         let committer = Committer::new(log, Arc::clone(&shared), Arc::clone(&keeper), &self.settings);
         let commits = GroupCommit::new(committer, group_settings(&self.settings));
         let commits = commits.map_err(|error| {

@@ -20,20 +20,20 @@ const CHUNK_MAX: usize = 4096;
 /// One page of the answer to a request that was validated.
 pub(crate) fn page(
     snapshot: &Snapshot,
-    request: ReadRequest,
+    request: &ReadRequest,
     now: Timestamp,
 ) -> Result<Page, Error> {
-    let span = Span::of(snapshot, &request)?;
+    let span = Span::of(snapshot, request)?;
     snapshot.check_not_ahead(&request.after)?;
     check_consistency(snapshot, &request.consistency)?;
     match &request.selection {
-        Selection::Stream(stream) => stream_page(snapshot, &request, stream, span, now),
-        Selection::All => log_page(snapshot, &request, &Choice::All, span, now),
+        Selection::Stream(stream) => stream_page(snapshot, request, stream, span, now),
+        Selection::All => log_page(snapshot, request, &Choice::All, span, now),
         Selection::Category(category) => {
-            log_page(snapshot, &request, &Choice::Category(category), span, now)
+            log_page(snapshot, request, &Choice::Category(category), span, now)
         }
         Selection::Criteria(criteria) => {
-            log_page(snapshot, &request, &Choice::Criteria(criteria), span, now)
+            log_page(snapshot, request, &Choice::Criteria(criteria), span, now)
         }
         other => Err(Error::unsupported("read").with("selection", format!("{other:?}"))),
     }

@@ -7,7 +7,7 @@ use annals_log::{Place, Scan, Scanned, View};
 
 use super::dictionary;
 use super::error::{bad_record, corrupt, from_log};
-use super::snapshot::{Live, Snapshot, damaged};
+use super::snapshot::{Live, Snapshot, unusable};
 use crate::index::{Entry, Memtable, Part, Run};
 use crate::record::{EventView, Kinds, Note};
 
@@ -26,7 +26,7 @@ impl Entering {
     pub(crate) fn after(view: &View, runs: &[Arc<Run>]) -> Result<Self, Error> {
         let (from, kinds) = match runs.last() {
             Some(run) => {
-                let bytes = run.kinds().map_err(damaged)?;
+                let bytes = run.kinds().map_err(unusable)?;
                 (run.upto(), dictionary::decode(bytes)?)
             }
             None => (view.start(), Kinds::default()),
@@ -48,8 +48,20 @@ impl Entering {
     /// Enters records until the end of the log, `None`, or until the memory takes `bytes_max`, the place
     /// up to which all is in it.
     pub(crate) fn fill(&mut self, bytes_max: usize) -> Result<Option<Place>, Error> {
+        self.fill_until(bytes_max, self.view.end())
+    }
+
+    /// As [`fill`](Self::fill), with this place as the end.
+    pub(crate) fn fill_until(
+        &mut self,
+        bytes_max: usize,
+        end: Place,
+    ) -> Result<Option<Place>, Error> {
         const CHECK_EVERY: u64 = 256;
         loop {
+            if self.next >= end.next_number && self.scan.place().at >= end.at {
+                return Ok(None);
+            }
             let is_check = self.next.is_multiple_of(CHECK_EVERY);
             if is_check && self.memtable.len() > 0 && self.memtable.bytes() > bytes_max {
                 let place = self.scan.place();

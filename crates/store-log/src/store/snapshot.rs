@@ -10,7 +10,7 @@ use annals_core::{
 use annals_log::{RecordAt, View};
 
 use super::error::{bad_record, corrupt, from_log};
-use crate::index::{Memtable, Part, RunError};
+use crate::index::{Memtable, Part, RunError, RunErrorKind};
 use crate::record::{EventView, Kinds};
 
 /// What is durable at one moment: immutable but for [`Live`], which only grows beyond `head`.
@@ -97,7 +97,7 @@ impl Snapshot {
     /// The version of a stream by the older parts alone.
     pub(crate) fn older_version(&self, stream: &str) -> Result<Option<Version>, Error> {
         for part in self.older.iter().rev() {
-            if let Some(version) = part.stream_head(stream).map_err(damaged)? {
+            if let Some(version) = part.stream_head(stream).map_err(unusable)? {
                 return Ok(Some(Version::new(version)));
             }
         }
@@ -107,7 +107,7 @@ impl Snapshot {
     /// The policy of a stream by the older parts alone.
     pub(crate) fn older_policy(&self, stream: &str) -> Result<Option<StreamPolicy>, Error> {
         for part in self.older.iter().rev().filter(|part| part.has_policies()) {
-            if let Some(policy) = part.policy(stream).map_err(damaged)? {
+            if let Some(policy) = part.policy(stream).map_err(unusable)? {
                 return Ok(Some(policy));
             }
         }
@@ -141,7 +141,7 @@ impl Snapshot {
             }
             let left = wanted - positions.len();
             part.stream_positions(stream, versions.clone(), direction, left, &mut positions)
-                .map_err(damaged)?;
+                .map_err(unusable)?;
             Ok(ControlFlow::Continue(()))
         })?;
         if positions.len() == wanted {
@@ -160,7 +160,7 @@ impl Snapshot {
             Some(part) => part.record_at(position),
             None => self.live.read().record_at(position),
         };
-        let place = place.map_err(damaged)?;
+        let place = place.map_err(unusable)?;
         place.ok_or_else(|| {
             corrupt("index has no place for an event; verify the store").with("position", position)
         })
@@ -251,14 +251,14 @@ impl Live {
         head: Position,
     ) -> Result<(Option<Version>, Option<StreamPolicy>), Error> {
         let memtable = self.read();
-        let policy = memtable.policy(stream).map_err(damaged)?;
-        let mut version = memtable.stream_head(stream).map_err(damaged)?;
+        let policy = memtable.policy(stream).map_err(unusable)?;
+        let mut version = memtable.stream_head(stream).map_err(unusable)?;
         let mut found = Vec::with_capacity(1);
         while let Some(newest) = version {
             found.clear();
             memtable
                 .stream_positions(stream, newest..=newest, Direction::Forward, 1, &mut found)
-                .map_err(damaged)?;
+                .map_err(unusable)?;
             match found.first() {
                 Some(position) if *position <= head.value() => break,
                 Some(_) => version = newest.checked_sub(1),
@@ -280,11 +280,6 @@ impl Live {
         // Not shared before it is frozen, so this copies nothing.
         change(Arc::make_mut(&mut memtable))
     }
-
-    /// The memory as one of the older parts, from when on it takes no more events.
-    pub(crate) fn frozen(&self) -> Arc<Memtable> {
-        Arc::clone(&self.read())
-    }
 }
 
 impl StreamFacts {
@@ -301,8 +296,14 @@ impl StreamFacts {
     }
 }
 
-/// An index file that does not hold what its checksums promise.
-pub(crate) fn damaged(error: RunError) -> Error {
-    let message = "index file can't be read; open the store again and it is built anew";
-    corrupt(message).caused_by(error)
+/// An index file that can't be used, as an error of the contract.
+pub(crate) fn unusable(error: RunError) -> Error {
+    let (kind, message) = match error.kind() {
+        RunErrorKind::Io => (ErrorKind::Unavailable, "index file can't be read; see the cause"),
+        RunErrorKind::NewerFormat => {
+            (ErrorKind::Unavailable, "index is of a newer version of annals; open the store with that")
+        }
+        _ => (ErrorKind::Unavailable, "index file is damaged and built again; retry"),
+    };
+    Error::new(kind, message).caused_by(error)
 }

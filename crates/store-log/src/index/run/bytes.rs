@@ -24,6 +24,9 @@ pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 /// The number of up to eight bytes that these bytes are.
 #[inline]
 pub(crate) fn number(bytes: &[u8]) -> u64 {
+    if let Some(whole) = bytes.first_chunk() {
+        return u64::from_le_bytes(*whole);
+    }
     let mut padded = [0; 8];
     for (to, from) in padded.iter_mut().zip(bytes) {
         *to = *from;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use annals_log::vfs::{MappedFile, VfsFile};
 
 use super::super::{Result, RunError, RunErrorKind};
+use super::bytes::number;
 use super::header::{BLOCK_BYTES, HEADER_BYTES, Header, Section};
 
 /// The body of a run file: a map of it, or its bytes where files can't be mapped.
@@ -193,7 +194,7 @@ impl<'a> SectionView<'a> {
     /// A 64-bit number of the section.
     #[inline]
     pub(crate) fn u64(&self, at: u64) -> Result<u64> {
-        Ok(super::bytes::number(self.bytes(at, 8)?))
+        Ok(number(self.bytes(at, 8)?))
     }
 
     /// What the header says of the section.
@@ -213,6 +214,22 @@ impl<'a> SectionView<'a> {
             return Err(self.damaged("a group is out of its section"));
         }
         Ok(start)
+    }
+
+    /// Where this group begins and ends; `group` is below the number of groups.
+    #[inline]
+    pub(crate) fn group_range(&self, group: u64) -> Result<(u64, u64)> {
+        if group + 1 >= self.section.groups {
+            return Ok((self.group(group)?, self.group(group + 1)?));
+        }
+        let directory = self.section.length.saturating_sub(self.section.groups * 8);
+        let starts = self.bytes(directory + group * 8, 16)?;
+        let (start, end) = starts.split_at_checked(8).unwrap_or_default();
+        let (start, end) = (number(start), number(end));
+        if start > end || end > directory {
+            return Err(self.damaged("a group is out of its section"));
+        }
+        Ok((start, end))
     }
 
     /// The error that says that the run is damaged.
