@@ -26,7 +26,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, FailurePersistence, Runner};
 
 /// Schedules of one scenario, at scale one.
-const SCHEDULES: usize = 6_700;
+const SCHEDULES: usize = 6_250;
 
 /// Schedules of one scenario to catch a planted bug with.
 const PLANTED_SCHEDULES: usize = 1_500;
@@ -187,7 +187,7 @@ fn planted_bugs_are_caught() {
     ] {
         let caught = scenarios.concat().iter().any(|(_, scenario)| {
             panic::catch_unwind(|| {
-                explore(*scenario, seed, PLANTED_SCHEDULES, FailurePersistence::None)
+                explore(*scenario, seed, PLANTED_SCHEDULES, FailurePersistence::None);
             })
             .is_err()
         });

@@ -1,12 +1,12 @@
 //! What submitters, closers and the core do at once, and what must hold whatever the schedule.
 
 use std::panic;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 
-use shuttle::future::block_on;
 use shuttle::rand::{Rng, thread_rng};
-use shuttle::thread;
+use shuttle::{sync, thread};
 
 use super::{Backlog, Commit, GroupCommit, GroupSettings, Leader, SubmitError};
 
@@ -24,6 +24,7 @@ pub(crate) const CALLER: &[(&str, fn())] = &[
     ("close", || close_while_submitting(Leader::Caller)),
     ("bounded", || bounded(Leader::Caller)),
     ("turns", || turns(Leader::Caller)),
+    ("turn within a lead", turn_within_a_lead),
 ];
 
 /// Every scenario by its name, where a thread of the group's own leads.
@@ -86,6 +87,37 @@ fn settings(leader: Leader, batch: usize) -> GroupSettings {
         leader,
         batch_bytes_max: batch,
         ..GroupSettings::default()
+    }
+}
+
+/// Polls once and then once for every time that it is woken: shuttle's own polls once more than that,
+/// which would hide a wake that is lost.
+fn block_on<F: Future>(future: F) -> F::Output {
+    #[derive(Default)]
+    struct Bell {
+        rung: sync::Mutex<bool>,
+        ring: sync::Condvar,
+    }
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            *self.rung.lock().unwrap() = true;
+            self.ring.notify_one();
+        }
+    }
+
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&bell));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        let mut rung = bell.rung.lock().unwrap();
+        while !*rung {
+            rung = bell.ring.wait(rung).unwrap();
+        }
+        *rung = false;
     }
 }
 
@@ -168,7 +200,7 @@ fn submit_and_drop(group: &Group, request: u32, polls: u32) -> Option<Outcome> {
             return Poll::Ready(None);
         }
         left -= 1;
-        if let Poll::Ready(outcome) = std::pin::Pin::new(pending).poll(context) {
+        if let Poll::Ready(outcome) = Pin::new(pending).poll(context) {
             return Poll::Ready(Some(outcome));
         }
         if left == 0 {
@@ -319,6 +351,28 @@ fn turns(leader: Leader) {
     );
     assert_eq!(join(turns), [Ok(()), Ok(())]);
     check(&group, &outcomes);
+}
+
+/// A turn comes while a caller commits the requests before its own.
+fn turn_within_a_lead() {
+    let group = group(Core::default(), settings(Leader::Caller, 1));
+    let mut waiting = [0, 1, 2].map(|request| group.submit(request));
+    let mut context = Context::from_waker(Waker::noop());
+    group
+        .with_core(|_| {
+            let mut polled = waiting
+                .iter_mut()
+                .map(|submit| Pin::new(submit).poll(&mut context));
+            assert!(polled.all(|polled| polled.is_pending()));
+        })
+        .unwrap();
+    let turn = spawn(&group, 0..1, |group, _| group.with_core(|_| ()));
+    let [first, second, third] = waiting;
+    assert_eq!(block_on(third), Ok((2, 2)));
+    assert_eq!(block_on(second), Ok((1, 1)));
+    assert_eq!(block_on(first), Ok((0, 0)));
+    assert_eq!(join(turn), [Ok(())]);
+    check(&group, &[]);
 }
 
 /// A group dropped while its thread has work left by futures that are gone.

@@ -80,15 +80,8 @@ impl Auxiliary {
         Self { files: None }
     }
 
-    /// Writes what is open to its file, and closes it. A later call opens it again.
-    pub(crate) async fn close(&self) {
-        if let Some(Files { snapshots, .. }) = self.files.clone() {
-            unblock(move || snapshots.close()).await;
-        }
-    }
-
-    /// As [`close`](Self::close), on this thread.
-    pub(crate) fn close_here(&self) {
+    /// Writes what is open to its file, and closes it. A later call opens it again. Blocks.
+    pub(crate) fn close(&self) {
         if let Some(Files { snapshots, .. }) = &self.files {
             snapshots.close();
         }

@@ -123,7 +123,7 @@ fn nothing_is_created_before_the_first_save() {
     assert_eq!(remove(&store, "a-1", 0).unwrap(), 0);
     assert_eq!(kept(&store, "reader").unwrap(), None);
     block_on(store.remove_checkpoint(&name("reader"), 0)).unwrap();
-    block_on(store.close());
+    store.close();
     assert_eq!(names(&disk), Vec::<String>::new());
     save(&store, "a-1", 1, 10).unwrap();
     assert_eq!(names(&disk), ["snapshots.redb"]);
@@ -143,7 +143,7 @@ fn snapshots_and_checkpoints_survive_a_restart() {
     assert_eq!(keep(&store, "reader", 4, 1).unwrap(), 2);
     assert_eq!(keep(&store, "gone", 1, 0).unwrap(), 1);
     block_on(store.remove_checkpoint(&name("gone"), 1)).unwrap();
-    block_on(store.close());
+    store.close();
     assert_eq!(newest(&store, "a-1"), Some(3), "after closing");
     drop(store);
     let store = open(&disk.crash(1));
@@ -208,7 +208,7 @@ fn a_damaged_snapshot_is_dropped_and_the_one_before_serves() {
         for version in [1, 2, 3] {
             save(&store, "a-1", version, bytes).unwrap();
         }
-        block_on(store.close());
+        store.close();
         let file = disk.disk().read(SNAPSHOTS).unwrap();
         let text = payload("a-1", 3, 60);
         let at = file.windows(60).position(|window| window == text).unwrap();
@@ -246,7 +246,7 @@ fn a_damaged_snapshot_file_is_set_aside() {
             let store = open(&disk);
             save(&store, "a-1", round, 100).unwrap();
             keep(&store, "reader", 1, round - 1).unwrap();
-            block_on(store.close());
+            store.close();
             ruin(&disk);
             assert_eq!(newest(&store, "a-1"), None, "case {case}");
             let aside = format!("snapshots.redb.damaged-{round}");
@@ -289,7 +289,7 @@ fn files_of_another_store_are_not_taken() {
     let store = of_log(&disk, OTHER_LOG);
     save(&store, "a-1", 1, 100).unwrap();
     keep(&store, "reader", 1, 0).unwrap();
-    block_on(store.close());
+    store.close();
     let store = open(&disk);
     assert_eq!(newest(&store, "a-1"), None);
     assert!(names(&disk).contains(&"snapshots.redb.damaged-1".to_owned()));
@@ -314,7 +314,7 @@ fn no_flipped_bit_makes_up_a_snapshot_or_an_error() {
     }
     save(&store, "b-1", 21, 300_000).unwrap();
     remove(&store, "a-1", 3).unwrap();
-    block_on(store.close());
+    store.close();
     let bytes = disk.disk().read(SNAPSHOTS).unwrap();
     let pages: Vec<usize> = bytes
         .chunks(512)
@@ -426,7 +426,7 @@ fn a_newer_format_is_refused_by_its_version() {
     assert!(error.to_string().contains("format: 2"), "{error}");
     // The snapshot file's format stands in front of the identity of its log.
     save(&store, "a-1", 1, 100).unwrap();
-    block_on(store.close());
+    store.close();
     let bytes = disk.disk().read(SNAPSHOTS).unwrap();
     let meta = [1, 0, 0, 0].into_iter().chain(LOG.to_bytes());
     let meta: Vec<u8> = meta.collect();
@@ -461,7 +461,7 @@ fn a_follower_has_neither() {
     }
     let error = kept(&store, "reader").unwrap_err();
     assert!(error.to_string().contains("read-only"), "{error}");
-    block_on(store.close());
+    store.close();
 }
 
 #[test]

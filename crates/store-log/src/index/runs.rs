@@ -106,6 +106,18 @@ impl RunDirectory {
         Ok(row(named.collect()).0)
     }
 
+    /// Holds every byte of every run against its checksum.
+    pub(crate) fn check(&self) -> Result<Vec<(PathBuf, Result<()>)>> {
+        let named = self.names()?.into_iter().filter_map(|name| {
+            positions(&name)?;
+            let path = self.path.join(name);
+            let checked = Run::open(self.vfs.as_ref(), &path, self.log_id, self.reads)
+                .and_then(|run| run.check());
+            Some((path, checked))
+        });
+        Ok(named.collect())
+    }
+
     fn names(&self) -> Result<Vec<String>> {
         self.vfs
             .names(&self.path)

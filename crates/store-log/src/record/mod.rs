@@ -16,7 +16,9 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use bad_record::{BadRecord, Part};
+pub(crate) use bad_record::BadRecord;
+#[cfg(test)]
+pub(crate) use bad_record::Part;
 pub(crate) use event::{AppendHeader, EventRecord};
 pub(crate) use kind::{EventKind, KindCode, Kinds};
 pub(crate) use note::{Note, encode_kind, encode_policy};

@@ -27,7 +27,10 @@ pub(crate) enum Step {
     /// An append, whose events begin with this one of the batch.
     Append { append: Append, first_event: usize },
     /// The policy of a stream from now on.
-    Policy { stream: StreamId, policy: StreamPolicy },
+    Policy {
+        stream: StreamId,
+        policy: StreamPolicy,
+    },
 }
 
 /// What the batch adds to a stream.
@@ -134,12 +137,19 @@ impl Batch {
         criteria: &'a Criteria,
     ) -> impl Iterator<Item = (Position, &'a StreamId, Version)> {
         let possible = criteria.items().iter().any(|item| self.may_match(item));
-        let events = if possible { self.events.as_slice() } else { &[] };
-        events.iter().enumerate().filter_map(move |(index, staged)| {
-            let selected = criteria.selects(staged.event.event_type(), staged.event.tags());
-            let position = self.first.forward(index as u64);
-            selected.then_some((position, &staged.stream, staged.version))
-        })
+        let events = if possible {
+            self.events.as_slice()
+        } else {
+            &[]
+        };
+        events
+            .iter()
+            .enumerate()
+            .filter_map(move |(index, staged)| {
+                let selected = criteria.selects(staged.event.event_type(), staged.event.tags());
+                let position = self.first.forward(index as u64);
+                selected.then_some((position, &staged.stream, staged.version))
+            })
     }
 
     /// Adds an append whose checks hold, to streams at these versions, with these event ids.
@@ -193,7 +203,9 @@ impl Batch {
     /// The receipt of an append that begins with this event of the batch.
     pub(crate) fn receipt(&self, append: &Append, first_event: usize, at: Timestamp) -> Receipt {
         let first_position = self.first.forward(first_event as u64);
-        let last_position = first_position.forward(append.event_count() as u64).previous();
+        let last_position = first_position
+            .forward(append.event_count() as u64)
+            .previous();
         let mut next = first_event;
         let streams = append.writes().iter().map(|write| {
             let first = self.events.get(next).map(|staged| staged.version);

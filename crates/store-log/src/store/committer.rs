@@ -17,11 +17,13 @@ use super::judge::{Judge, refuse};
 use super::keeper::{Frozen, Keeper};
 use super::looked::Looked;
 use super::receipts;
-use super::shared::Shared;
 use super::settings::{Maintenance, Settings};
+use super::shared::Shared;
 use super::snapshot::{Live, Snapshot};
 use crate::index::{Entry, Memtable, Part};
-use crate::record::{AppendHeader, EventKind, EventRecord, KindCode, Kinds, encode_kind, encode_policy};
+use crate::record::{
+    AppendHeader, EventKind, EventRecord, KindCode, Kinds, encode_kind, encode_policy,
+};
 
 /// The single writer of the store.
 #[derive(Debug)]
@@ -128,15 +130,18 @@ impl Committer {
 
     /// An id for each event: the application's, or a new one, none of which is taken.
     fn event_ids(&self, judge: &Judge<'_>, append: &Append) -> Result<Vec<EventId>, Error> {
-        let mut given: HashSet<EventId> = append.events().filter_map(|(_, event)| event.id()).collect();
-        let ids = append.events().map(|(_, event)| match event.id() {
-            Some(id) => Ok(id),
-            None => {
-                let id = self.shared.ids.event_id();
-                judge.refuse_taken(id, &given)?;
-                given.insert(id);
-                Ok(id)
+        let mut given: HashSet<EventId> = append
+            .events()
+            .filter_map(|(_, event)| event.id())
+            .collect();
+        let ids = append.events().map(|(_, event)| {
+            if let Some(id) = event.id() {
+                return Ok(id);
             }
+            let id = self.shared.ids.event_id();
+            judge.refuse_taken(id, &given)?;
+            given.insert(id);
+            Ok(id)
         });
         ids.collect()
     }
@@ -192,7 +197,8 @@ impl Committer {
                             code,
                             append: header.take(),
                         };
-                        places.push(frame.push(Kind::Numbered, |buffer| record.encode(base, buffer)));
+                        places
+                            .push(frame.push(Kind::Numbered, |buffer| record.encode(base, buffer)));
                     }
                 }
             }
@@ -213,7 +219,9 @@ impl Committer {
             self.shared.policies_change();
         }
         let events = batch.events().iter().zip(recorded.places);
-        snapshot.live.change(|memtable| enter(memtable, batch, events));
+        snapshot
+            .live
+            .change(|memtable| enter(memtable, batch, events));
         self.shared.publish(|snapshot| {
             snapshot.head = batch.head();
             snapshot.view = recorded.view;
@@ -283,12 +291,12 @@ impl Commit for Committer {
         let mut batch = Batch::after(snapshot.head);
         let verdicts: Vec<Verdict> = requests
             .iter()
-            .map(|request| {
-                match self.judge(&snapshot, &mut batch, now, request) {
+            .map(
+                |request| match self.judge(&snapshot, &mut batch, now, request) {
                     Ok(reply) => Verdict::Staged(reply),
                     Err(error) => Verdict::Refused(error),
-                }
-            })
+                },
+            )
             .collect();
         if batch.is_empty() {
             return verdicts.into_iter().map(Verdict::answer).collect();
@@ -444,8 +452,8 @@ fn kind_bytes(event: &NewEvent) -> usize {
 
 /// What a request counts against the bounds of the queue: about its size in a frame.
 fn append_bytes(append: &Append) -> usize {
-    let events = append.events().map(|(stream, event)| {
-        event.bytes() + stream.as_str().len() + RECORD_BYTES + 48
-    });
+    let events = append
+        .events()
+        .map(|(stream, event)| event.bytes() + stream.as_str().len() + RECORD_BYTES + 48);
     events.sum()
 }

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use annals_core::{
-    Append, AppendId, Capabilities, Clock, ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Page,
-    PolicyChange, Position, ReadRequest, Receipt, StreamHead, StreamId,
+    Append, AppendId, Capabilities, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore,
+    Clock, ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Page, PolicyChange, Position,
+    ReadRequest, Receipt, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, StreamHead,
+    StreamId, Version,
 };
 use annals_log::vfs::Watch;
 use annals_log::{Follower, View};
@@ -21,7 +23,8 @@ use super::receipts;
 use super::recover::{Entering, enter};
 use super::settings::Settings;
 use super::shared::Shared;
-use super::snapshot::{Snapshot, unusable};
+use super::snapshot::{Snapshot as State, unusable};
+use crate::auxiliary::Auxiliary;
 use crate::index::RunDirectory;
 
 /// How often a follower looks for itself, should a notification be missed.
@@ -62,10 +65,10 @@ impl LogFollower {
             directory,
             settings,
         });
-        let followed = Arc::downgrade(&follow);
+        let weak = Arc::downgrade(&follow);
         std::thread::Builder::new()
             .name("annals-follower".to_owned())
-            .spawn(move || wait_and_look(&followed, watch))
+            .spawn(move || wait_and_look(&weak, watch))
             .map_err(|error| {
                 Error::new(ErrorKind::Unavailable, "no thread to follow the store with")
                     .caused_by(error)
@@ -74,7 +77,7 @@ impl LogFollower {
     }
 
     /// The state to read from, as fresh as asked for.
-    fn snapshot(&self, consistency: &ConsistencyLevel) -> Result<Arc<Snapshot>, Error> {
+    fn snapshot(&self, consistency: &ConsistencyLevel) -> Result<Arc<State>, Error> {
         let Follow { shared, .. } = &*self.follow;
         // A session may have changed a policy, which no cursor tells.
         if *consistency == ConsistencyLevel::Eventual {
@@ -108,7 +111,7 @@ impl Follow {
 }
 
 /// The state by the index files and the log after them.
-fn survey(view: &View, directory: &RunDirectory) -> Result<Snapshot, Error> {
+fn survey(view: &View, directory: &RunDirectory) -> Result<State, Error> {
     let runs = directory.look(view.end()).map_err(unusable)?;
     let mut entering = Entering::after(view, &runs)?;
     entering.fill(usize::MAX)?;
@@ -116,7 +119,7 @@ fn survey(view: &View, directory: &RunDirectory) -> Result<Snapshot, Error> {
 }
 
 /// The state with what a newer view shows, entered into the newest part of the index.
-fn extend(before: &Snapshot, view: &View) -> Result<Snapshot, Error> {
+fn extend(before: &State, view: &View) -> Result<State, Error> {
     let from = before.view.end();
     let mut scan = view.scan(from);
     let (mut next, mut kinds) = (from.next_number, before.kinds.clone());
@@ -127,7 +130,7 @@ fn extend(before: &Snapshot, view: &View) -> Result<Snapshot, Error> {
         Ok::<(), Error>(())
     });
     entered?;
-    let mut snapshot = Snapshot {
+    let mut snapshot = State {
         head: Position::new(view.last_number()),
         view: view.clone(),
         kinds,
@@ -185,7 +188,8 @@ impl EventStore for LogFollower {
     }
 
     async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
-        self.snapshot(&ConsistencyLevel::Strong)?.stream_head(stream)
+        self.snapshot(&ConsistencyLevel::Strong)?
+            .stream_head(stream)
     }
 
     async fn change_stream_policy(&self, _: PolicyChange) -> Result<StreamHead, Error> {
@@ -197,9 +201,10 @@ impl EventStore for LogFollower {
         loop {
             // Listen before looking: what is entered in between rings this bell.
             let bell = self.follow.shared.changed.listen();
-            let consistency = match first {
-                true => ConsistencyLevel::Strong,
-                false => ConsistencyLevel::Eventual,
+            let consistency = if first {
+                ConsistencyLevel::Strong
+            } else {
+                ConsistencyLevel::Eventual
             };
             let snapshot = self.snapshot(&consistency)?;
             snapshot.check_not_ahead(cursor)?;
@@ -210,6 +215,47 @@ impl EventStore for LogFollower {
             bell.await;
             first = false;
         }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl SnapshotStore for LogFollower {
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), Error> {
+        Auxiliary::of_follower().save_snapshot(snapshot).await
+    }
+
+    async fn load_snapshot(
+        &self,
+        key: &SnapshotKey,
+        at_most: Version,
+    ) -> Result<Option<Snapshot>, Error> {
+        Auxiliary::of_follower().load_snapshot(key, at_most).await
+    }
+
+    async fn remove_snapshots(&self, removal: SnapshotRemoval) -> Result<usize, Error> {
+        Auxiliary::of_follower().remove_snapshots(removal).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl CheckpointStore for LogFollower {
+    async fn load_checkpoint(&self, name: &CheckpointName) -> Result<Option<Checkpoint>, Error> {
+        Auxiliary::of_follower().load_checkpoint(name).await
+    }
+
+    async fn save_checkpoint(&self, save: CheckpointSave) -> Result<Checkpoint, Error> {
+        Auxiliary::of_follower().save_checkpoint(save).await
+    }
+
+    async fn remove_checkpoint(
+        &self,
+        name: &CheckpointName,
+        expected_revision: u64,
+    ) -> Result<(), Error> {
+        let none = Auxiliary::of_follower();
+        none.remove_checkpoint(name, expected_revision).await
     }
 }
 

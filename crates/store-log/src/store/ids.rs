@@ -4,7 +4,7 @@ use annals_core::{AppendId, Error, EventId, Position};
 
 use super::snapshot::{Snapshot, unusable};
 use crate::index::{Part, RunError};
-use crate::record::AppendHeader;
+use crate::record::{AppendHeader, EventView};
 
 /// In which parts of the index to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +16,12 @@ pub(crate) enum Ids {
 }
 
 /// Where the event of this id stands.
-pub(crate) fn event(
-    snapshot: &Snapshot,
-    id: EventId,
-    ids: Ids,
-) -> Result<Option<Position>, Error> {
+pub(crate) fn event(snapshot: &Snapshot, id: EventId, ids: Ids) -> Result<Option<Position>, Error> {
     let mut scratch = Vec::new();
-    for position in candidates(snapshot, ids, |part, out| part.event_id(id.as_uuid().as_u128(), out))? {
-        let found = snapshot.look(position, &mut scratch, |event| event.id())?;
+    for position in candidates(snapshot, ids, |part, out| {
+        part.event_id(id.as_uuid().as_u128(), out)
+    })? {
+        let found = snapshot.look(position, &mut scratch, |event: &EventView<'_>| event.id())?;
         if found == id {
             return Ok(Some(position));
         }
@@ -39,7 +37,9 @@ pub(crate) fn append(
 ) -> Result<Option<(Position, u32)>, Error> {
     let mut scratch = Vec::new();
     for position in candidates(snapshot, ids, |part, out| part.append_id(id.as_str(), out))? {
-        let header = snapshot.look(position, &mut scratch, |event| event.append())?;
+        let header = snapshot.look(position, &mut scratch, |event: &EventView<'_>| {
+            event.append()
+        })?;
         match header {
             Some(AppendHeader { id: found, events }) if found == *id => {
                 return Ok(Some((position, events)));

@@ -1,11 +1,12 @@
 //! Whether an append may be recorded: its expectations, conditions and identities against one state.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use annals_core::limits::CONFLICT_POSITIONS_MAX;
 use annals_core::{
-    Append, Condition, Conflict, Direction, Error, ErrorKind, EventId, Expected, FailedCheck, Position, ReadRequest,
-    StreamId, StreamState, Timestamp, Version,
+    Append, Condition, Conflict, Direction, Error, ErrorKind, EventId, Expected, FailedCheck,
+    Position, ReadRequest, StreamId, StreamState, Timestamp, Version,
 };
 
 use super::batch::Batch;
@@ -56,17 +57,18 @@ impl Judge<'_> {
         older: Option<&OlderFacts>,
     ) -> Result<StreamFacts, Error> {
         let added = self.batch.stream(stream);
-        let (live_version, live_policy) =
-            self.snapshot.live.stream_at(stream.as_str(), self.snapshot.head)?;
-        let looked;
+        let (live_version, live_policy) = self
+            .snapshot
+            .live
+            .stream_at(stream.as_str(), self.snapshot.head)?;
         let older = match older {
-            Some(older) => older,
-            None => {
-                looked = OlderFacts::of(self.snapshot, stream.as_str())?;
-                &looked
-            }
+            Some(older) => Cow::Borrowed(older),
+            None => Cow::Owned(OlderFacts::of(self.snapshot, stream.as_str())?),
         };
-        let version = added.and_then(|added| added.version).or(live_version).or(older.version);
+        let version = added
+            .and_then(|added| added.version)
+            .or(live_version)
+            .or(older.version);
         let policy = added
             .and_then(|added| added.policy.clone())
             .or(live_policy)
@@ -125,7 +127,8 @@ impl Judge<'_> {
             if self.batch.position_of(stream, version).is_some() {
                 return Ok(self.now);
             }
-            self.snapshot.appended_at_version(stream.as_str(), version, &mut scratch)
+            self.snapshot
+                .appended_at_version(stream.as_str(), version, &mut scratch)
         })
     }
 
@@ -165,7 +168,9 @@ impl Judge<'_> {
         looked: &Looked,
     ) -> Result<Option<FailedCheck>, Error> {
         let Condition { unless, after } = condition;
-        let (from, _) = ReadRequest::matching(unless.clone()).after(after.clone()).positions()?;
+        let (from, _) = ReadRequest::matching(unless.clone())
+            .after(after.clone())
+            .positions()?;
         self.snapshot.check_not_ahead(after)?;
         let from = from.max(looked.conditions_hold_at);
         let mut positions = Vec::new();

@@ -128,7 +128,7 @@ impl Keeper {
     /// when that is done, or can't be done.
     pub(crate) fn rebuild(self: &Arc<Self>, damaged: &Path) {
         let mut state = self.lock();
-        self.drop_damaged(&mut state, damaged);
+        Self::drop_damaged(&mut state, damaged);
         self.begin(&mut state);
         if self.mode == Maintenance::Inline {
             drop(state);
@@ -138,7 +138,7 @@ impl Keeper {
         self.finish();
     }
 
-    fn drop_damaged(&self, state: &mut State, damaged: &Path) {
+    fn drop_damaged(state: &mut State, damaged: &Path) {
         let end = state.runs.upto();
         if state.runs.drop_from(damaged) {
             info!(file = %damaged.display(), "index file is damaged; it is built again from the log");
@@ -219,7 +219,10 @@ impl Keeper {
             let memtable = entering.take();
             if memtable.len() > 0 {
                 let kinds = dictionary::encode(&entering.kinds);
-                let run = self.directory.flush(&memtable, &kinds, upto).map_err(unusable)?;
+                let run = self
+                    .directory
+                    .flush(&memtable, &kinds, upto)
+                    .map_err(unusable)?;
                 self.lock().runs.add(run);
             }
             if upto == end {
@@ -269,7 +272,7 @@ impl Keeper {
 
     fn give_up(self: &Arc<Self>, state: &mut State, error: &RunError) {
         if error.kind() == RunErrorKind::Damaged {
-            self.drop_damaged(state, error.path());
+            Self::drop_damaged(state, error.path());
         }
         state.merges = false;
         self.moved.notify_all();
@@ -282,9 +285,8 @@ impl Keeper {
     fn show(&self, run: &Arc<Run>) {
         self.shared.publish(|snapshot| {
             let mut shown = Some(Arc::clone(run) as Arc<dyn Part>);
-            let covered = |part: &Arc<dyn Part>| {
-                run.first() <= part.first() && part.last() <= run.last()
-            };
+            let covered =
+                |part: &Arc<dyn Part>| run.first() <= part.first() && part.last() <= run.last();
             let parts = snapshot.older.iter().filter_map(|part| {
                 if covered(part) {
                     return shown.take();
@@ -312,6 +314,8 @@ impl Keeper {
     }
 
     fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
-        self.moved.wait(state).unwrap_or_else(PoisonError::into_inner)
+        self.moved
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

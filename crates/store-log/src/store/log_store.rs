@@ -16,8 +16,8 @@ use tracing::warn;
 
 use super::batch::Batch;
 use super::committer::{Committer, Reply, Request};
-use super::ids::Ids;
 use super::error::from_log;
+use super::ids::Ids;
 use super::judge::{Judge, refuse};
 use super::keeper::Keeper;
 use super::looked::Looked;
@@ -69,14 +69,13 @@ impl LogStore {
     }
 
     fn end(&self) -> Result<(), Error> {
-        let committer = match self.commits.close() {
-            Ok(committer) => committer,
-            // It was closed before, or it failed for good and there is nothing to save.
-            Err(_) => return Ok(()),
+        // Where it was closed before, or failed for good, there is nothing to save.
+        let Ok(committer) = self.commits.close() else {
+            return Ok(());
         };
         committer.freeze(0);
         self.keeper.finish();
-        self.auxiliary.close_here();
+        self.auxiliary.close();
         committer.log.close().map_err(from_log)
     }
 
@@ -179,7 +178,9 @@ impl EventStore for LogStore {
     }
 
     async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
-        let found = self.ask(|snapshot| receipts::find(snapshot, id, Ids::All)).await;
+        let found = self
+            .ask(|snapshot| receipts::find(snapshot, id, Ids::All))
+            .await;
         found.map_err(|error| error.during("receipt"))
     }
 
@@ -243,7 +244,9 @@ impl SnapshotStore for LogStore {
     ) -> Result<Option<Snapshot>, Error> {
         // A log that was restored from an older copy has fewer events than its snapshots know of.
         let head = self.stream_head(&key.stream).await?;
-        self.auxiliary.load_snapshot(key, at_most.min(head.version)).await
+        self.auxiliary
+            .load_snapshot(key, at_most.min(head.version))
+            .await
     }
 
     async fn remove_snapshots(&self, removal: SnapshotRemoval) -> Result<usize, Error> {
@@ -267,7 +270,9 @@ impl CheckpointStore for LogStore {
         name: &CheckpointName,
         expected_revision: u64,
     ) -> Result<(), Error> {
-        self.auxiliary.remove_checkpoint(name, expected_revision).await
+        self.auxiliary
+            .remove_checkpoint(name, expected_revision)
+            .await
     }
 }
 

@@ -66,9 +66,10 @@ pub(crate) fn chunk(
             let left = limit - found.len();
             gather(part, choice, from..=until, direction, left, &mut found).map_err(unusable)?;
         }
-        Ok(match found.len() < limit {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
+        Ok(if found.len() < limit {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
         })
     })?;
     Ok(found)

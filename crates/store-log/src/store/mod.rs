@@ -19,8 +19,10 @@ mod settings;
 mod shared;
 mod shown;
 mod snapshot;
+mod verify;
 
 pub use self::follower::LogFollower;
 pub use self::log_store::LogStore;
 pub use self::open::LogStoreBuilder;
 pub use self::settings::{CommitterThread, Durability, Maintenance, ReadMode, Settings};
+pub use self::verify::{DamagedIndex, StoreVerification};

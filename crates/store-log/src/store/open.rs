@@ -34,7 +34,7 @@ pub struct LogStoreBuilder {
     settings: Settings,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    parts: Parts,
+    pub(crate) parts: Parts,
 }
 
 impl LogStoreBuilder {
@@ -110,7 +110,7 @@ impl LogStoreBuilder {
         }
     }
 
-    fn log_directory(&self) -> PathBuf {
+    pub(crate) fn log_directory(&self) -> PathBuf {
         self.directory.join(LOG)
     }
 
@@ -129,15 +129,18 @@ impl LogStoreBuilder {
     pub fn follow(self) -> Result<LogFollower, Error> {
         let started = || {
             self.settings.validate()?;
-            let follower = Follower::open(&self.parts, &self.log_directory(), self.settings.reads);
-            let follower = follower.map_err(from_log)?;
+            let follower = self.log_follower()?;
             let runs = self.run_directory(follower.log_id())?;
             LogFollower::start(follower, runs, self.settings.clone(), self.clock, self.ids)
         };
         started().map_err(|error: Error| error.during("follow"))
     }
 
-    fn run_directory(&self, log_id: LogId) -> Result<RunDirectory, Error> {
+    pub(crate) fn log_follower(&self) -> Result<Follower, Error> {
+        Follower::open(&self.parts, &self.log_directory(), self.settings.reads).map_err(from_log)
+    }
+
+    pub(crate) fn run_directory(&self, log_id: LogId) -> Result<RunDirectory, Error> {
         let reads = match self.settings.reads {
             ReadMode::Map => RunReads::Map,
             ReadMode::Pread => RunReads::Owned,
@@ -160,8 +163,18 @@ impl LogStoreBuilder {
         }
         let snapshot = entering.finish(runs.all())?;
         let shared = Arc::new(Shared::new(snapshot, self.clock, self.ids));
-        let keeper = Arc::new(Keeper::new(Arc::clone(&shared), directory, runs, &self.settings));
-        let committer = Committer::new(log, Arc::clone(&shared), Arc::clone(&keeper), &self.settings);
+        let keeper = Arc::new(Keeper::new(
+            Arc::clone(&shared),
+            directory,
+            runs,
+            &self.settings,
+        ));
+        let committer = Committer::new(
+            log,
+            Arc::clone(&shared),
+            Arc::clone(&keeper),
+            &self.settings,
+        );
         let commits = GroupCommit::new(committer, group_settings(&self.settings));
         let commits = commits.map_err(|error| {
             Error::new(ErrorKind::Unavailable, "no thread for the committer").caused_by(error)

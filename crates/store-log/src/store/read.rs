@@ -157,9 +157,11 @@ fn stream_page(
                 if event.stream() == name && event.version() == version {
                     return Ok(true);
                 }
-                Err(corrupt("index names an event of another stream; verify the store")
-                    .with("position", position)
-                    .with("stream", stream))
+                Err(
+                    corrupt("index names an event of another stream; verify the store")
+                        .with("position", position)
+                        .with("stream", stream),
+                )
             })?;
             if filling.is_full {
                 break;
@@ -216,7 +218,10 @@ fn first_after(
     let mut probe = head.value();
     while low < high {
         let found = snapshot.stream_positions(stream, probe..=probe, Direction::Forward, 1)?;
-        if found.first().is_some_and(|position| *position > after.value()) {
+        if found
+            .first()
+            .is_some_and(|position| *position > after.value())
+        {
             high = probe;
         } else {
             low = probe + 1;

@@ -11,11 +11,7 @@ use super::snapshot::Snapshot;
 use crate::record::PageBuilder;
 
 /// The receipt of the append with this id, as the answer to a retry.
-pub(crate) fn find(
-    snapshot: &Snapshot,
-    id: &AppendId,
-    ids: Ids,
-) -> Result<Option<Receipt>, Error> {
+pub(crate) fn find(snapshot: &Snapshot, id: &AppendId, ids: Ids) -> Result<Option<Receipt>, Error> {
     let Some((first, count)) = ids::append(snapshot, id, ids)? else {
         return Ok(None);
     };
@@ -33,7 +29,9 @@ pub(crate) fn answer_again(
         return Ok(None);
     };
     let recorded = events(snapshot, first, count)?;
-    let contents = recorded.iter().map(|event| Some((event.stream(), event.content())));
+    let contents = recorded
+        .iter()
+        .map(|event| Some((event.stream(), event.content())));
     if append.same_content(contents) {
         return receipt(&id, &recorded).map(Some);
     }
@@ -49,11 +47,7 @@ pub(crate) fn reused(id: &AppendId, first: Position) -> Error {
 }
 
 /// The events of an append, in order.
-fn events(
-    snapshot: &Snapshot,
-    first: Position,
-    count: u32,
-) -> Result<Vec<RecordedEvent>, Error> {
+fn events(snapshot: &Snapshot, first: Position, count: u32) -> Result<Vec<RecordedEvent>, Error> {
     let mut page = PageBuilder::new(&snapshot.kinds);
     let mut scratch = Vec::new();
     for position in (0..u64::from(count)).map(|index| first.forward(index)) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use annals_core::{Error, Position, Timestamp};
-use annals_log::{Place, Scan, Scanned, View};
+use annals_log::{Place, Scan, Scanned, Segment, View};
 
 use super::dictionary;
 use super::error::{bad_record, corrupt, from_log};
@@ -100,29 +100,32 @@ impl Entering {
         let end = self.view.end().next_number;
         skip_to(&mut self.memtable, &mut self.next, end)?;
         let mut snapshot = Snapshot {
-            older: runs.iter().map(|run| Arc::clone(run) as Arc<dyn Part>).collect(),
+            older: runs
+                .iter()
+                .map(|run| Arc::clone(run) as Arc<dyn Part>)
+                .collect(),
             live: Arc::new(Live::new(self.memtable)),
             head: Position::new(self.view.last_number()),
             view: self.view,
             kinds: self.kinds,
             newest_at: Timestamp::EPOCH,
         };
-        snapshot.newest_at = newest_at(&snapshot)?;
+        snapshot.newest_at = newest_at(&snapshot);
         Ok(snapshot)
     }
 }
 
 /// When the newest event that is not lost was recorded.
-fn newest_at(snapshot: &Snapshot) -> Result<Timestamp, Error> {
+fn newest_at(snapshot: &Snapshot) -> Timestamp {
     let mut scratch = Vec::new();
     let mut position = snapshot.head;
     while position > Position::START {
         if let Ok(time) = snapshot.appended_at(position, &mut scratch) {
-            return Ok(time);
+            return time;
         }
         position = position.previous();
     }
-    Ok(Timestamp::EPOCH)
+    Timestamp::EPOCH
 }
 
 /// Enters one record.
@@ -146,7 +149,7 @@ pub(crate) fn enter(
     }
     skip_to(memtable, next, position.value())?;
     let segment = view.segment(record.at.segment());
-    let context = segment.map_or(0, |segment| segment.context());
+    let context = segment.map_or(0, Segment::context);
     let base = Timestamp::from_micros(context.cast_signed());
     let event = EventView::parse(record.body, base).map_err(bad)?;
     let event_type = event.event_type(kinds).ok_or_else(|| {

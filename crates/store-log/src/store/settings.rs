@@ -3,6 +3,8 @@
 use annals_core::{Error, ErrorKind};
 pub use annals_log::{Durability, ReadMode};
 
+use crate::auxiliary::CACHE_BYTES_DEFAULT;
+
 /// Settings of a store: data, checked when the store is opened. Every bound of memory stands here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,7 +65,7 @@ impl Default for Settings {
             queue_bytes_max: 256 * MIB,
             batch_bytes_max: 8 * MIB,
             index_bytes_max: 16 * MIB,
-            auxiliary_bytes_max: 8 * MIB,
+            auxiliary_bytes_max: CACHE_BYTES_DEFAULT,
         }
     }
 }

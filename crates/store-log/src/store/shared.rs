@@ -39,7 +39,10 @@ impl Shared {
 
     /// Publishes what `change` makes of the newest state.
     pub(crate) fn publish(&self, change: impl FnOnce(&mut Snapshot)) {
-        let mut published = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        let mut published = self
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         // Readers hold the old one, so this is a copy of a few pointers.
         change(Arc::make_mut(&mut published));
     }

@@ -20,7 +20,9 @@ pub(crate) fn first_shown(
     if policy.state != StreamState::Open {
         return Ok(none);
     }
-    let by_count = policy.max_count.map_or(0, |count| none.value().saturating_sub(count));
+    let by_count = policy
+        .max_count
+        .map_or(0, |count| none.value().saturating_sub(count));
     let low = by_count.max(policy.truncate_before.value()).max(1);
     let (mut low, mut high) = (low.min(none.value()), none.value());
     while policy.max_age.is_some() && low < high {
@@ -70,14 +72,15 @@ impl<'a> Shown<'a> {
         let Some(streams) = &mut self.streams else {
             return Ok(true);
         };
-        let facts = match streams.get(event.stream()) {
-            Some(facts) => facts,
-            None => {
-                let facts = self.snapshot.stream(event.stream())?;
-                streams.entry(event.stream().into()).or_insert(facts)
-            }
+        let facts = if let Some(facts) = streams.get(event.stream()) {
+            facts
+        } else {
+            let facts = self.snapshot.stream(event.stream())?;
+            streams.entry(event.stream().into()).or_insert(facts)
         };
         let at = event.appended_at();
-        Ok(facts.policy.shows(event.version(), at, facts.version, self.now))
+        Ok(facts
+            .policy
+            .shows(event.version(), at, facts.version, self.now))
     }
 }

@@ -149,7 +149,10 @@ impl Snapshot {
         }
         Err(corrupt("index misses events of a stream; verify the store")
             .with("stream", stream)
-            .with("versions", format!("{}..={}", versions.start(), versions.end()))
+            .with(
+                "versions",
+                format!("{}..={}", versions.start(), versions.end()),
+            )
             .with("found", positions.len()))
     }
 
@@ -193,7 +196,10 @@ impl Snapshot {
 
     /// The time from which the records of a segment count.
     pub(crate) fn base(&self, at: RecordAt) -> Timestamp {
-        let context = self.view.segment(at.segment()).map(|segment| segment.context());
+        let context = self
+            .view
+            .segment(at.segment())
+            .map(|segment| segment.context());
         Timestamp::from_micros(context.unwrap_or_default().cast_signed())
     }
 
@@ -276,7 +282,10 @@ impl Live {
 
     /// Changes the memory.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Memtable) -> T) -> T {
-        let mut memtable = self.memtable.write().unwrap_or_else(PoisonError::into_inner);
+        let mut memtable = self
+            .memtable
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         // Not shared before it is frozen, so this copies nothing.
         change(Arc::make_mut(&mut memtable))
     }
@@ -299,11 +308,18 @@ impl StreamFacts {
 /// An index file that can't be used, as an error of the contract.
 pub(crate) fn unusable(error: RunError) -> Error {
     let (kind, message) = match error.kind() {
-        RunErrorKind::Io => (ErrorKind::Unavailable, "index file can't be read; see the cause"),
-        RunErrorKind::NewerFormat => {
-            (ErrorKind::Unavailable, "index is of a newer version of annals; open the store with that")
-        }
-        _ => (ErrorKind::Unavailable, "index file is damaged and built again; retry"),
+        RunErrorKind::Io => (
+            ErrorKind::Unavailable,
+            "index file can't be read; see the cause",
+        ),
+        RunErrorKind::NewerFormat => (
+            ErrorKind::Unavailable,
+            "index is of a newer version of annals; open the store with that",
+        ),
+        _ => (
+            ErrorKind::Unavailable,
+            "index file is damaged and built again; retry",
+        ),
     };
     Error::new(kind, message).caused_by(error)
 }

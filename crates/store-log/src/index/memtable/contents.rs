@@ -42,41 +42,41 @@ impl Memtable {
 
     /// Hashes and numbers of all streams, in order.
     pub(crate) fn stream_hashes(&self) -> Vec<(u64, u32)> {
-        let name = |number| self.stream_names.get(number).unwrap_or_default();
+        let name = |number| self.streams.text(number).unwrap_or_default();
         let hash = |number| (self.hasher.text(STREAM, name(number).1), number);
-        let mut hashes: Vec<(u64, u32)> = (0..self.stream_names.next_number()).map(hash).collect();
+        let mut hashes: Vec<(u64, u32)> = (0..self.streams.next_number()).map(hash).collect();
         hashes.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| name(a.1).cmp(&name(b.1))));
         hashes
     }
 
     /// Name, versions and ordinals of a stream.
     pub(crate) fn stream_at(&self, number: u32) -> Option<(&[u8], Versions<'_>, &[u32])> {
-        let stream = self.streams.get(number as usize)?;
+        let stream = self.streams.value(number)?;
         let versions = Versions {
             first: stream.first_version,
             count: stream.events.count,
             stretches: self.stretches.get(&number).map_or(&[], Vec::as_slice),
         };
-        let (_, name) = self.stream_names.get(number)?;
+        let (_, name) = self.streams.text(number)?;
         Some((name, versions, self.lists.get(&stream.events)))
     }
 
     /// Hashes and numbers of all terms, in order.
     pub(crate) fn term_hashes(&self) -> Vec<(u64, u32)> {
-        let name = |number| self.term_names.get(number).unwrap_or_default();
+        let name = |number| self.terms.text(number).unwrap_or_default();
         let hash = |number| {
             let (kind, text) = name(number);
             (self.hasher.text(kind, text), number)
         };
-        let mut hashes: Vec<(u64, u32)> = (0..self.term_names.next_number()).map(hash).collect();
+        let mut hashes: Vec<(u64, u32)> = (0..self.terms.next_number()).map(hash).collect();
         hashes.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| name(a.1).cmp(&name(b.1))));
         hashes
     }
 
     /// Kind, text and ordinals of a term.
     pub(crate) fn term_at(&self, number: u32) -> Option<(u8, &[u8], &[u32])> {
-        let (kind, text) = self.term_names.get(number)?;
-        let list = self.terms.get(number as usize)?;
+        let (kind, text) = self.terms.text(number)?;
+        let list = self.terms.value(number)?;
         Some((kind, text, self.lists.get(list)))
     }
 

@@ -29,12 +29,10 @@ pub(crate) struct Memtable {
     hasher: Hasher,
     /// For each ordinal the bits of its [`RecordAt`]; [`LOST`] where the log has lost the event.
     records: Vec<u64>,
-    stream_names: Interner,
-    streams: Vec<Stream>,
+    streams: Interner<Stream>,
     /// The later stretches of streams of which the log has lost events.
     stretches: HashMap<u32, Vec<Stretch>>,
-    term_names: Interner,
-    terms: Vec<List>,
+    terms: Interner<List>,
     lists: Lists,
     event_ids: Table,
     event_id_bounds: Bounds,
@@ -63,11 +61,9 @@ impl Memtable {
             first,
             hasher: Hasher::new(log_id),
             records: Vec::new(),
-            stream_names: Interner::default(),
-            streams: Vec::new(),
+            streams: Interner::default(),
             stretches: HashMap::new(),
-            term_names: Interner::default(),
-            terms: Vec::new(),
+            terms: Interner::default(),
             lists: Lists::default(),
             event_ids: Table::default(),
             event_id_bounds: Bounds::NONE,
@@ -124,10 +120,8 @@ impl Memtable {
     pub(crate) fn bytes(&self) -> usize {
         let names: usize = self.policies.keys().map(|id| id.as_str().len()).sum();
         self.records.capacity() * size_of::<u64>()
-            + self.stream_names.bytes()
-            + self.streams.capacity() * size_of::<Stream>()
-            + self.term_names.bytes()
-            + self.terms.capacity() * size_of::<List>()
+            + self.streams.bytes()
+            + self.terms.bytes()
             + self.lists.bytes()
             + self.event_ids.bytes()
             + self.append_ids.bytes()
@@ -152,9 +146,9 @@ impl Memtable {
     /// Enters the event in its stream; the number of the stream's category.
     fn enter_stream(&mut self, entry: &Entry<'_>, ordinal: u32) -> u32 {
         let hash = self.hasher.text(STREAM, entry.stream.as_bytes());
-        let known = self.stream_names.find(hash, STREAM, entry.stream);
+        let known = self.streams.find(hash, STREAM, entry.stream);
         let number = known.unwrap_or_else(|| self.new_stream(hash, entry));
-        let Some(stream) = self.streams.get_mut(number as usize) else {
+        let Some(stream) = self.streams.value_mut(number) else {
             return 0;
         };
         let expected = stream
@@ -173,16 +167,16 @@ impl Memtable {
 
     fn new_stream(&mut self, hash: u64, entry: &Entry<'_>) -> u32 {
         let category = self.term_number(Term::Category(category_of(entry.stream)));
-        self.streams.push(Stream {
+        let stream = Stream {
             first_version: entry.version,
             events: List::default(),
             category,
-        });
-        self.stream_names.insert(hash, STREAM, entry.stream)
+        };
+        self.streams.insert(hash, STREAM, entry.stream, stream)
     }
 
     fn enter_term(&mut self, number: u32, ordinal: u32) {
-        if let Some(list) = self.terms.get_mut(number as usize)
+        if let Some(list) = self.terms.value_mut(number)
             && self.lists.get(list).last() != Some(&ordinal)
         {
             self.lists.push(list, ordinal);
@@ -192,26 +186,24 @@ impl Memtable {
     fn term_number(&mut self, term: Term<'_>) -> u32 {
         let (kind, text) = term.key();
         let hash = self.hasher.text(kind, text.as_bytes());
-        self.term_names.find(hash, kind, text).unwrap_or_else(|| {
-            self.terms.push(List::default());
-            self.term_names.insert(hash, kind, text)
-        })
+        let known = self.terms.find(hash, kind, text);
+        known.unwrap_or_else(|| self.terms.insert(hash, kind, text, List::default()))
     }
 
     fn term(&self, term: Term<'_>) -> &[u32] {
         let (kind, text) = term.key();
         let hash = self.hasher.text(kind, text.as_bytes());
         let list = self
-            .term_names
+            .terms
             .find(hash, kind, text)
-            .and_then(|number| self.terms.get(number as usize));
+            .and_then(|number| self.terms.value(number));
         list.map_or(&[], |list| self.lists.get(list))
     }
 
     fn stream(&self, stream: &str) -> Option<(Versions<'_>, &[u32])> {
         let hash = self.hasher.text(STREAM, stream.as_bytes());
-        let number = self.stream_names.find(hash, STREAM, stream)?;
-        let stream = self.streams.get(number as usize)?;
+        let number = self.streams.find(hash, STREAM, stream)?;
+        let stream = self.streams.value(number)?;
         let versions = Versions {
             first: stream.first_version,
             count: stream.events.count,
