@@ -33,7 +33,8 @@
 //! | `sim` | `vfs::sim`: a file system in memory that crashes and lies, to test what is built on a log |
 //! | `planted` | bugs to plant in the engine, to test such tests; never in a release |
 //!
-//! The files are described byte by byte in `docs/format/log.md`.
+//! The files are described byte by byte in the repository's `docs/format/log.md`, with the orders that
+//! matter and what is assumed of the disk.
 
 mod check;
 pub mod commit;

@@ -54,7 +54,8 @@ impl<'a> Ordinals<'a> {
     pub(crate) const EMPTY: Self = Self(Set::List(Cow::Borrowed(&[])));
 
     /// All ordinals from one to another.
-    pub(crate) const fn range(range: RangeInclusive<u32>) -> Self {
+    #[cfg(test)]
+    const fn range(range: RangeInclusive<u32>) -> Self {
         Self(Set::Range(range))
     }
 

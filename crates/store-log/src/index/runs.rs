@@ -256,11 +256,6 @@ impl Runs {
     pub(crate) fn upto(&self) -> Option<Place> {
         self.runs.last().map(|run| run.upto())
     }
-
-    /// How long the files are together, in bytes.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.runs.iter().map(|run| run.bytes()).sum()
-    }
 }
 
 /// The runs that follow each other from position 1 on, the longest where several begin, and the rest.

@@ -13,6 +13,7 @@ use annals_log::{Kind, Log, RecordAt, View};
 
 use super::batch::{Batch, Staged, Step};
 use super::error::from_log;
+use super::idle::Activity;
 use super::judge::{Judge, refuse};
 use super::keeper::{Frozen, Keeper};
 use super::looked::Looked;
@@ -31,6 +32,7 @@ pub(crate) struct Committer {
     pub(crate) log: Log,
     shared: Arc<Shared>,
     keeper: Arc<Keeper>,
+    activity: Arc<Activity>,
     index_bytes_max: usize,
     maintenance: Maintenance,
     /// The segment being written, and the kinds that it states already.
@@ -64,12 +66,14 @@ impl Committer {
         log: Log,
         shared: Arc<Shared>,
         keeper: Arc<Keeper>,
+        activity: Arc<Activity>,
         settings: &Settings,
     ) -> Self {
         Self {
             log,
             shared,
             keeper,
+            activity,
             index_bytes_max: settings.index_bytes_max,
             maintenance: settings.maintenance,
             stated: (0, HashSet::new()),
@@ -307,6 +311,7 @@ impl Commit for Committer {
                 self.publish(&snapshot, &batch, recorded, now);
                 self.freeze(self.index_bytes_max);
                 self.grow_ahead();
+                self.activity.note();
                 verdicts.into_iter().map(Verdict::answer).collect()
             }
             Err(error) => verdicts

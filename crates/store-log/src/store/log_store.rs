@@ -17,6 +17,7 @@ use tracing::warn;
 use super::batch::Batch;
 use super::committer::{Committer, Reply, Request};
 use super::error::from_log;
+use super::idle::Idler;
 use super::ids::Ids;
 use super::judge::{Judge, refuse};
 use super::keeper::Keeper;
@@ -33,7 +34,8 @@ use crate::index::{RunError, RunErrorKind};
 /// An embedded event store in a directory. Share it as `Arc<LogStore>` or `Arc<dyn EventStore>`.
 pub struct LogStore {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) commits: GroupCommit<Committer>,
+    pub(crate) commits: Arc<GroupCommit<Committer>>,
+    pub(crate) idler: Option<Idler>,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) auxiliary: Auxiliary,
     pub(crate) settings: Settings,
@@ -64,11 +66,12 @@ impl LogStore {
     ///
     /// # Errors
     /// What the file system refuses. Acknowledged appends are durable all the same.
-    pub fn close(self) -> Result<(), Error> {
+    pub fn close(mut self) -> Result<(), Error> {
         self.end().map_err(|error| error.during("close"))
     }
 
-    fn end(&self) -> Result<(), Error> {
+    fn end(&mut self) -> Result<(), Error> {
+        drop(self.idler.take());
         // Where it was closed before, or failed for good, there is nothing to save.
         let Ok(committer) = self.commits.close() else {
             return Ok(());

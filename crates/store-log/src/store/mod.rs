@@ -5,6 +5,7 @@ mod committer;
 mod dictionary;
 mod error;
 mod follower;
+mod idle;
 mod ids;
 mod judge;
 mod keeper;

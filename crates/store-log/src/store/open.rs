@@ -11,10 +11,11 @@ use super::committer::Committer;
 use super::dictionary;
 use super::error::from_log;
 use super::follower::LogFollower;
+use super::idle::{Activity, Idler};
 use super::keeper::Keeper;
 use super::log_store::LogStore;
 use super::recover::Entering;
-use super::settings::{CommitterThread, ReadMode, Settings};
+use super::settings::{CommitterThread, Maintenance, ReadMode, Settings};
 use super::shared::Shared;
 use super::snapshot::unusable;
 use crate::auxiliary::Auxiliary;
@@ -169,16 +170,22 @@ impl LogStoreBuilder {
             runs,
             &self.settings,
         ));
+        let activity = Arc::new(Activity::default());
         let committer = Committer::new(
             log,
             Arc::clone(&shared),
             Arc::clone(&keeper),
+            Arc::clone(&activity),
             &self.settings,
         );
         let commits = GroupCommit::new(committer, group_settings(&self.settings));
-        let commits = commits.map_err(|error| {
+        let commits = Arc::new(commits.map_err(|error| {
             Error::new(ErrorKind::Unavailable, "no thread for the committer").caused_by(error)
-        })?;
+        })?);
+        let idler = match self.settings.maintenance {
+            Maintenance::Background => Some(Idler::start(activity, Arc::downgrade(&commits))?),
+            Maintenance::Inline => None,
+        };
         let auxiliary = Auxiliary::open(
             &self.parts.vfs,
             &self.directory,
@@ -189,6 +196,7 @@ impl LogStoreBuilder {
             auxiliary,
             shared,
             commits,
+            idler,
             keeper,
             settings: self.settings,
             directory: self.directory,

@@ -8,7 +8,7 @@ use annals_core::{
 use super::error::{bad_record, corrupt};
 use super::matching::{self, Choice};
 use super::shown::{Shown, first_shown};
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, StreamFacts};
 use crate::record::{EventView, PageBuilder};
 
 /// How many events a page looks at, shown or not, before it ends early.
@@ -85,6 +85,7 @@ fn log_page(
         let (from, until) = (rest.after.next(), rest.until);
         let chunk = matching::chunk(snapshot, choice, from..=until, request.direction, chunk_max)?;
         ended = chunk.len() < chunk_max;
+        filling.expect(chunk.len());
         for position in chunk.into_iter().map(Position::new) {
             if examined == EXAMINED_MAX {
                 filling.is_full = true;
@@ -129,25 +130,15 @@ fn stream_page(
     span: Span,
     now: Timestamp,
 ) -> Result<Page, Error> {
-    let name = stream.as_str();
-    let facts = snapshot.stream(name)?;
-    let mut scratch = Vec::new();
-    let first = first_shown(&facts, now, |version| {
-        snapshot.appended_at_version(name, version, &mut scratch)
-    })?;
-    let after = first_after(snapshot, name, facts.version, span.after)?;
-    let until = if span.until < snapshot.head {
-        first_after(snapshot, name, facts.version, span.until)?.previous()
-    } else {
-        facts.version
-    };
-    let low = first.max(after).max(request.after_version.next());
-    let high = until.min(request.until_version);
+    let facts = snapshot.stream(stream.as_str())?;
+    let (low, high) = shown_versions(snapshot, request, stream, &facts, span, now)?;
     let mut filling = Filling::new(snapshot, request);
     if low <= high {
         let versions = low.value()..=high.value();
         let limit = request.events_max + 1;
+        let name = stream.as_str();
         let positions = snapshot.stream_positions(name, versions, request.direction, limit)?;
+        filling.expect(positions.len());
         let mut version = match request.direction {
             Direction::Forward => low,
             Direction::Backward => high,
@@ -191,6 +182,30 @@ fn stream_page(
             policy: facts.policy,
         }),
     })
+}
+
+/// The first and the last version of a stream that the request asks for and reads show.
+fn shown_versions(
+    snapshot: &Snapshot,
+    request: &ReadRequest,
+    stream: &StreamId,
+    facts: &StreamFacts,
+    span: Span,
+    now: Timestamp,
+) -> Result<(Version, Version), Error> {
+    let name = stream.as_str();
+    let mut scratch = Vec::new();
+    let first = first_shown(facts, now, |version| {
+        snapshot.appended_at_version(name, version, &mut scratch)
+    })?;
+    let after = first_after(snapshot, name, facts.version, span.after)?;
+    let until = if span.until < snapshot.head {
+        first_after(snapshot, name, facts.version, span.until)?.previous()
+    } else {
+        facts.version
+    };
+    let low = first.max(after).max(request.after_version.next());
+    Ok((low, until.min(request.until_version)))
 }
 
 /// Where a forward reader stands at the end of a span.
@@ -255,6 +270,12 @@ impl<'a> Filling<'a> {
             is_full: false,
             is_over: false,
         }
+    }
+
+    /// Makes room for about this many more events.
+    fn expect(&mut self, events: usize) {
+        let room = self.events_max - self.builder.events().len();
+        self.builder.reserve(events.min(room));
     }
 
     /// Takes the event of this position, if it is shown and has room.

@@ -7,7 +7,7 @@ use annals_core::{
     Cursor, Direction, Error, ErrorKind, Position, StreamHead, StreamId, StreamPolicy, StreamState,
     Timestamp, Version,
 };
-use annals_log::{RecordAt, View};
+use annals_log::{RecordAt, Segment, View};
 
 use super::error::{bad_record, corrupt, from_log};
 use crate::index::{Memtable, Part, RunError, RunErrorKind};
@@ -196,10 +196,7 @@ impl Snapshot {
 
     /// The time from which the records of a segment count.
     pub(crate) fn base(&self, at: RecordAt) -> Timestamp {
-        let context = self
-            .view
-            .segment(at.segment())
-            .map(|segment| segment.context());
+        let context = self.view.segment(at.segment()).map(Segment::context);
         Timestamp::from_micros(context.unwrap_or_default().cast_signed())
     }
 
@@ -209,7 +206,9 @@ impl Snapshot {
         position: Position,
         scratch: &mut Vec<u8>,
     ) -> Result<Timestamp, Error> {
-        self.look(position, scratch, |event| event.appended_at())
+        self.look(position, scratch, |event: &EventView<'_>| {
+            event.appended_at()
+        })
     }
 
     /// When the event of this version of a stream was recorded.

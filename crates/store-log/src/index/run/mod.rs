@@ -83,11 +83,6 @@ impl Run {
         )
     }
 
-    /// How long its file is, in bytes.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.header.file_length
-    }
-
     /// Its file.
     pub(crate) fn path(&self) -> &Path {
         self.source.path()

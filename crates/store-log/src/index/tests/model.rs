@@ -38,9 +38,9 @@ pub(crate) struct Event {
     pub(crate) position: u64,
     pub(crate) stream: &'static str,
     pub(crate) version: u64,
-    pub(crate) event_type: &'static str,
+    pub(crate) type_name: &'static str,
     pub(crate) tags: Vec<&'static str>,
-    pub(crate) event_id: u128,
+    pub(crate) id: u128,
     pub(crate) append_id: Option<String>,
     pub(crate) at: RecordAt,
 }
@@ -112,9 +112,9 @@ impl History {
                         position: history.last,
                         stream: STREAMS[*stream],
                         version: heads[*stream],
-                        event_type: TYPES[*event_type],
+                        type_name: TYPES[*event_type],
                         tags: tags.into_iter().collect(),
-                        event_id: u128::from(history.last) << 70,
+                        id: u128::from(history.last) << 70,
                         append_id: append.then(|| format!("append {}", history.last)),
                         at: RecordAt::from_bits(segment << 32 | u64::from(offset)),
                     }));
@@ -167,8 +167,8 @@ fn memtable(first: u64, piece: &[Happening]) -> Memtable {
                 let entry = Entry {
                     stream: event.stream,
                     version: event.version,
-                    event_type: event.event_type,
-                    event_id: event.event_id,
+                    event_type: event.type_name,
+                    event_id: event.id,
                     append_id: event.append_id.as_deref(),
                     at: event.at,
                 };
@@ -236,7 +236,7 @@ impl Model {
     fn has(event: &Event, term: Term<'_>) -> bool {
         match term {
             Term::Category(text) => event.stream.split('-').next() == Some(text),
-            Term::Type(text) => event.event_type == text,
+            Term::Type(text) => event.type_name == text,
             Term::Tag(text) => event.tags.contains(&text),
         }
     }
@@ -318,7 +318,7 @@ fn compare_streams(part: &dyn Part, model: &Model) -> Result<(), String> {
 fn compare_ids(part: &dyn Part, model: &Model, event: &Event) -> Result<(), String> {
     let fail = |error| format!("error: {error}");
     let mut found = Vec::new();
-    part.event_id(event.event_id, &mut found).map_err(fail)?;
+    part.event_id(event.id, &mut found).map_err(fail)?;
     let within = |found: &Vec<u64>| {
         found.contains(&event.position)
             && found.len() < 3
@@ -328,8 +328,7 @@ fn compare_ids(part: &dyn Part, model: &Model, event: &Event) -> Result<(), Stri
     };
     same("event id", &within(&found), &true)?;
     found.clear();
-    part.event_id(event.event_id + 1, &mut found)
-        .map_err(fail)?;
+    part.event_id(event.id + 1, &mut found).map_err(fail)?;
     same("event id of no event", &found, &Vec::new())?;
     if let Some(id) = &event.append_id {
         found.clear();
@@ -352,7 +351,7 @@ fn compare_criteria(part: &dyn Part, model: &Model) -> Result<(), String> {
             let found = matches(part, &criteria, positions.clone()).map_err(fail)?;
             let expected = model.positions(|event| {
                 let tags = event.tags.iter().map(|tag| Tag::parse(tag).unwrap());
-                let event_type = EventType::parse(event.event_type).unwrap();
+                let event_type = EventType::parse(event.type_name).unwrap();
                 positions.contains(&event.position)
                     && criteria.selects(&event_type, &Tags::new(tags).unwrap())
             });
