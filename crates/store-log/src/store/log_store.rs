@@ -245,11 +245,7 @@ impl SnapshotStore for LogStore {
         key: &SnapshotKey,
         at_most: Version,
     ) -> Result<Option<Snapshot>, Error> {
-        // A log that was restored from an older copy has fewer events than its snapshots know of.
-        let head = self.stream_head(&key.stream).await?;
-        self.auxiliary
-            .load_snapshot(key, at_most.min(head.version))
-            .await
+        self.auxiliary.load_snapshot(key, at_most).await
     }
 
     async fn remove_snapshots(&self, removal: SnapshotRemoval) -> Result<usize, Error> {
