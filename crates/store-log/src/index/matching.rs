@@ -43,7 +43,11 @@ fn item_matches<'a>(
 ) -> Result<Ordinals<'a>> {
     let mut all = Vec::with_capacity(item.tags().len() + 1);
     for tag in item.tags() {
-        let tagged = part.ordinals(Term::Tag(tag.as_str()))?;
+        let tag = Term::Tag(tag.as_str());
+        if !is_within(part, tag, *range.start())? {
+            return Ok(Ordinals::EMPTY);
+        }
+        let tagged = part.ordinals(tag)?;
         if tagged.is_trivially_empty() {
             return Ok(Ordinals::EMPTY);
         }
@@ -58,4 +62,14 @@ fn item_matches<'a>(
         all.push(Ordinals::union(types?));
     }
     Ok(Ordinals::intersection(range, all))
+}
+
+/// Whether an event with this term stands at this ordinal or after it: mostly not where a condition asks
+/// for what is newer than its reader has seen.
+fn is_within(part: &dyn Part, term: Term<'_>, from: u32) -> Result<bool> {
+    if from == 0 {
+        return Ok(true);
+    }
+    let newest = part.newest(term)?;
+    Ok(newest.is_some_and(|newest| newest >= part.first() + u64::from(from)))
 }

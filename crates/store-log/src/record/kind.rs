@@ -94,6 +94,7 @@ impl KindCode {
 
 impl Kinds {
     /// The code of this kind.
+    #[cfg(test)]
     pub(crate) fn code(&self, kind: &EventKind) -> Option<KindCode> {
         self.0.find(kind.as_parts())
     }
