@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fs;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -204,7 +203,6 @@ impl Comparison {
         rustix::fs::syncfs(fs::File::open(&plan.dir)?)?;
         let output = Command::new(env::current_exe()?)
             .arg("run")
-            .env_remove("RUST_BACKTRACE")
             .args(["--subject", subject.text()])
             .args(["--workload", &format!("{workload:?}")])
             .arg("--dir")
@@ -247,10 +245,6 @@ impl Comparison {
         for failure in &self.failures {
             println!("failed: {failure}");
         }
-        if !std::io::stdout().is_terminal() {
-            return;
-        }
-        println!("a busy machine spreads the figures: look at min .. max before at the median");
     }
 
     fn json(&self, machine: &Machine) -> Value {
@@ -269,6 +263,7 @@ impl Comparison {
                 let value = json!({
                     "median": summary.median, "min": summary.min, "max": summary.max,
                     "rounds": self.results.rounds(name, measure.workload, measure.key),
+                    "cpu_us": of(&format!("{}.cpu", measure.key)).map(|of| of.median),
                     "p50_us": latency("p50"), "p99_us": latency("p99"),
                     "to_limit": self.results.ratio(measure, name, "limit"),
                     "to_tephra": self.results.ratio(measure, name, "tephra"),

@@ -94,8 +94,13 @@ impl Line {
     }
 
     /// The value of the metadata entry.
-    pub fn metadata(&self) -> String {
+    pub fn metadata_value(&self) -> String {
         format!("r-{:06}", self.number % 1_000_000)
+    }
+
+    /// The metadata entry in one text, for a subject that has no form for it.
+    pub fn metadata(&self) -> String {
+        format!("{METADATA_NAME}=r-{:06}", self.number % 1_000_000)
     }
 
     /// The two tags of W10, each as key and value.
@@ -118,7 +123,8 @@ impl Line {
             write!(out, "order-{}", self.order).expect("a Vec takes every byte");
         });
         short(out, |out| {
-            write!(out, "r-{:06}", self.number % 1_000_000).expect("a Vec takes every byte");
+            let value = self.number % 1_000_000;
+            write!(out, "{METADATA_NAME}=r-{value:06}").expect("a Vec takes every byte");
         });
         out.extend_from_slice(&self.payload());
         let length = u16::try_from(out.len() - begin).expect("a record is short");

@@ -3,6 +3,8 @@
 //! Called by `cargo xtask bench compare`. It knows how to open, append to and read each subject, and
 //! nothing of their insides.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod batcher;
@@ -33,9 +35,16 @@ enum Command {
     Run(compare::Run),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
         Command::Compare(options) => compare::compare(&options),
         Command::Run(run) => run.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

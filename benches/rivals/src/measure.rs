@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 use rustix::fs::Advice;
+use rustix::time::ClockId;
 
 use crate::subject::Concurrency;
 
@@ -24,6 +25,8 @@ pub struct Window {
     pub count: u64,
     /// How long it took in all.
     pub elapsed: Duration,
+    /// How long the processor worked for it, on all threads of this process.
+    pub cpu: Duration,
     /// How long each took, in nanoseconds.
     pub latencies: Histogram<u64>,
 }
@@ -32,6 +35,11 @@ impl Window {
     /// How often a second, each worth `weight`.
     pub fn rate(&self, weight: u64) -> f64 {
         as_f64(self.count * weight) / self.elapsed.as_secs_f64()
+    }
+
+    /// The work of the processor for each, in microseconds, when each is worth `weight`.
+    pub fn cpu_us(&self, weight: u64) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / as_f64(self.count * weight)
     }
 
     /// The latency that this share of them keeps within, in microseconds.
@@ -49,6 +57,12 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// How long the processor has worked for this process.
+pub fn cpu() -> Duration {
+    let worked = rustix::time::clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(worked).unwrap_or_default()
+}
+
 /// Does it again and again for a while, and after some that do not count; `act` is told how often
 /// before.
 pub fn repeat(time: Duration, mut act: impl FnMut(u64) -> Result<()>) -> Result<Window> {
@@ -60,6 +74,7 @@ pub fn repeat(time: Duration, mut act: impl FnMut(u64) -> Result<()>) -> Result<
         before += 1;
     }
     let mut latencies = histogram()?;
+    let cpu_before = cpu();
     let begin = now();
     let mut last = begin;
     let mut count = 0;
@@ -73,6 +88,7 @@ pub fn repeat(time: Duration, mut act: impl FnMut(u64) -> Result<()>) -> Result<
     Ok(Window {
         count,
         elapsed: last.duration_since(begin),
+        cpu: cpu().saturating_sub(cpu_before),
         latencies,
     })
 }
@@ -88,6 +104,7 @@ pub fn repeat_concurrently<F>(
 where
     F: Future<Output = Result<()>> + Send + 'static,
 {
+    let cpu_before = cpu();
     let begin = now();
     let parts = concurrently(concurrency, actors, |actor| {
         let act = act.clone();
@@ -108,6 +125,7 @@ where
     let mut window = Window {
         count: 0,
         elapsed: begin.elapsed(),
+        cpu: cpu().saturating_sub(cpu_before),
         latencies: histogram()?,
     };
     for (count, latencies) in parts {

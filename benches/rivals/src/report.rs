@@ -14,7 +14,8 @@ pub struct Measure {
     pub title: &'static str,
     pub unit: &'static str,
     pub better: Better,
-    /// Whether the run gives latencies too, as `<key>.p50` and `<key>.p99` in microseconds.
+    /// Whether the latencies are shown, which a run gives as `<key>.p50` and `<key>.p99` in microseconds.
+    /// The work of the processor, `<key>.cpu` in microseconds, is shown wherever there is one.
     pub latencies: Latencies,
 }
 
@@ -203,7 +204,8 @@ impl Results {
                     measure.workload, measure.title, measure.unit
                 );
                 let latencies = match measure.latencies {
-                    Latencies::Shown => "    p50 us    p99 us",
+                    Latencies::Shown => "    cpu us    p50 us    p99 us",
+                    Latencies::None if measure.better == Better::Higher => "    cpu us",
                     Latencies::None => "",
                 };
                 let _ = writeln!(
@@ -231,11 +233,11 @@ impl Results {
             ratio("limit"),
             ratio("tephra"),
         );
-        if measure.latencies == Latencies::Shown {
-            for percentile in ["p50", "p99"] {
-                let latency = figure(&format!("{}.{percentile}", measure.key));
-                let latency = latency.map_or_else(String::new, |latency| short(latency.median));
-                let _ = write!(row, "{latency:>10}");
+        for more in ["cpu", "p50", "p99"] {
+            if let Some(of) = figure(&format!("{}.{more}", measure.key))
+                && (more == "cpu" || measure.latencies == Latencies::Shown)
+            {
+                let _ = write!(row, "{:>10}", short(of.median));
             }
         }
         row.push('\n');

@@ -147,15 +147,21 @@ fn w3<S: Subject>(plan: &Plan) -> Result<Figures> {
 fn w4<S: Subject>(plan: &Plan) -> Result<Figures> {
     renew(&plan.large())?;
     let store = open::<S>(&plan.large())?;
+    let cpu_before = measure::cpu();
     let begin = measure::now();
     import(&store, plan, Tagged::No)?;
     let elapsed = begin.elapsed();
+    let cpu = measure::cpu().saturating_sub(cpu_before);
     let peak = measure::memory()?.peak;
     close(store)?;
     Ok(Figures::from([
         (
             "rate".to_owned(),
             as_f64(plan.events) / elapsed.as_secs_f64(),
+        ),
+        (
+            "rate.cpu".to_owned(),
+            cpu.as_secs_f64() * 1e6 / as_f64(plan.events),
         ),
         ("peak".to_owned(), peak),
     ]))
@@ -228,7 +234,9 @@ fn w7<S: Subject>(plan: &Plan) -> Result<Figures> {
     close(store)?;
     Ok(Figures::from([
         ("raw".to_owned(), raw.rate(events)),
+        ("raw.cpu".to_owned(), raw.cpu_us(events)),
         ("decoded".to_owned(), decoded.rate(events)),
+        ("decoded.cpu".to_owned(), decoded.cpu_us(events)),
     ]))
 }
 
@@ -424,6 +432,7 @@ fn recorded(answer: Answer) -> Result<()> {
 fn rate(key: &str, window: &Window, weight: u64) -> Figures {
     Figures::from([
         (key.to_owned(), window.rate(weight)),
+        (format!("{key}.cpu"), window.cpu_us(weight)),
         (format!("{key}.p50"), window.percentile_us(50.0)),
         (format!("{key}.p99"), window.percentile_us(99.0)),
     ])

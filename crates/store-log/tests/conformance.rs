@@ -1,5 +1,7 @@
 //! The embedded store keeps the contract: with the defaults, and with settings that make it busy.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

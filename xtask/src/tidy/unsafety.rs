@@ -4,7 +4,10 @@ use crate::tidy::Finding;
 use crate::tidy::tree::Tree;
 
 /// Where the lint may be lifted, each with a reason to be proved block by block.
-const LIFTED: &[&str] = &["crates/log/src/vfs/map.rs"];
+const LIFTED: &[&str] = &[
+    "benches/rivals/src/subjects/limit.rs",
+    "crates/log/src/vfs/map.rs",
+];
 
 /// Written in halves, so that this file does not find itself.
 const LINT: &str = concat!("unsafe_", "code");
@@ -33,7 +36,7 @@ mod tests {
     use crate::tidy::check_rule;
 
     #[test]
-    fn unsafe_code_stands_where_it_is_listed() {
+    fn the_lint_is_lifted_where_it_is_listed() {
         let lifted = format!("#[expect({LINT}, reason = \"maps\")]\nfn map() {{}}\n");
         check_rule(
             check,

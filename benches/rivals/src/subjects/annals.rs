@@ -148,7 +148,7 @@ impl<B: Backend> Annals<B> {
 }
 
 fn new_event(line: &Line) -> Result<NewEvent> {
-    let metadata = Metadata::EMPTY.with_header(METADATA_NAME, &line.metadata())?;
+    let metadata = Metadata::EMPTY.with_header(METADATA_NAME, &line.metadata_value())?;
     let event = NewEvent::new(LINE_ADDED, ContentType::JSON, line.payload().to_vec())?
         .with_metadata(metadata);
     if line.tagged == Tagged::No {

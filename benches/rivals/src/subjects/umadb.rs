@@ -169,6 +169,6 @@ fn dcb_event(line: &Line) -> DcbEvent {
         tags,
         data: line.payload().to_vec(),
         uuid: None,
-        metadata: vec![(METADATA_NAME.to_owned(), line.metadata())],
+        metadata: vec![(METADATA_NAME.to_owned(), line.metadata_value())],
     }
 }
