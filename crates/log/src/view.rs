@@ -112,19 +112,16 @@ impl View {
         }
     }
 
-    /// Whether reading the record there waits for no disk, as far as can be told cheaply; `false` when the
-    /// place is beyond the view.
-    pub fn is_resident(&self, at: RecordAt, bytes: usize) -> bool {
-        let Ok((segment, limit)) = self.segment_and_limit(at) else {
-            return false;
-        };
-        let start = at.offset() as usize;
-        let end = start.saturating_add(bytes).min(limit as usize);
-        match segment.bytes(&self.0.list.files) {
-            Ok(Bytes::Map(map)) => map.is_resident(start..end),
-            Ok(Bytes::File(_)) => true,
-            Err(_) => false,
-        }
+    /// Whether every segment is mapped and in memory just now, so that reading a record waits for no disk.
+    /// Asks the system about each, the oldest first, and stops at one that is not.
+    pub fn is_resident(&self) -> bool {
+        self.segments().all(|segment| {
+            let limit = self.limit(segment) as usize;
+            match segment.bytes(&self.0.list.files) {
+                Ok(Bytes::Map(map)) => map.is_resident(0..limit),
+                Ok(Bytes::File(_)) | Err(_) => false,
+            }
+        })
     }
 
     /// All records from this boundary of frames on, in order; from [`start`](Self::start) for all.

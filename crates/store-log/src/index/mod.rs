@@ -79,6 +79,9 @@ pub(crate) trait Part: Send + Sync + fmt::Debug {
     /// Where the record of the event at this position is; `None` outside the part, and where the log has
     /// lost the event.
     fn record_at(&self, position: u64) -> Result<Option<RecordAt>>;
+
+    /// Whether all of it is in memory, so that no question waits for a disk.
+    fn is_resident(&self) -> bool;
 }
 
 /// What the index has to know of one event, except its tags.

@@ -17,6 +17,7 @@ use tracing::warn;
 use super::batch::Batch;
 use super::committer::{Committer, Reply, Request};
 use super::error::from_log;
+use super::heat::Heat;
 use super::idle::Idler;
 use super::ids::Ids;
 use super::judge::{Judge, refuse};
@@ -27,7 +28,6 @@ use super::read;
 use super::receipts;
 use super::settings::Settings;
 use super::shared::Shared;
-use super::snapshot::Snapshot as State;
 use crate::auxiliary::Auxiliary;
 use crate::index::{RunError, RunErrorKind};
 
@@ -37,6 +37,7 @@ pub struct LogStore {
     pub(crate) commits: Arc<GroupCommit<Committer>>,
     pub(crate) idler: Option<Idler>,
     pub(crate) keeper: Arc<Keeper>,
+    pub(crate) heat: Arc<Heat>,
     pub(crate) auxiliary: Auxiliary,
     pub(crate) settings: Settings,
     pub(crate) directory: PathBuf,
@@ -82,42 +83,32 @@ impl LogStore {
         committer.log.close().map_err(from_log)
     }
 
-    /// Looks at the published state: answers a duplicate, refuses what fails, and gathers what the committer
-    /// need not look up again.
-    fn look(&self, append: &Append) -> Result<Seen, Error> {
-        let policies = self.shared.policy_changes();
-        let snapshot = self.shared.snapshot();
-        if let Some(receipt) = receipts::answer_again(&snapshot, append, Ids::All)? {
-            return Ok(Seen::Duplicate(receipt));
-        }
-        let mut looked = Looked::at(&snapshot, append)?;
-        let batch = Batch::after(snapshot.head);
-        let judge = Judge {
-            snapshot: &snapshot,
-            batch: &batch,
-            now: self.shared.now(&snapshot),
-        };
-        let failures = judge.failures(append, &looked)?;
-        if self.shared.policy_changes() == policies {
-            refuse(failures)?;
-            looked.nothing_stands_against_it(snapshot.head);
-        }
-        Ok(Seen::Nothing(looked))
-    }
-
-    /// Asks the published state; where an index file is found damaged, has it built again from the log and
-    /// asks once more.
-    async fn ask<T>(&self, ask: impl Fn(&State) -> Result<T, Error> + Send) -> Result<T, Error>
+    /// Asks the published state, on this task where all is in memory and on a thread that may block where not.
+    /// When an index file is found damaged, has it built again from the log and asks once more.
+    async fn ask<T, A>(&self, ask: A) -> Result<T, Error>
     where
-        T: Send,
+        T: Send + 'static,
+        A: Fn(&Shared) -> Result<T, Error> + Clone + Send + 'static,
     {
-        match ask(&self.shared.snapshot()) {
+        match self.ask_once(ask.clone()).await {
             Err(error) => {
                 self.heal(error).await?;
-                ask(&self.shared.snapshot())
+                self.ask_once(ask).await
             }
             answer => answer,
         }
+    }
+
+    async fn ask_once<T, A>(&self, ask: A) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        A: Fn(&Shared) -> Result<T, Error> + Send + 'static,
+    {
+        if self.heat.is_hot(&self.shared) {
+            return ask(&self.shared);
+        }
+        let shared = Arc::clone(&self.shared);
+        blocking::unblock(move || ask(&shared)).await
     }
 
     /// Has a damaged index file built again; gives back an error that has another cause.
@@ -131,7 +122,8 @@ impl LogStore {
     }
 
     async fn append_once(&self, append: Append) -> Result<Receipt, Error> {
-        let looked = match self.look(&append)? {
+        let sent = append.clone();
+        let looked = match self.ask_once(move |shared| look(shared, &sent)).await? {
             Seen::Duplicate(receipt) => return Ok(receipt),
             Seen::Nothing(looked) => looked,
         };
@@ -181,17 +173,17 @@ impl EventStore for LogStore {
     }
 
     async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
-        let found = self
-            .ask(|snapshot| receipts::find(snapshot, id, Ids::All))
-            .await;
+        let id = *id;
+        let find = move |shared: &Shared| receipts::find(&shared.snapshot(), &id, Ids::All);
+        let found = self.ask(find).await;
         found.map_err(|error| error.during("receipt"))
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
         request.validate()?;
-        let page = self.ask(|snapshot| {
-            let now = self.shared.now(snapshot);
-            read::page(snapshot, &request, now)
+        let page = self.ask(move |shared: &Shared| {
+            let snapshot = shared.snapshot();
+            read::page(&snapshot, &request, shared.now(&snapshot))
         });
         page.await.map_err(|error| error.during("read"))
     }
@@ -203,7 +195,10 @@ impl EventStore for LogStore {
     }
 
     async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
-        let head = self.ask(|snapshot| snapshot.stream_head(stream)).await;
+        let stream = stream.clone();
+        let head = self
+            .ask(move |shared: &Shared| shared.snapshot().stream_head(&stream))
+            .await;
         head.map_err(|error| error.during("stream head"))
     }
 
@@ -295,6 +290,29 @@ impl fmt::Debug for LogStore {
 fn damaged_run(error: &Error) -> Option<PathBuf> {
     let cause = std::error::Error::source(error)?.downcast_ref::<RunError>()?;
     (cause.kind() == RunErrorKind::Damaged).then(|| cause.path().to_path_buf())
+}
+
+/// Looks at the published state: answers a duplicate, refuses what fails, and gathers what the committer need
+/// not look up again.
+fn look(shared: &Shared, append: &Append) -> Result<Seen, Error> {
+    let policies = shared.policy_changes();
+    let snapshot = shared.snapshot();
+    if let Some(receipt) = receipts::answer_again(&snapshot, append, Ids::All)? {
+        return Ok(Seen::Duplicate(receipt));
+    }
+    let mut looked = Looked::at(&snapshot, append)?;
+    let batch = Batch::after(snapshot.head);
+    let judge = Judge {
+        snapshot: &snapshot,
+        batch: &batch,
+        now: shared.now(&snapshot),
+    };
+    let failures = judge.failures(append, &looked)?;
+    if shared.policy_changes() == policies {
+        refuse(failures)?;
+        looked.nothing_stands_against_it(snapshot.head);
+    }
+    Ok(Seen::Nothing(looked))
 }
 
 /// What a store with these settings offers.

@@ -5,6 +5,7 @@ mod committer;
 mod dictionary;
 mod error;
 mod follower;
+mod heat;
 mod idle;
 mod ids;
 mod judge;

@@ -198,6 +198,7 @@ impl LogStoreBuilder {
             commits,
             idler,
             keeper,
+            heat: Arc::default(),
             settings: self.settings,
             directory: self.directory,
         })

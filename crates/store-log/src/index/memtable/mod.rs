@@ -295,6 +295,10 @@ impl Part for Memtable {
         Ok(())
     }
 
+    fn is_resident(&self) -> bool {
+        true
+    }
+
     fn record_at(&self, position: u64) -> Result<Option<RecordAt>> {
         let record = position
             .checked_sub(self.first)

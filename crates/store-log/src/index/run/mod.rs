@@ -214,6 +214,10 @@ impl Part for Run {
         })
     }
 
+    fn is_resident(&self) -> bool {
+        self.source.is_resident()
+    }
+
     fn record_at(&self, position: u64) -> Result<Option<RecordAt>> {
         if !(self.header.first..=self.header.last).contains(&position) {
             return Ok(None);

@@ -112,6 +112,14 @@ impl Source {
         }
     }
 
+    /// Whether the whole body is in memory.
+    pub(crate) fn is_resident(&self) -> bool {
+        match &self.data {
+            Data::Map(map) => usize::try_from(self.end).is_ok_and(|end| map.is_resident(0..end)),
+            Data::Owned(_) => true,
+        }
+    }
+
     /// Holds every block against its checksum.
     pub(crate) fn check_all(&self) -> Result<()> {
         (0..self.checksums.len()).try_for_each(|block| self.check(block))
