@@ -211,6 +211,6 @@ mod tests {
         assert_eq!(json["order"], "00004711-ceea-467f-a9ae-6c1c0d6d4f31");
         assert_eq!(json["line"], 1_123_456);
         assert!(serde_json::from_slice::<OrderLine>(seen.payload).is_ok());
-        assert_eq!(line.tags().unwrap(), ["customer:23456", "article:456"]);
+        assert_eq!(line.tags().unwrap(), ["customer:59456", "article:456"]);
     }
 }

@@ -29,7 +29,6 @@
 //!
 //! impl Aggregate for Account {
 //!     type Event = AccountEvent;
-//!
 //!     fn apply(&mut self, event: &AccountEvent) -> Result<(), Refusal> {
 //!         let balance = match event {
 //!             AccountEvent::Deposited { cents } => self.0.checked_add(*cents),
@@ -41,7 +40,9 @@
 //! }
 //!
 //! # futures_executor::block_on(async {
-//! let accounts = Repository::<Account>::new(Arc::new(MemoryStore::new()), JsonCodec);
+//! let directory = tempfile::tempdir().unwrap(); // in earnest, a path that stays
+//! let store = LogStore::builder(directory.path()).open_or_create()?;
+//! let accounts = Repository::<Account>::new(Arc::new(store), JsonCodec);
 //! accounts.execute("ada", |_| Ok(AccountEvent::Deposited { cents: 100 })).await?;
 //! accounts.execute("ada", |account| account.withdraw(30)).await?;
 //! let refused = accounts.execute("ada", |account| account.withdraw(99)).await;
@@ -50,6 +51,9 @@
 //! # Ok::<(), CommandError<&'static str>>(())
 //! # }).unwrap();
 //! ```
+//!
+//! What is appended to a [`LogStore`] is on disk when the call returns, and there again when the directory is
+//! opened the next time.
 //!
 //! # Rules that cross streams
 //! A rule about more than one aggregate is a *dynamic consistency boundary*: read the events that the rule
@@ -110,7 +114,8 @@
 //! | [`core`] | the vocabulary, the contracts of stores, the pure theory |
 //! | [`codec`] | typed events to named bytes and back |
 //! | [`aggregate`] | repositories, deciders, transactions |
-//! | [`memory`] | the reference store, in memory: nothing survives the process |
+//! | [`embedded`] | the durable store, in one directory, without a server |
+//! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
 //!
 //! For tests of an application take `annals-testkit` as a dev-dependency, for a backend of your own
 //! `annals-conformance`.
@@ -122,6 +127,7 @@
 //! # Features
 //! | feature | default | gives |
 //! |---|---|---|
+//! | `embedded` | yes | [`LogStore`] |
 //! | `json` | yes | [`JsonCodec`] |
 //! | `macros` | yes | `#[derive(Event)]` |
 //! | `memory` | yes | [`MemoryStore`] |
@@ -130,6 +136,8 @@
 pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
 pub use annals_core as core;
+#[cfg(feature = "embedded")]
+pub use annals_store_log as embedded;
 #[cfg(feature = "memory")]
 pub use annals_store_memory as memory;
 
@@ -141,6 +149,8 @@ pub use annals_aggregate::*;
 pub use annals_codec::JsonCodec;
 pub use annals_codec::{EventCodec, EventCodecExt};
 pub use annals_core::*;
+#[cfg(feature = "embedded")]
+pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};
 #[cfg(feature = "memory")]
 pub use annals_store_memory::{MemoryStore, MemoryStoreBuilder};
 /// What streams of events are used with: `next`, `map` and the rest, from `futures-util`.
@@ -158,6 +168,8 @@ pub mod prelude {
 
     #[cfg(feature = "json")]
     pub use crate::JsonCodec;
+    #[cfg(feature = "embedded")]
+    pub use crate::LogStore;
     #[cfg(feature = "memory")]
     pub use crate::MemoryStore;
 }

@@ -1,36 +1,61 @@
-//! The story of the README, told as it happens.
+//! The story of the README, told as it happens: `bank [--store DIR]`.
+//!
+//! With a directory the accounts are there again the next time, and the story goes on with what is on them.
 
+use std::env;
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use annals::{EventStoreExt, MemoryStore, ReadRequest, Version};
-use anyhow::Result;
-use bank::{Bank, euros};
+use annals::{EventStoreExt, LogStore, ReadRequest, Version};
+use anyhow::{Result, bail};
+use bank::{AccountError, Bank, euros};
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    match tell(&mut io::stdout().lock()).await {
+    let kept = directory(env::args_os().skip(1))?;
+    // Without a directory there is one for the time of the story.
+    let scratch = tempfile::tempdir()?;
+    let directory = kept.unwrap_or_else(|| scratch.path().join("store"));
+    match tell(&directory, &mut io::stdout().lock()).await {
         // Whoever listens has heard enough, as `head` has.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         told => told,
     }
 }
 
-async fn tell(out: &mut impl Write) -> Result<()> {
-    let store = Arc::new(MemoryStore::new());
+/// Where the accounts are kept, if they are.
+fn directory(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<PathBuf>> {
+    match (arguments.next(), arguments.next(), arguments.next()) {
+        (None, ..) => Ok(None),
+        (Some(option), Some(directory), None) if option == "--store" => Ok(Some(directory.into())),
+        _ => bail!("usage: bank [--store DIR]"),
+    }
+}
+
+async fn tell(directory: &Path, out: &mut impl Write) -> Result<()> {
+    let store = Arc::new(LogStore::builder(directory).open_or_create()?);
     let bank = Bank::new(store.clone());
 
-    bank.open("1", "Ada").await?;
-    bank.open("2", "Ben").await?;
+    for (number, owner) in [("1", "Ada"), ("2", "Ben")] {
+        match bank.open(number, owner).await {
+            Err(refused) if refused.refused() == Some(&AccountError::AlreadyOpen) => {
+                let balance = euros(bank.balance(number).await?);
+                writeln!(out, "{owner} comes back and has {balance}")?;
+            }
+            opened => drop(opened?),
+        }
+    }
     let balance = bank.deposit("1", 10_000).await?;
     writeln!(out, "Ada puts in 100.00 and has {}", euros(balance))?;
     let balance = bank.transfer("1", "2", 3_000).await?;
     writeln!(out, "Ada pays Ben 30.00 and has {}", euros(balance))?;
-    if let Err(refused) = bank.withdraw("2", 9_900).await {
-        writeln!(out, "Ben asks for 99.00: refused, {refused}")?;
+    if let Err(refused) = bank.withdraw("2", 999_900).await {
+        writeln!(out, "Ben asks for 9999.00: refused, {refused}")?;
     }
 
-    // Both tellers see 70.00. One is first; the other's append meets a conflict, so it looks again.
+    // Both tellers see what is there. One is first; the other's append meets a conflict, so it looks again.
     let tellers = [bank.clone(), bank.clone()]
         .map(|teller| tokio::spawn(async move { teller.withdraw("1", 5_000).await }));
     for (number, teller) in tellers.into_iter().enumerate() {

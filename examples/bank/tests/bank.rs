@@ -136,3 +136,50 @@ fn the_program_ends_quietly_when_nobody_listens() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), error.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn the_accounts_are_there_again_the_next_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let story = || {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_bank"));
+        let output = program.arg("--store").arg(folder.path()).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let first = story();
+    assert!(
+        first.starts_with("Ada puts in 100.00 and has 100.00\n"),
+        "{first}"
+    );
+    let second = story();
+    let begins = "Ada comes back and has 20.00\nBen comes back and has 30.00\n\
+                  Ada puts in 100.00 and has 120.00\n";
+    assert!(second.starts_with(begins), "{second}");
+    let history = |story: &str| {
+        story
+            .split_once("the whole history:\n")
+            .unwrap()
+            .1
+            .to_owned()
+    };
+    assert!(history(&second).starts_with(&history(&first)), "{second}");
+}
+
+#[test]
+fn other_arguments_are_refused() {
+    for arguments in [
+        &["--stor", "x"][..],
+        &["--store"],
+        &["x"],
+        &["--store", "x", "y"],
+    ] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_bank"));
+        let output = program.args(arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && error.contains("usage: bank "),
+            "{error}"
+        );
+    }
+}

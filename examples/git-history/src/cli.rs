@@ -20,7 +20,13 @@ pub struct Cli {
     // Not beside a command, which has its own. Clap could refuse the two together, but would then take the
     // command of `--json verify` for a repository.
     pub repository: Option<PathBuf>,
-    /// Print one JSON document for programs, paths in their text form (`%` and hex for odd bytes).
+    /// Keep the history in this directory, which is created when it is missing: what is there is not read from
+    /// git again, and an import that was interrupted goes on where it stopped. Without it a command has a
+    /// store of its own that is removed in the end.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// Print one JSON document for programs (`tail`: one a line), paths in their text form (`%` and hex for
+    /// odd bytes).
     #[arg(long, global = true)]
     pub json: bool,
 }
@@ -57,6 +63,22 @@ pub enum Command {
     },
     /// Compare the folded tree with `git ls-tree -r`, and exit with 1 where they differ.
     Verify(Verify),
+    /// Print the newest commits of a store, also while another process records them. Needs no repository.
+    Tail(Tail),
+}
+
+/// What to print of a store.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Tail {
+    /// How many of the newest commits to begin with.
+    #[arg(short = 'n', long, value_name = "N", default_value = "10")]
+    pub commits: usize,
+    /// Every commit of the store.
+    #[arg(long, conflicts_with = "commits")]
+    pub all: bool,
+    /// Go on with those that are recorded from now on, until ctrl-c.
+    #[arg(short, long)]
+    pub follow: bool,
 }
 
 /// What to verify.

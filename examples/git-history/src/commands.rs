@@ -1,4 +1,4 @@
-//! The four commands. Each imports into a store in memory first, and then asks the store.
+//! The commands. All but `tail` record first what the store lacks, and then ask the store.
 
 use std::ffi::OsStr;
 use std::hash::{BuildHasher as _, RandomState};
@@ -6,13 +6,14 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use annals::MemoryStore;
-use anyhow::{Result, bail};
+use annals::{Cursor, LogStore};
+use anyhow::{Context as _, Result, bail};
 
-use crate::cli::{Against, Cli, Command, Verify};
+use crate::cli::{Against, Cli, Command, Tail, Verify};
 use crate::git::{GitPath, Mainline, Repository, TreeSource};
-use crate::history::{History, Imported, Summary};
-use crate::progress::Step;
+use crate::history::{History, Imported, RecordedCommit, Summary};
+use crate::kept::Kept;
+use crate::progress::{self, Step};
 use crate::report::{self, Format};
 use crate::verify::{sample, verify};
 
@@ -29,9 +30,10 @@ pub enum Outcome {
 /// outcome is what it is.
 ///
 /// # Errors
-/// When the repository or what the command names can't be read, and when `out` can't be written.
+/// When the repository, the store or what the command names can't be read, and when `out` can't be written.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
     let format = if cli.json { Format::Json } else { Format::Text };
+    let directory = cli.store.as_deref();
     match (&cli.command, &cli.repository) {
         (Some(_), Some(repository)) => bail!(
             "{} stands before the command; give the repository after it",
@@ -41,13 +43,18 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
             "{} is neither a command nor a folder; give the path of a git repository, or see --help",
             repository.display()
         ),
-        (None, None) => import(Path::new("."), format, out),
+        (None, None) => import(Path::new("."), directory, format, out),
         (None, Some(repository)) | (Some(Command::Import { repository }), None) => {
-            import(repository, format, out)
+            import(repository, directory, format, out)
         }
-        (Some(Command::At { repository, when }), None) => at(repository, when, format, out),
-        (Some(Command::Log { repository, path }), None) => log(repository, path, format, out),
-        (Some(Command::Verify(options)), None) => verify_commits(options, format, out),
+        (Some(Command::At { repository, when }), None) => {
+            at(repository, when, directory, format, out)
+        }
+        (Some(Command::Log { repository, path }), None) => {
+            log(repository, path, directory, format, out)
+        }
+        (Some(Command::Verify(options)), None) => verify_commits(options, directory, format, out),
+        (Some(Command::Tail(options)), None) => tail(options, directory, format, out),
     }
 }
 
@@ -56,42 +63,68 @@ struct Loaded {
     repository: Repository,
     mainline: Mainline,
     imported: Imported,
-    store: MemoryStore,
+    kept: Kept,
     took: Duration,
 }
 
 impl Loaded {
-    fn open(path: &Path) -> Result<Self> {
+    fn open(path: &Path, directory: Option<&Path>) -> Result<Self> {
         let repository = Repository::open(path)?;
         let mainline = repository.mainline()?;
-        Self::import(repository, mainline)
+        Self::import(repository, mainline, directory)
     }
 
-    fn import(repository: Repository, mainline: Mainline) -> Result<Self> {
-        let store = MemoryStore::new();
+    fn import(
+        repository: Repository,
+        mainline: Mainline,
+        directory: Option<&Path>,
+    ) -> Result<Self> {
+        let kept = Kept::open(directory)?;
         let step = Step::begin("importing", mainline.len());
-        let imported = History::new(&store).import(&repository, &mainline, || step.advance())?;
+        let imported = History::new(kept.store())
+            .import(&repository, &mainline, |commits| step.advance_by(commits))?;
         let took = step.end();
         Ok(Self {
             repository,
             mainline,
             imported,
-            store,
+            kept,
             took,
         })
     }
 
     fn history(&self) -> History<'_> {
-        History::new(&self.store)
+        History::new(self.kept.store())
+    }
+
+    /// Tells where the answer comes from, when it is not from git.
+    fn note(&self, directory: Option<&Path>) {
+        let Some(directory) = directory else { return };
+        let directory = directory.display();
+        let Imported { known, .. } = self.imported;
+        match self.mainline.len().saturating_sub(known) {
+            0 => progress::note(&format!(
+                "{directory} is up to date with HEAD: {known} commits"
+            )),
+            new => progress::note(&format!(
+                "{directory} had {known} commits, and has {new} more now"
+            )),
+        }
     }
 }
 
-fn import(path: &Path, format: Format, out: &mut dyn Write) -> Result<Outcome> {
-    let loaded = Loaded::open(path)?;
+fn import(
+    path: &Path,
+    directory: Option<&Path>,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<Outcome> {
+    let loaded = Loaded::open(path, directory)?;
     let step = Step::begin("folding", loaded.imported.events);
     let summary = loaded.history().summary(|| step.advance())?;
     let report = report::Import {
         place: &loaded.repository.place(),
+        store: directory,
         mainline: &loaded.mainline,
         imported: &loaded.imported,
         summary: &summary,
@@ -99,33 +132,46 @@ fn import(path: &Path, format: Format, out: &mut dyn Write) -> Result<Outcome> {
         folded_in: step.end(),
     };
     while_read(report.print(format, out))?;
+    loaded.kept.close()?;
     Ok(Outcome::Done)
 }
 
-fn at(path: &Path, when: &str, format: Format, out: &mut dyn Write) -> Result<Outcome> {
+fn at(
+    path: &Path,
+    when: &str,
+    directory: Option<&Path>,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<Outcome> {
     let repository = Repository::open(path)?;
     let mainline = repository.mainline()?;
     // A revision that there is not is told before the work, not after.
     let place = repository.resolve(&mainline, when)?;
-    let loaded = Loaded::import(repository, mainline)?;
-    let (Some(link), Some(cursor)) = (
-        loaded.mainline.links().get(place),
-        loaded.imported.cursors.get(place),
-    ) else {
-        bail!("the mainline has no commit {place}");
-    };
-    let tree = loaded.history().tree_at(cursor)?;
+    let loaded = Loaded::import(repository, mainline, directory)?;
+    loaded.note(directory);
+    let link = loaded.mainline.link(place)?;
+    let cursor = loaded.history().cursor(&loaded.mainline, place)?;
+    let tree = loaded.history().tree_at(&cursor)?;
     while_read(report::tree(link, &tree, format, out))?;
+    loaded.kept.close()?;
     Ok(Outcome::Done)
 }
 
-fn log(path: &Path, file: &OsStr, format: Format, out: &mut dyn Write) -> Result<Outcome> {
+fn log(
+    path: &Path,
+    file: &OsStr,
+    directory: Option<&Path>,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<Outcome> {
     let meant = paths_meant(file)?;
-    let loaded = Loaded::open(path)?;
+    let loaded = Loaded::open(path, directory)?;
+    loaded.note(directory);
     for path in &meant {
         let entries = loaded.history().log(path)?;
         if !entries.is_empty() {
             while_read(report::log(&entries, format, out))?;
+            loaded.kept.close()?;
             return Ok(Outcome::Done);
         }
     }
@@ -169,7 +215,12 @@ fn file_below<'a>(summary: &'a Summary, folder: &GitPath) -> Option<&'a GitPath>
         .find(|path| path.as_bytes().starts_with(&folder))
 }
 
-fn verify_commits(options: &Verify, format: Format, out: &mut dyn Write) -> Result<Outcome> {
+fn verify_commits(
+    options: &Verify,
+    directory: Option<&Path>,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<Outcome> {
     let repository = Repository::open(&options.repository)?;
     let source = match options.against {
         None => TreeSource::choose(&repository),
@@ -180,7 +231,8 @@ fn verify_commits(options: &Verify, format: Format, out: &mut dyn Write) -> Resu
         },
     };
     let mainline = repository.mainline()?;
-    let loaded = Loaded::import(repository, mainline)?;
+    let loaded = Loaded::import(repository, mainline, directory)?;
+    loaded.note(directory);
     let total = loaded.mainline.len();
     // Without a seed a run chooses by chance, as the standard library seeds its hash maps.
     let seed = options
@@ -192,15 +244,10 @@ fn verify_commits(options: &Verify, format: Format, out: &mut dyn Write) -> Resu
         (sample(total, options.commits.get(), seed), Some(seed))
     };
     let step = Step::begin("verifying", places.len());
-    let (history, imported) = (loaded.history(), &loaded.imported);
-    let verification = verify(
-        &history,
-        imported,
-        &loaded.mainline,
-        &source,
-        &places,
-        || step.advance(),
-    )?;
+    let history = loaded.history();
+    let verification = verify(&history, &loaded.mainline, &source, &places, || {
+        step.advance();
+    })?;
     let took = step.end();
     let report = report::Verified {
         verification: &verification,
@@ -210,11 +257,52 @@ fn verify_commits(options: &Verify, format: Format, out: &mut dyn Write) -> Resu
         took,
     };
     while_read(report.print(format, out))?;
+    loaded.kept.close()?;
     Ok(if verification.different == 0 {
         Outcome::Done
     } else {
         Outcome::Different
     })
+}
+
+/// Reads a store beside the one process that may write to it.
+fn tail(
+    options: &Tail,
+    directory: Option<&Path>,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<Outcome> {
+    let directory =
+        directory.context("tail prints what is in a store; name its directory with --store DIR")?;
+    let store = LogStore::builder(directory)
+        .follow()
+        .with_context(|| format!("the store in {} can't be read", directory.display()))?;
+    let history = History::new(&store);
+    let count = if options.all {
+        usize::MAX
+    } else {
+        options.commits
+    };
+    let (newest, seen) = history.newest(count)?;
+    let mut print = |commit: &RecordedCommit| report::commit(commit, format, out);
+    let printed = newest.iter().try_for_each(&mut print);
+    while_read(match printed {
+        Ok(()) if options.follow => follow(&history, seen, print),
+        printed => printed,
+    })?;
+    Ok(Outcome::Done)
+}
+
+/// Visits what is recorded after a place as it comes, until something fails.
+fn follow(
+    history: &History<'_>,
+    mut seen: Cursor,
+    mut visit: impl FnMut(&RecordedCommit) -> Result<()>,
+) -> Result<()> {
+    loop {
+        history.wait(&seen)?;
+        seen = history.visit_after(seen, &mut visit)?;
+    }
 }
 
 /// Whoever reads may have seen enough, as `head` has: that ends the printing, and is no error.

@@ -1,5 +1,7 @@
 //! A mainline as events in a store: recording it, and reading it back.
 
+mod commits;
+mod known;
 mod recorder;
 
 use std::collections::BTreeMap;
@@ -9,15 +11,17 @@ use std::thread;
 use annals::codec::EventCodecExt as _;
 use annals::core::limits::STREAM_ID_BYTES_MAX;
 use annals::{
-    Cursor, Event as _, EventStore, JsonCodec, ReadRequest, RecordedEvent, StreamId, Tag,
+    AppendId, Cursor, Event as _, EventStore, JsonCodec, ReadRequest, RecordedEvent, StreamId, Tag,
     Timestamp, Version,
 };
 use anyhow::{Context as _, Result};
 use futures_executor::block_on;
 
+pub use self::commits::RecordedCommit;
+use self::known::Known;
 use self::recorder::Recorder;
 use crate::events::{FileEvent, Tree};
-use crate::git::{Commits, GitPath, Mainline, Repository, shorten};
+use crate::git::{Commits, GitPath, Mainline, ObjectId, Repository, shorten};
 
 /// How many commits the reader may be ahead of the recorder.
 const COMMITS_AHEAD_MAX: usize = 256;
@@ -33,17 +37,17 @@ pub struct History<'a> {
     store: &'a dyn EventStore,
 }
 
-/// What an import recorded, and where each commit stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What an import recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// For each commit of the mainline, where a reader stands who has seen it and nothing later.
-    pub cursors: Vec<Cursor>,
+    /// Commits at the start of the mainline that the store had already, and that were not read again.
+    pub known: usize,
+    /// Commits that were recorded now.
+    pub recorded: usize,
+    /// Commits that were read now and changed no path, so that there is nothing to record of them.
+    pub without_changes: usize,
     /// Events that were recorded now.
     pub events: usize,
-    /// Commits that changed no path, so that there is nothing to record of them.
-    pub without_changes: usize,
-    /// Commits that were recorded before, so that nothing was recorded now.
-    pub known: usize,
 }
 
 /// Counts over all events of a store.
@@ -51,6 +55,8 @@ pub struct Imported {
 pub struct Summary {
     /// All events.
     pub events: u64,
+    /// Commits that changed something.
+    pub commits: u64,
     /// The tree that they fold to.
     pub tree: Tree,
     /// For each path that ever was, how often it changed.
@@ -82,24 +88,31 @@ impl<'a> History<'a> {
         Self { store }
     }
 
-    /// Records the commits of a mainline, oldest first: each as one atomic append over all paths that it
-    /// changed, under its hash as the append id, so that what is known already is not recorded again.
+    /// Records the commits of a mainline, oldest first, from the first that the store lacks on: each as one
+    /// atomic append over all paths that it changed, under its hash as the append id.
     ///
-    /// Another thread reads the repository ahead. `on_commit` is called after each commit.
+    /// An import that was interrupted anywhere, by a lost machine as well, goes on where it stopped: the
+    /// store holds the commits up to one of them, whole, and none after it.
+    ///
+    /// Another thread reads the repository ahead. `on_commits` is told how many more commits are handled:
+    /// those that are known in one, the rest one by one.
     ///
     /// # Errors
-    /// When a commit can't be read, or the store refuses an append: as when it holds another history.
+    /// When a commit can't be read, when the store holds another history, or refuses an append.
     pub fn import(
         &self,
         repository: &Repository,
         mainline: &Mainline,
-        mut on_commit: impl FnMut(),
+        mut on_commits: impl FnMut(usize),
     ) -> Result<Imported> {
+        let known = Known::of(self.store, repository, mainline)?;
+        let first = known.commits;
+        on_commits(first);
         let (sender, receiver) = mpsc::sync_channel(COMMITS_AHEAD_MAX);
         let ahead = repository.clone();
         thread::scope(|scope| {
             scope.spawn(move || {
-                for commit in Commits::new(&ahead, mainline) {
+                for commit in Commits::after(&ahead, mainline, first) {
                     let last = commit.is_err();
                     // Nobody listens any more when the recorder failed.
                     if sender.send(commit).is_err() || last {
@@ -107,13 +120,28 @@ impl<'a> History<'a> {
                     }
                 }
             });
-            let mut recorder = Recorder::new(self.store);
+            let mut recorder = Recorder::new(self.store, known);
             for commit in receiver {
-                recorder.record(commit?)?;
-                on_commit();
+                recorder.record(&commit?)?;
+                on_commits(1);
             }
-            Ok(recorder.imported)
+            recorder.finish()
         })
+    }
+
+    /// Where a reader stands who has seen the commit at this place of the mainline and nothing later.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn cursor(&self, mainline: &Mainline, place: usize) -> Result<Cursor> {
+        let seen = mainline.links().iter().take(place.saturating_add(1));
+        for link in seen.rev() {
+            // A commit that changed nothing is not recorded: the one before it shows the same.
+            if let Some(receipt) = block_on(self.store.receipt(&append_id(link.id)?))? {
+                return Ok(receipt.cursor);
+            }
+        }
+        Ok(Cursor::START)
     }
 
     /// The tree as of a place in the store: the fold of the events of every file up to there.
@@ -150,19 +178,12 @@ impl<'a> History<'a> {
     pub fn log(&self, path: &GitPath) -> Result<Vec<LogEntry>> {
         let mut log = Vec::new();
         self.each(ReadRequest::stream(stream_of(path)?), |recorded, event| {
-            let header = |name| {
-                recorded
-                    .metadata()
-                    .header(name)
-                    .unwrap_or_default()
-                    .to_owned()
-            };
             log.push(LogEntry {
                 version: recorded.version(),
                 time: recorded.recorded_at(),
                 commit: tag(recorded, COMMIT).to_owned(),
                 author: tag(recorded, AUTHOR).to_owned(),
-                summary: header(SUMMARY),
+                summary: summary_of(recorded),
                 event,
             });
             Ok(())
@@ -193,6 +214,7 @@ impl<'a> History<'a> {
                 .cloned();
             if commit != last_commit {
                 last_commit = commit;
+                summary.commits += 1;
                 *summary
                     .authors
                     .entry(tag(recorded, AUTHOR).to_owned())
@@ -241,6 +263,11 @@ fn stream_of(path: &GitPath) -> Result<StreamId> {
     Ok(StreamId::new(&category, &shorten(path.encoded(), room))?)
 }
 
+/// The id under which a commit is recorded, which is known for ever.
+fn append_id(commit: ObjectId) -> Result<AppendId> {
+    Ok(AppendId::parse(&commit.to_string())?)
+}
+
 /// The value of an event's tag.
 fn tag<'e>(recorded: &'e RecordedEvent, key: &str) -> &'e str {
     recorded
@@ -248,4 +275,10 @@ fn tag<'e>(recorded: &'e RecordedEvent, key: &str) -> &'e str {
         .iter()
         .find(|tag| tag.key() == key)
         .map_or("", Tag::value)
+}
+
+/// The title of the commit's message.
+fn summary_of(recorded: &RecordedEvent) -> String {
+    let header = recorded.metadata().header(SUMMARY);
+    header.unwrap_or_default().to_owned()
 }

@@ -13,6 +13,7 @@ pub mod history;
 pub mod verify;
 
 mod commands;
+mod kept;
 mod progress;
 mod report;
 

@@ -1,5 +1,6 @@
 //! How far a long step is, and how long it took.
 
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,13 +24,26 @@ impl Step {
     }
 
     pub(crate) fn advance(&self) {
-        self.bar.inc(1);
+        self.advance_by(1);
+    }
+
+    pub(crate) fn advance_by(&self, count: usize) {
+        self.bar.inc(count as u64);
     }
 
     /// Takes the bar away, and tells how long the step took.
     pub(crate) fn end(self) -> Duration {
         self.bar.finish_and_clear();
         self.began.elapsed()
+    }
+}
+
+/// Tells a person something beside the answer; nothing where nobody looks at a terminal.
+pub(crate) fn note(text: &str) {
+    let mut terminal = io::stderr();
+    if terminal.is_terminal() {
+        // Without it there is still the answer.
+        let _ = writeln!(terminal, "{text}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod import;
 mod listing;
+mod tail;
 mod verified;
 
 use std::fmt::{self, Display};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::import::Import;
 pub(crate) use self::listing::{log, tree};
+pub(crate) use self::tail::commit;
 pub(crate) use self::verified::Verified;
 use crate::events::Content;
 use crate::git::GitPath;
@@ -22,7 +24,7 @@ use crate::git::GitPath;
 pub(crate) enum Format {
     /// For people.
     Text,
-    /// One JSON document for programs.
+    /// JSON for programs: one document, or one a line for what goes on.
     Json,
 }
 

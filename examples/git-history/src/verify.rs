@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use crate::events::{Content, Tree};
 use crate::git::{Entry, GitPath, Mainline, ObjectId, TreeSource};
-use crate::history::{History, Imported};
+use crate::history::History;
 
 /// How many differences are kept; further ones are only counted.
 const DIFFERENCES_KEPT_MAX: usize = 100;
@@ -52,32 +52,28 @@ pub struct Difference {
 /// When a listing can't be had, or the events can't be read.
 pub fn verify(
     history: &History<'_>,
-    imported: &Imported,
     mainline: &Mainline,
     source: &TreeSource,
     places: &[usize],
     mut on_commit: impl FnMut(),
 ) -> Result<Verification> {
-    let steps: Vec<_> = places
+    let links: Vec<_> = places
         .iter()
-        .map(|place| {
-            let (link, cursor) = (mainline.links().get(*place), imported.cursors.get(*place));
-            link.zip(cursor)
-                .with_context(|| format!("the mainline has no commit {place}"))
-        })
+        .map(|place| mainline.link(*place))
         .collect::<Result<_>>()?;
-    let ids: Vec<_> = steps.iter().map(|(link, _)| link.id).collect();
+    let ids: Vec<_> = links.iter().map(|link| link.id).collect();
     let mut verification = Verification::default();
     let mut tree = Tree::default();
     let mut reached = Cursor::START;
-    let mut steps = steps.into_iter();
+    let mut steps = places.iter().zip(&ids);
     listings(source, &ids, |listing| {
-        let Some((link, cursor)) = steps.next() else {
+        let Some((place, id)) = steps.next() else {
             return Ok(());
         };
-        history.advance(&mut tree, &reached, cursor)?;
-        reached = cursor.clone();
-        verification.compare(link.id, &tree, &listing?);
+        let cursor = history.cursor(mainline, *place)?;
+        history.advance(&mut tree, &reached, &cursor)?;
+        reached = cursor;
+        verification.compare(*id, &tree, &listing?);
         on_commit();
         Ok(())
     })?;

@@ -1,21 +1,23 @@
-//! A stock room on `annals-core` and `annals-store-memory` alone: no facade, no codec, no derive, no
+//! A stock room on `annals-core` and `annals-store-log` alone: no facade, no codec, no derive, no
 //! async runtime. Everything that the upper layers do for you is done by hand here, to show what it is.
 
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use std::error::Error;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::{env, fs, process};
 
 use annals_core::{
     Aggregate, Append, Category, ContentType, Event, EventKind, EventStore, EventStoreExt,
     EventType, Expected, Ids, NewEvent, ReadRequest, RecordedEvent, Refusal, SchemaVersion,
-    StreamId, Tags, UuidIds, Version, fold,
+    StreamId, Tags, UuidIds, fold,
 };
-use annals_store_memory::MemoryStore;
+use annals_store_log::LogStore;
 
 /// What happens to an article in the stock room, in pieces.
 #[derive(Debug)]
@@ -61,35 +63,28 @@ impl Aggregate for Stock {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    block_on(run())
+    if let Some(directory) = env::args_os().nth(1) {
+        return block_on(run(directory.into()));
+    }
+    let scratch = env::temp_dir().join(format!("annals-minimal-{}", process::id()));
+    let told = block_on(run(scratch.clone()));
+    fs::remove_dir_all(scratch)?;
+    told
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
-    let store = MemoryStore::new();
+async fn run(directory: PathBuf) -> Result<(), Box<dyn Error>> {
+    let store = LogStore::builder(directory).open_or_create()?;
     let bolts = StreamId::new(&StockEvent::CATEGORY, "bolts")?;
 
-    record(
-        &store,
-        &bolts,
-        Expected::NoStream,
-        &[StockEvent::Received(100)],
-    )
-    .await?;
-    let version = Version::FIRST;
-    record(
-        &store,
-        &bolts,
-        Expected::Exactly(version),
-        &[StockEvent::Shipped(30)],
-    )
-    .await?;
+    let version = store.stream_head(&bolts).await?.version;
+    let received = [StockEvent::Received(100)];
+    record(&store, &bolts, Expected::Exactly(version), &received).await?;
+    let version = version.next();
+    let shipped = [StockEvent::Shipped(30)];
+    record(&store, &bolts, Expected::Exactly(version), &shipped).await?;
 
-    let unaware = record(
-        &store,
-        &bolts,
-        Expected::Exactly(version),
-        &[StockEvent::Shipped(90)],
-    );
+    let late = [StockEvent::Shipped(90)];
+    let unaware = record(&store, &bolts, Expected::Exactly(version), &late);
     if let Err(conflict) = unaware.await {
         println!("a second clerk, unaware of the first shipment, is refused: {conflict}");
     }
@@ -106,12 +101,13 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     let stock: Stock = fold(&events)?;
     println!("{bolts}: {} pieces", stock.0);
+    store.close()?;
     Ok(())
 }
 
 /// Appends events to one stream.
 async fn record(
-    store: &MemoryStore,
+    store: &LogStore,
     stream: &StreamId,
     expected: Expected,
     events: &[StockEvent],

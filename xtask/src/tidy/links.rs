@@ -50,7 +50,7 @@ fn is_elsewhere(target: &str) -> bool {
 }
 
 /// The path of `target` as written on the page `from`; none where it climbs out of the tree.
-fn join(from: &str, target: &str) -> Option<String> {
+pub(super) fn join(from: &str, target: &str) -> Option<String> {
     let mut parts: Vec<&str> = match target.strip_prefix('/') {
         Some(_) => Vec::new(),
         None => from.split('/').collect(),

@@ -16,6 +16,7 @@ mod front_pages;
 mod fuzz;
 mod glossary;
 mod guarantees;
+mod includes;
 mod inheritance;
 mod leftovers;
 mod length;
@@ -35,6 +36,7 @@ const RULES: &[(&str, Rule)] = &[
     (FUZZ, fuzz::check),
     ("glossary", glossary::check),
     ("guarantees", guarantees::check),
+    ("includes", includes::check),
     ("inheritance", inheritance::check),
     ("leftovers", leftovers::check),
     ("length", length::check),

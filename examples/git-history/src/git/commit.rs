@@ -73,10 +73,19 @@ pub struct Commits<'a> {
 impl<'a> Commits<'a> {
     /// The commits of `mainline`, from its root.
     pub fn new(repository: &'a Repository, mainline: &'a Mainline) -> Self {
+        Self::after(repository, mainline, 0)
+    }
+
+    /// The commits of `mainline` but its first `count`.
+    pub fn after(repository: &'a Repository, mainline: &'a Mainline, count: usize) -> Self {
+        let (before, links) = mainline
+            .links()
+            .split_at_checked(count)
+            .unwrap_or((mainline.links(), &[]));
         Self {
             repository,
-            links: mainline.links().iter(),
-            before: None,
+            links: links.iter(),
+            before: before.last().map(|link| link.tree),
             before_bytes: Vec::new(),
             after_bytes: Vec::new(),
             state: State::default(),

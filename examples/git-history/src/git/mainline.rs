@@ -79,6 +79,15 @@ impl Mainline {
         self.links.len()
     }
 
+    /// The commit at a place, counted from 0.
+    ///
+    /// # Errors
+    /// When there are not so many.
+    pub fn link(&self, place: usize) -> Result<&Link> {
+        let link = self.links.get(place);
+        link.with_context(|| format!("the mainline has no commit {place}"))
+    }
+
     /// Where it begins.
     pub fn root(&self) -> Root {
         self.root

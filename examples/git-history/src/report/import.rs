@@ -19,6 +19,8 @@ const TOP: usize = 10;
 /// An import, and what there is now.
 pub(crate) struct Import<'a> {
     pub(crate) place: &'a Path,
+    /// Where the history is kept, if it is.
+    pub(crate) store: Option<&'a Path>,
     pub(crate) mainline: &'a Mainline,
     pub(crate) imported: &'a Imported,
     pub(crate) summary: &'a Summary,
@@ -39,7 +41,7 @@ impl Import<'_> {
             imported, summary, ..
         } = self;
         let commits = self.mainline.len() as u64;
-        let recorded = commits.saturating_sub(imported.without_changes as u64);
+        let read = commits.saturating_sub(imported.known as u64);
         writeln!(out, "{}", self.place.display())?;
         if let Some(edge) = self.edge() {
             writeln!(
@@ -51,7 +53,7 @@ impl Import<'_> {
             out,
             "{:>11} commits, of which {} changed files",
             Count(commits),
-            Count(recorded)
+            Count(summary.commits)
         )?;
         writeln!(out, "{:>11} events", Count(summary.events))?;
         writeln!(
@@ -60,13 +62,28 @@ impl Import<'_> {
             Count(summary.changes.len() as u64),
             Count(summary.tree.len() as u64)
         )?;
+        writeln!(out)?;
+        if let Some(store) = self.store {
+            writeln!(
+                out,
+                "kept in {}, which had {} of the commits before",
+                store.display(),
+                Count(imported.known as u64)
+            )?;
+        }
+        match read {
+            0 => writeln!(out, "up to date with HEAD: nothing was imported")?,
+            _ => writeln!(
+                out,
+                "imported in {:.2?}: {} commits/s, {} events/s, reading git included",
+                self.imported_in,
+                rate(read, self.imported_in),
+                rate(imported.events as u64, self.imported_in),
+            )?,
+        }
         writeln!(
             out,
-            "\nimported in {:.2?}: {} commits/s, {} events/s, reading git included\n\
-             folded in {:.2?}: {} events/s",
-            self.imported_in,
-            rate(commits, self.imported_in),
-            rate(imported.events as u64, self.imported_in),
+            "folded in {:.2?}: {} events/s",
             self.folded_in,
             rate(summary.events, self.folded_in)
         )?;
@@ -88,9 +105,12 @@ impl Import<'_> {
         let named = |name: &str, key: &dyn Display, count: u64| json!({ name: key.to_string(), "count": count });
         json!({
             "repository": self.place.to_string_lossy(),
+            "store": self.store.map(|store| store.to_string_lossy()),
             "shallow_edge": self.edge().map(|id| id.to_string()),
             "commits": self.mainline.len(),
-            "commits_without_changes": imported.without_changes,
+            "commits_without_changes": (self.mainline.len() as u64).saturating_sub(summary.commits),
+            "commits_known": imported.known,
+            "events_imported": imported.events,
             "events": summary.events,
             "streams": summary.changes.len(),
             "files_now": summary.tree.len(),

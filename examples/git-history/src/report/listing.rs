@@ -69,9 +69,9 @@ pub(crate) fn log(entries: &[LogEntry], format: Format, out: &mut dyn Write) -> 
 
 /// What an event says of the content, as far as it does.
 #[derive(Default)]
-struct Told {
-    mode: Option<&'static str>,
-    id: Option<String>,
+pub(super) struct Told {
+    pub(super) mode: Option<&'static str>,
+    pub(super) id: Option<String>,
 }
 
 impl Told {
@@ -88,7 +88,8 @@ impl Told {
     }
 }
 
-fn action(event: &FileEvent) -> (&'static str, Told) {
+/// What an event is called, and what it says.
+pub(super) fn action(event: &FileEvent) -> (&'static str, Told) {
     match event {
         FileEvent::Added { mode, blob, .. } => (
             "added",
@@ -116,6 +117,6 @@ fn action(event: &FileEvent) -> (&'static str, Told) {
 }
 
 /// The first digits of an id, enough to tell it from others at a glance.
-fn brief(hex: &str) -> &str {
+pub(super) fn brief(hex: &str) -> &str {
     hex.get(..12).unwrap_or(hex)
 }

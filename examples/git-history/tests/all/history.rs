@@ -1,10 +1,13 @@
 //! A mainline in a store: recorded once, read back as it was.
 
-use annals::{ErrorKind, EventStoreExt as _, MemoryStore, ReadRequest, Timestamp, Version};
+use annals::{
+    Append, AppendId, ContentType, Cursor, EventStore, EventStoreExt as _, EventType, Expected,
+    MemoryStore, NewEvent, Position, ReadRequest, StreamId, Timestamp, Version,
+};
 use futures_executor::block_on;
 use git_history::events::FileEvent;
 use git_history::git::{Mode, Repository, TreeSource};
-use git_history::history::{History, Imported};
+use git_history::history::{History, Imported, RecordedCommit};
 use git_history::verify::verify;
 use proptest::prelude::*;
 
@@ -12,14 +15,14 @@ use crate::mainline::{any_tree, files_of};
 use crate::support::{Fixture, TreeFile, error_of, path};
 
 /// Imports and gives what was imported, once every commit was compared with a walk.
-fn import(store: &MemoryStore, fixture: &Fixture) -> Imported {
+pub(crate) fn import(store: &MemoryStore, fixture: &Fixture) -> Imported {
     let repository = Repository::open(fixture.git_dir()).unwrap();
     let mainline = repository.mainline().unwrap();
     let history = History::new(store);
-    let imported = history.import(&repository, &mainline, || ()).unwrap();
+    let imported = history.import(&repository, &mainline, |_| ()).unwrap();
     let all: Vec<_> = (0..mainline.len()).collect();
     let walk = TreeSource::walk(&repository);
-    let verification = verify(&history, &imported, &mainline, &walk, &all, || ()).unwrap();
+    let verification = verify(&history, &mainline, &walk, &all, || ()).unwrap();
     assert_eq!(verification.differences, []);
     assert_eq!(verification.commits, mainline.len());
     imported
@@ -34,22 +37,24 @@ fn importing_again_records_nothing_but_what_is_new() {
     let fixture = Fixture::new();
     let commits = fixture.chain(&[ONE, TWO, TWO, THREE]);
     let store = MemoryStore::new();
-    let first = import(&store, &fixture);
-    assert_eq!(
-        (first.events, first.known, first.without_changes),
-        (5, 0, 1)
-    );
+    let counts = || {
+        let imported = import(&store, &fixture);
+        [
+            imported.known,
+            imported.recorded,
+            imported.without_changes,
+            imported.events,
+        ]
+    };
+    assert_eq!(counts(), [0, 3, 1, 5]);
+    assert_eq!(counts(), [4, 0, 0, 0]);
 
-    let again = import(&store, &fixture);
-    assert_eq!(
-        (again.events, again.known, again.without_changes),
-        (0, 3, 1)
-    );
-    assert_eq!(again.cursors, first.cursors);
-
-    fixture.commit(&commits[3..], 1_600_000_000, ONE);
-    let more = import(&store, &fixture);
-    assert_eq!((more.events, more.known, more.without_changes), (2, 3, 1));
+    // What changes nothing leaves no trace in the store, so that it is read again at the end.
+    let last = fixture.commit(&commits[3..], 1_600_000_000, THREE);
+    assert_eq!(counts(), [4, 0, 1, 0]);
+    fixture.commit(&[last], 1_600_000_001, ONE);
+    assert_eq!(counts(), [4, 1, 1, 2]);
+    assert_eq!(counts(), [6, 0, 0, 0]);
     assert_eq!(
         block_on(store.collect(ReadRequest::all())).unwrap().len(),
         7
@@ -132,26 +137,94 @@ fn the_log_of_a_path_is_its_stream() {
     assert_eq!(history.log(&path(b"never")).unwrap(), []);
 }
 
+/// Imports a second time, and gives the error.
+fn refused(store: &MemoryStore, fixture: &Fixture) -> String {
+    let repository = Repository::open(fixture.path()).unwrap();
+    let mainline = repository.mainline().unwrap();
+    let history = History::new(store);
+    error_of(history.import(&repository, &mainline, |_| ()))
+}
+
 #[test]
 fn a_store_takes_one_history() {
     let store = MemoryStore::new();
     let (fixture, other) = (Fixture::new(), Fixture::new());
-    fixture.chain(&[ONE]);
+    let commits = fixture.chain(&[ONE, TWO, THREE]);
     other.chain(&[TWO]);
     import(&store, &fixture);
-    let repository = Repository::open(other.path()).unwrap();
-    let mainline = repository.mainline().unwrap();
-    let error = History::new(&store)
-        .import(&repository, &mainline, || ())
-        .unwrap_err();
-    let cause = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<annals::Error>());
-    assert_eq!(
-        cause.map(annals::Error::kind),
-        Some(ErrorKind::Conflict),
-        "{error:#}"
+    let newest = format!("commit {}, the newest in the store, is not on ", commits[2]);
+    let error = refused(&store, &other);
+    assert!(error.starts_with(&newest), "{error}");
+    // The branch is set back, or written anew.
+    fixture.reference("refs/heads/main", &commits[1].to_string());
+    let error = refused(&store, &fixture);
+    assert!(error.starts_with(&newest), "{error}");
+
+    let stranger = MemoryStore::new();
+    let event = NewEvent::new(EventType::from_static("e"), ContentType::JSON, "{}").unwrap();
+    let append = Append::builder(AppendId::parse("a").unwrap())
+        .write(StreamId::parse("a-1").unwrap(), Expected::Any, [event])
+        .build();
+    block_on(stranger.append(append.unwrap())).unwrap();
+    let error = refused(&stranger, &fixture);
+    assert!(
+        error.starts_with("the store holds events of something else than a git history; "),
+        "{error}"
     );
+}
+
+#[test]
+fn a_store_of_a_shallow_clone_does_not_take_the_whole_history() {
+    let store = MemoryStore::new();
+    let fixture = Fixture::new();
+    let commits = fixture.chain(&[ONE, TWO, THREE]);
+    let shallow = fixture.git_dir().join("shallow");
+    std::fs::write(&shallow, format!("{}\n", commits[1])).unwrap();
+    import(&store, &fixture);
+    std::fs::remove_file(shallow).unwrap();
+    let error = refused(&store, &fixture);
+    let expected = format!(
+        "the history in the store begins with commit {}, ",
+        commits[1]
+    );
+    assert!(error.starts_with(&expected), "{error}");
+}
+
+#[test]
+fn the_newest_commits_are_read_back() {
+    let fixture = Fixture::new();
+    let commits = fixture.chain(&[ONE, TWO, TWO, THREE]);
+    let store = MemoryStore::new();
+    let history = History::new(&store);
+    assert_eq!(history.newest(3).unwrap(), (Vec::new(), Cursor::START));
+    import(&store, &fixture);
+    let expected = [
+        (&commits[0], 1, 2),
+        (&commits[1], 3, 2),
+        (&commits[3], 5, 1),
+    ]
+    .map(|(commit, position, changes)| (commit.to_string(), position, changes));
+    let brief = |commits: &[RecordedCommit]| -> Vec<_> {
+        let brief = commits.iter().map(|commit| {
+            let position = commit.position.value();
+            (commit.commit.clone(), position, commit.changes.len())
+        });
+        brief.collect()
+    };
+    for count in 0..5 {
+        let (newest, cursor) = history.newest(count).unwrap();
+        assert_eq!(brief(&newest), expected[3_usize.saturating_sub(count)..]);
+        assert_eq!(cursor, Position::new(5).into());
+    }
+    for (after, whole) in [(0, 0), (2, 1), (4, 2), (5, 3)] {
+        let mut later = Vec::new();
+        let reached = history.visit_after(Position::new(after).into(), |commit| {
+            later.push(commit.clone());
+            Ok(())
+        });
+        assert_eq!(brief(&later), expected[whole..]);
+        assert_eq!(reached.unwrap(), Position::new(5).into());
+    }
 }
 
 #[test]
@@ -167,7 +240,7 @@ fn a_commit_of_too_many_paths_is_refused_by_name() {
     let commit = fixture.commit_of(tree, &[], rest);
     let repository = Repository::open(fixture.path()).unwrap();
     let mainline = repository.mainline().unwrap();
-    let error = error_of(History::new(&MemoryStore::new()).import(&repository, &mainline, || ()));
+    let error = error_of(History::new(&MemoryStore::new()).import(&repository, &mainline, |_| ()));
     assert!(
         error.starts_with(&format!("commit {commit} can't be recorded: ")),
         "{error}"
@@ -182,7 +255,8 @@ fn the_summary_counts_commits_files_and_authors() {
     let store = MemoryStore::new();
     import(&store, &fixture);
     let summary = History::new(&store).summary(|| ()).unwrap();
-    assert_eq!((summary.events, summary.tree.len()), (5, 1));
+    assert_eq!((summary.events, summary.commits), (5, 3));
+    assert_eq!(summary.tree.len(), 1);
     assert_eq!(summary.changes, [(path(b"a"), 3), (path(b"b-c"), 2)].into());
     assert_eq!(
         summary.authors,
@@ -199,6 +273,6 @@ proptest! {
         let files: Vec<_> = trees.iter().map(files_of).collect();
         fixture.chain(&files.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let imported = import(&MemoryStore::new(), &fixture);
-        prop_assert_eq!(imported.cursors.len(), trees.len());
+        prop_assert_eq!(imported.recorded + imported.without_changes, trees.len());
     }
 }

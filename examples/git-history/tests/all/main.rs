@@ -3,10 +3,14 @@
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod in_flight;
+#[cfg(test)]
 mod mainline;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
 mod repository;
+#[cfg(test)]
+mod store;
 #[cfg(test)]
 mod support;

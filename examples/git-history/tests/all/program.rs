@@ -66,8 +66,8 @@ fn import_prints_counts() {
         assert!(value.as_object_mut().unwrap().remove(measured).is_some());
     }
     let expected = json!({
-        "shallow_edge": null, "commits": 2, "commits_without_changes": 0, "events": 5, "streams": 3,
-        "files_now": 2,
+        "store": null, "shallow_edge": null, "commits": 2, "commits_without_changes": 0,
+        "commits_known": 0, "events_imported": 5, "events": 5, "streams": 3, "files_now": 2,
         "most_changed_files": [
             { "path": "a b", "count": 2 }, { "path": "x%0A", "count": 2 }, { "path": "c", "count": 1 },
         ],
@@ -275,6 +275,14 @@ fn the_program_exits_with_2_on_errors() {
         (
             &["verify", "--commits", "0"],
             "error: invalid value '0' for '--commits <N>'",
+        ),
+        (
+            &["tail"],
+            "error: tail prints what is in a store; name its directory with --store DIR",
+        ),
+        (
+            &["tail", "--store", "nowhere"],
+            "error: the store in nowhere can't be read: ",
         ),
         (
             &["frobnicate"],
