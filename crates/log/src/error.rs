@@ -135,6 +135,12 @@ impl Error {
             .caused_by(source)
     }
 
+    /// The same, where something was written before and may be durable or not.
+    pub(crate) fn into_unknown(mut self) -> Self {
+        self.0.kind = ErrorKind::Unknown;
+        self
+    }
+
     pub(crate) fn at(mut self, path: &Path) -> Self {
         self.0.path = Some(path.to_owned());
         self

@@ -5,6 +5,7 @@
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::files::write_zeros;
@@ -29,13 +30,16 @@ pub struct Growth {
 
 /// How far a segment's file is filled with zeros, as the writer and a growing thread share it.
 #[derive(Debug)]
-pub(crate) struct Room(Mutex<State>);
+pub(crate) struct Room {
+    state: Mutex<State>,
+    /// Apart from the rest, which is locked for as long as a step runs.
+    sync_failed: AtomicBool,
+}
 
 #[derive(Debug)]
 struct State {
     grown: u32,
     pending: Option<Range<u32>>,
-    sync_failed: bool,
 }
 
 /// Why the room that was needed could not be had.
@@ -65,7 +69,7 @@ impl Growth {
         let file = self.vfs.open(&self.path, Access::Write)?;
         write_zeros(&*file, widen(&self.range))?;
         if let Err(error) = file.sync_data() {
-            state.sync_failed = true;
+            self.room.sync_failed.store(true, Ordering::Release);
             return Err(error);
         }
         state.grown = self.range.end;
@@ -84,19 +88,21 @@ impl Growth {
 
 impl Room {
     pub(crate) fn new(grown: u32) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
-            grown,
-            pending: None,
-            sync_failed: false,
-        })))
+        Arc::new(Self {
+            state: Mutex::new(State {
+                grown,
+                pending: None,
+            }),
+            sync_failed: AtomicBool::new(false),
+        })
     }
 
     /// Whether a thread's sync failed.
     pub(crate) fn sync_failed(&self) -> bool {
-        self.lock().sync_failed
+        self.sync_failed.load(Ordering::Acquire)
     }
 
-    /// Offers a step, when less than half a step is free beyond `end` and none is under way.
+    /// Offers a step, when less than half a step is free beyond `end` and none is under way. Never waits.
     pub(crate) fn offer(
         self: &Arc<Self>,
         vfs: &Arc<dyn Vfs>,
@@ -104,7 +110,7 @@ impl Room {
         end: u32,
         capacity: u32,
     ) -> Option<Growth> {
-        let mut state = self.lock();
+        let mut state = self.state.try_lock().ok()?;
         let step = step_bytes(state.grown, capacity);
         let free = state.grown.saturating_sub(end);
         if state.pending.is_some() || state.grown >= capacity || free >= step / 2 {
@@ -147,7 +153,7 @@ impl Room {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -67,6 +67,13 @@ pub struct SegmentInfo {
     pub first_number: u64,
 }
 
+impl Drop for Log {
+    fn drop(&mut self) {
+        // A step of growth that comes later would write where the next writer has its frames.
+        self.active.room.close();
+    }
+}
+
 impl Log {
     /// The identity of the log.
     pub fn id(&self) -> LogId {
@@ -138,7 +145,14 @@ impl Log {
     /// `Unknown`: what was written since the last sync may be durable or not; the log is stopped for
     /// good, views go on. `Poisoned`: it was stopped before.
     pub fn sync(&mut self) -> Result<View> {
-        self.check_usable()?;
+        if let Err(error) = self.check_usable() {
+            let in_doubt = self.active.written != self.active.durable;
+            return Err(if in_doubt {
+                error.into_unknown()
+            } else {
+                error
+            });
+        }
         let active = &self.active;
         if active.written == active.durable && self.view.end() == self.place() {
             return Ok(self.view());
@@ -193,8 +207,8 @@ impl Log {
 
     /// Makes all durable and says so in the files, so that the next opening has nothing to recover.
     pub fn close(mut self) -> Result<()> {
-        self.check_usable()?;
         self.active.room.close();
+        self.check_usable()?;
         if self.watermark.slot.ended == Ended::Cleanly {
             return Ok(());
         }

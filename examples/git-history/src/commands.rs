@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use annals::{Cursor, LogStore};
 use anyhow::{Context as _, Result, bail};
+use indicatif::HumanCount;
 
 use crate::cli::{Against, Cli, Command, Tail, Verify};
 use crate::git::{GitPath, Mainline, Repository, TreeSource};
@@ -101,15 +102,16 @@ impl Loaded {
     fn note(&self, directory: Option<&Path>) {
         let Some(directory) = directory else { return };
         let directory = directory.display();
-        let Imported { known, .. } = self.imported;
-        match self.mainline.len().saturating_sub(known) {
-            0 => progress::note(&format!(
-                "{directory} is up to date with HEAD: {known} commits"
-            )),
-            new => progress::note(&format!(
-                "{directory} had {known} commits, and has {new} more now"
-            )),
-        }
+        let known = self.imported.known as u64;
+        let new = (self.mainline.len() as u64).saturating_sub(known);
+        let commits = HumanCount(known);
+        progress::note(&match new {
+            0 => format!("{directory} is up to date with HEAD: {commits} commits"),
+            new => {
+                let new = HumanCount(new);
+                format!("{directory} had {commits} commits, and has {new} more now")
+            }
+        });
     }
 }
 

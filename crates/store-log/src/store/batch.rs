@@ -7,6 +7,8 @@ use annals_core::{
     Position, Receipt, StreamId, StreamPolicy, StreamReceipt, Tag, Timestamp, Version,
 };
 
+use crate::record::{EventKind, KindCode, Kinds};
+
 /// The appends and policy changes that go into one frame, in order.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -75,6 +77,21 @@ impl Batch {
     /// What is to be recorded, in order.
     pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// The ids of its appends.
+    pub(crate) fn append_ids(&self) -> impl Iterator<Item = AppendId> {
+        self.append_ids.keys().copied()
+    }
+
+    /// The kinds of its events that have a code, each once.
+    pub(crate) fn kinds<'k>(&self, kinds: &'k Kinds) -> impl Iterator<Item = &'k EventKind> {
+        let codes = self
+            .events
+            .iter()
+            .filter_map(|staged| kinds.code_of(&staged.event));
+        let codes: HashSet<KindCode> = codes.collect();
+        codes.into_iter().filter_map(|code| kinds.kind(code))
     }
 
     /// The events, in the order of their positions.

@@ -12,7 +12,7 @@ use annals_log::commit::Commit;
 use annals_log::{Kind, Log, RecordAt, View};
 
 use super::batch::{Batch, Staged, Step};
-use super::error::from_log;
+use super::error::{from_log, unknown};
 use super::idle::Activity;
 use super::judge::{Judge, refuse};
 use super::keeper::{Frozen, Keeper};
@@ -55,6 +55,8 @@ pub(crate) enum Reply {
 
 /// What became of a request before the batch is durable.
 enum Verdict {
+    /// It was recorded before, or changes nothing: what becomes of the batch does not matter.
+    Settled(Reply),
     /// It is part of the batch, or stands on it.
     Staged(Reply),
     /// It is refused by a state that the batch is part of.
@@ -86,16 +88,14 @@ impl Committer {
         batch: &mut Batch,
         now: Timestamp,
         request: &Request,
-    ) -> Result<Reply, Error> {
-        match request {
-            Request::Append { append, looked } => self
-                .judge_append(snapshot, batch, now, append, looked)
-                .map(Reply::Recorded)
-                .map_err(|error| error.during("append")),
-            Request::Policy(change) => judge_policy(snapshot, batch, now, change)
-                .map(Reply::Changed)
-                .map_err(|error| error.during("change stream policy")),
-        }
+    ) -> Verdict {
+        let judged = match request {
+            Request::Append { append, looked } => {
+                self.judge_append(snapshot, batch, now, append, looked)
+            }
+            Request::Policy(change) => judge_policy(snapshot, batch, now, change),
+        };
+        judged.unwrap_or_else(Verdict::Refused)
     }
 
     fn judge_append(
@@ -105,16 +105,16 @@ impl Committer {
         now: Timestamp,
         append: &Append,
         looked: &Looked,
-    ) -> Result<Receipt, Error> {
+    ) -> Result<Verdict, Error> {
         if let Some((first, first_event)) = batch.append(&append.id()) {
             let receipt = batch.receipt(first, first_event, now);
             if append.same_content(first.events().map(Some)) {
-                return Ok(receipt.as_duplicate());
+                return Ok(Verdict::Staged(Reply::Recorded(receipt.as_duplicate())));
             }
             return Err(receipts::reused(&append.id(), receipt.first_position));
         }
         if let Some(receipt) = receipts::answer_again(snapshot, append, looked.ids(snapshot))? {
-            return Ok(receipt);
+            return Ok(Verdict::Settled(Reply::Recorded(receipt)));
         }
         let judge = Judge {
             snapshot,
@@ -129,7 +129,8 @@ impl Committer {
         let versions: Vec<Version> = versions.collect::<Result<_, Error>>()?;
         let ids = self.event_ids(&judge, append)?;
         let (first_event, _) = batch.add(append, &versions, &ids);
-        Ok(batch.receipt(append, first_event, now))
+        let receipt = batch.receipt(append, first_event, now);
+        Ok(Verdict::Staged(Reply::Recorded(receipt)))
     }
 
     /// An id for each event: the application's, or a new one, none of which is taken.
@@ -157,7 +158,7 @@ impl Committer {
         batch: &Batch,
         now: Timestamp,
     ) -> Result<Recorded, Error> {
-        let bytes = frame_bytes(batch);
+        let bytes = frame_bytes(batch, &snapshot.kinds);
         let context = now.as_micros().cast_unsigned();
         let segment = self.log.reserve(bytes, || context).map_err(from_log)?;
         if self.stated.0 != segment.id {
@@ -208,7 +209,8 @@ impl Committer {
             }
         }
         frame.write().map_err(from_log)?;
-        let view = self.log.sync().map_err(from_log)?;
+        // What is written may be durable, whatever the reason why that can't be told.
+        let view = self.log.sync().map_err(unknown)?;
         self.stated.1 = stated;
         Ok(Recorded {
             view,
@@ -295,18 +297,23 @@ impl Commit for Committer {
         let mut batch = Batch::after(snapshot.head);
         let verdicts: Vec<Verdict> = requests
             .iter()
-            .map(
-                |request| match self.judge(&snapshot, &mut batch, now, request) {
-                    Ok(reply) => Verdict::Staged(reply),
-                    Err(error) => Verdict::Refused(error),
-                },
-            )
+            .map(|request| self.judge(&snapshot, &mut batch, now, request))
             .collect();
         if batch.is_empty() {
             return verdicts.into_iter().map(Verdict::answer).collect();
         }
+        let shared = Arc::clone(&self.shared);
+        let in_hand = shared.doubt.take(batch.append_ids());
         let recorded = self.keeper.check_room();
-        match recorded.and_then(|()| self.record(&snapshot, &batch, now)) {
+        let recorded = recorded.and_then(|()| self.record(&snapshot, &batch, now));
+        let is_unknown = |error: &Error| error.kind() == ErrorKind::Unknown;
+        if recorded.as_ref().is_err_and(is_unknown) {
+            drop(in_hand);
+            shared.changed.notify(usize::MAX);
+        } else {
+            in_hand.settle();
+        }
+        match recorded {
             Ok(recorded) => {
                 self.publish(&snapshot, &batch, recorded, now);
                 self.freeze(self.index_bytes_max);
@@ -333,7 +340,7 @@ impl Verdict {
     /// The answer, now that the batch is durable.
     fn answer(self) -> Result<Reply, Error> {
         match self {
-            Self::Staged(reply) => Ok(reply),
+            Self::Settled(reply) | Self::Staged(reply) => Ok(reply),
             Self::Refused(error) => Err(error),
         }
     }
@@ -341,11 +348,12 @@ impl Verdict {
     /// The answer when the batch could not be recorded. What was refused may have been refused on account of
     /// the batch, so it is not told.
     fn after_failure(self, failure: &Error) -> Result<Reply, Error> {
-        let kind = match (&self, failure.kind()) {
+        let kind = match (self, failure.kind()) {
+            (Self::Settled(reply), _) => return Ok(reply),
             (Self::Refused(_), ErrorKind::Unknown) => ErrorKind::Unavailable,
             (_, kind) => kind,
         };
-        Err(Error::new(kind, failure.to_string()).during("append"))
+        Err(Error::new(kind, failure.to_string()))
     }
 }
 
@@ -382,7 +390,7 @@ fn judge_policy(
     batch: &mut Batch,
     now: Timestamp,
     change: &PolicyChange,
-) -> Result<StreamHead, Error> {
+) -> Result<Verdict, Error> {
     let PolicyChange {
         stream,
         expected,
@@ -407,10 +415,16 @@ fn judge_policy(
         version: facts.version,
         policy: changed.unwrap_or_else(|| facts.policy.clone()),
     };
-    if head.policy != facts.policy {
+    let is_new = head.policy != facts.policy;
+    if is_new {
         batch.set_policy(stream, head.policy.clone());
     }
-    Ok(head)
+    let reply = Reply::Changed(head);
+    Ok(if is_new || batch.stream(stream).is_some() {
+        Verdict::Staged(reply)
+    } else {
+        Verdict::Settled(reply)
+    })
 }
 
 /// The code of the event's kind, a new one where there is none yet; `None` when all codes are taken.
@@ -424,21 +438,31 @@ fn code_of(kinds: &mut Kinds, event: &NewEvent) -> Option<KindCode> {
 }
 
 /// The most bytes that the batch takes in a frame.
-fn frame_bytes(batch: &Batch) -> usize {
+fn frame_bytes(batch: &Batch, kinds: &Kinds) -> usize {
     let events = batch.events().iter().map(|staged| {
+        let code = kinds.code_of(&staged.event);
         let record = EventRecord {
             event: &staged.event,
             id: staged.id,
             stream: &staged.stream,
             version: staged.version,
             appended_at: Timestamp::EPOCH,
-            code: None,
+            code,
             append: None,
         };
-        // An event may bring an append id, and the note of its kind beside it.
-        2 * RECORD_BYTES + record.bytes_max() + APPEND_BYTES + kind_bytes(&staged.event)
+        // A kind without a code gets one, with a note that states it.
+        let note = if code.is_none() {
+            kind_bytes(&staged.event)
+        } else {
+            0
+        };
+        RECORD_BYTES + record.bytes_max() + note
     });
-    events.sum::<usize>() + batch.policies() * (RECORD_BYTES + POLICY_BYTES)
+    let appends = batch.append_ids().count() * APPEND_BYTES;
+    let policies = batch.policies() * (RECORD_BYTES + POLICY_BYTES);
+    // A new segment states again every kind that it uses.
+    let stated: usize = batch.kinds(kinds).map(kind_note_bytes).sum();
+    events.sum::<usize>() + appends + policies + stated
 }
 
 /// What the log adds to a record.
@@ -450,15 +474,31 @@ const APPEND_BYTES: usize = APPEND_ID_BYTES_MAX + 16;
 /// The most that a note says of a policy.
 const POLICY_BYTES: usize = STREAM_ID_BYTES_MAX + 64;
 
-/// The most that a note says of the kind of an event.
+/// The most that a record with the note of an event's kind takes.
 fn kind_bytes(event: &NewEvent) -> usize {
-    event.event_type().as_str().len() + event.content_type().as_str().len() + 32
+    RECORD_BYTES + event.event_type().as_str().len() + event.content_type().as_str().len() + 32
 }
 
-/// What a request counts against the bounds of the queue: about its size in a frame.
+/// The most that a record with the note of this kind takes.
+fn kind_note_bytes(kind: &EventKind) -> usize {
+    RECORD_BYTES + kind.event_type.as_str().len() + kind.content_type.as_str().len() + 32
+}
+
+/// What a request counts against the bounds of the queue: about what it takes in memory, and no less than
+/// its size in a frame.
 fn append_bytes(append: &Append) -> usize {
+    const APPEND_OVERHEAD: usize = 512;
+    const EVENT_OVERHEAD: usize = 256;
     let events = append
         .events()
-        .map(|(stream, event)| event.bytes() + stream.as_str().len() + RECORD_BYTES + 48);
-    events.sum()
+        .map(|(stream, event)| event.bytes() + stream.as_str().len() + EVENT_OVERHEAD);
+    let checks = append
+        .checks()
+        .iter()
+        .map(|check| check.stream.as_str().len() + EVENT_OVERHEAD);
+    let conditions = append
+        .conditions()
+        .iter()
+        .map(|condition| condition.unless.bytes());
+    APPEND_OVERHEAD + events.sum::<usize>() + checks.sum::<usize>() + conditions.sum::<usize>()
 }

@@ -12,10 +12,16 @@ pub(crate) fn corrupt(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Corrupt, message)
 }
 
+/// What the engine says after something was written that it can't call durable.
+pub(crate) fn unknown(error: annals_log::Error) -> Error {
+    Error::new(ErrorKind::Unknown, error.to_string()).caused_by(error)
+}
+
 /// What the engine says, sorted by what the caller of a store does next.
 pub(crate) fn from_log(error: annals_log::Error) -> Error {
     let kind = match error.kind() {
         LogErrorKind::Invalid => ErrorKind::Invalid,
+        // A place that the index names holds no record.
         LogErrorKind::Corrupt => ErrorKind::Corrupt,
         LogErrorKind::NoSpace => ErrorKind::NoSpace,
         LogErrorKind::Unknown => ErrorKind::Unknown,

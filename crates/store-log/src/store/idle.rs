@@ -26,6 +26,8 @@ pub(crate) struct Activity {
 #[derive(Debug, Default)]
 struct State {
     appended: bool,
+    /// Whether the thread sleeps until something is appended; else it looks by itself after a while.
+    sleeps: bool,
     ends: bool,
 }
 
@@ -40,8 +42,8 @@ impl Activity {
     /// Notes that something was appended.
     pub(crate) fn note(&self) {
         let mut state = self.lock();
-        if !state.appended {
-            state.appended = true;
+        state.appended = true;
+        if std::mem::take(&mut state.sleeps) {
             self.changed.notify_one();
         }
     }
@@ -50,6 +52,7 @@ impl Activity {
     fn comes_to_rest(&self) -> bool {
         let mut state = self.lock();
         while !state.appended && !state.ends {
+            state.sleeps = true;
             state = self
                 .changed
                 .wait(state)
@@ -59,7 +62,7 @@ impl Activity {
             state.appended = false;
             let waited = self
                 .changed
-                .wait_timeout_while(state, IDLE_AFTER, |state| !state.appended && !state.ends);
+                .wait_timeout_while(state, IDLE_AFTER, |state| !state.ends);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         !state.ends

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use annals_core::{
     Append, AppendId, Capabilities, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore,
@@ -26,7 +26,7 @@ use super::looked::Looked;
 use super::open::LogStoreBuilder;
 use super::read;
 use super::receipts;
-use super::settings::Settings;
+use super::settings::{Maintenance, Settings};
 use super::shared::Shared;
 use crate::auxiliary::Auxiliary;
 use crate::index::{RunError, RunErrorKind};
@@ -35,7 +35,7 @@ use crate::index::{RunError, RunErrorKind};
 pub struct LogStore {
     pub(crate) shared: Arc<Shared>,
     pub(crate) commits: Arc<GroupCommit<Committer>>,
-    pub(crate) idler: Option<Idler>,
+    pub(crate) idler: Mutex<Option<Idler>>,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) heat: Arc<Heat>,
     pub(crate) auxiliary: Auxiliary,
@@ -62,25 +62,32 @@ impl LogStore {
 
     /// Writes what is in memory only, and closes the files so that the next opening has nothing to recover.
     ///
-    /// Waits for appends in the queue; later ones are refused. Dropping the store does the same, and says
-    /// nothing of what fails.
+    /// Waits for appends in the queue; later ones are refused, and so are subscriptions that wait for them.
+    /// Reads go on. Blocks for as long as that takes, as does dropping the store, which does the same and
+    /// says nothing of what fails. A second call does nothing.
     ///
     /// # Errors
     /// What the file system refuses. Acknowledged appends are durable all the same.
-    pub fn close(mut self) -> Result<(), Error> {
+    pub fn close(&self) -> Result<(), Error> {
         self.end().map_err(|error| error.during("close"))
     }
 
-    fn end(&mut self) -> Result<(), Error> {
-        drop(self.idler.take());
-        // Where it was closed before, or failed for good, there is nothing to save.
-        let Ok(committer) = self.commits.close() else {
-            return Ok(());
-        };
-        committer.freeze(0);
+    fn end(&self) -> Result<(), Error> {
+        let idler = self
+            .idler
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(idler);
+        let committer = self.commits.close();
+        self.shared.close();
+        if let Ok(committer) = &committer {
+            committer.freeze(0);
+        }
         self.keeper.finish();
         self.auxiliary.close();
-        committer.log.close().map_err(from_log)
+        // Where it was closed before, or failed for good, there is nothing to mark.
+        committer.map_or(Ok(()), |committer| committer.log.close().map_err(from_log))
     }
 
     /// Asks the published state, on this task where all is in memory and on a thread that may block where not.
@@ -104,7 +111,7 @@ impl LogStore {
         T: Send + 'static,
         A: Fn(&Shared) -> Result<T, Error> + Send + 'static,
     {
-        if self.heat.is_hot(&self.shared) {
+        if self.is_inline() || self.heat.is_hot(&self.shared) {
             return ask(&self.shared);
         }
         let shared = Arc::clone(&self.shared);
@@ -116,20 +123,34 @@ impl LogStore {
         let Some(damaged) = damaged_run(&error) else {
             return Err(error);
         };
-        let keeper = Arc::clone(&self.keeper);
-        blocking::unblock(move || keeper.rebuild(&damaged)).await;
+        if self.is_inline() {
+            self.keeper.rebuild(&damaged);
+        } else {
+            let keeper = Arc::clone(&self.keeper);
+            blocking::unblock(move || keeper.rebuild(&damaged)).await;
+        }
         Ok(())
     }
 
+    /// Whether all work is done where it is asked for, so that a simulation repeats exactly.
+    fn is_inline(&self) -> bool {
+        self.settings.maintenance == Maintenance::Inline
+    }
+
     async fn append_once(&self, append: Append) -> Result<Receipt, Error> {
+        let id = append.id();
         let sent = append.clone();
         let looked = match self.ask_once(move |shared| look(shared, &sent)).await? {
             Seen::Duplicate(receipt) => return Ok(receipt),
             Seen::Nothing(looked) => looked,
         };
-        match self.submit(Request::Append { append, looked }).await? {
-            Reply::Recorded(receipt) => Ok(receipt),
-            Reply::Changed(_) => Err(mixed_up()),
+        match self.submit(Request::Append { append, looked }).await {
+            Ok(Reply::Recorded(receipt)) => Ok(receipt),
+            Ok(Reply::Changed(_)) => Err(mixed_up()),
+            Err(error) => {
+                self.shared.doubt.check(&id)?;
+                Err(error)
+            }
         }
     }
 
@@ -174,7 +195,13 @@ impl EventStore for LogStore {
 
     async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
         let id = *id;
-        let find = move |shared: &Shared| receipts::find(&shared.snapshot(), &id, Ids::All);
+        let find = move |shared: &Shared| {
+            let found = receipts::find(&shared.snapshot(), &id, Ids::All)?;
+            if found.is_none() {
+                shared.doubt.check(&id)?;
+            }
+            Ok(found)
+        };
         let found = self.ask(find).await;
         found.map_err(|error| error.during("receipt"))
     }
@@ -223,6 +250,7 @@ impl EventStore for LogStore {
             if head > *cursor {
                 return Ok(head);
             }
+            self.shared.check_open()?;
             bell.await;
         }
     }
@@ -300,6 +328,8 @@ fn look(shared: &Shared, append: &Append) -> Result<Seen, Error> {
     if let Some(receipt) = receipts::answer_again(&snapshot, append, Ids::All)? {
         return Ok(Seen::Duplicate(receipt));
     }
+    // Nothing that is said of it below may sound like a refusal.
+    shared.doubt.check(&append.id())?;
     let mut looked = Looked::at(&snapshot, append)?;
     let batch = Batch::after(snapshot.head);
     let judge = Judge {

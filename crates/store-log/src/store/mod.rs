@@ -3,6 +3,7 @@
 mod batch;
 mod committer;
 mod dictionary;
+mod doubt;
 mod error;
 mod follower;
 mod heat;

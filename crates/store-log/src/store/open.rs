@@ -1,7 +1,7 @@
 //! Opening and creating a store.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use annals_core::{Clock, Error, ErrorKind, Ids, SystemClock, UuidIds};
 use annals_log::commit::{GroupCommit, GroupSettings, Leader};
@@ -196,7 +196,7 @@ impl LogStoreBuilder {
             auxiliary,
             shared,
             commits,
-            idler,
+            idler: Mutex::new(idler),
             keeper,
             heat: Arc::default(),
             settings: self.settings,

@@ -1,12 +1,13 @@
 //! What readers, the committer and the maintenance share.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use annals_core::{Clock, Ids, Timestamp};
+use annals_core::{Clock, Error, ErrorKind, Ids, Timestamp};
 use event_listener::Event as Bell;
 
+use super::doubt::Doubt;
 use super::snapshot::Snapshot;
 
 /// The published state of the store, and the handles to the world.
@@ -14,7 +15,10 @@ pub(crate) struct Shared {
     snapshot: RwLock<Arc<Snapshot>>,
     /// Rises before and after a change of policies, so that who judged meanwhile knows it.
     policy_changes: AtomicU64,
-    /// Rings when there is a new snapshot.
+    /// What the writer had in hand when it failed.
+    pub(crate) doubt: Doubt,
+    is_closed: AtomicBool,
+    /// Rings when there is a new snapshot, and when there will be none any more.
     pub(crate) changed: Bell,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
@@ -25,6 +29,8 @@ impl Shared {
         Self {
             snapshot: RwLock::new(Arc::new(snapshot)),
             policy_changes: AtomicU64::new(0),
+            doubt: Doubt::default(),
+            is_closed: AtomicBool::new(false),
             changed: Bell::new(),
             clock,
             ids,
@@ -45,6 +51,24 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner);
         // Readers hold the old one, so this is a copy of a few pointers.
         change(Arc::make_mut(&mut published));
+    }
+
+    /// Notes that there will be no more appends, and tells those who wait for some.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.changed.notify(usize::MAX);
+    }
+
+    /// Refuses to wait for appends that will not come.
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        let message = if self.is_closed.load(Ordering::Acquire) {
+            "store is closed; open it again"
+        } else if self.doubt.has_failed() {
+            "store takes no more appends since its writer failed; open it again"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::Unavailable, message))
     }
 
     /// The time, never before that of the newest event.

@@ -40,7 +40,8 @@ pub(crate) fn first_shown(
 pub(crate) struct Shown<'a> {
     snapshot: &'a Snapshot,
     now: Timestamp,
-    streams: Option<HashMap<Box<str>, StreamFacts>>,
+    /// Of each stream that was met what its policy says; `None` for one without a policy.
+    streams: Option<HashMap<Box<str>, Option<StreamFacts>>>,
     scratch: Vec<u8>,
 }
 
@@ -75,8 +76,11 @@ impl<'a> Shown<'a> {
         let facts = if let Some(facts) = streams.get(event.stream()) {
             facts
         } else {
-            let facts = self.snapshot.stream(event.stream())?;
+            let facts = self.snapshot.stream_with_policy(event.stream())?;
             streams.entry(event.stream().into()).or_insert(facts)
+        };
+        let Some(facts) = facts else {
+            return Ok(true);
         };
         let at = event.appended_at();
         Ok(facts

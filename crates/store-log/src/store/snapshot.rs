@@ -94,6 +94,16 @@ impl Snapshot {
         Ok(StreamFacts::new(version.unwrap_or_default(), policy))
     }
 
+    /// A stream that has a policy; `None` for one without.
+    pub(crate) fn stream_with_policy(&self, stream: &str) -> Result<Option<StreamFacts>, Error> {
+        let policy = self.live.read().policy(stream).map_err(unusable)?;
+        let policy = match policy {
+            Some(policy) => Some(policy),
+            None => self.older_policy(stream)?,
+        };
+        policy.map(|_| self.stream(stream)).transpose()
+    }
+
     /// The version of a stream by the older parts alone.
     pub(crate) fn older_version(&self, stream: &str) -> Result<Option<Version>, Error> {
         for part in self.older.iter().rev() {
