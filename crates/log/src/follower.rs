@@ -1,7 +1,7 @@
 //! Reading a log that another process writes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::LogId;
 use crate::error::{Damage, DamageKind, Error, Result};
@@ -42,6 +42,7 @@ impl Follower {
             files: files.clone(),
             log: manifest.log,
             segments: Vec::new(),
+            lost: OnceLock::new(),
         });
         let nowhere = Place {
             at: crate::RecordAt::new(0, 0),
@@ -118,6 +119,7 @@ impl Follower {
             files: self.files.clone(),
             log: manifest.log,
             segments: segments.collect(),
+            lost: OnceLock::new(),
         });
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::LogId;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
@@ -224,6 +224,7 @@ impl Loaded {
             files: self.files.clone(),
             log: self.manifest.log,
             segments,
+            lost: OnceLock::new(),
         });
         let id = last_entry(&self.manifest).header.id;
         let Some(segment) = list.by_id(id).cloned() else {

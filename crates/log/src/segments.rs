@@ -1,6 +1,7 @@
 //! The segments of a log as readers see them.
 
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Damage, DamageKind, Error, Result};
@@ -36,6 +37,8 @@ pub(crate) struct SegmentList {
     pub(crate) files: Files,
     pub(crate) log: LogId,
     pub(crate) segments: Vec<Arc<Segment>>,
+    /// The numbers that repairs gave up, in order, gathered when they are first asked for.
+    pub(crate) lost: OnceLock<Vec<Range<u64>>>,
 }
 
 impl Segment {
@@ -193,6 +196,7 @@ impl SegmentList {
             files: self.files.clone(),
             log: self.log,
             segments,
+            lost: OnceLock::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a log holds at one moment, to read.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
@@ -70,6 +71,21 @@ impl View {
         let last = self.0.end.at.segment();
         let segments = self.0.list.segments.iter().map(|segment| &**segment);
         segments.take_while(move |segment| segment.id() <= last)
+    }
+
+    /// The numbers that repairs gave up, in order; nothing when all is well. Only a closed log is repaired,
+    /// so this is the same for all views of one opening.
+    pub fn lost(&self) -> &[Range<u64>] {
+        self.0.list.lost.get_or_init(|| {
+            let lost = self
+                .0
+                .list
+                .segments
+                .iter()
+                .flat_map(|segment| segment.lost());
+            let numbers = lost.map(|lost| lost.numbers.clone());
+            numbers.filter(|numbers| !numbers.is_empty()).collect()
+        })
     }
 
     /// Where the log begins.
@@ -202,11 +218,7 @@ impl View {
     }
 
     /// The numbers between the last whole frame before an offset and the first one after it.
-    pub(crate) fn numbers_around(
-        &self,
-        segment: &Segment,
-        offset: u32,
-    ) -> Option<std::ops::Range<u64>> {
+    pub(crate) fn numbers_around(&self, segment: &Segment, offset: u32) -> Option<Range<u64>> {
         let files = &self.0.list.files;
         let file = files
             .vfs

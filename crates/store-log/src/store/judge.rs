@@ -12,6 +12,7 @@ use annals_core::{
 use super::batch::Batch;
 use super::ids::{self, Ids};
 use super::looked::{Looked, OlderFacts};
+use super::lost;
 use super::matching;
 use super::shown::{Shown, first_shown};
 use super::snapshot::{Snapshot, StreamFacts};
@@ -173,6 +174,7 @@ impl Judge<'_> {
             .positions()?;
         self.snapshot.check_not_ahead(after)?;
         let from = from.max(looked.conditions_hold_at);
+        lost::refuse(self.snapshot.view.lost(), from, self.snapshot.head)?;
         let mut positions = Vec::new();
         let mut shown = Shown::new(self.snapshot, self.now);
         let head = self.snapshot.head;

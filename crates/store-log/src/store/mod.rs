@@ -13,6 +13,7 @@ mod judge;
 mod keeper;
 mod log_store;
 mod looked;
+mod lost;
 mod matching;
 mod open;
 mod read;

@@ -6,6 +6,7 @@ use annals_core::{
 };
 
 use super::error::{bad_record, corrupt};
+use super::lost;
 use super::matching::{self, Choice};
 use super::shown::{Shown, first_shown};
 use super::snapshot::{Snapshot, StreamFacts};
@@ -62,7 +63,11 @@ impl Span {
     fn of(snapshot: &Snapshot, request: &ReadRequest) -> Result<Self, Error> {
         let mut scratch = Vec::new();
         let (after, until) = request.positions_in(snapshot.head, |position| {
-            snapshot.appended_at(position, &mut scratch)
+            // What is lost was recorded no earlier than what stands before it.
+            match lost::step_back(snapshot.view.lost(), position) {
+                Position::START => Ok(Timestamp::EPOCH),
+                position => snapshot.appended_at(position, &mut scratch),
+            }
         })?;
         Ok(Self { after, until })
     }
@@ -77,7 +82,9 @@ fn log_page(
 ) -> Result<Page, Error> {
     let mut filling = Filling::new(snapshot, request);
     let mut shown = Shown::new(snapshot, now);
-    let mut rest = span;
+    let lost = snapshot.view.lost();
+    let (after, until, goes_on) = lost::readable(lost, span.after, span.until, request.direction)?;
+    let mut rest = Span { after, until };
     let mut examined = 0;
     let mut ended = rest.after >= rest.until;
     while !ended && !filling.is_full {
@@ -101,6 +108,20 @@ fn log_page(
                 Direction::Backward => rest.until = position.previous(),
             }
         }
+    }
+    if goes_on && !filling.is_full {
+        // The next page begins at what is lost, and says so.
+        filling.is_full = true;
+        rest = match request.direction {
+            Direction::Forward => Span {
+                after: until,
+                until,
+            },
+            Direction::Backward => Span {
+                after,
+                until: after,
+            },
+        };
     }
     let next = filling.is_full.then(|| {
         let mut next = request.clone();
