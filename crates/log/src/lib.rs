@@ -32,6 +32,7 @@
 //! |---|---|
 //! | `sim` | `vfs::sim`: a file system in memory that crashes and lies, to test what is built on a log |
 //! | `planted` | bugs to plant in the engine, to test such tests; never in a release |
+//! | `fuzzing` | the parsers of the files, for fuzz bodies; no part of the interface |
 //!
 //! The files are described byte by byte in the repository's `docs/format/log.md`, with the orders that
 //! matter and what is assumed of the disk.
@@ -43,6 +44,9 @@ mod files;
 mod follower;
 mod format;
 mod frame_builder;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grow;
 mod open;
 mod place;

@@ -113,7 +113,7 @@ fn a_pair(clock: ManualClock) -> Stores {
 #[deny(clippy::missing_trait_methods)]
 impl EventStore for Pair {
     fn capabilities(&self) -> Capabilities {
-        self.follower.capabilities()
+        self.writer.capabilities()
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, Error> {

@@ -129,10 +129,10 @@ impl Entry {
         let (capacity, previous_digest) = (fields.u32()?, fields.u32()?);
         let (flags, offset, digest) = (fields.u32()?, fields.u32()?, fields.u32()?);
         let closing = match flags {
-            0 => None,
+            0 if offset == 0 && digest == 0 => None,
             SEALED => Some(Closing::Footer),
             flags if flags == SEALED | ABANDONED => Some(Closing::Abandoned),
-            _ => return Err(Flaw::Field("flags")),
+            _ => return Err(Flaw::Field("flags or end")),
         };
         let sane = id > 0 && first_number > 0 && capacity >= HEADER_BYTES && offset <= capacity;
         if fields.u64()? != 0 || !sane {

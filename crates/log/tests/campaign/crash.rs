@@ -109,7 +109,7 @@ fn crash(
 
 /// The image opens, holds what it must, and keeps what it served through another loss of power; then
 /// it takes a new frame, and keeps that.
-fn image_survives(
+pub(crate) fn image_survives(
     image: &SimFs,
     model: &Model,
     durable: usize,
@@ -209,7 +209,7 @@ const REACHED: [&str; 12] = [
 
 #[test]
 fn nothing_synced_is_lost_and_nothing_invented_wherever_the_power_goes() {
-    let counters = run("crash", seeds(1, 40), |seed, counters| {
+    let counters = run("crash", seeds(1, 380), |seed, counters| {
         history(seed, Durability::Sync, counters)
     });
     counters.require(&REACHED);
@@ -217,7 +217,7 @@ fn nothing_synced_is_lost_and_nothing_invented_wherever_the_power_goes() {
 
 #[test]
 fn without_sync_a_power_loss_takes_only_the_newest() {
-    let counters = run("crash, unsynced", seeds(10_000, 15), |seed, counters| {
+    let counters = run("crash, unsynced", seeds(10_000, 150), |seed, counters| {
         history(seed, Durability::Process, counters)
     });
     counters.require(&REACHED);

@@ -335,35 +335,9 @@ fn repaired(
     }
     let (mut log, _) = model::open(&disk, Durability::Sync)
         .map_err(|error| format!("no opening after the repair: {error:?}"))?;
-    let (view, mut scratch) = (log.view(), Vec::new());
-    let lost = |at: RecordAt| {
-        let segment = view.segment(at.segment());
-        segment.is_none_or(|segment| {
-            let mut lost = segment.lost().iter();
-            lost.any(|lost| lost.offsets.contains(&at.offset()))
-        })
+    let Some(mut kept) = kept_records(&log, model, change, counters)? else {
+        return Ok(());
     };
-    let expected = model.frames.iter().flat_map(|frame| &frame.records);
-    let mut kept: Vec<&Record> = Vec::new();
-    for record in expected {
-        let is_kept = match view.record(record.at, &mut scratch) {
-            Ok(read) if read.body == record.body => true,
-            Err(error) if error.kind() == ErrorKind::Corrupt && lost(record.at) => false,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                if change.takes_all_knowledge() {
-                    counters.count("more damage than can be told");
-                    return Ok(());
-                }
-                return Err(format!("{record:?} is a gap after the repair"));
-            }
-            other => return Err(format!("{record:?} after the repair: {other:?}")),
-        };
-        if is_kept {
-            kept.push(record);
-        } else {
-            counters.count("record lost");
-        }
-    }
     scan_kept(&log, &kept)?;
     let before = log.place().next_number;
     let numbers = model.frames.iter().flat_map(|frame| &frame.records);
@@ -379,6 +353,42 @@ fn repaired(
     log.close().map_err(|error| format!("{error:?}"))?;
     counters.count("repaired");
     Ok(())
+}
+
+/// The records that a repaired log still has; every other one is recorded as lost. None when the damage took
+/// what would tell them.
+fn kept_records<'a>(
+    log: &Log,
+    model: &'a Model,
+    change: &Change,
+    counters: &mut Counters,
+) -> Result<Option<Vec<&'a Record>>, Violation> {
+    let (view, mut scratch) = (log.view(), Vec::new());
+    let lost = |at: RecordAt| {
+        let segment = view.segment(at.segment());
+        segment.is_none_or(|segment| {
+            let mut lost = segment.lost().iter();
+            lost.any(|lost| lost.offsets.contains(&at.offset()))
+        })
+    };
+    let mut kept = Vec::new();
+    for record in model.frames.iter().flat_map(|frame| &frame.records) {
+        match view.record(record.at, &mut scratch) {
+            Ok(read) if read.body == record.body => kept.push(record),
+            Err(error) if error.kind() == ErrorKind::Corrupt && lost(record.at) => {
+                counters.count("record lost");
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if change.takes_all_knowledge() {
+                    counters.count("more damage than can be told");
+                    return Ok(None);
+                }
+                return Err(format!("{record:?} is a gap after the repair"));
+            }
+            other => return Err(format!("{record:?} after the repair: {other:?}")),
+        }
+    }
+    Ok(Some(kept))
 }
 
 fn scan_kept(log: &Log, kept: &[&Record]) -> Result<(), Violation> {

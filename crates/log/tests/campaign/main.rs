@@ -13,6 +13,7 @@
 
 mod crash;
 mod damage;
+mod exhaustive;
 mod faults;
 mod model;
 mod planted;

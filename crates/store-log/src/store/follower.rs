@@ -1,70 +1,69 @@
 //! A store that another process writes, to read and to follow.
 
+mod look;
+
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use annals_core::{
     Append, AppendId, Capabilities, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore,
-    Clock, ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Page, PolicyChange, Position,
-    ReadRequest, Receipt, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, StreamHead,
-    StreamId, Version,
+    Clock, ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Page, PolicyChange, ReadRequest,
+    Receipt, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, StreamHead, StreamId,
+    Timestamp, Version,
 };
-use annals_log::vfs::Watch;
-use annals_log::{Follower, View};
+use annals_log::Follower;
 use async_trait::async_trait;
-use tracing::warn;
 
-use super::error::from_log;
+use self::look::{Follow, damaged_run, wait_and_look};
+use super::heat::Heat;
 use super::ids::Ids;
 use super::log_store::capabilities;
 use super::read;
 use super::receipts;
-use super::recover::{Entering, enter};
 use super::settings::Settings;
 use super::shared::Shared;
-use super::snapshot::{Snapshot as State, unusable};
+use super::snapshot::Snapshot as State;
 use crate::auxiliary::Auxiliary;
 use crate::index::RunDirectory;
-
-/// How often a follower looks for itself, should a notification be missed.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A store in a directory that another process writes, to read and to follow.
 ///
 /// Appends, policies, snapshots and checkpoints are the writer's: they are refused as
 /// [`Unsupported`](annals_core::ErrorKind::Unsupported). A strong read shows everything that the writer acknowledged before it
-/// began; waiting is told by the file system.
+/// began; waiting is told by the file system. What a follower can't read at the moment is an error of the call
+/// that asks, and of those who wait; it goes on trying by itself.
+///
+/// # Capabilities
+/// They tell what can be asked of this handle: all reads. Everything about appends is `false` or 0, but for
+/// [`append_ids`](Capabilities::append_ids), which is for [`receipt`](EventStore::receipt). The durability is
+/// that of the settings given here; the writer's is the writer's.
+///
+/// # Memory
+/// Of the index it holds what the writer has not put into index files yet, which the *writer's*
+/// [`index_bytes_max`](Settings::index_bytes_max) bounds, and up to as much again until newer files are looked
+/// for: when the memory reaches the follower's own `index_bytes_max`, then when it has doubled, and before more
+/// than 8192 events at a time are read from the log. While index files are missing or damaged it holds what
+/// they would, some hundred bytes for each event, as it writes nothing: open the store to write, which builds
+/// them. At most some 200 bytes more go to each segment and index file.
 pub struct LogFollower {
     follow: Arc<Follow>,
-}
-
-/// What reads and the thread that waits share.
-struct Follow {
-    shared: Shared,
-    follower: Mutex<Follower>,
-    directory: RunDirectory,
+    heat: Arc<Heat>,
     settings: Settings,
 }
 
 impl LogFollower {
     /// Opens the store in this directory, whose log this follows.
     pub(crate) fn start(
-        mut follower: Follower,
+        follower: Follower,
         directory: RunDirectory,
         settings: Settings,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn annals_core::Ids>,
     ) -> Result<Self, Error> {
-        let view = follower.refresh().map_err(from_log)?;
-        let snapshot = survey(&view, &directory)?;
-        let watch = follower.watch().map_err(from_log)?;
-        let follow = Arc::new(Follow {
-            shared: Shared::new(snapshot, clock, ids),
-            follower: Mutex::new(follower),
-            directory,
-            settings,
-        });
+        let shared = |state| Shared::new(state, clock, ids);
+        let follow = Follow::begin(follower, directory, settings.index_bytes_max, shared)?;
+        let follow = Arc::new(follow);
+        let watch = follow.watch()?;
         let weak = Arc::downgrade(&follow);
         std::thread::Builder::new()
             .name("annals-follower".to_owned())
@@ -73,88 +72,79 @@ impl LogFollower {
                 Error::new(ErrorKind::Unavailable, "no thread to follow the store with")
                     .caused_by(error)
             })?;
-        Ok(Self { follow })
+        Ok(Self {
+            follow,
+            heat: Arc::default(),
+            settings,
+        })
     }
 
     /// The state to read from, as fresh as asked for.
-    fn snapshot(&self, consistency: &ConsistencyLevel) -> Result<Arc<State>, Error> {
-        let Follow { shared, .. } = &*self.follow;
+    ///
+    /// A look that finds nothing reads two blocks that the writer just wrote, from memory: it is done here.
+    /// One that finds something may wait for a disk, and is done on a thread that may.
+    async fn fresh(&self, consistency: &ConsistencyLevel) -> Result<Arc<State>, Error> {
         // A session may have changed a policy, which no cursor tells.
         if *consistency == ConsistencyLevel::Eventual {
-            return Ok(shared.snapshot());
+            return Ok(self.follow.shared.snapshot());
         }
-        self.follow.look()?;
-        Ok(shared.snapshot())
+        if let Some(state) = self.follow.nothing_new()? {
+            return Ok(state);
+        }
+        let follow = Arc::clone(&self.follow);
+        blocking::unblock(move || follow.look()).await
     }
-}
 
-impl Follow {
-    /// Enters what the writer made durable since the last look.
-    fn look(&self) -> Result<(), Error> {
-        let mut follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.shared.snapshot();
-        let view = follower.refresh().map_err(from_log)?;
-        if view.end() == before.view.end() {
-            return Ok(());
-        }
-        let full = before.live.read().bytes() > self.settings.index_bytes_max;
-        let snapshot = if full {
-            survey(&view, &self.directory)?
-        } else {
-            // What a failure left half entered is thrown away with the rest.
-            extend(&before, &view).or_else(|_| survey(&view, &self.directory))?
+    /// Asks a state, on this task where all is in memory and on a thread that may block where not. When an
+    /// index file is found damaged, has the log read in its place and asks once more.
+    async fn ask<T, A>(&self, consistency: ConsistencyLevel, ask: A) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        A: Fn(&State, Timestamp) -> Result<T, Error> + Clone + Send + 'static,
+    {
+        let asked = self.ask_once(&consistency, ask.clone()).await;
+        let Err(error) = asked else {
+            return asked;
         };
-        self.shared.publish(|published| *published = snapshot);
-        self.shared.changed.notify(usize::MAX);
-        Ok(())
-    }
-}
-
-/// The state by the index files and the log after them.
-fn survey(view: &View, directory: &RunDirectory) -> Result<State, Error> {
-    let runs = directory.look(view.end()).map_err(unusable)?;
-    let mut entering = Entering::after(view, &runs)?;
-    entering.fill(usize::MAX)?;
-    entering.finish(&runs)
-}
-
-/// The state with what a newer view shows, entered into the newest part of the index.
-fn extend(before: &State, view: &View) -> Result<State, Error> {
-    let from = before.view.end();
-    let mut scan = view.scan(from);
-    let (mut next, mut kinds) = (from.next_number, before.kinds.clone());
-    let entered = before.live.change(|memtable| {
-        while let Some(record) = scan.next_record().map_err(from_log)? {
-            enter(view, record, &mut next, memtable, &mut kinds)?;
-        }
-        Ok::<(), Error>(())
-    });
-    entered?;
-    let mut snapshot = State {
-        head: Position::new(view.last_number()),
-        view: view.clone(),
-        kinds,
-        ..before.clone()
-    };
-    if snapshot.head > Position::START {
-        snapshot.newest_at = snapshot.appended_at(snapshot.head, &mut Vec::new())?;
-    }
-    Ok(snapshot)
-}
-
-/// Looks whenever the writer made something durable, until the follower is gone.
-fn wait_and_look(follow: &Weak<Follow>, mut watch: Box<dyn Watch>) {
-    loop {
-        let waited = watch.wait(LOOK_INTERVAL);
-        let Some(follow) = follow.upgrade() else {
-            return;
+        let Some(damaged) = damaged_run(&error) else {
+            return Err(error);
         };
-        let looked = waited.map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "the store can't be watched").caused_by(error)
-        });
-        if let Err(error) = looked.and_then(|_| follow.look()) {
-            warn!(%error, "the follower does not see what the writer makes durable");
-            return;
+        let follow = Arc::clone(&self.follow);
+        blocking::unblock(move || follow.heal(&damaged)).await?;
+        self.ask_once(&consistency, ask).await
+    }
+
+    async fn ask_once<T, A>(&self, consistency: &ConsistencyLevel, ask: A) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        A: Fn(&State, Timestamp) -> Result<T, Error> + Send + 'static,
+    {
+        let state = self.fresh(consistency).await?;
+        let now = self.follow.shared.now(&state);
+        if self.heat.is_hot(&self.follow.shared) {
+            return ask(&state, now);
+        }
+        blocking::unblock(move || ask(&state, now)).await
+    }
+
+    /// Waits until there is something after the cursor.
+    async fn wait(&self, cursor: &Cursor) -> Result<Cursor, Error> {
+        // Listen before looking: what is entered in between rings this bell.
+        let mut bell = self.follow.shared.changed.listen();
+        let mut state = self.fresh(&ConsistencyLevel::Strong).await?;
+        loop {
+            state.check_not_ahead(cursor)?;
+            let head = Cursor::at(state.head);
+            if head > *cursor {
+                return Ok(head);
+            }
+            bell.await;
+            bell = self.follow.shared.changed.listen();
+            state = self.follow.shared.snapshot();
+            if Cursor::at(state.head) <= *cursor {
+                // It may have rung for a failure, which this look meets.
+                state = self.fresh(&ConsistencyLevel::Strong).await?;
+            }
         }
     }
 }
@@ -162,7 +152,16 @@ fn wait_and_look(follow: &Weak<Follow>, mut watch: Box<dyn Watch>) {
 #[async_trait]
 impl EventStore for LogFollower {
     fn capabilities(&self) -> Capabilities {
-        capabilities(&self.follow.settings)
+        let mut capabilities = capabilities(&self.settings);
+        capabilities.payload_bytes_max = 0;
+        capabilities.append_events_max = 0;
+        capabilities.append_bytes_max = 0;
+        capabilities.multi_stream_appends = false;
+        capabilities.stream_checks = false;
+        capabilities.conditions = false;
+        capabilities.unique_event_ids = false;
+        capabilities.stream_policies = false;
+        capabilities
     }
 
     async fn append(&self, _: Append) -> Result<Receipt, Error> {
@@ -170,26 +169,36 @@ impl EventStore for LogFollower {
     }
 
     async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
-        let snapshot = self.snapshot(&ConsistencyLevel::Strong)?;
-        receipts::find(&snapshot, id, Ids::All).map_err(|error| error.during("receipt"))
+        let id = *id;
+        let found = self.ask(ConsistencyLevel::Strong, move |state, _| {
+            receipts::find(state, &id, Ids::All)
+        });
+        found.await.map_err(|error| error.during("receipt"))
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
         request.validate()?;
-        let snapshot = self.snapshot(&request.consistency)?;
-        let now = self.follow.shared.now(&snapshot);
-        read::page(&snapshot, &request, now).map_err(|error| error.during("read"))
+        let page = self.ask(request.consistency.clone(), move |state, now| {
+            read::page(state, &request, now)
+        });
+        page.await.map_err(|error| error.during("read"))
     }
 
     async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {
-        let snapshot = self.snapshot(&consistency)?;
-        read::check_consistency(&snapshot, &consistency)?;
-        Ok(Cursor::at(snapshot.head))
+        let state = self.fresh(&consistency).await;
+        let head = state.and_then(|state| {
+            read::check_consistency(&state, &consistency)?;
+            Ok(Cursor::at(state.head))
+        });
+        head.map_err(|error| error.during("head"))
     }
 
     async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
-        self.snapshot(&ConsistencyLevel::Strong)?
-            .stream_head(stream)
+        let stream = stream.clone();
+        let head = self.ask(ConsistencyLevel::Strong, move |state, _| {
+            state.stream_head(&stream)
+        });
+        head.await.map_err(|error| error.during("stream head"))
     }
 
     async fn change_stream_policy(&self, _: PolicyChange) -> Result<StreamHead, Error> {
@@ -197,24 +206,8 @@ impl EventStore for LogFollower {
     }
 
     async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error> {
-        let mut first = true;
-        loop {
-            // Listen before looking: what is entered in between rings this bell.
-            let bell = self.follow.shared.changed.listen();
-            let consistency = if first {
-                ConsistencyLevel::Strong
-            } else {
-                ConsistencyLevel::Eventual
-            };
-            let snapshot = self.snapshot(&consistency)?;
-            snapshot.check_not_ahead(cursor)?;
-            let head = Cursor::at(snapshot.head);
-            if head > *cursor {
-                return Ok(head);
-            }
-            bell.await;
-            first = false;
-        }
+        let changed = self.wait(cursor).await;
+        changed.map_err(|error| error.during("changed since"))
     }
 }
 

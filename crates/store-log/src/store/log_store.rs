@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use annals_core::{
     Append, AppendId, Capabilities, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore,
-    ConsistencyLevel, Cursor, Durability, Error, ErrorKind, EventStore, Page, PolicyChange,
-    ReadRequest, Receipt, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, StreamHead,
-    StreamId, Version,
+    ConsistencyLevel, Cursor, Durability, Error, ErrorKind, EventStore, Expected, FailedCheck,
+    Page, PolicyChange, ReadRequest, Receipt, Snapshot, SnapshotKey, SnapshotRemoval,
+    SnapshotStore, StreamHead, StreamId, Version,
 };
 use annals_log::commit::{GroupCommit, SubmitError};
 use async_trait::async_trait;
@@ -339,7 +339,9 @@ fn look(shared: &Shared, append: &Append) -> Result<Seen, Error> {
     };
     let failures = judge.failures(append, &looked)?;
     if shared.policy_changes() == policies {
-        refuse(failures)?;
+        if !failures.iter().all(may_hold_later) {
+            refuse(failures)?;
+        }
         looked.nothing_stands_against_it(snapshot.head);
     }
     Ok(Seen::Nothing(looked))
@@ -353,6 +355,20 @@ pub(crate) fn capabilities(settings: &Settings) -> Capabilities {
         annals_log::Durability::Process => Durability::Process,
     };
     capabilities
+}
+
+/// Whether an append that waits in the queue may yet make this expectation true: the committer will know, so
+/// that a caller can have appends in flight that build on each other.
+fn may_hold_later(failed: &FailedCheck) -> bool {
+    match failed {
+        FailedCheck::Stream {
+            expected: Expected::Exactly(version),
+            actual,
+            ..
+        } => actual < version,
+        FailedCheck::Stream { expected, .. } => *expected == Expected::StreamExists,
+        _ => false,
+    }
 }
 
 fn mixed_up() -> Error {
