@@ -11,7 +11,7 @@ use crate::planted::{self, Bug};
 use crate::reader::{FrameRead, FrameReader};
 use crate::scan::Scan;
 use crate::segments::{Bytes, Segment, SegmentList};
-use crate::{LogId, files};
+use crate::{LogId, files, vfs};
 
 /// How much is read for a record whose length is not known yet.
 const FIRST_READ_BYTES: u32 = 1024;
@@ -128,16 +128,25 @@ impl View {
         }
     }
 
-    /// Whether every segment is mapped and in memory just now, so that reading a record waits for no disk.
-    /// Asks the system about each, the oldest first, and stops at one that is not.
-    pub fn is_resident(&self) -> bool {
-        self.segments().all(|segment| {
+    /// About how many bytes of it reading would wait for a disk for, just now; the system is asked.
+    pub fn missing_bytes(&self) -> usize {
+        let missing = self.segments().map(|segment| {
             let limit = self.limit(segment) as usize;
             match segment.bytes(&self.0.list.files) {
-                Ok(Bytes::Map(map)) => map.is_resident(0..limit),
-                Ok(Bytes::File(_)) | Err(_) => false,
+                Ok(Bytes::Map(map)) => vfs::missing_bytes(&**map, limit),
+                Ok(Bytes::File(_)) | Err(_) => usize::MAX,
             }
-        })
+        });
+        missing.fold(0, usize::saturating_add)
+    }
+
+    /// Reads what is not in memory, so that it is then; waits for the disk.
+    pub fn load(&self) {
+        for segment in self.segments() {
+            if let Ok(Bytes::Map(map)) = segment.bytes(&self.0.list.files) {
+                vfs::load(&**map, self.limit(segment) as usize);
+            }
+        }
     }
 
     /// All records from this boundary of frames on, in order; from [`start`](Self::start) for all.
@@ -222,7 +231,7 @@ impl View {
         let files = &self.0.list.files;
         let file = files
             .vfs
-            .open(&files.segment(segment.id()), crate::vfs::Access::Read)
+            .open(&files.segment(segment.id()), vfs::Access::Read)
             .ok()?;
         let limit = self.limit(segment);
         let mut reader = FrameReader::new(file, segment.seed, limit);

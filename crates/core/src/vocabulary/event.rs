@@ -219,6 +219,42 @@ impl RecordedEvent {
         }
     }
 
+    /// The event of these parts at its place, as [`new`](Self::new) makes it of a whole content; for stores that
+    /// read events from bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a payload over
+    /// [`limits::PAYLOAD_BYTES_MAX`](crate::limits::PAYLOAD_BYTES_MAX).
+    #[inline]
+    pub fn assemble(
+        (event_type, schema_version, content_type): (EventType, SchemaVersion, ContentType),
+        payload: Bytes,
+        (tags, metadata): (Tags, Metadata),
+        placement: Placement,
+    ) -> Result<Self, Error> {
+        check_limit!(
+            "payload of too many bytes",
+            payload.len(),
+            PAYLOAD_BYTES_MAX
+        )?;
+        Ok(Self {
+            content: NewEvent {
+                event_type,
+                schema_version,
+                content_type,
+                payload,
+                tags,
+                metadata,
+                id: Some(placement.id),
+                recorded_at: Some(placement.recorded_at),
+            },
+            stream: placement.stream,
+            version: placement.version,
+            position: placement.position,
+            appended_at: placement.appended_at,
+        })
+    }
+
     /// The identity of the event.
     #[expect(
         clippy::expect_used,

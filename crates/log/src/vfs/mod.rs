@@ -111,6 +111,46 @@ pub trait MappedFile: fmt::Debug + Send + Sync {
     fn release(&self, range: Range<usize>);
 }
 
+/// How much of a map is asked for, or read, at a time, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// About how many of the first `length` bytes of a map are not in memory.
+pub fn missing_bytes(map: &dyn MappedFile, length: usize) -> usize {
+    if map.is_resident(0..length) {
+        return 0;
+    }
+    let pieces = pieces(length).filter(|piece| !map.is_resident(piece.clone()));
+    pieces.map(|piece| piece.len()).sum()
+}
+
+/// Reads those of the first `length` bytes of a map that are not in memory.
+pub fn load(map: &dyn MappedFile, length: usize) {
+    /// At most how long a page of memory is that is read as a whole, in bytes.
+    const PAGE_BYTES: usize = 4096;
+    if map.is_resident(0..length) {
+        return;
+    }
+    for piece in pieces(length) {
+        if !map.is_resident(piece.clone())
+            && let Some(bytes) = map.bytes(piece.clone())
+        {
+            let touched = bytes
+                .iter()
+                .step_by(PAGE_BYTES)
+                .fold(0, |all, byte| all ^ byte);
+            std::hint::black_box(touched);
+            // It stays in the system's memory, and does not count as the process's.
+            map.release(piece);
+        }
+    }
+}
+
+fn pieces(length: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..length)
+        .step_by(PIECE_BYTES)
+        .map(move |start| start..length.min(start + PIECE_BYTES))
+}
+
 /// A lock that is held; dropping it lets go.
 pub trait VfsLock: fmt::Debug + Send + Sync {}
 

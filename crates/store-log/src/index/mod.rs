@@ -80,8 +80,14 @@ pub(crate) trait Part: Send + Sync + fmt::Debug {
     /// lost the event.
     fn record_at(&self, position: u64) -> Result<Option<RecordAt>>;
 
-    /// Whether all of it is in memory, so that no question waits for a disk.
-    fn is_resident(&self) -> bool;
+    /// Appends what [`record_at`](Self::record_at) says of each of these positions.
+    fn records_at(&self, positions: &[u64], out: &mut Vec<Option<RecordAt>>) -> Result<()>;
+
+    /// About how many bytes of it are not in memory, so that a question may wait for a disk.
+    fn missing_bytes(&self) -> usize;
+
+    /// Reads what is not in memory, so that it is then.
+    fn load(&self);
 }
 
 /// What the index has to know of one event, except its tags.

@@ -1,6 +1,8 @@
 //! Events of a page, made from their records into one buffer.
 
-use annals_core::{NewEvent, Placement, Position, RecordedEvent, StreamId};
+use std::sync::{Mutex, PoisonError};
+
+use annals_core::{Metadata, Placement, Position, RecordedEvent, StreamId, Tags};
 use bytes::{Bytes, BytesMut};
 
 use super::bad_record::{BadRecord, Part};
@@ -20,6 +22,10 @@ pub(crate) struct PageBuilder<'a> {
     buffer_bytes: usize,
 }
 
+/// Buffers of former pages: fresh memory from the system costs more than all else that a page takes.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers(Mutex<Vec<BytesMut>>);
+
 impl<'a> PageBuilder<'a> {
     /// The first buffer of a page that nothing is known of, in bytes.
     const BUFFER_BYTES_MIN: usize = 4 * 1024;
@@ -36,6 +42,16 @@ impl<'a> PageBuilder<'a> {
             bytes: 0,
             buffer: BytesMut::new(),
             buffer_bytes: Self::BUFFER_BYTES_MIN,
+        }
+    }
+
+    /// Makes a large page: in a buffer whose events are gone, or in a new one of the largest size.
+    pub(crate) fn reuse(&mut self, buffers: &Buffers) {
+        self.buffer_bytes = Self::BUFFER_BYTES_MAX;
+        if self.events.is_empty()
+            && let Some(buffer) = buffers.take()
+        {
+            self.buffer = buffer;
         }
     }
 
@@ -58,19 +74,15 @@ impl<'a> PageBuilder<'a> {
                 &spelled_out
             }
         };
+        let context = match (view.has_tags(), view.metadata()) {
+            (false, None) => (Tags::EMPTY, Metadata::EMPTY),
+            (_, metadata) => (
+                view.tags().into_tags()?,
+                metadata.map_or(Ok(Metadata::EMPTY), parse_metadata)?,
+            ),
+        };
         let stream = self.stream(view.stream())?;
         let payload = self.payload(view.payload());
-        let mut content =
-            NewEvent::new(kind.event_type.clone(), kind.content_type.clone(), payload)
-                .map_err(|_| BadRecord::Range(Part::Payload))?
-                .with_schema_version(kind.schema_version);
-        if view.tags().len() > 0 {
-            content = content.with_tags(view.tags().into_tags()?);
-        }
-        if let Some(metadata) = view.metadata() {
-            content = content.with_metadata(parse_metadata(metadata)?);
-        }
-        self.bytes += content.bytes();
         let placement = Placement {
             id: view.id(),
             stream,
@@ -79,7 +91,15 @@ impl<'a> PageBuilder<'a> {
             recorded_at: view.recorded_at(),
             appended_at: view.appended_at(),
         };
-        self.events.push(RecordedEvent::new(content, placement));
+        let names = (
+            kind.event_type.clone(),
+            kind.schema_version,
+            kind.content_type.clone(),
+        );
+        let event = RecordedEvent::assemble(names, payload, context, placement)
+            .map_err(|_| BadRecord::Range(Part::Payload))?;
+        self.bytes += event.content().bytes();
+        self.events.push(event);
         Ok(())
     }
 
@@ -95,6 +115,12 @@ impl<'a> PageBuilder<'a> {
 
     /// The events.
     pub(crate) fn finish(self) -> Vec<RecordedEvent> {
+        self.events
+    }
+
+    /// The events, when the buffer goes back to where it may have come from.
+    pub(crate) fn finish_into(self, buffers: &Buffers) -> Vec<RecordedEvent> {
+        buffers.put(self.buffer);
         self.events
     }
 
@@ -122,5 +148,27 @@ impl<'a> PageBuilder<'a> {
         }
         self.buffer.extend_from_slice(payload);
         self.buffer.split().freeze()
+    }
+}
+
+impl Buffers {
+    /// How many are kept, of 256 KiB each at most.
+    const KEPT_MAX: usize = 4;
+
+    /// A buffer of which no event is left.
+    fn take(&self) -> Option<BytesMut> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = kept.pop()?;
+        drop(kept);
+        // Where events are left it stays theirs.
+        let is_free = buffer.try_reclaim(PageBuilder::BUFFER_BYTES_MAX);
+        is_free.then_some(buffer)
+    }
+
+    fn put(&self, buffer: BytesMut) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < Self::KEPT_MAX {
+            kept.push(buffer);
+        }
     }
 }

@@ -143,6 +143,12 @@ impl<'a> EventView<'a> {
         self.tags.clone()
     }
 
+    /// Whether it has any tags.
+    #[inline]
+    pub(super) fn has_tags(&self) -> bool {
+        self.tags.len() > 0
+    }
+
     /// The bytes of its metadata's record, if it has any.
     pub(super) const fn metadata(&self) -> Option<&'a [u8]> {
         self.metadata

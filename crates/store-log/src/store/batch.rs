@@ -1,11 +1,10 @@
 //! What a batch of appends adds to the store, before it is durable and anybody may see it.
 
-use std::collections::{HashMap, HashSet};
-
 use annals_core::{
     Answer, Append, AppendId, Criteria, CriteriaItem, Cursor, EventId, EventType, NewEvent,
     Position, Receipt, StreamId, StreamPolicy, StreamReceipt, Tag, Timestamp, Version,
 };
+use hashbrown::{HashMap, HashSet};
 
 use crate::record::{EventKind, KindCode, Kinds};
 

@@ -4,16 +4,20 @@ use annals_core::{
     ConsistencyLevel, Cursor, Direction, Error, Page, Position, ReadRequest, RecordedEvent,
     Selection, StreamHead, StreamId, Timestamp, Version,
 };
+use annals_log::RecordAt;
 
-use super::error::{bad_record, corrupt};
+use super::error::{bad_record, corrupt, from_log};
 use super::lost;
 use super::matching::{self, Choice};
 use super::shown::{Shown, first_shown};
-use super::snapshot::{Snapshot, StreamFacts};
+use super::snapshot::{Snapshot, StreamFacts, no_place};
 use crate::record::{EventView, PageBuilder};
 
 /// How many events a page looks at, shown or not, before it ends early.
 const EXAMINED_MAX: usize = 100_000;
+
+/// From how many events on a page is made in a buffer of a former page.
+const REUSE_MIN: usize = 250;
 
 /// How many positions are asked of the index at a time, at most.
 const CHUNK_MAX: usize = 4096;
@@ -92,13 +96,13 @@ fn log_page(
         let (from, until) = (rest.after.next(), rest.until);
         let chunk = matching::chunk(snapshot, choice, from..=until, request.direction, chunk_max)?;
         ended = chunk.len() < chunk_max;
-        filling.expect(chunk.len());
-        for position in chunk.into_iter().map(Position::new) {
+        filling.expect(&chunk)?;
+        for (index, position) in chunk.into_iter().map(Position::new).enumerate() {
             if examined == EXAMINED_MAX {
                 filling.is_full = true;
                 break;
             }
-            filling.take(position, |event| shown.event(event))?;
+            filling.take(index, position, |event| shown.event(event))?;
             if filling.is_full {
                 break;
             }
@@ -159,13 +163,13 @@ fn stream_page(
         let limit = request.events_max + 1;
         let name = stream.as_str();
         let positions = snapshot.stream_positions(name, versions, request.direction, limit)?;
-        filling.expect(positions.len());
+        filling.expect(&positions)?;
         let mut version = match request.direction {
             Direction::Forward => low,
             Direction::Backward => high,
         };
-        for position in positions.into_iter().map(Position::new) {
-            filling.take(position, |event| {
+        for (index, position) in positions.into_iter().map(Position::new).enumerate() {
+            filling.take(index, position, |event| {
                 if event.stream() == name && event.version() == version {
                     return Ok(true);
                 }
@@ -273,6 +277,10 @@ struct Filling<'a> {
     events_max: usize,
     bytes_max: usize,
     builder: PageBuilder<'a>,
+    /// Where the records of the expected events stand.
+    places: Vec<Option<RecordAt>>,
+    /// The segment of the last record, and the time from which its records count.
+    base: (u32, Timestamp),
     scratch: Vec<u8>,
     /// Set when a further event has no room.
     is_full: bool,
@@ -287,21 +295,29 @@ impl<'a> Filling<'a> {
             events_max: request.events_max,
             bytes_max: request.bytes_max,
             builder: PageBuilder::new(&snapshot.kinds),
+            places: Vec::new(),
+            base: (0, Timestamp::EPOCH),
             scratch: Vec::new(),
             is_full: false,
             is_over: false,
         }
     }
 
-    /// Makes room for about this many more events.
-    fn expect(&mut self, events: usize) {
+    /// Makes room for these events, and finds out where they stand.
+    fn expect(&mut self, positions: &[u64]) -> Result<(), Error> {
         let room = self.events_max - self.builder.events().len();
-        self.builder.reserve(events.min(room));
+        self.builder.reserve(positions.len().min(room));
+        if positions.len() >= REUSE_MIN {
+            self.builder.reuse(&self.snapshot.buffers);
+        }
+        self.places.clear();
+        self.snapshot.records_at(positions, &mut self.places)
     }
 
-    /// Takes the event of this position, if it is shown and has room.
+    /// Takes the event of this position, which is the n-th of those expected, if it is shown and has room.
     fn take(
         &mut self,
+        index: usize,
         position: Position,
         shown: impl FnOnce(&EventView<'_>) -> Result<bool, Error>,
     ) -> Result<(), Error> {
@@ -312,14 +328,19 @@ impl<'a> Filling<'a> {
             ..
         } = self;
         let has_room = builder.events().len() < self.events_max;
-        let taken = snapshot.look(position, scratch, |event| {
-            let taken = shown(event)?;
-            if taken && has_room {
-                let pushed = builder.push(event, position);
-                pushed.map_err(|bad| bad_record(bad, position))?;
-            }
-            Ok::<bool, Error>(taken)
-        })??;
+        let at = self.places.get(index).copied().flatten();
+        let at = at.ok_or_else(|| no_place(position.value()))?;
+        if self.base.0 != at.segment() {
+            self.base = (at.segment(), snapshot.base(at));
+        }
+        let record = snapshot.view.record(at, scratch).map_err(from_log)?;
+        let event =
+            EventView::parse(record.body, self.base.1).map_err(|bad| bad_record(bad, position))?;
+        let taken = shown(&event)?;
+        if taken && has_room {
+            let pushed = builder.push(&event, position);
+            pushed.map_err(|bad| bad_record(bad, position))?;
+        }
         let over = self.builder.bytes() > self.bytes_max && self.builder.events().len() > 1;
         self.is_over = taken && has_room && over;
         self.is_full = self.is_over || (taken && !has_room);
@@ -327,7 +348,11 @@ impl<'a> Filling<'a> {
     }
 
     fn finish(self) -> Vec<RecordedEvent> {
-        let mut events = self.builder.finish();
+        let mut events = if self.builder.events().len() >= REUSE_MIN {
+            self.builder.finish_into(&self.snapshot.buffers)
+        } else {
+            self.builder.finish()
+        };
         if self.is_over {
             events.pop();
         }

@@ -108,6 +108,7 @@ impl Entering {
             head: Position::new(self.view.last_number()),
             view: self.view,
             kinds: self.kinds,
+            buffers: Arc::default(),
             newest_at: Timestamp::EPOCH,
         };
         snapshot.newest_at = newest_at(&snapshot);

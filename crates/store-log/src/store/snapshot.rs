@@ -11,7 +11,7 @@ use annals_log::{RecordAt, Segment, View};
 
 use super::error::{bad_record, corrupt, from_log};
 use crate::index::{Memtable, Part, RunError, RunErrorKind};
-use crate::record::{EventView, Kinds};
+use crate::record::{Buffers, EventView, Kinds};
 
 /// What is durable at one moment: immutable but for [`Live`], which only grows beyond `head`.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) live: Arc<Live>,
     pub(crate) view: View,
     pub(crate) kinds: Kinds,
+    /// What pages are made in.
+    pub(crate) buffers: Arc<Buffers>,
     /// The position of the newest event.
     pub(crate) head: Position,
     /// When it was recorded; the epoch in an empty store.
@@ -174,9 +176,34 @@ impl Snapshot {
             None => self.live.read().record_at(position),
         };
         let place = place.map_err(unusable)?;
-        place.ok_or_else(|| {
-            corrupt("index has no place for an event; verify the store").with("position", position)
-        })
+        place.ok_or_else(|| no_place(position))
+    }
+
+    /// Appends where the records of these events stand; `None` for what the index does not have.
+    pub(crate) fn records_at(
+        &self,
+        positions: &[u64],
+        out: &mut Vec<Option<RecordAt>>,
+    ) -> Result<(), Error> {
+        out.reserve(positions.len());
+        let mut rest = positions;
+        while let Some(first) = rest.first() {
+            let index = self.older.partition_point(|part| part.last() < *first);
+            let Some(part) = self.older.get(index) else {
+                let newest = rest.partition_point(|position| *position >= self.settled());
+                let (here, later) = rest.split_at(newest.max(1));
+                let live = self.live.read();
+                live.records_at(here, out).map_err(unusable)?;
+                rest = later;
+                continue;
+            };
+            let range = part.first()..=part.last();
+            let others = rest.iter().position(|position| !range.contains(position));
+            let (here, later) = rest.split_at(others.unwrap_or(rest.len()).max(1));
+            part.records_at(here, out).map_err(unusable)?;
+            rest = later;
+        }
+        Ok(())
     }
 
     /// Looks at the event of this position.
@@ -312,6 +339,12 @@ impl StreamFacts {
     pub(crate) fn is_soft_deleted(&self) -> bool {
         self.policy.state == StreamState::SoftDeleted
     }
+}
+
+/// The index does not say where the record of an event stands.
+#[cold]
+pub(crate) fn no_place(position: u64) -> Error {
+    corrupt("index has no place for an event; verify the store").with("position", position)
 }
 
 /// An index file that can't be used, as an error of the contract.

@@ -295,9 +295,18 @@ impl Part for Memtable {
         Ok(())
     }
 
-    fn is_resident(&self) -> bool {
-        true
+    fn records_at(&self, positions: &[u64], out: &mut Vec<Option<RecordAt>>) -> Result<()> {
+        for position in positions {
+            out.push(self.record_at(*position)?);
+        }
+        Ok(())
     }
+
+    fn missing_bytes(&self) -> usize {
+        0
+    }
+
+    fn load(&self) {}
 
     fn record_at(&self, position: u64) -> Result<Option<RecordAt>> {
         let record = position

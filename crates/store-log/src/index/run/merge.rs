@@ -14,7 +14,7 @@ use super::header::{Header, POSITIONS_MAX, Section, SectionName};
 use super::ids::{Ids, IdsWriter};
 use super::output::Output;
 use super::postings::{Order, Postings, PostingsWriter};
-use super::records::{self, RecordsWriter};
+use super::records::{Places, RecordsWriter};
 use super::source::SectionView;
 use super::stream::{StreamValue, StreamVersions};
 use super::write::opaque;
@@ -100,12 +100,13 @@ impl<'a> Merge<'a> {
         let mut writer = RecordsWriter::new(out);
         for run in self.runs {
             let records = run.section(SectionName::Records);
+            let mut places = Places::new(records);
             for ordinal in 0..run.header.positions() {
                 if ordinal.is_multiple_of(RELEASE_POSITIONS) {
                     records.release(0, records.section().length);
                 }
                 let ordinal = u32::try_from(ordinal).unwrap_or(u32::MAX);
-                writer.push(out, records::find(&records, ordinal)?)?;
+                writer.push(out, places.find(ordinal)?)?;
             }
             records.release(0, records.section().length);
         }

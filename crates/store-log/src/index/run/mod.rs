@@ -22,6 +22,7 @@ use annals_log::{LogId, Place, RecordAt};
 
 use self::header::{HEADER_BYTES, Header, SectionName};
 use self::postings::{Order, Postings};
+use self::records::Places;
 use self::source::{SectionView, Source};
 use self::stream::StreamValue;
 use super::bounds::prefix;
@@ -214,8 +215,12 @@ impl Part for Run {
         })
     }
 
-    fn is_resident(&self) -> bool {
-        self.source.is_resident()
+    fn missing_bytes(&self) -> usize {
+        self.source.missing_bytes()
+    }
+
+    fn load(&self) {
+        self.source.load();
     }
 
     fn record_at(&self, position: u64) -> Result<Option<RecordAt>> {
@@ -223,7 +228,22 @@ impl Part for Run {
             return Ok(None);
         }
         let ordinal = u32::try_from(position - self.header.first).unwrap_or(u32::MAX);
-        let bits = records::find(&self.section(SectionName::Records), ordinal)?;
+        let bits = Places::new(self.section(SectionName::Records)).find(ordinal)?;
         Ok((bits != LOST).then(|| RecordAt::from_bits(bits)))
+    }
+
+    fn records_at(&self, positions: &[u64], out: &mut Vec<Option<RecordAt>>) -> Result<()> {
+        let mut places = Places::new(self.section(SectionName::Records));
+        let range = self.header.first..=self.header.last;
+        for position in positions {
+            let bits = if range.contains(position) {
+                let ordinal = position - self.header.first;
+                places.find(u32::try_from(ordinal).unwrap_or(u32::MAX))?
+            } else {
+                LOST
+            };
+            out.push((bits != LOST).then(|| RecordAt::from_bits(bits)));
+        }
+        Ok(())
     }
 }

@@ -15,27 +15,72 @@ const BASE_BYTES: u32 = 8;
 /// How wide offsets can be, in bytes. At eight the base is zero.
 const WIDTHS: [u32; 3] = [2, 3, 8];
 
-/// The bits of where this event's record is; the ordinal is one of the run's.
+/// Finds where records are, and remembers the block where it found the last one.
 ///
 /// A group's width follows from its length, so that base and offset are found by one look at the directory
 /// and then at once.
-#[inline]
-pub(crate) fn find(records: &SectionView<'_>, ordinal: u32) -> Result<u64> {
-    let group = ordinal / GROUP_EVENTS;
-    let (start, end) = records.group_range(group.into())?;
-    let events = group_events(records.section().entries, group);
-    let width = width_of(end.saturating_sub(start), events)
-        .ok_or_else(|| records.damaged("a group of records has an odd length"))?;
-    let block = u64::from(ordinal % GROUP_EVENTS / BLOCK_EVENTS);
-    let within = ordinal % BLOCK_EVENTS;
-    let stride = u64::from(BASE_BYTES + BLOCK_EVENTS * width);
-    let bytes = (BASE_BYTES + (within + 1) * width) as usize;
-    let block = records.bytes(start + block * stride, bytes)?;
-    let (base, offsets) = block
-        .split_at_checked(BASE_BYTES as usize)
-        .unwrap_or_default();
-    let offset = offsets.get((within * width) as usize..).unwrap_or_default();
-    Ok(number(base).wrapping_add(number(offset)))
+#[derive(Debug)]
+pub(crate) struct Places<'a> {
+    records: SectionView<'a>,
+    /// Which block of the section it is that stands below; of no ordinal at first.
+    block: u32,
+    base: u64,
+    offsets: &'a [u8],
+    width: u32,
+}
+
+impl<'a> Places<'a> {
+    pub(crate) fn new(records: SectionView<'a>) -> Self {
+        Self {
+            records,
+            block: u32::MAX,
+            base: 0,
+            offsets: &[],
+            width: 8,
+        }
+    }
+
+    /// The bits of where this event's record is; the ordinal is one of the run's.
+    #[inline]
+    pub(crate) fn find(&mut self, ordinal: u32) -> Result<u64> {
+        if ordinal / BLOCK_EVENTS != self.block {
+            self.turn_to(ordinal)?;
+        }
+        let start = (ordinal % BLOCK_EVENTS * self.width) as usize;
+        let rest = self.offsets.get(start..).unwrap_or_default();
+        let offset = match (rest.first_chunk(), rest.get(..self.width as usize)) {
+            // A whole word is had at once, and what is not of this offset is cut off it.
+            (Some(word), Some(_)) => {
+                u64::from_le_bytes(*word) & (u64::MAX >> (64 - 8 * self.width))
+            }
+            (None, Some(offset)) => number(offset),
+            (_, None) => return Err(self.records.damaged("a block of records is cut")),
+        };
+        Ok(self.base.wrapping_add(offset))
+    }
+
+    fn turn_to(&mut self, ordinal: u32) -> Result<()> {
+        let group = ordinal / GROUP_EVENTS;
+        let (start, end) = self.records.group_range(group.into())?;
+        let events = group_events(self.records.section().entries, group);
+        let width = width_of(end.saturating_sub(start), events)
+            .ok_or_else(|| self.records.damaged("a group of records has an odd length"))?;
+        let within = ordinal % GROUP_EVENTS / BLOCK_EVENTS;
+        let events = events
+            .saturating_sub(within * BLOCK_EVENTS)
+            .min(BLOCK_EVENTS);
+        let stride = u64::from(BASE_BYTES + BLOCK_EVENTS * width);
+        let bytes = (BASE_BYTES + events * width) as usize;
+        let block = self
+            .records
+            .bytes(start + u64::from(within) * stride, bytes)?;
+        let (base, offsets) = block
+            .split_at_checked(BASE_BYTES as usize)
+            .unwrap_or_default();
+        self.block = ordinal / BLOCK_EVENTS;
+        (self.base, self.offsets, self.width) = (number(base), offsets, width);
+        Ok(())
+    }
 }
 
 /// Writes the section, one event after the other.

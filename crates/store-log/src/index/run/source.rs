@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use annals_log::vfs::{MappedFile, VfsFile};
+use annals_log::vfs::{MappedFile, VfsFile, load, missing_bytes};
 
 use super::super::{Result, RunError, RunErrorKind};
 use super::bytes::number;
@@ -112,11 +112,21 @@ impl Source {
         }
     }
 
-    /// Whether the whole body is in memory.
-    pub(crate) fn is_resident(&self) -> bool {
+    /// About how many bytes of the body are not in memory.
+    pub(crate) fn missing_bytes(&self) -> usize {
         match &self.data {
-            Data::Map(map) => usize::try_from(self.end).is_ok_and(|end| map.is_resident(0..end)),
-            Data::Owned(_) => true,
+            Data::Map(map) => {
+                let end = usize::try_from(self.end);
+                end.map_or(usize::MAX, |end| missing_bytes(&**map, end))
+            }
+            Data::Owned(_) => 0,
+        }
+    }
+
+    /// Reads what of the body is not in memory.
+    pub(crate) fn load(&self) {
+        if let (Data::Map(map), Ok(end)) = (&self.data, usize::try_from(self.end)) {
+            load(&**map, end);
         }
     }
 
