@@ -1,14 +1,19 @@
 //! The bodies of the fuzz targets: each takes any bytes, and panics when a promise is broken.
 //!
-//! The shells in `fuzz/` feed them from libFuzzer, `tests/tests/fuzz.rs` from a seeded generator.
+//! The shells in `fuzz/` feed them from libFuzzer, `tests/tests/fuzz.rs` from a seeded generator. The
+//! parsers of files are checked inside their crates, which show them under a feature `fuzzing`.
 
 #![expect(
     clippy::missing_panics_doc,
     reason = "a panic is how a fuzz body tells"
 )]
 
+mod edits;
+mod log_directory;
+
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use annals_codec::{EventCodec, JsonCodec};
 use annals_core::{
@@ -26,15 +31,32 @@ pub struct Target {
     /// What runs on every input.
     pub body: fn(&[u8]),
     /// Valid inputs, to mutate.
-    pub seeds: &'static [&'static str],
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// How many inputs a quick run takes: about a second's worth.
+    pub inputs: u64,
+}
+
+impl Target {
+    const fn new(name: &'static str, body: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Self {
+        Self {
+            name,
+            body,
+            seeds,
+            inputs: 20_000,
+        }
+    }
+
+    /// With fewer inputs, as its body takes longer.
+    const fn with_inputs(mut self, inputs: u64) -> Self {
+        self.inputs = inputs;
+        self
+    }
 }
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
-    Target {
-        name: "names",
-        body: names,
-        seeds: &[
+    Target::new("names", names, || {
+        texts(&[
             "account-42",
             "file-src/a b-c\"d",
             "settings",
@@ -42,33 +64,42 @@ pub const TARGETS: &[Target] = &[
             "a\u{9f}",
             "-",
             "a-",
-        ],
-    },
-    Target {
-        name: "cursor",
-        body: cursor,
-        seeds: &["0", "7", "1.2.3", "18446744073709551615"],
-    },
-    Target {
-        name: "times",
-        body: times,
-        seeds: &[
+        ])
+    }),
+    Target::new("cursor", cursor, || {
+        texts(&["0", "7", "1.2.3", "18446744073709551615"])
+    }),
+    Target::new("times", times, || {
+        texts(&[
             "1970-01-01T00:00:00Z",
             "2026-11-23T08:00:00.000001+02:00",
             "-12us",
-        ],
-    },
-    Target {
-        name: "json_event",
-        body: json_event,
-        seeds: &[
+        ])
+    }),
+    Target::new("json_event", json_event, || {
+        texts(&[
             r#"0{"owner":"Ada","alias":null}"#,
             "1-7",
             r#"2[5,"rounding"]"#,
             r#"3{"notes":[["n",1]],"reference":{"Invoice":7}}"#,
             "4{}",
-        ],
-    },
+        ])
+    }),
+    Target::new("log_frame", log_frame, log_directory::frames),
+    Target::new(
+        "log_segment_header",
+        log_segment_header,
+        log_directory::headers,
+    ),
+    Target::new("log_manifest", log_manifest, log_directory::manifests),
+    Target::new("log_watermark", log_watermark, log_directory::watermarks),
+    Target::new("log_directory", log_directory, log_directory::seeds).with_inputs(8_000),
+    Target::new("event_body", event_body, annals_store_log::fuzzing::bodies),
+    Target::new("note_body", note_body, annals_store_log::fuzzing::bodies),
+    Target::new("index_run", index_run, edits::seeds).with_inputs(10_000),
+    Target::new("checkpoint_file", checkpoint_file, || {
+        vec![annals_store_log::fuzzing::checkpoints()]
+    }),
 ];
 
 /// A name that parses keeps its text and its limit, and a stream id is its category and its key.
@@ -133,6 +164,58 @@ pub fn json_event(input: &[u8]) {
         .encode(&event)
         .and_then(|again| codec.decode_content(&again));
     assert_eq!(again.ok(), Some(event));
+}
+
+/// A frame of a log, with its header, its records or its footer.
+pub fn log_frame(input: &[u8]) {
+    annals_log::fuzzing::frame(input);
+}
+
+/// The first block of a segment.
+pub fn log_segment_header(input: &[u8]) {
+    annals_log::fuzzing::segment_header(input);
+}
+
+/// The list of a log's segments.
+pub fn log_manifest(input: &[u8]) {
+    annals_log::fuzzing::manifest(input);
+}
+
+/// A slot of a log's watermark.
+pub fn log_watermark(input: &[u8]) {
+    annals_log::fuzzing::watermark_slot(input);
+}
+
+/// A whole log in a directory whose files are damaged as the input tells: it is opened, verified, read,
+/// followed, repaired and written to, in a bounded number of calls.
+pub fn log_directory(input: &[u8]) {
+    log_directory::check(input);
+}
+
+/// The body of an event's record.
+pub fn event_body(input: &[u8]) {
+    annals_store_log::fuzzing::event_body(input);
+}
+
+/// The body of a note between events.
+pub fn note_body(input: &[u8]) {
+    annals_store_log::fuzzing::note_body(input);
+}
+
+/// An index file, damaged as the input tells: opened, asked everything and merged.
+pub fn index_run(input: &[u8]) {
+    static RUN: OnceLock<Vec<u8>> = OnceLock::new();
+    let run = RUN.get_or_init(annals_store_log::fuzzing::run).clone();
+    annals_store_log::fuzzing::run_file(&edits::edited(run, input));
+}
+
+/// The file of checkpoints.
+pub fn checkpoint_file(input: &[u8]) {
+    annals_store_log::fuzzing::checkpoint_file(input);
+}
+
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
 fn kept<T: FromStr + AsRef<str>>(text: &str) -> bool {

@@ -59,6 +59,9 @@
 //! [`CommitterThread::Own`] it never does.
 
 mod auxiliary;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod record;
 mod store;

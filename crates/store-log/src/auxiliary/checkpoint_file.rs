@@ -131,6 +131,28 @@ fn put_count(count: usize, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&count.to_le_bytes());
 }
 
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing {
+    use super::{CheckpointName, LogId, SavedCheckpoint, encode, parse};
+
+    /// What parses is written again with the same checkpoints.
+    pub(crate) fn check_checkpoint_file(log: LogId, bytes: &[u8]) {
+        if let Ok(saved) = parse(log, bytes) {
+            assert_eq!(parse(log, &encode(log, &saved)), Ok(saved));
+        }
+    }
+
+    /// A file of a reader that goes on and of one that was forgotten.
+    pub(crate) fn sample_checkpoint_file(log: LogId) -> Vec<u8> {
+        let rows = [("balances", 3, "17".parse().ok()), ("gone", 4, None)];
+        let saved = rows.map(|(name, revision, cursor)| {
+            let name = CheckpointName::from_static(name);
+            (name, SavedCheckpoint { revision, cursor })
+        });
+        encode(log, &saved.into_iter().collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,6 +36,8 @@ use annals_log::vfs::Vfs;
 use async_trait::async_trait;
 use blocking::unblock;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::checkpoint_file::fuzzing::{check_checkpoint_file, sample_checkpoint_file};
 use self::checkpoints::Checkpoints;
 use self::snapshots::Snapshots;
 

@@ -1,5 +1,6 @@
 //! Why a run could not be read or written.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -16,7 +17,7 @@ pub(crate) struct RunError(Box<Inner>);
 struct Inner {
     kind: RunErrorKind,
     path: PathBuf,
-    what: &'static str,
+    what: Cow<'static, str>,
     source: Option<io::Error>,
 }
 
@@ -35,11 +36,11 @@ pub(crate) enum RunErrorKind {
 
 impl RunError {
     /// An error of this kind about this file; `what` is a lower-case fragment.
-    pub(crate) fn new(kind: RunErrorKind, path: &Path, what: &'static str) -> Self {
+    pub(crate) fn new(kind: RunErrorKind, path: &Path, what: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
             path: path.to_path_buf(),
-            what,
+            what: what.into(),
             source: None,
         }))
     }
@@ -49,7 +50,7 @@ impl RunError {
         Self(Box::new(Inner {
             kind: RunErrorKind::Io,
             path: path.to_path_buf(),
-            what,
+            what: what.into(),
             source: Some(source),
         }))
     }

@@ -19,8 +19,12 @@ pub(crate) struct Doubt {
 pub(crate) struct InHand<'a>(Option<&'a Doubt>);
 
 impl Doubt {
-    /// The writer takes these in hand.
+    /// The writer takes these in hand. One that has failed writes nothing any more, and what it had in hand
+    /// stays in doubt.
     pub(crate) fn take(&self, ids: impl Iterator<Item = AppendId>) -> InHand<'_> {
+        if self.has_failed() {
+            return InHand(None);
+        }
         let mut in_hand = self.lock();
         in_hand.clear();
         in_hand.extend(ids);
@@ -59,5 +63,22 @@ impl Drop for InHand<'_> {
         if let Some(doubt) = self.0 {
             doubt.has_failed.store(true, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failed_writer_had_in_hand_stays_in_doubt() {
+        let id = |text| AppendId::parse(text).unwrap();
+        let doubt = Doubt::default();
+        doubt.take([id("settled")].into_iter()).settle();
+        drop(doubt.take([id("lost")].into_iter()));
+        doubt.take([id("later")].into_iter()).settle();
+        assert!(doubt.has_failed());
+        assert!(doubt.check(&id("lost")).is_err());
+        assert!(doubt.check(&id("settled")).is_ok() && doubt.check(&id("later")).is_ok());
     }
 }

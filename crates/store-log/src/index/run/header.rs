@@ -1,5 +1,7 @@
 //! The first block of a run file.
 
+use std::borrow::Cow;
+
 use annals_log::{LogId, Place, RecordAt};
 
 use super::super::RunErrorKind;
@@ -109,8 +111,8 @@ impl Header {
     pub(crate) fn decode(
         bytes: &[u8],
         file_length: u64,
-    ) -> Result<Self, (RunErrorKind, &'static str)> {
-        let damaged = |what| (RunErrorKind::Damaged, what);
+    ) -> Result<Self, (RunErrorKind, Cow<'static, str>)> {
+        let damaged = |what| (RunErrorKind::Damaged, Cow::Borrowed(what));
         let covered = bytes
             .get(..CHECKSUM_AT)
             .ok_or(damaged("it is too short for a header"))?;
@@ -120,11 +122,9 @@ impl Header {
         if u32_at(bytes, CHECKSUM_AT) != Some(crc32c::crc32c(covered)) {
             return Err(damaged("the header does not match its checksum"));
         }
-        if u32_at(bytes, 8).is_some_and(|format| format > FORMAT) {
-            return Err((
-                RunErrorKind::NewerFormat,
-                "its format is newer than this version knows",
-            ));
+        if let Some(format) = u32_at(bytes, 8).filter(|format| *format > FORMAT) {
+            let what = format!("it has format {format}, and this version knows up to {FORMAT}");
+            return Err((RunErrorKind::NewerFormat, what.into()));
         }
         if u32_at(bytes, 8) != Some(FORMAT) || u64_at(bytes, 80) != Some(BLOCK_BYTES.into()) {
             return Err(damaged("its format is unknown"));
