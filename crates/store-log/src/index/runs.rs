@@ -1,5 +1,6 @@
 //! The directory of the runs.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,12 +46,17 @@ impl RunDirectory {
     ) -> Result<Self> {
         vfs.create_dir_all(path)
             .map_err(|error| RunError::io(path, "the directory can't be made", error))?;
-        Ok(Self {
+        Ok(Self::to_read(vfs, path, log_id, reads))
+    }
+
+    /// As [`new`](Self::new), for who only [looks](Self::look) and [checks](Self::check): nothing is made.
+    pub(crate) fn to_read(vfs: Arc<dyn Vfs>, path: &Path, log_id: LogId, reads: RunReads) -> Self {
+        Self {
             vfs,
             path: path.into(),
             log_id,
             reads,
-        })
+        }
     }
 
     /// Writes the memtable as a run, durable under its name, and opens it. The memtable has at least one
@@ -71,25 +77,30 @@ impl RunDirectory {
 
     /// Opens the runs that go on from position 1 without a gap and not beyond `end`, the end of what is
     /// durable in the log. Runs that are damaged, of another log, covered by a longer one, behind a gap, or
-    /// beyond `end` are removed, with a warning where that is not the trace of a crash.
+    /// beyond `end` are removed, durably, with a warning where that is not the trace of a crash: the log will
+    /// grow beyond a run that was ahead of it, and if that came back it could not be told from a good one.
     pub(crate) fn open(&self, end: Place) -> Result<Runs> {
         let mut found: Vec<Arc<Run>> = Vec::new();
+        let mut useless: Vec<PathBuf> = Vec::new();
         for (first, last, path) in self.files()? {
             match self.open_file(first, last, &path, end) {
                 Ok(run) => found.push(run),
                 Err(error) if is_final(&error) => return Err(error),
-                Err(error) => self.discard(&path, &error.to_string()),
+                Err(error) => {
+                    warn_of_use(&path, &error.to_string());
+                    useless.push(path);
+                }
             }
         }
         let (runs, rest) = row(found);
         let next = runs.last().map_or(1, |run| run.last() + 1);
         for run in rest {
-            if run.last() < next {
-                self.remove(run.path());
-            } else {
-                self.discard(run.path(), "it does not follow the runs before it");
+            if run.last() >= next {
+                warn_of_use(run.path(), "it does not follow the runs before it");
             }
+            useless.push(run.path().to_path_buf());
         }
+        self.remove_durably(&useless)?;
         Ok(Runs {
             directory: self.clone(),
             runs,
@@ -106,22 +117,26 @@ impl RunDirectory {
         Ok(row(named.collect()).0)
     }
 
-    /// Holds every byte of every run against its checksum.
+    /// Holds every byte of every run against its checksum. Runs that are gone by the time that their turn comes
+    /// were merged meanwhile.
     pub(crate) fn check(&self) -> Result<Vec<(PathBuf, Result<()>)>> {
         let named = self.names()?.into_iter().filter_map(|name| {
             positions(&name)?;
             let path = self.path.join(name);
             let checked = Run::open(self.vfs.as_ref(), &path, self.log_id, self.reads)
                 .and_then(|run| run.check());
-            Some((path, checked))
+            let is_gone = checked.as_ref().is_err_and(is_missing);
+            (!is_gone).then_some((path, checked))
         });
         Ok(named.collect())
     }
 
     fn names(&self) -> Result<Vec<String>> {
-        self.vfs
-            .names(&self.path)
-            .map_err(|error| RunError::io(&self.path, "the directory can't be read", error))
+        match self.vfs.names(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            names => names
+                .map_err(|error| RunError::io(&self.path, "the directory can't be read", error)),
+        }
     }
 
     /// What is named as a run, with the positions of its name. What was not finished is removed.
@@ -174,9 +189,22 @@ impl RunDirectory {
         Run::open(self.vfs.as_ref(), &path, self.log_id, self.reads).map(Arc::new)
     }
 
-    fn discard(&self, path: &Path, why: &str) {
-        warn!(file = %path.display(), why, "an index file is of no use and removed; it is built again");
-        self.remove(path);
+    /// Removes files so that they stay away after a power loss too.
+    fn remove_durably(&self, paths: &[PathBuf]) -> Result<()> {
+        for path in paths {
+            match self.vfs.remove(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(RunError::io(path, "can't be removed", error));
+                }
+                _ => {}
+            }
+        }
+        if paths.is_empty() {
+            return Ok(());
+        }
+        self.vfs
+            .sync_directory(&self.path)
+            .map_err(|error| RunError::io(&self.path, "the directory can't be synced", error))
     }
 
     /// Removes a file if it can be: what is left over is found again when the directory is opened.
@@ -217,16 +245,14 @@ impl Runs {
         self.runs.get(range).map(<[_]>::to_vec)
     }
 
-    /// Puts a run in the place of those that it covers and removes their files.
-    ///
-    /// # Panics
-    /// When it does not cover whole runs that are there.
-    pub(crate) fn replace(&mut self, merged: &Arc<Run>) {
+    /// Puts a run in the place of those that it covers and removes their files; `false`, and nothing else, when
+    /// it does not cover whole runs that are there.
+    pub(crate) fn replace(&mut self, merged: &Arc<Run>) -> bool {
         let (first, last) = (merged.first(), merged.last());
         let start = self.runs.iter().position(|run| run.first() == first);
         let end = self.runs.iter().position(|run| run.last() == last);
         let (Some(start), Some(end)) = (start, end) else {
-            unreachable!("a merge covers whole runs");
+            return false;
         };
         let replaced: Vec<Arc<Run>> = self
             .runs
@@ -237,6 +263,7 @@ impl Runs {
                 self.directory.remove(run.path());
             }
         }
+        true
     }
 
     /// Drops the run in which damage was found, and those after it, so that the log can be read again from
@@ -245,11 +272,17 @@ impl Runs {
         let Some(index) = self.runs.iter().position(|run| run.path() == damaged) else {
             return false;
         };
-        for run in self.runs.drain(index..).rev() {
-            self.directory
-                .discard(run.path(), "it, or one before it, is damaged");
-        }
+        self.truncate(index);
         true
+    }
+
+    /// Keeps so many runs and drops those after them: the first of these is damaged.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        let count = count.min(self.runs.len());
+        for run in self.runs.drain(count..).rev() {
+            warn_of_use(run.path(), "it, or one before it, is damaged");
+            self.directory.remove(run.path());
+        }
     }
 
     /// Where in the log a reader goes on who knows all runs; `None` for its beginning.
@@ -274,6 +307,17 @@ fn row(mut found: Vec<Arc<Run>>) -> (Vec<Arc<Run>>, Vec<Arc<Run>>) {
 /// Whether the file must stay as it is: a newer version's, or one that can't be read at the moment.
 fn is_final(error: &RunError) -> bool {
     matches!(error.kind(), RunErrorKind::NewerFormat | RunErrorKind::Io)
+}
+
+/// Whether there is no such file.
+fn is_missing(error: &RunError) -> bool {
+    let source = std::error::Error::source(error);
+    let source = source.and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound)
+}
+
+fn warn_of_use(path: &Path, why: &str) {
+    warn!(file = %path.display(), why, "an index file is of no use and removed; it is built again");
 }
 
 /// First and last position of a run's name.

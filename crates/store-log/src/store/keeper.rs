@@ -1,20 +1,23 @@
 //! Keeps the index in files: writes full memories as runs, and merges runs, while appends go on.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use annals_core::{Error, ErrorKind};
 use annals_log::Place;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::dictionary;
+use super::error::corrupt;
 use super::recover::Entering;
 use super::settings::{Maintenance, Settings};
 use super::shared::Shared;
 use super::snapshot::unusable;
-use crate::index::{Memtable, Part, Run, RunDirectory, RunError, RunErrorKind, Runs};
+use crate::index::{Memtable, Part, Run, RunDirectory, RunErrorKind, Runs};
 use crate::record::Kinds;
 
 /// How many full memories wait to be written before the committer waits for them.
@@ -32,7 +35,10 @@ pub(crate) struct Frozen {
     pub(crate) kinds: Kinds,
 }
 
-/// Writes and merges runs.
+/// After how many batches what could not be written is tried again, and after twice as many again.
+const RETRY_AFTER: u64 = 64;
+
+/// Writes and merges runs. One job at a time writes, and drops runs that are damaged; another merges.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     shared: Arc<Shared>,
@@ -47,13 +53,35 @@ pub(crate) struct Keeper {
 #[derive(Debug)]
 struct State {
     runs: Runs,
+    /// Files of the runs that were there when the store was opened, as far as they still are.
+    found: Vec<PathBuf>,
+    /// Runs in which damage was met, to be dropped by the job that writes.
+    damaged: Vec<PathBuf>,
     /// Where the part of the log ends that is to be read again, as its runs were damaged.
     gap_ends: Option<Place>,
     waiting: VecDeque<Frozen>,
     writes: bool,
     merges: bool,
-    /// Why the oldest waiting memory could not be written.
-    failure: Option<String>,
+    /// No more merges are begun.
+    closes: bool,
+    failure: Option<Failure>,
+    /// The threads that jobs run on, some of which may have ended.
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Why the last attempt to write did not succeed.
+#[derive(Debug)]
+struct Failure {
+    kind: ErrorKind,
+    cause: String,
+    /// How many batches came since.
+    batches: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Job {
+    Write,
+    Merge,
 }
 
 impl Keeper {
@@ -69,15 +97,28 @@ impl Keeper {
             mode: settings.maintenance,
             index_bytes_max: settings.index_bytes_max,
             state: Mutex::new(State {
+                found: runs
+                    .all()
+                    .iter()
+                    .map(|run| run.path().to_path_buf())
+                    .collect(),
                 runs,
+                damaged: Vec::new(),
                 gap_ends: None,
                 waiting: VecDeque::new(),
                 writes: false,
                 merges: false,
+                closes: false,
                 failure: None,
+                threads: Vec::new(),
             }),
             moved: Condvar::new(),
         }
+    }
+
+    /// Merges the runs that were there when the store was opened, if there are many.
+    pub(crate) fn tidy(self: &Arc<Self>) {
+        self.begin_merging(self.lock());
     }
 
     /// Takes over a full memory, which is among the older parts of the published state already. Waits while
@@ -85,199 +126,277 @@ impl Keeper {
     pub(crate) fn take(self: &Arc<Self>, frozen: Frozen) {
         let mut state = self.lock();
         state.waiting.push_back(frozen);
-        self.begin(&mut state);
+        state = self.begin_writing(state);
         while state.waiting.len() > WAITING_MAX && state.writes {
             state = self.wait(state);
         }
-        drop(state);
-        if self.mode == Maintenance::Inline {
-            self.write_all();
-        }
     }
 
-    /// Refuses appends while more is held than memory is meant for, and tries again to write it.
+    /// Refuses appends while more is held than memory is meant for. What could not be written is tried again:
+    /// before a refusal each time, else now and then.
     pub(crate) fn check_room(self: &Arc<Self>) -> Result<(), Error> {
         let mut state = self.lock();
-        if state.waiting.len() < HELD_MAX {
+        if !state.is_full() {
+            if state.is_worth_a_retry() {
+                drop(self.begin_writing(state));
+            }
             return Ok(());
         }
-        self.begin(&mut state);
-        if self.mode == Maintenance::Inline {
-            drop(state);
-            self.write_all();
-            state = self.lock();
+        // A damaged log is the same when it is read again.
+        if state.failure_kind() != Some(ErrorKind::Corrupt) {
+            state = self.begin_writing(state);
+            while state.is_full() && state.writes {
+                state = self.wait(state);
+            }
         }
-        if state.waiting.len() < HELD_MAX {
-            return Ok(());
+        if state.is_full() {
+            return Err(refusal(state.failure.as_ref()));
         }
-        let failure = state.failure.clone().unwrap_or_default();
-        let message = "index files can't be written, and memory is full of what they would hold; free space \
-                       on the disk, then retry";
-        Err(Error::new(ErrorKind::NoSpace, message).with("cause", failure))
+        Ok(())
     }
 
-    /// Waits until nothing is being written or merged.
+    /// Waits until all that can be written is written, and for the present merge; no other is begun.
     pub(crate) fn finish(&self) {
         let mut state = self.lock();
+        state.closes = true;
         while state.writes || state.merges {
+            state = self.wait(state);
+        }
+        let threads = std::mem::take(&mut state.threads);
+        drop(state);
+        for thread in threads {
+            // A panic in a job is told by the job.
+            let _ = thread.join();
+        }
+    }
+
+    /// Has a run in which damage was found dropped, and those after it, and built again from the log. Returns
+    /// when that is done, or can't be done; at once when the store closes.
+    pub(crate) fn rebuild(self: &Arc<Self>, damaged: &Path) {
+        let mut state = self.lock();
+        if state.closes {
+            return;
+        }
+        state.damaged.push(damaged.to_path_buf());
+        state = self.begin_writing(state);
+        while state.is_broken() && state.writes {
             state = self.wait(state);
         }
     }
 
-    /// Drops a run in which damage was found, and those after it, and builds them again from the log. Returns
-    /// when that is done, or can't be done.
-    pub(crate) fn rebuild(self: &Arc<Self>, damaged: &Path) {
-        let mut state = self.lock();
-        Self::drop_damaged(&mut state, damaged);
-        self.begin(&mut state);
-        if self.mode == Maintenance::Inline {
-            drop(state);
-            return self.write_all();
-        }
-        drop(state);
-        self.finish();
-    }
-
-    fn drop_damaged(state: &mut State, damaged: &Path) {
-        let end = state.runs.upto();
-        if state.runs.drop_from(damaged) {
-            info!(file = %damaged.display(), "index file is damaged; it is built again from the log");
-            state.gap_ends = state.gap_ends.or(end);
-        }
-    }
-
-    fn begin(self: &Arc<Self>, state: &mut State) {
-        if self.mode == Maintenance::Background && !state.writes {
-            state.writes = true;
-            self.spawn(Self::write_all);
-        }
-    }
-
-    /// Runs work on a thread that may block; a panic in it is the end of that work only.
-    fn spawn(self: &Arc<Self>, work: fn(&Arc<Self>)) {
-        let keeper = Arc::clone(self);
-        let work = move || {
-            if catch_unwind(AssertUnwindSafe(|| work(&keeper))).is_err() {
-                let mut state = keeper.lock();
-                state.failure = Some("a panic while index files were written".to_owned());
-                (state.writes, state.merges) = (false, false);
-                keeper.moved.notify_all();
+    /// Has what is to be written written, on a thread of the store's own, or here and now.
+    fn begin_writing<'s>(
+        self: &'s Arc<Self>,
+        mut state: MutexGuard<'s, State>,
+    ) -> MutexGuard<'s, State> {
+        match self.mode {
+            Maintenance::Background => {
+                if !state.writes {
+                    state.writes = true;
+                    self.start(&mut state, Job::Write);
+                }
+                state
             }
-        };
-        blocking::unblock(work).detach();
-    }
-
-    /// Writes what waits, oldest first.
-    fn write_all(self: &Arc<Self>) {
-        loop {
-            let mut state = self.lock();
-            if let Some(end) = state.gap_ends {
+            Maintenance::Inline => {
+                while state.writes {
+                    state = self.wait(state);
+                }
+                state.writes = true;
                 drop(state);
-                let filled = self.fill_gap(end);
-                state = self.lock();
-                match filled {
-                    Ok(()) => state.gap_ends = None,
-                    Err(error) => {
-                        warn!(%error, "damaged index files can't be built again");
-                        state.failure = Some(error.to_string());
-                        return self.end_writing(state);
-                    }
-                }
+                self.run(Job::Write);
+                self.lock()
             }
-            let Some(frozen) = state.waiting.front().cloned() else {
-                return self.end_writing(state);
-            };
-            drop(state);
-            let kinds = dictionary::encode(&frozen.kinds);
-            let written = self.directory.flush(&frozen.memtable, &kinds, frozen.upto);
-            state = self.lock();
-            match written {
-                Ok(run) => {
-                    state.runs.add(Arc::clone(&run));
-                    state.waiting.pop_front();
-                    state.failure = None;
-                    self.show(&run);
-                }
-                Err(error) => {
-                    warn!(%error, "index file can't be written; its events stay in memory");
-                    state.failure = Some(error.to_string());
-                    return self.end_writing(state);
-                }
+        }
+    }
+
+    /// Has runs merged where there are many, on a thread of the store's own, or here and now.
+    fn begin_merging(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if state.merges || state.plan_merge().is_none() {
+            return;
+        }
+        state.merges = true;
+        match self.mode {
+            Maintenance::Background => self.start(&mut state, Job::Merge),
+            Maintenance::Inline => {
+                drop(state);
+                self.run(Job::Merge);
             }
+        }
+    }
+
+    /// Runs a job on a thread of its own.
+    fn start(self: &Arc<Self>, state: &mut State, job: Job) {
+        state.threads.retain(|thread| !thread.is_finished());
+        let keeper = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("annals-index".to_owned());
+        match thread.spawn(move || keeper.run(job)) {
+            Ok(thread) => state.threads.push(thread),
+            Err(error) => {
+                state.end(job);
+                state.fail(ErrorKind::Unavailable, format!("no thread: {error}"));
+            }
+        }
+    }
+
+    /// Runs a job; a panic in it is the end of that job only.
+    fn run(self: &Arc<Self>, job: Job) {
+        let work = || match job {
+            Job::Write => while self.write_next() {},
+            Job::Merge => while self.merge_next() {},
+        };
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            let mut state = self.lock();
+            state.end(job);
+            let cause = "a panic while index files were written; report it as a defect";
+            state.fail(ErrorKind::Unavailable, cause.to_owned());
             self.moved.notify_all();
         }
+    }
+
+    /// Writes what is first to be written; `false`, and the job has ended, when there is nothing or it fails.
+    fn write_next(self: &Arc<Self>) -> bool {
+        let mut state = self.lock();
+        if state.is_broken() {
+            // A merge writes under a name that a run which is built again may have.
+            while state.merges {
+                state = self.wait(state);
+            }
+            state = self.drop_damaged(state);
+        }
+        let written = if let Some(end) = state.gap_ends {
+            drop(state);
+            self.fill_gap(end)
+        } else if let Some(frozen) = state.waiting.front().cloned() {
+            drop(state);
+            self.write(&frozen)
+        } else {
+            self.end_writing(state);
+            return false;
+        };
+        let mut state = self.lock();
+        match written {
+            Ok(()) => {
+                state.failure = None;
+                self.moved.notify_all();
+                true
+            }
+            Err(error) => {
+                state.fail(kind_of(&error), describe(&error));
+                self.end_writing(state);
+                false
+            }
+        }
+    }
+
+    /// Drops the first run that is damaged, and those after it. Damage seldom comes alone, so all are checked.
+    fn drop_damaged<'s>(&'s self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        let (met, runs) = (state.damaged.clone(), state.runs.all().to_vec());
+        // What was built since may have the name of a run that readers met before.
+        let known: Vec<PathBuf> = met
+            .iter()
+            .filter(|met| state.found.contains(met))
+            .cloned()
+            .collect();
+        drop(state);
+        let is_damaged = |run: &&Arc<Run>| {
+            let is_known = known.iter().any(|known| known == run.path());
+            is_known
+                || run
+                    .check()
+                    .is_err_and(|error| error.kind() == RunErrorKind::Damaged)
+        };
+        let first = runs.iter().filter(|_| !met.is_empty()).find(is_damaged);
+        let mut state = self.lock();
+        state.damaged.drain(..met.len());
+        if let Some(run) = first {
+            let end = state.runs.upto();
+            state.runs.drop_from(run.path());
+            state.gap_ends = state.gap_ends.or(end);
+            let left: Vec<PathBuf> = state
+                .runs
+                .all()
+                .iter()
+                .map(|run| run.path().to_path_buf())
+                .collect();
+            state.found.retain(|found| left.contains(found));
+        }
+        state
+    }
+
+    /// Writes the oldest memory that waits.
+    fn write(&self, frozen: &Frozen) -> Result<(), Error> {
+        let kinds = dictionary::encode(&frozen.kinds);
+        let written = self.directory.flush(&frozen.memtable, &kinds, frozen.upto);
+        let run = written.map_err(unusable)?;
+        let mut state = self.lock();
+        state.runs.add(Arc::clone(&run));
+        state.waiting.pop_front();
+        self.show(&run);
+        Ok(())
     }
 
     /// Reads the log from the end of the runs to this place, into runs.
     fn fill_gap(&self, end: Place) -> Result<(), Error> {
         let view = self.shared.snapshot().view.clone();
-        let runs = self.lock().runs.all().to_vec();
-        let mut entering = Entering::after(&view, &runs)?;
+        let mut entering = Entering::after_runs(&view, &mut self.lock().runs)?;
         loop {
-            let upto = entering.fill_until(self.index_bytes_max, end)?;
-            let upto = upto.unwrap_or(end);
+            let full = entering.fill_until(self.index_bytes_max, end)?;
             let memtable = entering.take();
             if memtable.len() > 0 {
                 let kinds = dictionary::encode(&entering.kinds);
-                let run = self
-                    .directory
-                    .flush(&memtable, &kinds, upto)
-                    .map_err(unusable)?;
-                self.lock().runs.add(run);
+                let upto = full.unwrap_or(end);
+                let run = self.directory.flush(&memtable, &kinds, upto);
+                self.lock().runs.add(run.map_err(unusable)?);
             }
-            if upto == end {
-                self.show_all();
-                return Ok(());
+            if full.is_none() {
+                break;
             }
         }
+        let mut state = self.lock();
+        if state.runs.upto() != Some(end) {
+            return Err(corrupt(
+                "log does not reach to where the index did; verify the store",
+            ));
+        }
+        state.gap_ends = None;
+        self.show_all(state.runs.all());
+        Ok(())
     }
 
     fn end_writing(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        state.writes = false;
+        state.end(Job::Write);
         self.moved.notify_all();
-        if self.mode == Maintenance::Inline {
-            drop(state);
-            self.merge_all();
-        } else if !state.merges && state.runs.plan_merge().is_some() {
-            state.merges = true;
-            self.spawn(Self::merge_all);
-        }
+        self.begin_merging(state);
     }
 
-    /// Merges runs until there are few.
-    fn merge_all(self: &Arc<Self>) {
-        loop {
-            let mut state = self.lock();
-            let Some(plan) = state.runs.plan_merge() else {
-                state.merges = false;
-                self.moved.notify_all();
-                return;
-            };
-            drop(state);
-            let merged = self.directory.merge(&plan);
-            state = self.lock();
-            match merged {
-                Ok(run) => {
+    /// Merges what is first to be merged; `false`, and the job has ended, when there is nothing or it fails.
+    fn merge_next(self: &Arc<Self>) -> bool {
+        let mut state = self.lock();
+        let Some(plan) = state.plan_merge() else {
+            state.end(Job::Merge);
+            self.moved.notify_all();
+            return false;
+        };
+        drop(state);
+        let merged = self.directory.merge(&plan);
+        let mut state = self.lock();
+        match merged {
+            Ok(run) => {
+                if state.runs.replace(&run) {
                     self.show(&run);
-                    state.runs.replace(&run);
                 }
-                Err(error) => {
-                    warn!(%error, "index files can't be merged; look-ups take longer");
-                    self.give_up(&mut state, &error);
-                    return;
-                }
+                true
             }
-        }
-    }
-
-    fn give_up(self: &Arc<Self>, state: &mut State, error: &RunError) {
-        if error.kind() == RunErrorKind::Damaged {
-            Self::drop_damaged(state, error.path());
-        }
-        state.merges = false;
-        self.moved.notify_all();
-        if state.gap_ends.is_some() {
-            self.begin(state);
+            Err(error) => {
+                warn!(%error, "index files can't be merged; look-ups take longer");
+                state.end(Job::Merge);
+                self.moved.notify_all();
+                if error.kind() == RunErrorKind::Damaged {
+                    state.damaged.push(error.path().to_path_buf());
+                    drop(self.begin_writing(state));
+                }
+                false
+            }
         }
     }
 
@@ -298,13 +417,12 @@ impl Keeper {
     }
 
     /// Puts the runs in the place of whatever was shown of their positions.
-    fn show_all(&self) {
-        let runs = self.lock().runs.all().to_vec();
+    fn show_all(&self, runs: &[Arc<Run>]) {
         let next = runs.last().map_or(1, |run| run.last() + 1);
         self.shared.publish(|snapshot| {
             let newer = snapshot.older.iter().filter(|part| part.first() >= next);
             let newer: Vec<Arc<dyn Part>> = newer.cloned().collect();
-            let runs = runs.into_iter().map(|run| run as Arc<dyn Part>);
+            let runs = runs.iter().map(|run| Arc::clone(run) as Arc<dyn Part>);
             snapshot.older = runs.chain(newer).collect();
         });
     }
@@ -318,4 +436,110 @@ impl Keeper {
             .wait(state)
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    /// Whether appends are refused until something is written.
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= HELD_MAX
+    }
+
+    /// Whether runs are to be dropped and built again.
+    fn is_broken(&self) -> bool {
+        !self.damaged.is_empty() || self.gap_ends.is_some()
+    }
+
+    /// Counts a batch, and says whether after so many what failed is tried again.
+    fn is_worth_a_retry(&mut self) -> bool {
+        let Some(failure) = self.failure.as_mut().filter(|_| !self.writes) else {
+            return false;
+        };
+        failure.batches += 1;
+        failure.batches >= RETRY_AFTER && failure.batches.is_power_of_two()
+    }
+
+    fn failure_kind(&self) -> Option<ErrorKind> {
+        self.failure.as_ref().map(|failure| failure.kind)
+    }
+
+    /// The runs to merge next, unless runs are to be dropped or the store is closed.
+    fn plan_merge(&self) -> Option<Vec<Arc<Run>>> {
+        if self.closes || self.is_broken() {
+            return None;
+        }
+        self.runs.plan_merge()
+    }
+
+    fn end(&mut self, job: Job) {
+        match job {
+            Job::Write => self.writes = false,
+            Job::Merge => self.merges = false,
+        }
+    }
+
+    /// Notes why something could not be written, and tells it once.
+    fn fail(&mut self, kind: ErrorKind, cause: String) {
+        let known = self.failure.as_ref();
+        if known.is_none_or(|known| known.cause != cause) {
+            warn!(
+                cause,
+                "index files can't be written; what they would hold stays in memory"
+            );
+        }
+        let batches = known.map_or(0, |known| known.batches);
+        self.failure = Some(Failure {
+            kind,
+            cause,
+            batches,
+        });
+    }
+}
+
+/// Why appends are refused when index files can't be written.
+fn refusal(failure: Option<&Failure>) -> Error {
+    let kind = failure.map_or(ErrorKind::Unavailable, |failure| failure.kind);
+    let message = match kind {
+        ErrorKind::NoSpace => {
+            "index files can't be written, and memory is full of what they would hold; free space on the \
+             disk, then retry"
+        }
+        ErrorKind::Corrupt => {
+            "index can't be built again from a damaged log, and memory is full of what it would hold; close \
+             the store and verify it"
+        }
+        _ => {
+            "index files can't be written, and memory is full of what they would hold; remove the cause, \
+             then retry"
+        }
+    };
+    let cause = failure.map_or_else(String::new, |failure| failure.cause.clone());
+    Error::new(kind, message).with("cause", cause)
+}
+
+/// What is to be done about it: an index file that can't be written for want of space says so in its cause.
+fn kind_of(error: &Error) -> ErrorKind {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let refused = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if let Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) = refused {
+            return ErrorKind::NoSpace;
+        }
+        cause = error.source();
+    }
+    match error.kind() {
+        ErrorKind::Corrupt => ErrorKind::Corrupt,
+        ErrorKind::NoSpace => ErrorKind::NoSpace,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+/// The error and its causes, in a line.
+fn describe(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -8,13 +8,12 @@ use annals_log::commit::{GroupCommit, GroupSettings, Leader};
 use annals_log::{ErrorKind as LogErrorKind, Follower, Log, LogId, LogSettings, Parts};
 
 use super::committer::Committer;
-use super::dictionary;
 use super::error::from_log;
 use super::follower::LogFollower;
 use super::idle::{Activity, Idler};
 use super::keeper::Keeper;
 use super::log_store::LogStore;
-use super::recover::Entering;
+use super::recover::recover;
 use super::settings::{CommitterThread, Maintenance, ReadMode, Settings};
 use super::shared::Shared;
 use super::snapshot::unusable;
@@ -131,7 +130,7 @@ impl LogStoreBuilder {
         let started = || {
             self.settings.validate()?;
             let follower = self.log_follower()?;
-            let runs = self.run_directory(follower.log_id())?;
+            let runs = self.run_directory_to_read(follower.log_id());
             LogFollower::start(follower, runs, self.settings.clone(), self.clock, self.ids)
         };
         started().map_err(|error: Error| error.during("follow"))
@@ -141,13 +140,24 @@ impl LogStoreBuilder {
         Follower::open(&self.parts, &self.log_directory(), self.settings.reads).map_err(from_log)
     }
 
-    pub(crate) fn run_directory(&self, log_id: LogId) -> Result<RunDirectory, Error> {
-        let reads = match self.settings.reads {
+    fn run_directory(&self, log_id: LogId) -> Result<RunDirectory, Error> {
+        let directory = self.directory.join(INDEX);
+        let vfs = Arc::clone(&self.parts.vfs);
+        RunDirectory::new(vfs, &directory, log_id, self.run_reads()).map_err(unusable)
+    }
+
+    /// The index files, for who only reads them.
+    pub(crate) fn run_directory_to_read(&self, log_id: LogId) -> RunDirectory {
+        let directory = self.directory.join(INDEX);
+        let vfs = Arc::clone(&self.parts.vfs);
+        RunDirectory::to_read(vfs, &directory, log_id, self.run_reads())
+    }
+
+    fn run_reads(&self) -> RunReads {
+        match self.settings.reads {
             ReadMode::Map => RunReads::Map,
             ReadMode::Pread => RunReads::Owned,
-        };
-        let directory = self.directory.join(INDEX);
-        RunDirectory::new(Arc::clone(&self.parts.vfs), &directory, log_id, reads).map_err(unusable)
+        }
     }
 
     /// Reads what stands after the index files into memory, and begins.
@@ -155,14 +165,7 @@ impl LogStoreBuilder {
         let directory = self.run_directory(log.id())?;
         let view = log.view();
         let mut runs = directory.open(view.end()).map_err(unusable)?;
-        let mut entering = Entering::after(&view, runs.all())?;
-        while let Some(upto) = entering.fill(self.settings.index_bytes_max)? {
-            let memtable = entering.take();
-            let kinds = dictionary::encode(&entering.kinds);
-            let run = directory.flush(&memtable, &kinds, upto).map_err(unusable)?;
-            runs.add(run);
-        }
-        let snapshot = entering.finish(runs.all())?;
+        let snapshot = recover(&view, &directory, &mut runs, self.settings.index_bytes_max)?;
         let shared = Arc::new(Shared::new(snapshot, self.clock, self.ids));
         let keeper = Arc::new(Keeper::new(
             Arc::clone(&shared),
@@ -192,6 +195,7 @@ impl LogStoreBuilder {
             view.log_id(),
             self.settings.auxiliary_bytes_max,
         );
+        keeper.tidy();
         Ok(LogStore {
             auxiliary,
             shared,

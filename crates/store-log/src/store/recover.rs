@@ -1,15 +1,59 @@
 //! The state of a store by its log and its index files.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use annals_core::{Error, Position, Timestamp};
+use annals_core::{Error, ErrorKind, Position, Timestamp};
 use annals_log::{Place, Scan, Scanned, Segment, View};
+use tracing::warn;
 
 use super::dictionary;
 use super::error::{bad_record, corrupt, from_log};
 use super::snapshot::{Live, Snapshot, unusable};
-use crate::index::{Entry, Memtable, Part, Run};
+use crate::index::{Entry, Memtable, Part, Run, RunDirectory, RunError, RunErrorKind, Runs};
 use crate::record::{EventView, Kinds, Note};
+
+/// The state by the log, with help of these runs. Runs that turn out to be damaged are dropped, and runs are
+/// added where what they would hold exceeds `bytes_max` in memory.
+pub(crate) fn recover(
+    view: &View,
+    directory: &RunDirectory,
+    runs: &mut Runs,
+    bytes_max: usize,
+) -> Result<Snapshot, Error> {
+    loop {
+        let mut entering = Entering::after_runs(view, runs)?;
+        while let Some(upto) = entering.fill(bytes_max)? {
+            let memtable = entering.take();
+            let kinds = dictionary::encode(&entering.kinds);
+            runs.add(directory.flush(&memtable, &kinds, upto).map_err(unusable)?);
+        }
+        match entering.finish(runs.all()) {
+            Err(error) => {
+                let is_dropped = damaged_run(&error).is_some_and(|path| runs.drop_from(&path));
+                if !is_dropped {
+                    return Err(error);
+                }
+            }
+            recovered => return recovered,
+        }
+    }
+}
+
+/// The index file whose damage is the cause of this error.
+fn damaged_run(error: &Error) -> Option<PathBuf> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<RunError>()?;
+    (cause.kind() == RunErrorKind::Damaged).then(|| cause.path().to_path_buf())
+}
+
+/// How a record was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entered {
+    /// With all that it says.
+    Whole,
+    /// As if it were lost: it is of a kind that the log, which lost a part, does not state any more.
+    Unstated,
+}
 
 /// Reads the log from where the index files end, into memory.
 pub(crate) struct Entering {
@@ -19,19 +63,43 @@ pub(crate) struct Entering {
     pub(crate) kinds: Kinds,
     /// The position that the next event has if none before it is lost.
     next: u64,
+    /// The position from which on the size of the memory is looked at again.
+    look_at: u64,
+    /// The memory is full: it is handed out at the next boundary of frames.
+    is_full: bool,
+    /// The first event of a kind that is not stated was told of.
+    has_warned: bool,
 }
 
 impl Entering {
     /// Begins after these runs.
     pub(crate) fn after(view: &View, runs: &[Arc<Run>]) -> Result<Self, Error> {
         let (from, kinds) = match runs.last() {
-            Some(run) => {
-                let bytes = run.kinds().map_err(unusable)?;
-                (run.upto(), dictionary::decode(bytes)?)
-            }
+            Some(run) => (run.upto(), kinds_of(run)?),
             None => (view.start(), Kinds::default()),
         };
         Ok(Self::from(view, from, kinds))
+    }
+
+    /// Begins after the newest of these runs that says which kinds there are; the damaged ones after it are
+    /// taken out.
+    pub(crate) fn after_usable(view: &View, runs: &mut Vec<Arc<Run>>) -> Result<Self, Error> {
+        loop {
+            match Self::after(view, runs) {
+                Err(error) if damaged_run(&error).is_some() => {
+                    runs.pop();
+                }
+                entering => return entering,
+            }
+        }
+    }
+
+    /// As [`after_usable`](Self::after_usable); the files of the damaged runs are removed.
+    pub(crate) fn after_runs(view: &View, runs: &mut Runs) -> Result<Self, Error> {
+        let mut usable = runs.all().to_vec();
+        let entering = Self::after_usable(view, &mut usable)?;
+        runs.truncate(usable.len());
+        Ok(entering)
     }
 
     /// Begins at this place.
@@ -42,6 +110,9 @@ impl Entering {
             memtable: Memtable::new(view.log_id(), from.next_number),
             kinds,
             next: from.next_number,
+            look_at: from.next_number,
+            is_full: false,
+            has_warned: false,
         }
     }
 
@@ -57,35 +128,63 @@ impl Entering {
         bytes_max: usize,
         end: Place,
     ) -> Result<Option<Place>, Error> {
-        const CHECK_EVERY: u64 = 256;
         loop {
-            if self.next >= end.next_number && self.scan.place().at >= end.at {
+            let place = self.scan.place();
+            if place.at >= end.at {
+                // What is lost before the end has positions too.
+                skip_to(&mut self.memtable, &mut self.next, end.next_number)?;
                 return Ok(None);
             }
-            let is_check = self.next.is_multiple_of(CHECK_EVERY);
-            if is_check && self.memtable.len() > 0 && self.memtable.bytes() > bytes_max {
-                let place = self.scan.place();
-                if place.next_number == self.next {
-                    return Ok(Some(place));
-                }
+            self.look_at_size(bytes_max);
+            // What has no position after the last event goes with that event: a run has at least one.
+            if self.is_full && place.next_number == self.next && self.next < end.next_number {
+                self.is_full = false;
+                return Ok(Some(place));
             }
-            let Self {
-                scan,
-                view,
-                memtable,
-                kinds,
-                next,
-            } = self;
-            match scan.next_record() {
-                Ok(Some(record)) => enter(view, record, next, memtable, kinds)?,
-                Ok(None) => return Ok(None),
-                Err(error) => {
-                    if !scan.skip_lost() {
-                        return Err(from_log(error));
-                    }
-                }
+            if !self.enter_next()? {
+                return Ok(None);
             }
         }
+    }
+
+    /// Looks now and then whether the memory is full.
+    fn look_at_size(&mut self, bytes_max: usize) {
+        const LOOK_EVERY: u64 = 256;
+        if self.next >= self.look_at {
+            self.look_at = self.next + LOOK_EVERY;
+            self.is_full = self.memtable.len() > 0 && self.memtable.bytes() > bytes_max;
+        }
+    }
+
+    /// Enters the next record, or passes over what is lost; `false` at the end of the log.
+    fn enter_next(&mut self) -> Result<bool, Error> {
+        let Self {
+            scan,
+            view,
+            memtable,
+            kinds,
+            next,
+            ..
+        } = self;
+        let entered = match scan.next_record() {
+            Ok(Some(record)) => enter_what_is_stated(view, record, next, memtable, kinds)?,
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                return if scan.skip_lost() {
+                    Ok(true)
+                } else {
+                    Err(from_log(error))
+                };
+            }
+        };
+        if entered == Entered::Unstated && !self.has_warned {
+            self.has_warned = true;
+            warn!(
+                position = self.next - 1,
+                "the log has lost what the kind of an event is: it, and others like it, can't be read"
+            );
+        }
+        Ok(true)
     }
 
     /// The memory so far, and an empty one to go on with.
@@ -111,22 +210,31 @@ impl Entering {
             buffers: Arc::default(),
             newest_at: Timestamp::EPOCH,
         };
-        snapshot.newest_at = newest_at(&snapshot);
+        snapshot.newest_at = newest_at(&snapshot)?;
         Ok(snapshot)
     }
 }
 
-/// When the newest event that is not lost was recorded.
-fn newest_at(snapshot: &Snapshot) -> Timestamp {
+/// The kinds that this run knows.
+fn kinds_of(run: &Run) -> Result<Kinds, Error> {
+    let kinds = run.kinds().map_err(unusable)?;
+    dictionary::decode(kinds).map_err(|_| {
+        let what = "it holds no dictionary of kinds";
+        unusable(RunError::new(RunErrorKind::Damaged, run.path(), what))
+    })
+}
+
+/// When the newest event that is neither lost nor damaged was recorded.
+fn newest_at(snapshot: &Snapshot) -> Result<Timestamp, Error> {
     let mut scratch = Vec::new();
     let mut position = snapshot.head;
     while position > Position::START {
-        if let Ok(time) = snapshot.appended_at(position, &mut scratch) {
-            return time;
+        match snapshot.appended_at(position, &mut scratch) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => position = position.previous(),
+            time => return time,
         }
-        position = position.previous();
     }
-    Timestamp::EPOCH
+    Ok(Timestamp::EPOCH)
 }
 
 /// Enters one record.
@@ -137,25 +245,34 @@ pub(crate) fn enter(
     memtable: &mut Memtable,
     kinds: &mut Kinds,
 ) -> Result<(), Error> {
+    enter_what_is_stated(view, record, next, memtable, kinds).map(drop)
+}
+
+fn enter_what_is_stated(
+    view: &View,
+    record: Scanned<'_>,
+    next: &mut u64,
+    memtable: &mut Memtable,
+    kinds: &mut Kinds,
+) -> Result<Entered, Error> {
     let position = Position::new(record.number.unwrap_or(*next));
     let bad = |bad| bad_record(bad, position);
     if record.number.is_none() {
-        return match Note::parse(record.body).map_err(bad)? {
-            Note::Kind(code, kind) => kinds.insert(code, kind).map_err(bad),
-            Note::Policy(stream, policy) => {
-                memtable.set_policy(&stream, policy);
-                Ok(())
-            }
-        };
+        match Note::parse(record.body).map_err(bad)? {
+            Note::Kind(code, kind) => kinds.insert(code, kind).map_err(bad)?,
+            Note::Policy(stream, policy) => memtable.set_policy(&stream, policy),
+        }
+        return Ok(Entered::Whole);
     }
     skip_to(memtable, next, position.value())?;
     let segment = view.segment(record.at.segment());
     let context = segment.map_or(0, Segment::context);
     let base = Timestamp::from_micros(context.cast_signed());
     let event = EventView::parse(record.body, base).map_err(bad)?;
-    let event_type = event.event_type(kinds).ok_or_else(|| {
-        corrupt("event of a kind that the log does not state").with("position", position)
-    })?;
+    let Some(event_type) = event.event_type(kinds) else {
+        skip_to(memtable, next, position.value() + 1)?;
+        return Ok(Entered::Unstated);
+    };
     let append = event.append();
     let entry = Entry {
         stream: event.stream(),
@@ -167,7 +284,7 @@ pub(crate) fn enter(
     };
     memtable.insert(&entry, event.tags());
     *next += 1;
-    Ok(())
+    Ok(Entered::Whole)
 }
 
 /// Passes over the positions that the log has lost.

@@ -78,7 +78,7 @@ impl LogStoreBuilder {
         let Ok(follower) = self.log_follower() else {
             return Ok((0, Vec::new()));
         };
-        let directory = self.run_directory(follower.log_id())?;
+        let directory = self.run_directory_to_read(follower.log_id());
         let checked = directory.check().map_err(unusable)?;
         let files = checked.len();
         let damaged = checked.into_iter().filter_map(|(file, checked)| {
