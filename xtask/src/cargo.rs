@@ -3,8 +3,9 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -46,6 +47,31 @@ impl Cargo {
         self.command(directory)
             .status()
             .with_context(|| format!("`{self}` could not be started"))
+    }
+
+    /// Like [`status`](Self::status), and gives what the command wrote, which is shown line by line.
+    pub(crate) fn output(&self, directory: &Path) -> Result<(ExitStatus, String)> {
+        println!("$ {self}");
+        let started = || format!("`{self}` could not be started");
+        let mut child = self
+            .command(directory)
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(started)?;
+        let mut written = String::new();
+        let lines = child
+            .stdout
+            .take()
+            .into_iter()
+            .flat_map(|output| BufReader::new(output).lines());
+        for line in lines {
+            let line = line.with_context(|| format!("what `{self}` writes can't be read"))?;
+            println!("{line}");
+            written.push_str(&line);
+            written.push('\n');
+        }
+        let status = child.wait().with_context(started)?;
+        Ok((status, written))
     }
 
     /// Like [`status`](Self::status), but a failure of the command is an error.

@@ -1,5 +1,5 @@
-//! The workspace's own commands: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench` and
-//! `cargo xtask ci`.
+//! The workspace's own commands: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench`,
+//! `cargo xtask campaign` and `cargo xtask ci`.
 //!
 //! Not a library and never published. It reads the tree and calls cargo; it knows the layout of the
 //! workspace (where crates, examples and documents lie) and nothing of events.
@@ -20,6 +20,7 @@ use crate::ci::{Selection, Step};
 use crate::workspace::Workspace;
 
 mod bench;
+mod campaign;
 mod cargo;
 mod ci;
 mod deny;
@@ -54,6 +55,21 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Run a campaign of RELIABILITY.md in release, and print what was done as a row of it
+    Campaign {
+        /// Which one
+        #[arg(required_unless_present = "list")]
+        id: Option<String>,
+        /// How many times the size of a run of CI
+        #[arg(long, default_value_t = 1)]
+        scale: u64,
+        /// Run this seed alone
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Name the campaigns
+        #[arg(long)]
+        list: bool,
+    },
     /// Run everything that a change must pass, and sum it up in a table
     Ci {
         /// Run this step and no other (may be repeated)
@@ -78,6 +94,16 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Tidy => tidy::check(&workspace).map(|()| ExitCode::SUCCESS),
         Command::Test { arguments } => test::run(&workspace, arguments),
         Command::Bench { arguments } => bench::run(&workspace, arguments),
+        Command::Campaign {
+            id: Some(id),
+            scale,
+            seed,
+            list: false,
+        } => campaign::run(&workspace, &id, campaign::Size { scale, seed }),
+        Command::Campaign { .. } => {
+            campaign::list();
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Ci { only, skip } => Ok(ci::run(&workspace, &Selection { only, skip })),
     }
 }

@@ -63,6 +63,10 @@ mod auxiliary;
 #[doc(hidden)]
 pub mod fuzzing;
 mod index;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod record;
 mod store;
 

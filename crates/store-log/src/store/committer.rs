@@ -22,6 +22,7 @@ use super::settings::{Maintenance, Settings};
 use super::shared::Shared;
 use super::snapshot::{Live, Snapshot};
 use crate::index::{Entry, Memtable, Part};
+use crate::planted::{self, Bug};
 use crate::record::{
     AppendHeader, EventKind, EventRecord, KindCode, Kinds, encode_kind, encode_policy,
 };
@@ -109,6 +110,9 @@ impl Committer {
         if let Some((first, first_event)) = batch.append(&append.id()) {
             let receipt = batch.receipt(first, first_event, now);
             if append.same_content(first.events().map(Some)) {
+                if planted::is_active(Bug::RepeatAcknowledged) {
+                    return Ok(Verdict::Settled(Reply::Recorded(receipt.as_duplicate())));
+                }
                 return Ok(Verdict::Staged(Reply::Recorded(receipt.as_duplicate())));
             }
             return Err(receipts::reused(&append.id(), receipt.first_position));
@@ -121,7 +125,9 @@ impl Committer {
             batch,
             now,
         };
-        refuse(judge.failures(append, looked)?)?;
+        if !planted::is_active(Bug::NotCheckedAgain) {
+            refuse(judge.failures(append, looked)?)?;
+        }
         let versions = append.writes().iter().enumerate().map(|(index, write)| {
             let facts = judge.stream(&write.stream, looked.stream(snapshot, index))?;
             Ok(facts.version)
@@ -202,11 +208,21 @@ impl Committer {
                             code,
                             append: header.take(),
                         };
+                        let written = places.len() + 1 - first_event;
+                        if planted::is_active(Bug::LastEventDropped)
+                            && written > 1
+                            && written == append.event_count()
+                        {
+                            continue;
+                        }
                         places
                             .push(frame.push(Kind::Numbered, |buffer| record.encode(base, buffer)));
                     }
                 }
             }
+        }
+        if planted::is_active(Bug::KindStatedTooEarly) {
+            self.stated.1.clone_from(&stated);
         }
         frame.write().map_err(from_log)?;
         // What is written may be durable, whatever the reason why that can't be told.
@@ -319,6 +335,9 @@ impl Commit for Committer {
                 self.freeze(self.index_bytes_max);
                 self.grow_ahead();
                 self.activity.note();
+                verdicts.into_iter().map(Verdict::answer).collect()
+            }
+            Err(_) if planted::is_active(Bug::FailureAcknowledged) => {
                 verdicts.into_iter().map(Verdict::answer).collect()
             }
             Err(error) => verdicts

@@ -16,6 +16,7 @@ use super::lost;
 use super::matching;
 use super::shown::{Shown, first_shown};
 use super::snapshot::{Snapshot, StreamFacts};
+use crate::planted::{self, Bug};
 
 /// A state of the store, and what the batch in the making adds to it.
 pub(crate) struct Judge<'a> {
@@ -58,6 +59,7 @@ impl Judge<'_> {
         older: Option<&OlderFacts>,
     ) -> Result<StreamFacts, Error> {
         let added = self.batch.stream(stream);
+        let added = added.filter(|_| !planted::is_active(Bug::StaleHead));
         let (live_version, live_policy) = self
             .snapshot
             .live

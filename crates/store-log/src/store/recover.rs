@@ -11,6 +11,7 @@ use super::dictionary;
 use super::error::{bad_record, corrupt, from_log};
 use super::snapshot::{Live, Snapshot, unusable};
 use crate::index::{Entry, Memtable, Part, Run, RunDirectory, RunError, RunErrorKind, Runs};
+use crate::planted::{self, Bug};
 use crate::record::{EventView, Kinds, Note};
 
 /// The state by the log, with help of these runs. Runs that turn out to be damaged are dropped, and runs are
@@ -204,7 +205,7 @@ impl Entering {
                 .map(|run| Arc::clone(run) as Arc<dyn Part>)
                 .collect(),
             live: Arc::new(Live::new(self.memtable)),
-            head: Position::new(self.view.last_number()),
+            head: newest(&self.view),
             view: self.view,
             kinds: self.kinds,
             buffers: Arc::default(),
@@ -222,6 +223,15 @@ fn kinds_of(run: &Run) -> Result<Kinds, Error> {
         let what = "it holds no dictionary of kinds";
         unusable(RunError::new(RunErrorKind::Damaged, run.path(), what))
     })
+}
+
+/// The newest position.
+fn newest(view: &View) -> Position {
+    let position = Position::new(view.last_number());
+    if planted::is_active(Bug::PositionReused) {
+        return position.previous();
+    }
+    position
 }
 
 /// When the newest event that is neither lost nor damaged was recorded.
@@ -260,6 +270,7 @@ fn enter_what_is_stated(
     if record.number.is_none() {
         match Note::parse(record.body).map_err(bad)? {
             Note::Kind(code, kind) => kinds.insert(code, kind).map_err(bad)?,
+            Note::Policy(..) if planted::is_active(Bug::PoliciesForgotten) => {}
             Note::Policy(stream, policy) => memtable.set_policy(&stream, policy),
         }
         return Ok(Entered::Whole);

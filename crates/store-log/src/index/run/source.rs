@@ -10,6 +10,7 @@ use annals_log::vfs::{MappedFile, VfsFile, load, missing_bytes};
 use super::super::{Result, RunError, RunErrorKind};
 use super::bytes::number;
 use super::header::{BLOCK_BYTES, HEADER_BYTES, Header, Section};
+use crate::planted::{self, Bug};
 
 /// The body of a run file: a map of it, or its bytes where files can't be mapped.
 ///
@@ -188,7 +189,7 @@ impl Source {
                 crc32c::crc32c(bytes.get(range).unwrap_or_default())
             }
         };
-        if found != *expected {
+        if found != *expected && !planted::is_active(Bug::IndexUnchecked) {
             return Err(self.damaged("a block does not match its checksum"));
         }
         if let Some(word) = self.good.get(block / 64) {
