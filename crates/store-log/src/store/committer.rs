@@ -9,7 +9,7 @@ use annals_core::{
     StreamState, Tag, Timestamp, Version,
 };
 use annals_log::commit::Commit;
-use annals_log::{Kind, Log, RecordAt, View};
+use annals_log::{FrameBuilder, Kind, Log, RecordAt, View};
 
 use super::batch::{Batch, Staged, Step};
 use super::error::{from_log, unknown};
@@ -192,12 +192,7 @@ impl Committer {
                     for staged in events.take(append.event_count()) {
                         let code = code_of(&mut kinds, &staged.event);
                         if let Some(code) = code.filter(|code| stated.insert(*code)) {
-                            let kind = kinds.kind(code).cloned();
-                            frame.push(Kind::Note, |buffer| {
-                                if let Some(kind) = &kind {
-                                    encode_kind(code, kind, buffer);
-                                }
-                            });
+                            state(&mut frame, &kinds, code);
                         }
                         let record = EventRecord {
                             event: &staged.event,
@@ -209,10 +204,7 @@ impl Committer {
                             append: header.take(),
                         };
                         let written = places.len() + 1 - first_event;
-                        if planted::is_active(Bug::LastEventDropped)
-                            && written > 1
-                            && written == append.event_count()
-                        {
+                        if written > 1 && is_dropped(written, append) {
                             continue;
                         }
                         places
@@ -444,6 +436,18 @@ fn judge_policy(
     } else {
         Verdict::Settled(reply)
     })
+}
+
+/// Whether a planted bug leaves the n-th event of an append out.
+fn is_dropped(written: usize, append: &Append) -> bool {
+    planted::is_active(Bug::LastEventDropped) && written == append.event_count()
+}
+
+/// Adds the note that says what a code stands for.
+fn state(frame: &mut FrameBuilder<'_>, kinds: &Kinds, code: KindCode) {
+    if let Some(kind) = kinds.kind(code) {
+        frame.push(Kind::Note, |buffer| encode_kind(code, kind, buffer));
+    }
 }
 
 /// The code of the event's kind, a new one where there is none yet; `None` when all codes are taken.
