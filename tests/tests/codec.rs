@@ -13,7 +13,7 @@ fn check(codec: &dyn EventCodec<LedgerEvent>, event: &LedgerEvent) {
     assert_eq!(content.event_type(), event.kind().event_type());
     assert_eq!(content.schema_version(), event.kind().schema_version());
     assert_eq!(content.content_type(), &codec.content_type());
-    assert_eq!(&codec.decode_content(&content).unwrap(), event);
+    assert_eq!(&codec.decode_content(content.content()).unwrap(), event);
 }
 
 proptest! {

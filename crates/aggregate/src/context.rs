@@ -40,7 +40,7 @@ impl Context {
     /// # Errors
     /// [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) when the metadata grow over their limit.
     pub fn caused_by(event: &RecordedEvent) -> Result<Self, Error> {
-        let correlation = event.metadata().correlation_id().cloned();
+        let correlation = event.metadata().correlation_id();
         let metadata = Metadata::EMPTY
             .with_correlation_id(correlation.unwrap_or_else(|| CorrelationId::from(event.id())))?
             .with_causation_id(CausationId::from(event.id()))?;

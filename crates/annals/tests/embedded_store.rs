@@ -84,7 +84,7 @@ fn one_process_writes_and_others_follow() {
         writer.append(append("{}")).await?;
         events.next().await.expect("a subscription goes on")
     };
-    assert_eq!(block_on(follow()).unwrap().payload(), "{}");
+    assert_eq!(block_on(follow()).unwrap().payload(), b"{}");
     let follower = LogStore::builder(directory).follow().unwrap();
     let refused = block_on(follower.append(append("{}"))).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unsupported);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use annals_core::{ContentType, NewEvent};
+use annals_core::{ContentRef, ContentType, NewEvent};
 
 use crate::Error;
 
@@ -31,7 +31,7 @@ pub trait EventCodec<E>: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Any [`ErrorKind`](crate::ErrorKind) but [`Encode`](crate::ErrorKind::Encode).
-    fn decode_content(&self, content: &NewEvent) -> Result<E, Error>;
+    fn decode_content(&self, content: ContentRef<'_>) -> Result<E, Error>;
 }
 
 macro_rules! forward {
@@ -46,7 +46,7 @@ macro_rules! forward {
                 (**self).encode(event)
             }
 
-            fn decode_content(&self, content: &NewEvent) -> Result<E, Error> {
+            fn decode_content(&self, content: ContentRef<'_>) -> Result<E, Error> {
                 (**self).decode_content(content)
             }
         }

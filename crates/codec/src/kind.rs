@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use annals_core::{ContentType, Event, EventKind, NewEvent};
+use annals_core::{ContentRef, ContentType, Event, EventKind, NewEvent};
 use bytes::Bytes;
 
 use crate::{Error, ErrorKind};
@@ -45,43 +45,46 @@ pub fn label<E: Event>(
 /// # Errors
 /// [`ErrorKind::UnknownType`], [`ErrorKind::UnknownContentType`], [`ErrorKind::FutureVersion`] or
 /// [`ErrorKind::OldVersion`]: the first that applies.
-pub fn recognize<E: Event>(content: &NewEvent, content_type: &ContentType) -> Result<usize, Error> {
+pub fn recognize<E: Event>(
+    content: ContentRef<'_>,
+    content_type: &ContentType,
+) -> Result<usize, Error> {
     let mut kinds = E::KINDS.iter().enumerate();
-    let Some((index, kind)) = kinds.find(|(_, kind)| kind.event_type() == content.event_type())
+    let Some((index, kind)) = kinds.find(|(_, kind)| kind.event_type() == content.event_type)
     else {
         return Err(unknown_type::<E>(content));
     };
-    if content.content_type() != content_type {
+    if *content.content_type != *content_type {
         return Err(unknown_content_type(content, content_type));
     }
-    if content.schema_version() != kind.schema_version() {
+    if content.schema_version != kind.schema_version() {
         return Err(other_version(content, kind));
     }
     Ok(index)
 }
 
-fn unknown_type<E: Event>(content: &NewEvent) -> Error {
+fn unknown_type<E: Event>(content: ContentRef<'_>) -> Error {
     let known: Vec<&str> = E::KINDS
         .iter()
         .map(|kind| kind.event_type().as_str())
         .collect();
     let message = "event type is none that the code knows; add it, or read another category";
     Error::new(ErrorKind::UnknownType, message)
-        .with("event type", content.event_type())
+        .with("event type", content.event_type)
         .with("category", E::CATEGORY)
         .with("known types", known.join(", "))
 }
 
-fn unknown_content_type(content: &NewEvent, codec: &ContentType) -> Error {
+fn unknown_content_type(content: ContentRef<'_>, codec: &ContentType) -> Error {
     let message = "payload is in another form; decode it with the codec of that form";
     Error::new(ErrorKind::UnknownContentType, message)
-        .with("event type", content.event_type())
-        .with("content type", content.content_type())
+        .with("event type", content.event_type)
+        .with("content type", content.content_type)
         .with("codec", codec)
 }
 
-fn other_version(content: &NewEvent, kind: &EventKind) -> Error {
-    let (error_kind, message) = match content.schema_version().cmp(&kind.schema_version()) {
+fn other_version(content: ContentRef<'_>, kind: &EventKind) -> Error {
+    let (error_kind, message) = match content.schema_version.cmp(&kind.schema_version()) {
         Ordering::Greater => (
             ErrorKind::FutureVersion,
             "event follows a newer schema than the code; update the code",
@@ -92,7 +95,7 @@ fn other_version(content: &NewEvent, kind: &EventKind) -> Error {
         ),
     };
     Error::new(error_kind, message)
-        .with("event type", content.event_type())
-        .with("schema version", content.schema_version())
+        .with("event type", content.event_type)
+        .with("schema version", content.schema_version)
         .with("current version", kind.schema_version())
 }

@@ -26,13 +26,13 @@
 //! assert_eq!(named.event_type().as_str(), "opened");
 //! assert_eq!(named.payload(), r#"{"owner":"Ada"}"#);
 //!
-//! let decoded: AccountEvent = JsonCodec.decode_content(&named)?;
+//! let decoded: AccountEvent = JsonCodec.decode_content(named.content())?;
 //! assert_eq!(decoded, opened);
 //!
 //! let frozen = EventType::from_static("frozen");
 //! let strange = NewEvent::new(frozen, ContentType::JSON, "{}").unwrap();
 //! let codec: &dyn EventCodec<AccountEvent> = &JsonCodec;
-//! assert_eq!(codec.decode_content(&strange).unwrap_err().kind(), ErrorKind::UnknownType);
+//! assert_eq!(codec.decode_content(strange.content()).unwrap_err().kind(), ErrorKind::UnknownType);
 //! # Ok::<(), annals_codec::Error>(())
 //! ```
 //!

@@ -77,7 +77,7 @@ fn content(event_type: &str, version: u32, content_type: &ContentType, bytes: &[
 }
 
 fn check_decode(content: &NewEvent, kind: ErrorKind, text: &str) {
-    let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(content);
+    let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(content.content());
     let error = decoded.unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(error.to_string(), text);
@@ -155,7 +155,7 @@ fn bytes_that_do_not_fit_are_told_apart() {
         ),
     ] {
         let event = content("opened", 2, &ContentType::JSON, bytes);
-        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(&event);
+        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(event.content());
         let error = decoded.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         let facts: Vec<(&str, &str)> = error.context().collect();
@@ -179,7 +179,7 @@ fn space_around_and_fields_beside_an_event_are_passed_over() {
         ("closed", 1, b"[]"),
     ] {
         let event = content(event_type, version, &ContentType::JSON, bytes);
-        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(&event);
+        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(event.content());
         assert!(decoded.is_ok(), "{decoded:?}");
     }
 }
@@ -269,7 +269,10 @@ fn what_is_just_within_the_limits_survives() {
         Value::Chained(Chain::of(63, |next| Chain::Named { next })),
     ] {
         let content = JsonCodec.encode(&value).unwrap();
-        assert_eq!(JsonCodec.decode_content(&content).ok(), Some(value));
+        assert_eq!(
+            JsonCodec.decode_content(content.content()).ok(),
+            Some(value)
+        );
     }
 }
 

@@ -60,7 +60,7 @@ where
         .map(annals_core::Tag::as_str)
         .collect();
     assert_eq!(found, tags);
-    let decoded: E = JsonCodec.decode_content(&content).unwrap();
+    let decoded: E = JsonCodec.decode_content(content.content()).unwrap();
     assert_eq!(&decoded, event);
 }
 

@@ -19,7 +19,7 @@ where
 {
     let content = JsonCodec.encode(event).unwrap();
     assert_eq!(std::str::from_utf8(content.payload()).unwrap(), payload);
-    let decoded: E = JsonCodec.decode_content(&content).unwrap();
+    let decoded: E = JsonCodec.decode_content(content.content()).unwrap();
     assert_eq!(&decoded, event);
 }
 
@@ -47,7 +47,7 @@ where
 {
     let event_type = EventType::parse(event_type).unwrap();
     let content = NewEvent::new(event_type, ContentType::JSON, payload.to_owned()).unwrap();
-    let decoded: Result<E, Error> = JsonCodec.decode_content(&content);
+    let decoded: Result<E, Error> = JsonCodec.decode_content(content.content());
     assert_eq!(decoded.unwrap_err().kind(), kind);
 }
 

@@ -118,7 +118,7 @@ pub(crate) fn check_page(request: &ReadRequest, page: &Page) -> Verdict {
         count <= request.events_max,
         "it has {count} events, more than asked for"
     );
-    let sizes = page.events.iter().map(|event| event.content().bytes());
+    let sizes = page.events.iter().map(RecordedEvent::bytes);
     let bytes: usize = sizes.sum();
     ensure!(
         bytes <= request.bytes_max || count == 1,

@@ -53,18 +53,20 @@ pub use vocabulary::capabilities::{AppendIdWindow, Capabilities, Durability};
 pub use vocabulary::conflict::{Conflict, FailedCheck};
 pub use vocabulary::criteria::{Criteria, CriteriaItem};
 pub use vocabulary::cursor::Cursor;
-pub use vocabulary::event::{NewEvent, Placement, RecordedEvent};
+pub use vocabulary::event::{ContentRef, NewEvent, Placement};
+pub use vocabulary::event_block::{BlockKind, EventBlock, EventBlockBuilder, EventBlocks};
 pub use vocabulary::event_type::{ContentType, EventKind, EventType, SchemaVersion};
 pub use vocabulary::expected::Expected;
 pub use vocabulary::ids::{AppendId, EventId, Ids, UuidIds};
 pub use vocabulary::manual_clock::ManualClock;
-pub use vocabulary::metadata::{CausationId, CorrelationId, HeaderName, Metadata};
+pub use vocabulary::metadata::{CausationId, CorrelationId, Metadata, MetadataRef};
 pub use vocabulary::number::{Position, Version};
 pub use vocabulary::policy::{PolicyAction, PolicyChange, StreamHead, StreamPolicy, StreamState};
 pub use vocabulary::read::{
     ConsistencyLevel, Direction, EventOrdering, Page, ReadRequest, Selection,
 };
 pub use vocabulary::receipt::{Answer, Outcome, Receipt, StreamReceipt};
+pub use vocabulary::recorded_event::RecordedEvent;
 pub use vocabulary::stream_id::{Category, StreamId};
 pub use vocabulary::tag::{Tag, Tags};
 pub use vocabulary::time::{Clock, SystemClock, Timestamp};

@@ -55,6 +55,7 @@ pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
 mod reader;
+mod record_reader;
 mod recover;
 mod repair;
 mod rotate;
@@ -73,6 +74,7 @@ pub use format::frame::{Kind, RECORD_HEADER_BYTES};
 pub use frame_builder::FrameBuilder;
 pub use grow::Growth;
 pub use place::{LogId, Lost, Place, RecordAt};
+pub use record_reader::RecordReader;
 pub use recover::{Cut, Recovery};
 pub use repair::{Repair, repair};
 pub use scan::{Scan, Scanned};

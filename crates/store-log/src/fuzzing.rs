@@ -37,13 +37,14 @@ pub fn event_body(input: &[u8]) {
     let Ok((event, append)) = decode(input, &kinds) else {
         return;
     };
+    let content = event.to_new_event();
     let record = EventRecord {
-        event: event.content(),
+        event: &content,
         id: event.id(),
         stream: event.stream(),
         version: event.version(),
         appended_at: event.appended_at(),
-        code: kinds.code_of(event.content()),
+        code: kinds.code_of(&content),
         append,
     };
     let mut body = Vec::new();
@@ -202,7 +203,7 @@ fn kinds() -> Kinds {
 
 fn decode(body: &[u8], kinds: &Kinds) -> Result<(RecordedEvent, Option<AppendHeader>), BadRecord> {
     let view = EventView::parse(body, BASE)?;
-    let mut page = PageBuilder::new(kinds);
+    let mut page = PageBuilder::new(kinds, 1);
     page.push(&view, Position::new(77))?;
     let event = page.finish().pop().expect("an event was pushed");
     Ok((event, view.append()))

@@ -33,7 +33,7 @@ pub(crate) fn read(state: &State, request: ReadRequest, now: Timestamp) -> Resul
     let mut events: Vec<RecordedEvent> = Vec::new();
     let mut bytes = 0;
     while let Some(event) = selected.peek() {
-        bytes += event.content().bytes();
+        bytes += event.bytes();
         let full = events.len() == request.events_max || bytes > request.bytes_max;
         if full && !events.is_empty() {
             break;

@@ -48,7 +48,7 @@ fn every_event_carries_the_context_of_its_command() {
         );
         assert_eq!(
             caused.metadata().causation_id().unwrap(),
-            &cause.id().to_string().as_str()
+            cause.id().to_string().as_str()
         );
         assert_eq!(caused.recorded_at(), at);
     });
@@ -67,7 +67,7 @@ fn a_correlation_begins_with_the_first_cause() {
             .unwrap();
         let context = Context::caused_by(&event).unwrap();
         let id = event.id().to_string();
-        assert_eq!(context.metadata().correlation_id().unwrap(), &id.as_str());
-        assert_eq!(context.metadata().causation_id().unwrap(), &id.as_str());
+        assert_eq!(context.metadata().correlation_id().unwrap(), id.as_str());
+        assert_eq!(context.metadata().causation_id().unwrap(), id.as_str());
     });
 }

@@ -2,7 +2,7 @@
 
 mod guard;
 
-use annals_core::{ContentType, Event, NewEvent};
+use annals_core::{ContentRef, ContentType, Event, NewEvent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -46,7 +46,7 @@ const PAYLOAD_BYTES_EXPECTED: usize = 128;
 /// let named = JsonCodec.encode(&deposited)?;
 /// assert_eq!(named.event_type().as_str(), "money-deposited");
 /// assert_eq!(named.payload(), r#"{"amount":5}"#);
-/// let decoded: AccountEvent = JsonCodec.decode_content(&named)?;
+/// let decoded: AccountEvent = JsonCodec.decode_content(named.content())?;
 /// assert_eq!(decoded, deposited);
 /// # Ok::<(), annals_codec::Error>(())
 /// ```
@@ -66,9 +66,9 @@ impl<E: Event + Serialize + DeserializeOwned> EventCodec<E> for JsonCodec {
         label(event, ContentType::JSON, payload)
     }
 
-    fn decode_content(&self, content: &NewEvent) -> Result<E, Error> {
+    fn decode_content(&self, content: ContentRef<'_>) -> Result<E, Error> {
         let kind_index = recognize::<E>(content, &ContentType::JSON)?;
-        let mut deserializer = serde_json::Deserializer::from_slice(content.payload());
+        let mut deserializer = serde_json::Deserializer::from_slice(content.payload);
         let event = deserialize_content(kind_index, &mut deserializer)
             .map_err(|error| not_decoded(content, error))?;
         deserializer.end().map_err(|error| {
@@ -92,10 +92,10 @@ fn not_encoded<E: Event>(event: &E, error: ContentError<serde_json::Error>) -> E
     }
 }
 
-fn not_decoded(content: &NewEvent, error: ContentError<serde_json::Error>) -> Error {
+fn not_decoded(content: ContentRef<'_>, error: ContentError<serde_json::Error>) -> Error {
     match error {
         ContentError::Type(flaw) => Error::new(ErrorKind::WrongKind, flaw.to_string())
-            .with("event type", content.event_type()),
+            .with("event type", content.event_type),
         ContentError::Format(error) => {
             let message =
                 "payload is not this event; repair it, or give changed fields a new schema version";
@@ -117,7 +117,7 @@ fn reason(error: &serde_json::Error) -> &'static str {
 fn located(
     kind: ErrorKind,
     message: &'static str,
-    content: &NewEvent,
+    content: ContentRef<'_>,
     error: &serde_json::Error,
 ) -> Error {
     let category = match error.classify() {
@@ -127,9 +127,9 @@ fn located(
         Category::Io => "io",
     };
     let located = Error::new(kind, message)
-        .with("event type", content.event_type())
+        .with("event type", content.event_type)
         .with("category", category);
-    match byte_at(content.payload(), error.line(), error.column()) {
+    match byte_at(content.payload, error.line(), error.column()) {
         None => located,
         Some(byte) => located
             .with("line", error.line())

@@ -41,7 +41,7 @@ async fn comes_back(bench: &Bench, events: Vec<NewEvent>) -> Verdict {
     let found = bench.read(request).await?;
     check_eq("how many events come back", found.len(), events.len())?;
     let same = found.iter().zip(&events).all(|(found, event)| {
-        found.content().same_content(event) && found.metadata() == event.metadata()
+        found.content().same_content(&event.content()) && found.metadata() == event.metadata()
     });
     check_eq("whether they come back as they were", same, true)
 }

@@ -213,7 +213,7 @@ impl<'a> Witness<'a> {
     pub(super) fn is_one_of(&self, index: usize, stream: &StreamId, event: &NewEvent) -> bool {
         let recorded = self.log.get(index);
         recorded.is_some_and(|recorded| {
-            recorded.stream() == stream && recorded.content().same_content(event)
+            recorded.stream() == stream && recorded.content().same_content(&event.content())
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::criteria::Criteria;
 use super::cursor::Cursor;
-use super::event::NewEvent;
+use super::event::{ContentRef, NewEvent};
 use super::expected::Expected;
 use super::ids::AppendId;
 use super::stream_id::StreamId;
@@ -128,21 +128,27 @@ impl Append {
         writes.flat_map(|write| write.events.iter().map(move |event| (&write.stream, event)))
     }
 
+    /// What the events say, in the order of their positions, each with its stream.
+    pub fn contents(&self) -> impl Iterator<Item = (&StreamId, ContentRef<'_>)> {
+        self.events()
+            .map(|(stream, event)| (stream, event.content()))
+    }
+
     /// How many events it records.
     pub fn event_count(&self) -> usize {
         self.0.event_count
     }
 
     /// Whether `recorded`, the events that the first append of this id recorded in order, is the
-    /// content of this one: the same streams and [the same events](NewEvent::same_content). `None`
+    /// content of this one: the same streams and [the same events](ContentRef::same_content). `None`
     /// stands for an event that retention has removed since, of which nothing can be said any more.
     pub fn same_content<'a>(
         &self,
-        recorded: impl IntoIterator<Item = Option<(&'a StreamId, &'a NewEvent)>>,
+        recorded: impl IntoIterator<Item = Option<(&'a StreamId, ContentRef<'a>)>>,
     ) -> bool {
         let mut recorded = recorded.into_iter();
         let all_found = self.events().all(|(stream, event)| match recorded.next() {
-            Some(Some((of, first))) => of == stream && first.same_content(event),
+            Some(Some((of, first))) => of == stream && first.same_content(&event.content()),
             Some(None) => true,
             None => false,
         });
@@ -318,7 +324,7 @@ mod tests {
             .write(stream("a-2"), Expected::Any, [event("3")])
             .build()
             .unwrap();
-        assert!(first.same_content(first.events().map(Some)));
+        assert!(first.same_content(first.contents().map(Some)));
         let retry = append()
             .write(stream("a-1"), Expected::Any, [event("1"), event("2")])
             .write(
@@ -330,7 +336,7 @@ mod tests {
             retry
                 .build()
                 .unwrap()
-                .same_content(first.events().map(Some))
+                .same_content(first.contents().map(Some))
         );
         for other in [
             append().write(stream("a-1"), Expected::Any, [event("1"), event("2")]),
@@ -347,7 +353,7 @@ mod tests {
                 !other
                     .build()
                     .unwrap()
-                    .same_content(first.events().map(Some))
+                    .same_content(first.contents().map(Some))
             );
         }
     }

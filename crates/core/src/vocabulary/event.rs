@@ -34,17 +34,20 @@ pub struct NewEvent {
     recorded_at: Option<Timestamp>,
 }
 
-/// An event as read back: what was appended, and its place in the store.
-///
-/// Cheap to clone; the events of a page may share one buffer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordedEvent {
-    /// With the identity and the time of its placement.
-    content: NewEvent,
-    stream: StreamId,
-    version: Version,
-    position: Position,
-    appended_at: Timestamp,
+/// What an event says, borrowed from a new one or a recorded one: all that a codec decodes, and that is compared
+/// when an append is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentRef<'a> {
+    /// The recorded name of its kind.
+    pub event_type: &'a EventType,
+    /// The version of the schema that its payload follows.
+    pub schema_version: SchemaVersion,
+    /// The form of its payload.
+    pub content_type: &'a ContentType,
+    /// Its content.
+    pub payload: &'a [u8],
+    /// Its tags.
+    pub tags: &'a Tags,
 }
 
 /// What a store adds to an event when it records it.
@@ -177,173 +180,50 @@ impl NewEvent {
     /// Its size as counted against the limits of appends and pages: payload, names, tags, context.
     #[inline]
     pub fn bytes(&self) -> usize {
-        self.payload.len()
-            + self.event_type.as_str().len()
-            + self.content_type.as_str().len()
-            + self
-                .tags
-                .iter()
-                .map(|tag| tag.as_str().len())
-                .sum::<usize>()
-            + self.metadata.bytes()
+        self.content().bytes() + self.metadata.bytes()
     }
 
-    /// Whether a retry that carries `other` in this event's place is the same append: type, schema
-    /// version, form, payload and tags agree. Identity, times and context may differ, as a retry by
-    /// another process makes them anew.
-    pub fn same_content(&self, other: &Self) -> bool {
-        self.event_type == other.event_type
-            && self.schema_version == other.schema_version
-            && self.content_type == other.content_type
-            && self.payload == other.payload
-            && self.tags == other.tags
-    }
-}
-
-impl RecordedEvent {
-    /// The event at its place; for authors of stores. Its content has the identity and the time of the
-    /// placement from now on.
-    #[inline]
-    pub fn new(content: NewEvent, placement: Placement) -> Self {
-        let content = NewEvent {
-            id: Some(placement.id),
-            recorded_at: Some(placement.recorded_at),
-            ..content
-        };
+    /// An event that says this, with its payload shared rather than borrowed.
+    pub(crate) fn of_content(content: ContentRef<'_>, payload: Bytes) -> Self {
         Self {
-            content,
-            stream: placement.stream,
-            version: placement.version,
-            position: placement.position,
-            appended_at: placement.appended_at,
+            event_type: content.event_type.clone(),
+            schema_version: content.schema_version,
+            content_type: content.content_type.clone(),
+            payload,
+            tags: content.tags.clone(),
+            metadata: Metadata::EMPTY,
+            id: None,
+            recorded_at: None,
         }
     }
 
-    /// The event of these parts at its place, as [`new`](Self::new) makes it of a whole content; for stores that
-    /// read events from bytes.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a payload over
-    /// [`limits::PAYLOAD_BYTES_MAX`](crate::limits::PAYLOAD_BYTES_MAX).
+    /// What it says, borrowed; without its identity, time and context.
+    pub fn content(&self) -> ContentRef<'_> {
+        ContentRef {
+            event_type: &self.event_type,
+            schema_version: self.schema_version,
+            content_type: &self.content_type,
+            payload: &self.payload,
+            tags: &self.tags,
+        }
+    }
+}
+
+impl ContentRef<'_> {
+    /// Whether a retry that carries `other` in this event's place is the same append: type, schema
+    /// version, form, payload and tags agree. Identity, times and context may differ, as a retry by
+    /// another process makes them anew.
+    pub fn same_content(&self, other: &ContentRef<'_>) -> bool {
+        self == other
+    }
+
+    /// The bytes of payload, names and tags.
     #[inline]
-    pub fn assemble(
-        (event_type, schema_version, content_type): (EventType, SchemaVersion, ContentType),
-        payload: Bytes,
-        (tags, metadata): (Tags, Metadata),
-        placement: Placement,
-    ) -> Result<Self, Error> {
-        check_limit!(
-            "payload of too many bytes",
-            payload.len(),
-            PAYLOAD_BYTES_MAX
-        )?;
-        Ok(Self {
-            content: NewEvent {
-                event_type,
-                schema_version,
-                content_type,
-                payload,
-                tags,
-                metadata,
-                id: Some(placement.id),
-                recorded_at: Some(placement.recorded_at),
-            },
-            stream: placement.stream,
-            version: placement.version,
-            position: placement.position,
-            appended_at: placement.appended_at,
-        })
-    }
-
-    /// The identity of the event.
-    #[expect(
-        clippy::expect_used,
-        clippy::missing_panics_doc,
-        reason = "the constructor gives the content an identity"
-    )]
-    pub fn id(&self) -> EventId {
-        self.content
-            .id
-            .expect("the content of a recorded event has an identity")
-    }
-
-    /// The stream that holds it.
-    pub fn stream(&self) -> &StreamId {
-        &self.stream
-    }
-
-    /// Its place in the stream.
-    pub fn version(&self) -> Version {
-        self.version
-    }
-
-    /// Its place in the whole log.
-    pub fn position(&self) -> Position {
-        self.position
-    }
-
-    /// When it happened, by the application's clock.
-    #[expect(
-        clippy::expect_used,
-        clippy::missing_panics_doc,
-        reason = "the constructor gives the content a time"
-    )]
-    pub fn recorded_at(&self) -> Timestamp {
-        self.content
-            .recorded_at
-            .expect("the content of a recorded event has a time")
-    }
-
-    /// When the store recorded it; never earlier than the event before it.
-    pub fn appended_at(&self) -> Timestamp {
-        self.appended_at
-    }
-
-    /// The recorded name of its kind.
-    pub fn event_type(&self) -> &EventType {
-        &self.content.event_type
-    }
-
-    /// The version of the schema that its payload follows.
-    pub fn schema_version(&self) -> SchemaVersion {
-        self.content.schema_version
-    }
-
-    /// The form of its payload.
-    pub fn content_type(&self) -> &ContentType {
-        &self.content.content_type
-    }
-
-    /// Its content.
-    pub fn payload(&self) -> &Bytes {
-        &self.content.payload
-    }
-
-    /// Its tags.
-    pub fn tags(&self) -> &Tags {
-        &self.content.tags
-    }
-
-    /// Its context.
-    pub fn metadata(&self) -> &Metadata {
-        &self.content.metadata
-    }
-
-    /// What was appended, with its identity and time: appended elsewhere, it is the same event.
-    pub fn content(&self) -> &NewEvent {
-        &self.content
-    }
-
-    /// What was appended and where it stands, taken apart; to copy an event or to change a store.
-    pub fn into_parts(self) -> (NewEvent, Placement) {
-        let placement = Placement {
-            id: self.id(),
-            recorded_at: self.recorded_at(),
-            stream: self.stream,
-            version: self.version,
-            position: self.position,
-            appended_at: self.appended_at,
-        };
-        (self.content, placement)
+    pub fn bytes(&self) -> usize {
+        let tags = self.tags.iter().map(|tag| tag.as_str().len());
+        self.payload.len()
+            + self.event_type.as_str().len()
+            + self.content_type.as_str().len()
+            + tags.sum::<usize>()
     }
 }

@@ -1,13 +1,15 @@
 //! What travels beside an event: where it came from, and the application's own headers.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fmt;
+use std::ops::Range;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::ids::EventId;
-use super::name::{Name, name_type};
+use super::name::{Name, check, is_plain, name_type};
 use crate::error::check_limit;
+use crate::limits::NAME_BYTES_MAX;
 use crate::{Error, ErrorKind};
 
 name_type! {
@@ -18,11 +20,6 @@ name_type! {
 name_type! {
     /// What directly caused this: the id of a command, or of the event that was reacted to.
     CausationId, "causation id"
-}
-
-name_type! {
-    /// The name of a header of the application's own.
-    HeaderName, "header name"
 }
 
 impl From<EventId> for CausationId {
@@ -39,8 +36,8 @@ impl From<EventId> for CorrelationId {
 
 /// The context of an event: correlation, causation and headers, carried from the command.
 ///
-/// At most [`limits::METADATA_BYTES_MAX`](crate::limits::METADATA_BYTES_MAX) in all. Cheap to clone,
-/// free when empty.
+/// At most [`limits::METADATA_BYTES_MAX`](crate::limits::METADATA_BYTES_MAX) in all. One buffer, whatever is in
+/// it: cheap to clone, free when empty.
 ///
 /// ```
 /// use annals_core::{CorrelationId, Metadata};
@@ -51,59 +48,54 @@ impl From<EventId> for CorrelationId {
 /// assert_eq!(metadata.header("user"), Some("erika"));
 /// # Ok::<(), annals_core::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata(Option<Arc<Content>>);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Metadata(Bytes);
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Content {
-    correlation_id: Option<CorrelationId>,
-    causation_id: Option<CausationId>,
-    headers: BTreeMap<HeaderName, Box<str>>,
+/// The context of an event, borrowed: what [`Metadata`] tells, without a copy of it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct MetadataRef<'a>(&'a [u8]);
+
+/// Gathers metadata in its packed form at the end of a buffer.
+///
+/// The form stays in memory: the bytes of all texts (4), flags (1), the ids, each after its length (4), then the
+/// headers in ascending order of their names: length of the name (4) and of the value (4), name, value. Nothing
+/// at all when there is no id and no header.
+#[derive(Debug)]
+pub(crate) struct MetadataPacker {
+    start: usize,
+    flags: u8,
+    texts: usize,
+    last_name: Range<usize>,
 }
 
 impl Metadata {
     /// No context.
-    pub const EMPTY: Self = Self(None);
-
-    /// The context of these ids and headers, made in one step; for authors of stores. Of two headers with
-    /// one name the later stays.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] for a header value with U+0000, or when the whole is over the limit.
-    pub fn from_parts(
-        correlation_id: Option<CorrelationId>,
-        causation_id: Option<CausationId>,
-        headers: impl IntoIterator<Item = (HeaderName, Box<str>)>,
-    ) -> Result<Self, Error> {
-        let headers: BTreeMap<HeaderName, Box<str>> = headers.into_iter().collect();
-        if correlation_id.is_none() && causation_id.is_none() && headers.is_empty() {
-            return Ok(Self::EMPTY);
-        }
-        for (name, value) in &headers {
-            check_value(name, value)?;
-        }
-        let content = Content {
-            correlation_id,
-            causation_id,
-            headers,
-        };
-        Self(Some(Arc::new(content))).checked()
-    }
+    pub const EMPTY: Self = Self(Bytes::new());
 
     /// The same with this correlation id.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when the whole grows over the limit.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an id is handed over, as a header is not"
+    )]
     pub fn with_correlation_id(self, id: CorrelationId) -> Result<Self, Error> {
-        self.changed(|content| content.correlation_id = Some(id))
+        let (_, causation, headers) = self.view().parts();
+        Self::packed(Some(id.as_str()), causation, headers)
     }
 
     /// The same with this causation id.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when the whole grows over the limit.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an id is handed over, as a header is not"
+    )]
     pub fn with_causation_id(self, id: CausationId) -> Result<Self, Error> {
-        self.changed(|content| content.causation_id = Some(id))
+        let (correlation, _, headers) = self.view().parts();
+        Self::packed(correlation, Some(id.as_str()), headers)
     }
 
     /// The same with this header, in place of one of the same name.
@@ -112,71 +104,307 @@ impl Metadata {
     /// [`ErrorKind::Invalid`] for a bad name, or when the whole grows over
     /// the limit. The value may be any text without U+0000, which some databases can't keep.
     pub fn with_header(self, name: &str, value: &str) -> Result<Self, Error> {
-        let name = HeaderName::parse(name)?;
-        check_value(&name, value)?;
-        self.changed(|content| {
-            content.headers.insert(name, value.into());
-        })
+        let (correlation, causation, headers) = self.view().parts();
+        let before = headers.clone().take_while(|(other, _)| *other < name);
+        let after = headers.skip_while(|(other, _)| *other <= name);
+        let headers = before.chain([(name, value)]).chain(after);
+        Self::packed(correlation, causation, headers)
+    }
+
+    /// The same, borrowed.
+    pub fn view(&self) -> MetadataRef<'_> {
+        MetadataRef(&self.0)
     }
 
     /// What the whole conversation shares.
-    pub fn correlation_id(&self) -> Option<&CorrelationId> {
-        self.0.as_ref()?.correlation_id.as_ref()
+    pub fn correlation_id(&self) -> Option<CorrelationId> {
+        self.view().correlation_id()
     }
 
     /// What directly caused this.
-    pub fn causation_id(&self) -> Option<&CausationId> {
-        self.0.as_ref()?.causation_id.as_ref()
+    pub fn causation_id(&self) -> Option<CausationId> {
+        self.view().causation_id()
     }
 
     /// The value of the header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.0.as_ref()?.headers.get(name).map(|value| &**value)
+        self.view().header(name)
     }
 
-    /// The headers, ordered by name.
-    pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
-        self.0
-            .iter()
-            .flat_map(|content| &content.headers)
-            .map(|(name, value)| (name, &**value))
+    /// The names and values of the headers, ordered by name.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.view().headers()
     }
 
     /// Whether there is nothing in it.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.0.is_empty()
     }
 
     /// The bytes of all ids, names and values, as counted against the limit.
+    #[inline]
     pub fn bytes(&self) -> usize {
-        if self.is_empty() {
-            return 0;
+        self.view().bytes()
+    }
+
+    fn packed<'a>(
+        correlation: Option<&str>,
+        causation: Option<&str>,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, Error> {
+        let mut out = Vec::new();
+        let mut packer = MetadataPacker::begin(&mut out);
+        if let Some(id) = correlation {
+            packer.correlation_id(id, &mut out)?;
         }
-        let ids = self.correlation_id().map_or(0, |id| id.as_str().len())
-            + self.causation_id().map_or(0, |id| id.as_str().len());
-        let headers = self
-            .headers()
-            .map(|(name, value)| name.as_str().len() + value.len());
-        ids + headers.sum::<usize>()
-    }
-
-    fn changed(self, change: impl FnOnce(&mut Content)) -> Result<Self, Error> {
-        let mut content = self.0.unwrap_or_default();
-        change(Arc::make_mut(&mut content));
-        Self(Some(content)).checked()
-    }
-
-    fn checked(self) -> Result<Self, Error> {
-        check_limit!(
-            "metadata of too many bytes",
-            self.bytes(),
-            METADATA_BYTES_MAX
-        )?;
-        Ok(self)
+        if let Some(id) = causation {
+            packer.causation_id(id, &mut out)?;
+        }
+        for (name, value) in headers {
+            packer.header(name.as_bytes(), value.as_bytes(), &mut out)?;
+        }
+        packer.finish(&mut out)?;
+        Ok(Self(out.into()))
     }
 }
 
-fn check_value(name: &HeaderName, value: &str) -> Result<(), Error> {
+impl<'a> MetadataRef<'a> {
+    /// The metadata of a buffer that a [`MetadataPacker`] wrote to.
+    #[inline]
+    pub(crate) const fn of_packed(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// What the whole conversation shares.
+    pub fn correlation_id(self) -> Option<CorrelationId> {
+        let (correlation, ..) = self.parts();
+        correlation.map(|id| CorrelationId(Name::from_checked(id)))
+    }
+
+    /// What directly caused this.
+    pub fn causation_id(self) -> Option<CausationId> {
+        let (_, causation, _) = self.parts();
+        causation.map(|id| CausationId(Name::from_checked(id)))
+    }
+
+    /// The value of the header of this name.
+    pub fn header(self, name: &str) -> Option<&'a str> {
+        self.headers()
+            .find_map(|(found, value)| (found == name).then_some(value))
+    }
+
+    /// The names and values of the headers, ordered by name.
+    pub fn headers(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let (_, _, headers) = self.parts();
+        headers
+    }
+
+    /// Whether there is nothing in it.
+    #[inline]
+    pub const fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bytes of all ids, names and values, as counted against the limit.
+    #[inline]
+    pub fn bytes(self) -> usize {
+        take_length(self.0).map_or(0, |(bytes, _)| bytes)
+    }
+
+    /// The same with a buffer of its own.
+    pub fn to_metadata(self) -> Metadata {
+        Metadata(Bytes::copy_from_slice(self.0))
+    }
+
+    fn parts(self) -> (Option<&'a str>, Option<&'a str>, Headers<'a>) {
+        let rest = self.0.get(size_of::<u32>()..).unwrap_or_default();
+        let (flags, mut rest) = rest.split_first().unwrap_or((&0, &[]));
+        let mut id = |flag| {
+            let (length, after) = take_length(rest).filter(|_| flags & flag != 0)?;
+            let (id, after) = take_text(after, length)?;
+            rest = after;
+            Some(id)
+        };
+        let (correlation, causation) = (id(CORRELATION), id(CAUSATION));
+        (correlation, causation, Headers(rest))
+    }
+}
+
+const CORRELATION: u8 = 1;
+const CAUSATION: u8 = 1 << 1;
+
+/// The headers that are left.
+#[derive(Clone)]
+struct Headers<'a>(&'a [u8]);
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, rest) = take_length(self.0)?;
+        let (value, rest) = take_length(rest)?;
+        let (name, rest) = take_text(rest, name)?;
+        let (value, rest) = take_text(rest, value)?;
+        self.0 = rest;
+        Some((name, value))
+    }
+}
+
+fn take_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_le_bytes(*length) as usize, rest))
+}
+
+fn take_text(bytes: &[u8], length: usize) -> Option<(&str, &[u8])> {
+    let (text, rest) = bytes.split_at_checked(length)?;
+    Some((std::str::from_utf8(text).ok()?, rest))
+}
+
+impl MetadataPacker {
+    /// How long the part before the ids is.
+    const HEAD_BYTES: usize = 5;
+
+    /// Begins at the end of the buffer, to which nobody else may add before the end.
+    #[inline]
+    pub(crate) fn begin(out: &mut Vec<u8>) -> Self {
+        let start = out.len();
+        out.extend_from_slice(&[0; Self::HEAD_BYTES]);
+        Self {
+            start,
+            flags: 0,
+            texts: 0,
+            last_name: 0..0,
+        }
+    }
+
+    /// Adds the correlation id; before everything else.
+    pub(crate) fn correlation_id(&mut self, id: &str, out: &mut Vec<u8>) -> Result<(), Error> {
+        check(id, "correlation id", NAME_LIMIT)?;
+        self.id(CORRELATION, id, out);
+        Ok(())
+    }
+
+    /// Adds the causation id; before the headers.
+    pub(crate) fn causation_id(&mut self, id: &str, out: &mut Vec<u8>) -> Result<(), Error> {
+        check(id, "causation id", NAME_LIMIT)?;
+        self.id(CAUSATION, id, out);
+        Ok(())
+    }
+
+    /// Adds a header, whose name comes after those of all before; both are UTF-8.
+    #[inline]
+    pub(crate) fn header(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        // As most are, so that nothing need be decoded.
+        let is_plain =
+            (1..=NAME_BYTES_MAX).contains(&name.len()) && is_plain(name) && is_plain(value);
+        if !is_plain {
+            check_header(name, value)?;
+        }
+        if !self.last_name.is_empty() && out.get(self.last_name.clone()).unwrap_or_default() >= name
+        {
+            let message = "headers are out of order; sort them by name";
+            let name = String::from_utf8_lossy(name);
+            return Err(Error::new(ErrorKind::Invalid, message).with("header", name));
+        }
+        out.reserve(2 * size_of::<u32>() + name.len() + value.len());
+        put_length(name.len(), out);
+        put_length(value.len(), out);
+        self.last_name = out.len()..out.len() + name.len();
+        out.extend_from_slice(name);
+        out.extend_from_slice(value);
+        self.texts += name.len() + value.len();
+        Ok(())
+    }
+
+    /// Ends it, and says where in the buffer it is; nowhere when there is nothing in it.
+    #[inline]
+    pub(crate) fn finish(self, out: &mut Vec<u8>) -> Result<Range<usize>, Error> {
+        check_limit!("metadata of too many bytes", self.texts, METADATA_BYTES_MAX)?;
+        if self.texts == 0 {
+            out.truncate(self.start);
+            return Ok(self.start..self.start);
+        }
+        let head = out.get_mut(self.start..);
+        if let Some([a, b, c, d, flags, ..]) = head {
+            [*a, *b, *c, *d] = length(self.texts);
+            *flags = self.flags;
+        }
+        Ok(self.start..out.len())
+    }
+
+    fn id(&mut self, flag: u8, id: &str, out: &mut Vec<u8>) {
+        self.flags |= flag;
+        self.texts += id.len();
+        put_length(id.len(), out);
+        out.extend_from_slice(id.as_bytes());
+    }
+}
+
+const NAME_LIMIT: (&str, usize) = ("NAME_BYTES_MAX", NAME_BYTES_MAX);
+
+#[inline]
+fn put_length(bytes: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(&length(bytes));
+}
+
+/// A length in the packed form. What does not fit is over the limit, and refused at the end.
+#[inline]
+fn length(bytes: usize) -> [u8; 4] {
+    u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.view(), f)
+    }
+}
+
+impl fmt::Debug for MetadataRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// A map of what there is.
+        struct Map<'a>(Headers<'a>);
+        impl fmt::Debug for Map<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_map().entries(self.0.clone()).finish()
+            }
+        }
+        let (correlation_id, causation_id, headers) = self.parts();
+        f.debug_struct("Metadata")
+            .field("correlation_id", &correlation_id)
+            .field("causation_id", &causation_id)
+            .field("headers", &Map(headers))
+            .finish()
+    }
+}
+
+impl PartialEq<Metadata> for MetadataRef<'_> {
+    fn eq(&self, other: &Metadata) -> bool {
+        *self == other.view()
+    }
+}
+
+impl PartialEq<&Metadata> for MetadataRef<'_> {
+    fn eq(&self, other: &&Metadata) -> bool {
+        *self == other.view()
+    }
+}
+
+#[cold]
+fn check_header(name: &[u8], value: &[u8]) -> Result<(), Error> {
+    let text = |bytes| {
+        std::str::from_utf8(bytes).map_err(|error| {
+            let message = "header is not UTF-8; encode it";
+            Error::new(ErrorKind::Invalid, message).caused_by(error)
+        })
+    };
+    let (name, value) = (text(name)?, text(value)?);
+    check(name, "header name", NAME_LIMIT)?;
     if value.contains('\0') {
         let message = "header value has a zero character; remove it";
         return Err(Error::new(ErrorKind::Invalid, message).with("header", name));
@@ -203,18 +431,37 @@ mod tests {
             (Some("1"), Some("2"))
         );
         assert_eq!(second.bytes(), 2);
-        let header = (HeaderName::from_static("a"), Box::from("1"));
-        assert_eq!(Metadata::from_parts(None, None, [header]).unwrap(), first);
-        assert_eq!(
-            Metadata::from_parts(None, None, []).unwrap(),
-            Metadata::EMPTY
-        );
-        let zero = (HeaderName::from_static("a"), Box::from("\0"));
-        assert!(Metadata::from_parts(None, None, [zero]).is_err());
+        assert!(first.clone().with_header("b", "\0").is_err());
+        assert!(first.clone().with_header("", "1").is_err());
         let error = second.with_header("big", &"x".repeat(65_536)).unwrap_err();
         assert_eq!(
             error.limit().map(|limit| limit.name),
             Some("METADATA_BYTES_MAX")
+        );
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_in_order() {
+        let id = |text| CorrelationId::parse(text).unwrap();
+        let cause = CausationId::parse("cause").unwrap();
+        let metadata = Metadata::EMPTY
+            .with_header("b", "")
+            .and_then(|metadata| metadata.with_correlation_id(id("first")))
+            .and_then(|metadata| metadata.with_header("a", "caf\u{e9}"))
+            .and_then(|metadata| metadata.with_causation_id(cause.clone()))
+            .and_then(|metadata| metadata.with_header("c", "\n"))
+            .and_then(|metadata| metadata.with_correlation_id(id("second")))
+            .unwrap();
+        let headers: Vec<_> = metadata.headers().collect();
+        assert_eq!(headers, [("a", "caf\u{e9}"), ("b", ""), ("c", "\n")]);
+        assert_eq!(metadata.correlation_id(), Some(id("second")));
+        assert_eq!(metadata.causation_id(), Some(cause));
+        assert_eq!(metadata.bytes(), 6 + 5 + 3 + 5 + 1);
+        assert_eq!(metadata.view().to_metadata(), metadata);
+        assert_eq!(Metadata::EMPTY.view().to_metadata(), Metadata::EMPTY);
+        assert_eq!(
+            (Metadata::EMPTY.bytes(), Metadata::EMPTY.headers().count()),
+            (0, 0)
         );
     }
 }

@@ -106,7 +106,7 @@ const fn flaw(text: &str, bytes_max: usize) -> Option<Flaw> {
 /// Whether all bytes are printable ASCII, as in most names; eight at a time, as stores check every name
 /// that they read.
 #[inline]
-const fn is_plain(bytes: &[u8]) -> bool {
+pub(crate) const fn is_plain(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let Some((word, tail)) = rest.split_first_chunk() {
         if !is_plain_word(*word) {

@@ -2,9 +2,9 @@
 
 use super::criteria::Criteria;
 use super::cursor::Cursor;
-use super::event::RecordedEvent;
 use super::number::{Position, Version};
 use super::policy::StreamHead;
+use super::recorded_event::RecordedEvent;
 use super::stream_id::{Category, StreamId};
 use super::time::Timestamp;
 use crate::error::check_limit;

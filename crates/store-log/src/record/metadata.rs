@@ -1,10 +1,10 @@
 //! The metadata of an event's record: a length, flags, the ids, then headers to the end.
 
 use annals_core::limits::METADATA_BYTES_MAX;
-use annals_core::{CausationId, CorrelationId, HeaderName, Metadata};
+use annals_core::{EventBlockBuilder, Metadata};
 
 use super::bad_record::{BadRecord, Part};
-use super::wire::{Identity, Reader, VARINT_BYTES_MAX, length, put_identity, put_text, put_varint};
+use super::wire::{Reader, VARINT_BYTES_MAX, length, put_identity, put_text, put_varint};
 
 const PART: Part = Part::Metadata;
 /// Above what metadata within its limit takes: a header counts one byte for its name, and takes three.
@@ -18,8 +18,8 @@ pub(super) fn put_metadata(metadata: &Metadata, out: &mut Vec<u8>) {
     let mut body = Vec::with_capacity(metadata_bytes_max(metadata));
     let correlation = metadata.correlation_id();
     let causation = metadata.causation_id();
-    let correlation_flag = correlation.map_or(0, |_| CORRELATION);
-    body.push(correlation_flag | causation.map_or(0, |_| CAUSATION));
+    let correlation_flag = correlation.as_ref().map_or(0, |_| CORRELATION);
+    body.push(correlation_flag | causation.as_ref().map_or(0, |_| CAUSATION));
     if let Some(id) = correlation {
         put_identity(id.as_str(), &mut body);
     }
@@ -27,7 +27,7 @@ pub(super) fn put_metadata(metadata: &Metadata, out: &mut Vec<u8>) {
         put_identity(id.as_str(), &mut body);
     }
     for (name, value) in metadata.headers() {
-        put_text(name.as_str(), &mut body);
+        put_text(name, &mut body);
         put_text(value, &mut body);
     }
     put_varint(length(body.len()), out);
@@ -52,41 +52,47 @@ pub(super) fn skip_metadata<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Bad
     reader.take(length, PART)
 }
 
-/// The metadata of the bytes that were stepped over.
-pub(super) fn parse_metadata(body: &[u8]) -> Result<Metadata, BadRecord> {
+/// Gives the metadata of the bytes that were stepped over to the event that the block takes next.
+pub(super) fn parse_metadata(body: &[u8], block: &mut EventBlockBuilder) -> Result<(), BadRecord> {
     let mut reader = Reader::new(body);
     let flags = reader.byte(PART)?;
     if flags & !KNOWN != 0 {
         return Err(BadRecord::Flags(PART));
     }
-    let correlation = parse_id(&mut reader, flags & CORRELATION, CorrelationId::parse)?;
-    let causation = parse_id(&mut reader, flags & CAUSATION, CausationId::parse)?;
-    let mut headers: Vec<(HeaderName, Box<str>)> = Vec::new();
-    while !reader.is_empty() {
-        let name = reader.text(PART)?;
-        let name = HeaderName::parse(name).map_err(|_| BadRecord::Name(PART))?;
-        let value = reader.text(PART)?;
-        if headers.last().is_some_and(|(last, _)| *last >= name) {
-            return Err(BadRecord::Order(PART));
-        }
-        headers.push((name, value.into()));
-    }
-    if correlation.is_none() && causation.is_none() && headers.is_empty() {
+    if flags == 0 && reader.is_empty() {
         return Err(BadRecord::Empty(PART));
     }
-    Metadata::from_parts(correlation, causation, headers).map_err(|_| BadRecord::Range(PART))
+    if flags & CORRELATION != 0 {
+        let id = reader.identity(PART)?;
+        let given = id.with_text(|id| block.correlation_id(id));
+        given.map_err(|_| BadRecord::Name(PART))?;
+    }
+    if flags & CAUSATION != 0 {
+        let id = reader.identity(PART)?;
+        let given = id.with_text(|id| block.causation_id(id));
+        given.map_err(|_| BadRecord::Name(PART))?;
+    }
+    let mut last: &[u8] = &[];
+    while !reader.is_empty() {
+        let name = reader.text_bytes(PART)?;
+        let value = reader.text_bytes(PART)?;
+        if name <= last && !last.is_empty() {
+            return Err(BadRecord::Order(PART));
+        }
+        block
+            .header(name, value)
+            .map_err(|_| refused_header(name, value))?;
+        last = name;
+    }
+    Ok(())
 }
 
-fn parse_id<T>(
-    reader: &mut Reader<'_>,
-    flag: u8,
-    parse: impl FnOnce(&str) -> Result<T, annals_core::Error>,
-) -> Result<Option<T>, BadRecord> {
-    if flag == 0 {
-        return Ok(None);
+/// Why a header was not taken.
+#[cold]
+fn refused_header(name: &[u8], value: &[u8]) -> BadRecord {
+    match [name, value].map(std::str::from_utf8) {
+        [Ok(_), Ok(value)] if value.contains('\0') => BadRecord::Range(PART),
+        [Ok(_), Ok(_)] => BadRecord::Name(PART),
+        _ => BadRecord::Text(PART),
     }
-    let id: Identity<'_> = reader.identity(PART)?;
-    id.with_text(parse)
-        .map(Some)
-        .map_err(|_| BadRecord::Name(PART))
 }

@@ -22,5 +22,5 @@ pub(crate) use bad_record::Part;
 pub(crate) use event::{AppendHeader, EventRecord};
 pub(crate) use kind::{EventKind, KindCode, Kinds};
 pub(crate) use note::{Note, encode_kind, encode_policy};
-pub(crate) use page::{Buffers, PageBuilder};
+pub(crate) use page::PageBuilder;
 pub(crate) use view::EventView;

@@ -1,174 +1,172 @@
-//! Events of a page, made from their records into one buffer.
+//! Events of a page, made from their records in blocks.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
-use annals_core::{Metadata, Placement, Position, RecordedEvent, StreamId, Tags};
-use bytes::{Bytes, BytesMut};
+use annals_core::{
+    BlockKind, EventBlock, EventBlockBuilder, EventBlocks, Placement, Position, RecordedEvent,
+    StreamId, Tags,
+};
 
 use super::bad_record::{BadRecord, Part};
-use super::kind::{KindRef, Kinds};
+use super::kind::{KindCode, KindRef, Kinds};
 use super::metadata::parse_metadata;
 use super::view::EventView;
 
-/// Gathers the events of a page; their payloads share a few buffers, so that an event costs no allocation
-/// of its own.
+/// Gathers the events of a page in blocks, so that an event costs no allocation of its own.
 #[derive(Debug)]
 pub(crate) struct PageBuilder<'a> {
     kinds: &'a Kinds,
+    /// Those whose block is full.
     events: Vec<RecordedEvent>,
+    block: EventBlockBuilder,
+    /// The kind of the block that was used last, and its code.
+    last_kind: Option<(KindCode, BlockKind)>,
+    /// Where large blocks are made.
+    pool: Option<Arc<EventBlocks>>,
     bytes: usize,
-    buffer: BytesMut,
-    /// How large the next buffer is.
-    buffer_bytes: usize,
 }
 
-/// Buffers of former pages: fresh memory from the system costs more than all else that a page takes.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers(Mutex<Vec<BytesMut>>);
-
 impl<'a> PageBuilder<'a> {
-    /// The first buffer of a page that nothing is known of, in bytes.
-    const BUFFER_BYTES_MIN: usize = 4 * 1024;
-    /// The largest buffer that events share, in bytes: whoever keeps one event keeps its buffer.
-    const BUFFER_BYTES_MAX: usize = 256 * 1024;
-    /// A payload of this part of a buffer has one of its own.
-    const SHARE_MIN: usize = 8;
+    /// An event of more bytes has a block of its own.
+    const SHARED_BYTES_MAX: usize = EventBlock::BYTES_MAX / 8;
+    /// What an event of unknown size is taken for, in bytes.
+    const EVENT_BYTES: usize = 320;
 
-    /// An empty page of events whose kinds are in this dictionary.
-    pub(crate) fn new(kinds: &'a Kinds) -> Self {
+    /// An empty page of events whose kinds are in this dictionary, about so many.
+    pub(crate) fn new(kinds: &'a Kinds, events: usize) -> Self {
+        let bytes = (events * Self::EVENT_BYTES).min(EventBlock::BYTES_MAX);
+        Self::in_block(kinds, EventBlockBuilder::with_capacity(events, bytes), None)
+    }
+
+    /// An empty page of many events, in the memory of pages that are gone.
+    pub(crate) fn large(kinds: &'a Kinds, events: usize, pool: &Arc<EventBlocks>) -> Self {
+        let mut block = EventBlockBuilder::in_pool(pool);
+        block.reserve(events, EventBlock::BYTES_MAX);
+        Self::in_block(kinds, block, Some(Arc::clone(pool)))
+    }
+
+    fn in_block(
+        kinds: &'a Kinds,
+        block: EventBlockBuilder,
+        pool: Option<Arc<EventBlocks>>,
+    ) -> Self {
         Self {
             kinds,
             events: Vec::new(),
+            block,
+            last_kind: None,
+            pool,
             bytes: 0,
-            buffer: BytesMut::new(),
-            buffer_bytes: Self::BUFFER_BYTES_MIN,
         }
-    }
-
-    /// Makes a large page: in a buffer whose events are gone, or in a new one of the largest size.
-    pub(crate) fn reuse(&mut self, buffers: &Buffers) {
-        self.buffer_bytes = Self::BUFFER_BYTES_MAX;
-        if self.events.is_empty()
-            && let Some(buffer) = buffers.take()
-        {
-            self.buffer = buffer;
-        }
-    }
-
-    /// Makes room for about this many more events.
-    pub(crate) fn reserve(&mut self, events: usize) {
-        self.events.reserve(events);
     }
 
     /// Adds the event of this record, which stands at this position.
+    #[inline]
     pub(crate) fn push(
         &mut self,
         view: &EventView<'_>,
         position: Position,
     ) -> Result<(), BadRecord> {
-        let spelled_out;
-        let kind = match view.kind() {
-            KindRef::Code(code) => self.kinds.kind(code).ok_or(BadRecord::UnknownKind(code))?,
-            KindRef::Inline(texts) => {
-                spelled_out = texts.to_kind()?;
-                &spelled_out
-            }
+        let payload = view.payload();
+        let bytes = payload.len() + 2 * view.metadata().map_or(0, <[u8]>::len);
+        let is_large = bytes > Self::SHARED_BYTES_MAX;
+        if self.block.is_full_for(bytes) || (is_large && !self.block.is_empty()) {
+            self.next_block(bytes);
+        }
+        let kind = self.kind(view.kind())?;
+        let tags = if view.has_tags() {
+            view.tags().into_tags()?
+        } else {
+            Tags::EMPTY
         };
-        let context = match (view.has_tags(), view.metadata()) {
-            (false, None) => (Tags::EMPTY, Metadata::EMPTY),
-            (_, metadata) => (
-                view.tags().into_tags()?,
-                metadata.map_or(Ok(Metadata::EMPTY), parse_metadata)?,
-            ),
-        };
-        let stream = self.stream(view.stream())?;
-        let payload = self.payload(view.payload());
+        if let Some(metadata) = view.metadata() {
+            parse_metadata(metadata, &mut self.block)?;
+        }
         let placement = Placement {
             id: view.id(),
-            stream,
+            stream: self.stream(view)?,
             version: view.version(),
             position,
             recorded_at: view.recorded_at(),
             appended_at: view.appended_at(),
         };
-        let names = (
-            kind.event_type.clone(),
-            kind.schema_version,
-            kind.content_type.clone(),
-        );
-        let event = RecordedEvent::assemble(names, payload, context, placement)
-            .map_err(|_| BadRecord::Range(Part::Payload))?;
-        self.bytes += event.content().bytes();
-        self.events.push(event);
+        let pushed = self.block.push(kind, payload, tags, placement);
+        self.bytes += pushed.map_err(|_| BadRecord::Range(Part::Payload))?;
+        if is_large {
+            self.next_block(0);
+        }
         Ok(())
     }
 
-    /// The events so far.
-    pub(crate) fn events(&self) -> &[RecordedEvent] {
-        &self.events
+    /// How many events there are so far.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.events.len() + self.block.len()
     }
 
-    /// The bytes of the events so far, counted as [`NewEvent::bytes`] does.
+    /// The bytes of the events so far, counted as [`RecordedEvent::bytes`] does.
+    #[inline]
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The events.
-    pub(crate) fn finish(self) -> Vec<RecordedEvent> {
+    pub(crate) fn finish(mut self) -> Vec<RecordedEvent> {
+        self.events.reserve_exact(self.block.len());
+        self.block.finish(&mut self.events);
         self.events
     }
 
-    /// The events, when the buffer goes back to where it may have come from.
-    pub(crate) fn finish_into(self, buffers: &Buffers) -> Vec<RecordedEvent> {
-        buffers.put(self.buffer);
-        self.events
-    }
-
-    /// The stream of this name: that of the event before, as it often is, or a new one.
-    fn stream(&self, name: &str) -> Result<StreamId, BadRecord> {
-        match self.events.last() {
-            Some(last) if *last.stream() == name => Ok(last.stream().clone()),
-            _ => StreamId::parse(name).map_err(|_| BadRecord::Name(Part::Stream)),
-        }
-    }
-
-    /// The payload in the shared buffer, or in one of its own when it is large or a buffer would hold little
-    /// else.
+    /// The block's number of a kind.
     #[inline]
-    fn payload(&mut self, payload: &[u8]) -> Bytes {
-        if payload.is_empty() {
-            return Bytes::new();
+    fn kind(&mut self, kind: KindRef<'_>) -> Result<BlockKind, BadRecord> {
+        match (kind, self.last_kind) {
+            (KindRef::Code(code), Some((last, number))) if code == last => Ok(number),
+            (kind, _) => self.other_kind(kind),
         }
-        if self.buffer.capacity() < payload.len() {
-            if payload.len() > self.buffer_bytes / Self::SHARE_MIN {
-                return Bytes::copy_from_slice(payload);
+    }
+
+    fn other_kind(&mut self, kind: KindRef<'_>) -> Result<BlockKind, BadRecord> {
+        match kind {
+            KindRef::Code(code) => {
+                let kind = self.kinds.kind(code).ok_or(BadRecord::UnknownKind(code))?;
+                let number =
+                    self.block
+                        .kind(&kind.event_type, kind.schema_version, &kind.content_type);
+                self.last_kind = Some((code, number));
+                Ok(number)
             }
-            self.buffer = BytesMut::with_capacity(self.buffer_bytes);
-            self.buffer_bytes = (self.buffer_bytes * 2).min(Self::BUFFER_BYTES_MAX);
+            KindRef::Inline(texts) => {
+                let kind = texts.to_kind()?;
+                self.last_kind = None;
+                Ok(self
+                    .block
+                    .kind(&kind.event_type, kind.schema_version, &kind.content_type))
+            }
         }
-        self.buffer.extend_from_slice(payload);
-        self.buffer.split().freeze()
-    }
-}
-
-impl Buffers {
-    /// How many are kept, of 256 KiB each at most.
-    const KEPT_MAX: usize = 4;
-
-    /// A buffer of which no event is left.
-    fn take(&self) -> Option<BytesMut> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut buffer = kept.pop()?;
-        drop(kept);
-        // Where events are left it stays theirs.
-        let is_free = buffer.try_reclaim(PageBuilder::BUFFER_BYTES_MAX);
-        is_free.then_some(buffer)
     }
 
-    fn put(&self, buffer: BytesMut) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < Self::KEPT_MAX {
-            kept.push(buffer);
+    /// The stream of the event: that of the event before, as it often is, or a new one.
+    #[inline]
+    fn stream(&self, view: &EventView<'_>) -> Result<StreamId, BadRecord> {
+        match self.block.last() {
+            Some(last) if view.is_of(last.stream.as_str()) => Ok(last.stream.clone()),
+            _ => StreamId::parse(view.stream()?).map_err(|_| BadRecord::Name(Part::Stream)),
         }
+    }
+
+    /// Begins another block, for an event of this many bytes at first.
+    #[cold]
+    fn next_block(&mut self, bytes: usize) {
+        let next = match &self.pool {
+            Some(pool) if bytes <= Self::SHARED_BYTES_MAX => {
+                let mut next = EventBlockBuilder::in_pool(pool);
+                next.reserve(0, EventBlock::BYTES_MAX);
+                next
+            }
+            _ => EventBlockBuilder::with_capacity(1, bytes),
+        };
+        std::mem::replace(&mut self.block, next).finish(&mut self.events);
+        self.last_kind = None;
     }
 }

@@ -16,7 +16,8 @@ use super::wire::{Identity, Reader};
 
 /// The body of an event's record, taken apart and borrowed.
 ///
-/// All but the metadata's inside and the rules of names is checked; these are when the event is made.
+/// All but the stream's name, the metadata's inside and the rules of names is checked; these are when the event
+/// is made.
 #[derive(Clone, Debug)]
 pub(crate) struct EventView<'a> {
     kind: KindRef<'a>,
@@ -26,7 +27,7 @@ pub(crate) struct EventView<'a> {
     recorded_at: Timestamp,
     /// Not nil; a number, as it is not looked at by most.
     uuid: u128,
-    stream: &'a str,
+    stream: &'a [u8],
     tags: TagTexts<'a>,
     metadata: Option<&'a [u8]>,
     payload: &'a [u8],
@@ -68,7 +69,7 @@ impl<'a> EventView<'a> {
             0 => appended_at,
             _ => moved(appended_at, reader.zigzag(Part::RecordedAt)?),
         };
-        let stream = reader.text(Part::Stream)?;
+        let stream = reader.text_bytes(Part::Stream)?;
         let tags = match flags & TAGS {
             0 => TagTexts::default(),
             _ => reader.apart(TagTexts::parse)?,
@@ -97,8 +98,14 @@ impl<'a> EventView<'a> {
     }
 
     /// The stream that holds it.
-    pub(crate) const fn stream(&self) -> &'a str {
-        self.stream
+    pub(crate) fn stream(&self) -> Result<&'a str, BadRecord> {
+        std::str::from_utf8(self.stream).map_err(|_| BadRecord::Text(Part::Stream))
+    }
+
+    /// Whether this stream holds it.
+    #[inline]
+    pub(crate) fn is_of(&self, stream: &str) -> bool {
+        self.stream == stream.as_bytes()
     }
 
     /// Its place in the stream.

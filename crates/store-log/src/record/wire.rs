@@ -152,6 +152,13 @@ impl<'a> Reader<'a> {
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
+    /// The bytes of a text after its length, which the caller has yet to check.
+    #[inline(always)]
+    pub(super) fn text_bytes(&mut self, part: Part) -> Result<&'a [u8], BadRecord> {
+        let length = self.varint(part)?;
+        self.take(length, part)
+    }
+
     /// A text after its length.
     #[inline(always)]
     pub(super) fn text(&mut self, part: Part) -> Result<&'a str, BadRecord> {

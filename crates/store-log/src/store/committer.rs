@@ -109,7 +109,7 @@ impl Committer {
     ) -> Result<Verdict, Error> {
         if let Some((first, first_event)) = batch.append(&append.id()) {
             let receipt = batch.receipt(first, first_event, now);
-            if append.same_content(first.events().map(Some)) {
+            if append.same_content(first.contents().map(Some)) {
                 if planted::is_active(Bug::RepeatAcknowledged) {
                     return Ok(Verdict::Settled(Reply::Recorded(receipt.as_duplicate())));
                 }

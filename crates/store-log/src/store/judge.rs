@@ -10,6 +10,7 @@ use annals_core::{
 };
 
 use super::batch::Batch;
+use super::error::bad_record;
 use super::ids::{self, Ids};
 use super::looked::{Looked, OlderFacts};
 use super::lost;
@@ -213,7 +214,8 @@ impl Judge<'_> {
         }
         let mut scratch = Vec::new();
         let (stream, version) = self.snapshot.look(position, &mut scratch, |event| {
-            StreamId::parse(event.stream()).map(|stream| (stream, event.version()))
+            let stream = event.stream().map_err(|bad| bad_record(bad, position))?;
+            Ok::<_, Error>((StreamId::parse(stream)?, event.version()))
         })??;
         let facts = self.stream(&stream, None)?;
         Ok(version >= self.first_shown(&stream, &facts)?)

@@ -4,7 +4,7 @@ use annals_core::{
     ConsistencyLevel, Cursor, Direction, Error, Page, Position, ReadRequest, RecordedEvent,
     Selection, StreamHead, StreamId, Timestamp, Version,
 };
-use annals_log::RecordAt;
+use annals_log::{RecordAt, RecordReader};
 
 use super::error::{bad_record, corrupt, from_log};
 use super::lost;
@@ -16,8 +16,11 @@ use crate::record::{EventView, PageBuilder};
 /// How many events a page looks at, shown or not, before it ends early.
 const EXAMINED_MAX: usize = 100_000;
 
-/// From how many events on a page is made in a buffer of a former page.
-const REUSE_MIN: usize = 250;
+/// From how many events on a page is made in the memory of a former page.
+const LARGE_MIN: usize = 250;
+
+/// How many records are fetched before the first one is read, at most: what a cache holds.
+const FETCH_MAX: usize = 64;
 
 /// How many positions are asked of the index at a time, at most.
 const CHUNK_MAX: usize = 4096;
@@ -96,13 +99,17 @@ fn log_page(
         let (from, until) = (rest.after.next(), rest.until);
         let chunk = matching::chunk(snapshot, choice, from..=until, request.direction, chunk_max)?;
         ended = chunk.len() < chunk_max;
-        filling.expect(&chunk)?;
+        let order = match choice {
+            Choice::All => Order::Adjacent,
+            Choice::Category(_) | Choice::Criteria(_) => Order::Scattered,
+        };
+        filling.expect(&chunk, order)?;
         for (index, position) in chunk.into_iter().map(Position::new).enumerate() {
             if examined == EXAMINED_MAX {
                 filling.is_full = true;
                 break;
             }
-            filling.take(index, position, |event| shown.event(event))?;
+            filling.take(index, position, |event| shown.event(event, position))?;
             if filling.is_full {
                 break;
             }
@@ -163,14 +170,14 @@ fn stream_page(
         let limit = request.events_max + 1;
         let name = stream.as_str();
         let positions = snapshot.stream_positions(name, versions, request.direction, limit)?;
-        filling.expect(&positions)?;
+        filling.expect(&positions, Order::Scattered)?;
         let mut version = match request.direction {
             Direction::Forward => low,
             Direction::Backward => high,
         };
         for (index, position) in positions.into_iter().map(Position::new).enumerate() {
             filling.take(index, position, |event| {
-                if event.stream() == name && event.version() == version {
+                if event.is_of(name) && event.version() == version {
                     return Ok(true);
                 }
                 Err(
@@ -276,11 +283,11 @@ struct Filling<'a> {
     snapshot: &'a Snapshot,
     events_max: usize,
     bytes_max: usize,
-    builder: PageBuilder<'a>,
+    /// Made when it is known how many events may come.
+    builder: Option<PageBuilder<'a>>,
+    reader: RecordReader<'a>,
     /// Where the records of the expected events stand.
     places: Vec<Option<RecordAt>>,
-    /// The segment of the last record, and the time from which its records count.
-    base: (u32, Timestamp),
     scratch: Vec<u8>,
     /// Set when a further event has no room.
     is_full: bool,
@@ -294,9 +301,9 @@ impl<'a> Filling<'a> {
             snapshot,
             events_max: request.events_max,
             bytes_max: request.bytes_max,
-            builder: PageBuilder::new(&snapshot.kinds),
+            builder: None,
+            reader: snapshot.view.reader(),
             places: Vec::new(),
-            base: (0, Timestamp::EPOCH),
             scratch: Vec::new(),
             is_full: false,
             is_over: false,
@@ -304,58 +311,70 @@ impl<'a> Filling<'a> {
     }
 
     /// Makes room for these events, and finds out where they stand.
-    fn expect(&mut self, positions: &[u64]) -> Result<(), Error> {
-        let room = self.events_max - self.builder.events().len();
-        self.builder.reserve(positions.len().min(room));
-        if positions.len() >= REUSE_MIN {
-            self.builder.reuse(&self.snapshot.buffers);
-        }
+    fn expect(&mut self, positions: &[u64], order: Order) -> Result<(), Error> {
+        let snapshot = self.snapshot;
+        let events = positions.len().min(self.events_max);
+        self.builder.get_or_insert_with(|| {
+            if events < LARGE_MIN {
+                PageBuilder::new(&snapshot.kinds, events)
+            } else {
+                PageBuilder::large(&snapshot.kinds, events, &snapshot.blocks)
+            }
+        });
         self.places.clear();
-        self.snapshot.records_at(positions, &mut self.places)
+        snapshot.records_at(positions, &mut self.places)?;
+        if order == Order::Scattered {
+            let (reader, places) = (&mut self.reader, &self.places);
+            reader.fetch(places.iter().take(FETCH_MAX).copied().flatten());
+        }
+        Ok(())
     }
 
     /// Takes the event of this position, which is the n-th of those expected, if it is shown and has room.
+    #[inline]
     fn take(
         &mut self,
         index: usize,
         position: Position,
         shown: impl FnOnce(&EventView<'_>) -> Result<bool, Error>,
     ) -> Result<(), Error> {
-        let Self {
-            snapshot,
-            builder,
-            scratch,
-            ..
-        } = self;
-        let has_room = builder.events().len() < self.events_max;
+        let Some(builder) = &mut self.builder else {
+            return Ok(());
+        };
+        let has_room = builder.len() < self.events_max;
         let at = self.places.get(index).copied().flatten();
         let at = at.ok_or_else(|| no_place(position.value()))?;
-        if self.base.0 != at.segment() {
-            self.base = (at.segment(), snapshot.base(at));
-        }
-        let record = snapshot.view.record(at, scratch).map_err(from_log)?;
-        let event =
-            EventView::parse(record.body, self.base.1).map_err(|bad| bad_record(bad, position))?;
+        let base = Timestamp::from_micros(self.reader.context(at).cast_signed());
+        let record = self
+            .reader
+            .record(at, &mut self.scratch)
+            .map_err(from_log)?;
+        let event = EventView::parse(record.body, base).map_err(|bad| bad_record(bad, position))?;
         let taken = shown(&event)?;
         if taken && has_room {
             let pushed = builder.push(&event, position);
             pushed.map_err(|bad| bad_record(bad, position))?;
         }
-        let over = self.builder.bytes() > self.bytes_max && self.builder.events().len() > 1;
+        let over = builder.bytes() > self.bytes_max && builder.len() > 1;
         self.is_over = taken && has_room && over;
         self.is_full = self.is_over || (taken && !has_room);
         Ok(())
     }
 
     fn finish(self) -> Vec<RecordedEvent> {
-        let mut events = if self.builder.events().len() >= REUSE_MIN {
-            self.builder.finish_into(&self.snapshot.buffers)
-        } else {
-            self.builder.finish()
-        };
+        let mut events = self.builder.map_or(Vec::new(), PageBuilder::finish);
         if self.is_over {
             events.pop();
         }
         events
     }
+}
+
+/// How the records of a page lie in the log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// One behind the other.
+    Adjacent,
+    /// Anywhere.
+    Scattered,
 }

@@ -48,7 +48,7 @@ pub(crate) fn reused(id: &AppendId, first: Position) -> Error {
 
 /// The events of an append, in order.
 fn events(snapshot: &Snapshot, first: Position, count: u32) -> Result<Vec<RecordedEvent>, Error> {
-    let mut page = PageBuilder::new(&snapshot.kinds);
+    let mut page = PageBuilder::new(&snapshot.kinds, count as usize);
     let mut scratch = Vec::new();
     for position in (0..u64::from(count)).map(|index| first.forward(index)) {
         snapshot

@@ -208,7 +208,7 @@ impl Entering {
             head: newest(&self.view),
             view: self.view,
             kinds: self.kinds,
-            buffers: Arc::default(),
+            blocks: Arc::default(),
             newest_at: Timestamp::EPOCH,
         };
         snapshot.newest_at = newest_at(&snapshot)?;
@@ -286,7 +286,7 @@ fn enter_what_is_stated(
     };
     let append = event.append();
     let entry = Entry {
-        stream: event.stream(),
+        stream: event.stream().map_err(bad)?,
         version: event.version().value(),
         event_type,
         event_id: event.id().as_uuid().as_u128(),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use annals_core::{Error, Position, StreamState, Timestamp, Version};
 
+use super::error::bad_record;
 use super::snapshot::{Snapshot, StreamFacts};
 use crate::record::EventView;
 
@@ -63,21 +64,27 @@ impl<'a> Shown<'a> {
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         let snapshot = self.snapshot;
-        let shown = snapshot.look(position, &mut scratch, |event| self.event(event));
+        let shown = snapshot.look(position, &mut scratch, |event| self.event(event, position));
         self.scratch = scratch;
         shown?
     }
 
     /// Whether reads show this event.
-    pub(crate) fn event(&mut self, event: &EventView<'_>) -> Result<bool, Error> {
+    #[inline]
+    pub(crate) fn event(
+        &mut self,
+        event: &EventView<'_>,
+        position: Position,
+    ) -> Result<bool, Error> {
         let Some(streams) = &mut self.streams else {
             return Ok(true);
         };
-        let facts = if let Some(facts) = streams.get(event.stream()) {
+        let stream = event.stream().map_err(|bad| bad_record(bad, position))?;
+        let facts = if let Some(facts) = streams.get(stream) {
             facts
         } else {
-            let facts = self.snapshot.stream_with_policy(event.stream())?;
-            streams.entry(event.stream().into()).or_insert(facts)
+            let facts = self.snapshot.stream_with_policy(stream)?;
+            streams.entry(stream.into()).or_insert(facts)
         };
         let Some(facts) = facts else {
             return Ok(true);

@@ -4,14 +4,14 @@ use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use annals_core::{
-    Cursor, Direction, Error, ErrorKind, Position, StreamHead, StreamId, StreamPolicy, StreamState,
-    Timestamp, Version,
+    Cursor, Direction, Error, ErrorKind, EventBlocks, Position, StreamHead, StreamId, StreamPolicy,
+    StreamState, Timestamp, Version,
 };
 use annals_log::{RecordAt, Segment, View};
 
 use super::error::{bad_record, corrupt, from_log};
 use crate::index::{Memtable, Part, RunError, RunErrorKind};
-use crate::record::{Buffers, EventView, Kinds};
+use crate::record::{EventView, Kinds};
 
 /// What is durable at one moment: immutable but for [`Live`], which only grows beyond `head`.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) live: Arc<Live>,
     pub(crate) view: View,
     pub(crate) kinds: Kinds,
-    /// What pages are made in.
-    pub(crate) buffers: Arc<Buffers>,
+    /// The memory of pages that are gone, for the next ones.
+    pub(crate) blocks: Arc<EventBlocks>,
     /// The position of the newest event.
     pub(crate) head: Position,
     /// When it was recorded; the epoch in an empty store.

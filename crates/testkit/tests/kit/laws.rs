@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use annals_aggregate::{CommandError, Repository};
 use annals_codec::{Error, EventCodec, JsonCodec};
 use annals_core::{
-    Aggregate, Category, ContentType, Event, EventKind, EventStoreExt as _, EventType, Expected,
-    NewEvent, Refusal, SchemaVersion, Tag, Tags,
+    Aggregate, Category, ContentRef, ContentType, Event, EventKind, EventStoreExt as _, EventType,
+    Expected, NewEvent, Refusal, SchemaVersion, Tag, Tags,
 };
 use annals_store_memory::MemoryStore;
 use annals_testkit::laws;
@@ -358,10 +358,8 @@ impl EventCodec<Added> for Wrong {
         Ok((self.encode)(event, encoded.with_tags(tags)))
     }
 
-    fn decode_content(&self, content: &NewEvent) -> Result<Added, Error> {
-        let text = std::str::from_utf8(content.payload())
-            .expect("digits")
-            .trim();
+    fn decode_content(&self, content: ContentRef<'_>) -> Result<Added, Error> {
+        let text = std::str::from_utf8(content.payload).expect("digits").trim();
         let number: i64 = text.parse().map_err(|source: ParseIntError| {
             Error::new(annals_codec::ErrorKind::BadBytes, "payload is no number").caused_by(source)
         })?;
@@ -625,7 +623,7 @@ fn two_kinds_of_one_name_are_caught() {
             unreachable!("no event is encoded")
         }
 
-        fn decode_content(&self, _: &NewEvent) -> Result<Twins, Error> {
+        fn decode_content(&self, _: ContentRef<'_>) -> Result<Twins, Error> {
             unreachable!("no event is decoded")
         }
     }

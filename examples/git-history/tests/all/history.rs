@@ -78,7 +78,7 @@ fn an_event_says_which_commit_and_when() {
     assert_eq!(a.event_type().as_str(), "added");
     let payload =
         r#"{"path":"a","mode":"100644","blob":"56a6051ca2b02b04ef92d5150c9ef600403cb1de"}"#;
-    assert_eq!(a.payload(), payload);
+    assert_eq!(a.payload(), payload.as_bytes());
     let tags: Vec<_> = b.tags().iter().map(|tag| tag.as_str().to_owned()).collect();
     let commit = format!("commit:{}", commits[0]);
     assert_eq!(tags, ["author:A U Thor <author@example.com>", &commit]);

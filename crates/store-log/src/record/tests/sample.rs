@@ -76,13 +76,13 @@ impl Sample {
     /// The record of the event that was read back, in this one's surroundings.
     pub(super) fn again(&self, event: &RecordedEvent, append: Option<AppendHeader>) -> Self {
         Self {
-            event: event.content().clone(),
+            event: event.to_new_event(),
             id: event.id(),
             stream: event.stream().clone(),
             version: event.version(),
             base: self.base,
             appended_at: event.appended_at(),
-            code: self.kinds().code_of(event.content()),
+            code: self.kinds().code_of(&event.to_new_event()),
             append,
         }
     }
@@ -95,7 +95,7 @@ pub(super) fn decode(
     kinds: &Kinds,
 ) -> Result<(RecordedEvent, Option<AppendHeader>), BadRecord> {
     let view = EventView::parse(body, base)?;
-    let mut page = PageBuilder::new(kinds);
+    let mut page = PageBuilder::new(kinds, 1);
     page.push(&view, POSITION)?;
     let event = page.finish().pop().expect("an event was pushed");
     Ok((event, view.append()))

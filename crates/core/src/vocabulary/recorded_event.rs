@@ -1,0 +1,246 @@
+//! Events as read back.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::event::{ContentRef, NewEvent, Placement};
+use super::event_block::{BlockEntry, EventBlock};
+use super::event_type::{ContentType, EventType, SchemaVersion};
+use super::ids::EventId;
+use super::metadata::MetadataRef;
+use super::number::{Position, Version};
+use super::stream_id::StreamId;
+use super::tag::Tags;
+use super::time::Timestamp;
+
+/// An event as read back: what was appended, and its place in the store.
+///
+/// A counted pointer, free to clone. The events of a page may share their memory: one that is kept keeps that of
+/// those beside it, up to [`EventBlock::BYTES_MAX`](crate::EventBlock::BYTES_MAX) bytes and what the names and numbers of
+/// these take.
+#[derive(Clone)]
+pub struct RecordedEvent(Form);
+
+#[derive(Clone)]
+enum Form {
+    /// An event of its own.
+    Whole(Arc<Whole>),
+    /// The event of this number in a block.
+    InBlock(Arc<EventBlock>, u32),
+}
+
+struct Whole {
+    content: NewEvent,
+    placement: Placement,
+}
+
+impl RecordedEvent {
+    /// The event at its place; for authors of stores. Its identity and time are those of the placement.
+    #[inline]
+    pub fn new(content: NewEvent, placement: Placement) -> Self {
+        Self(Form::Whole(Arc::new(Whole { content, placement })))
+    }
+
+    /// The event of this number in a block, which has it.
+    #[inline]
+    pub(crate) fn in_block(block: Arc<EventBlock>, index: u32) -> Self {
+        Self(Form::InBlock(block, index))
+    }
+
+    /// The identity of the event.
+    #[inline]
+    pub fn id(&self) -> EventId {
+        self.with(|whole| whole.placement.id, |_, entry| entry.placement.id)
+    }
+
+    /// The stream that holds it.
+    #[inline]
+    pub fn stream(&self) -> &StreamId {
+        self.with(
+            |whole| &whole.placement.stream,
+            |_, entry| &entry.placement.stream,
+        )
+    }
+
+    /// Its place in the stream.
+    #[inline]
+    pub fn version(&self) -> Version {
+        self.with(
+            |whole| whole.placement.version,
+            |_, entry| entry.placement.version,
+        )
+    }
+
+    /// Its place in the whole log.
+    #[inline]
+    pub fn position(&self) -> Position {
+        self.with(
+            |whole| whole.placement.position,
+            |_, entry| entry.placement.position,
+        )
+    }
+
+    /// When it happened, by the application's clock.
+    #[inline]
+    pub fn recorded_at(&self) -> Timestamp {
+        self.with(
+            |whole| whole.placement.recorded_at,
+            |_, entry| entry.placement.recorded_at,
+        )
+    }
+
+    /// When the store recorded it; never earlier than the event before it.
+    #[inline]
+    pub fn appended_at(&self) -> Timestamp {
+        self.with(
+            |whole| whole.placement.appended_at,
+            |_, entry| entry.placement.appended_at,
+        )
+    }
+
+    /// The recorded name of its kind.
+    #[inline]
+    pub fn event_type(&self) -> &EventType {
+        self.with(
+            |whole| whole.content.event_type(),
+            |block, entry| &block.kind(entry).event_type,
+        )
+    }
+
+    /// The version of the schema that its payload follows.
+    #[inline]
+    pub fn schema_version(&self) -> SchemaVersion {
+        self.with(
+            |whole| whole.content.schema_version(),
+            |block, entry| block.kind(entry).schema_version,
+        )
+    }
+
+    /// The form of its payload.
+    #[inline]
+    pub fn content_type(&self) -> &ContentType {
+        self.with(
+            |whole| whole.content.content_type(),
+            |block, entry| &block.kind(entry).content_type,
+        )
+    }
+
+    /// Its content.
+    #[inline]
+    pub fn payload(&self) -> &[u8] {
+        self.with(
+            |whole| &**whole.content.payload(),
+            |block, entry| block.payload(entry),
+        )
+    }
+
+    /// Its content, shared, not copied.
+    pub fn payload_bytes(&self) -> Bytes {
+        /// The payload of an event, kept by keeping the event.
+        struct Payload(RecordedEvent);
+        impl AsRef<[u8]> for Payload {
+            fn as_ref(&self) -> &[u8] {
+                self.0.payload()
+            }
+        }
+        match &self.0 {
+            Form::Whole(whole) => whole.content.payload().clone(),
+            Form::InBlock(..) => Bytes::from_owner(Payload(self.clone())),
+        }
+    }
+
+    /// Its tags.
+    #[inline]
+    pub fn tags(&self) -> &Tags {
+        self.with(|whole| whole.content.tags(), |_, entry| &entry.tags)
+    }
+
+    /// Its context.
+    #[inline]
+    pub fn metadata(&self) -> MetadataRef<'_> {
+        self.with(
+            |whole| whole.content.metadata().view(),
+            |block, entry| block.metadata(entry),
+        )
+    }
+
+    /// What it says: type, schema version, form, payload and tags.
+    #[inline]
+    pub fn content(&self) -> ContentRef<'_> {
+        self.with(
+            |whole| whole.content.content(),
+            |block, entry| block.content(entry),
+        )
+    }
+
+    /// Its size as counted against the limits of appends and pages: payload, names, tags, context.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        self.content().bytes() + self.metadata().bytes()
+    }
+
+    /// It as an event to append, with its identity and time: appended elsewhere, it is the same event.
+    pub fn to_new_event(&self) -> NewEvent {
+        let event = match &self.0 {
+            Form::Whole(whole) => whole.content.clone(),
+            Form::InBlock(..) => NewEvent::of_content(self.content(), self.payload_bytes())
+                .with_metadata(self.metadata().to_metadata()),
+        };
+        event
+            .with_id(self.id())
+            .with_recorded_at(self.recorded_at())
+    }
+
+    /// What was appended and where it stands, taken apart; to copy an event or to change a store.
+    pub fn into_parts(self) -> (NewEvent, Placement) {
+        let placement = self.with(
+            |whole| whole.placement.clone(),
+            |_, entry| entry.placement.clone(),
+        );
+        (self.to_new_event(), placement)
+    }
+
+    #[inline]
+    fn with<'a, T>(
+        &'a self,
+        whole: impl FnOnce(&'a Whole) -> T,
+        in_block: impl FnOnce(&'a EventBlock, &'a BlockEntry) -> T,
+    ) -> T {
+        match &self.0 {
+            Form::Whole(event) => whole(event),
+            Form::InBlock(block, index) => in_block(block, block.entry(*index)),
+        }
+    }
+}
+
+impl PartialEq for RecordedEvent {
+    fn eq(&self, other: &Self) -> bool {
+        self.position() == other.position()
+            && self.version() == other.version()
+            && self.stream() == other.stream()
+            && self.id() == other.id()
+            && self.recorded_at() == other.recorded_at()
+            && self.appended_at() == other.appended_at()
+            && self.content() == other.content()
+            && self.metadata() == other.metadata()
+    }
+}
+
+impl Eq for RecordedEvent {}
+
+impl fmt::Debug for RecordedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordedEvent")
+            .field("id", &self.id())
+            .field("stream", &self.stream())
+            .field("version", &self.version())
+            .field("position", &self.position())
+            .field("recorded_at", &self.recorded_at())
+            .field("appended_at", &self.appended_at())
+            .field("content", &self.content())
+            .field("metadata", &self.metadata())
+            .finish()
+    }
+}
