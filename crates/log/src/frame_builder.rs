@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use crate::checksum::crc32c_append;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::frame::{
     FRAME_HEADER_BYTES, FrameHeader, FrameKind, Kind, RECORD_HEADER_BYTES, finish_record,
@@ -57,7 +58,7 @@ impl<'a> FrameBuilder<'a> {
         let record = self.buffer.get_mut(start..).unwrap_or_default();
         match offset.and_then(|offset| finish_record(record, kind, seed, offset)) {
             Some(checksum) => {
-                self.checksum = crc32c::crc32c_append(self.checksum, &checksum.to_le_bytes());
+                self.checksum = crc32c_append(self.checksum, &checksum.to_le_bytes());
                 self.records += 1;
                 self.numbered += u32::from(kind == Kind::Numbered);
             }

@@ -38,6 +38,7 @@
 //! matter and what is assumed of the disk.
 
 mod check;
+pub mod checksum;
 pub mod commit;
 mod error;
 mod files;

@@ -1,6 +1,7 @@
 //! Frames and the records in them.
 
 use super::{Fields, Seed, is_zero};
+use crate::checksum::{crc32c, crc32c_append};
 
 /// How many bytes the header of a frame takes; its body follows.
 pub(crate) const FRAME_HEADER_BYTES: u32 = 40;
@@ -109,7 +110,7 @@ impl FrameHeader {
         let checksum = header
             .get(36..FRAME_HEADER_BYTES as usize)
             .unwrap_or_default();
-        crc32c::crc32c_append(digest, checksum)
+        crc32c_append(digest, checksum)
     }
 
     fn is_sane(&self, offset: u32) -> bool {
@@ -158,7 +159,7 @@ impl Footer {
             records: 0,
             first_number: self.next_number,
             durable_upto,
-            body_checksum: crc32c::crc32c(&body),
+            body_checksum: crc32c(&body),
         };
         let mut frame = header.encode(seed, self.end).to_vec();
         frame.append(&mut body);
@@ -167,7 +168,7 @@ impl Footer {
 
     /// The footer in the body of a footer frame.
     pub(crate) fn parse(header: &FrameHeader, body: &[u8]) -> Option<Self> {
-        if header.kind != FrameKind::Footer || crc32c::crc32c(body) != header.body_checksum {
+        if header.kind != FrameKind::Footer || crc32c(body) != header.body_checksum {
             return None;
         }
         let mut fields = Fields::new(body);
@@ -278,7 +279,7 @@ pub(crate) fn check_body(
         if !record.is_valid(seed, at) {
             return None;
         }
-        checksum = crc32c::crc32c_append(checksum, &record.checksum.to_le_bytes());
+        checksum = crc32c_append(checksum, &record.checksum.to_le_bytes());
         records = records.checked_add(1)?;
         numbered += u32::from(record.kind == Kind::Numbered);
         let taken = RECORD_HEADER_BYTES + record.body.len();
@@ -308,7 +309,7 @@ mod tests {
             frame.extend_from_slice(body);
             let at = offset + u32::try_from(start).unwrap();
             let record = finish_record(&mut frame[start..], kind, SEED, at).unwrap();
-            checksum = crc32c::crc32c_append(checksum, &record.to_le_bytes());
+            checksum = crc32c_append(checksum, &record.to_le_bytes());
         }
         let header = FrameHeader {
             kind: FrameKind::Data,

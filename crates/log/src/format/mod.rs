@@ -9,6 +9,8 @@ pub(crate) mod manifest;
 pub(crate) mod segment;
 pub(crate) mod watermark;
 
+use crate::checksum::{crc32c, crc32c_append_after};
+
 /// The version of every file that this crate writes.
 pub(crate) const FORMAT: u32 = 1;
 
@@ -37,13 +39,12 @@ impl Seed {
         if crate::planted::is_active(crate::planted::Bug::SaltIgnored) {
             return Self(0);
         }
-        Self(crc32c::crc32c(&salt.to_le_bytes()))
+        Self(crc32c(&salt.to_le_bytes()))
     }
 
     /// The checksum of `bytes` that stand at this offset.
     pub(crate) fn checksum(self, offset: u32, bytes: &[u8]) -> u32 {
-        let start = crc32c::crc32c_append(self.0, &u64::from(offset).to_le_bytes());
-        crc32c::crc32c_append(start, bytes)
+        crc32c_append_after(self.0, u64::from(offset).to_le_bytes(), bytes)
     }
 
     /// The checksum of a record at this offset: of its first word, then of its body.
@@ -52,7 +53,7 @@ impl Seed {
         let (at, length) = start.split_at_mut(8);
         at.copy_from_slice(&u64::from(offset).to_le_bytes());
         length.copy_from_slice(&word.to_le_bytes());
-        crc32c::crc32c_append(crc32c::crc32c_append(self.0, &start), body)
+        crc32c_append_after(self.0, start, body)
     }
 }
 
@@ -95,14 +96,14 @@ pub(crate) fn begin_block(magic: [u8; 8]) -> Vec<u8> {
 pub(crate) fn end_block(block: &mut Vec<u8>, bytes: usize) {
     debug_assert!(block.len() + 4 <= bytes, "the fields fit their block");
     block.resize(bytes.saturating_sub(4), 0);
-    let checksum = crc32c::crc32c(block);
+    let checksum = crc32c(block);
     block.extend_from_slice(&checksum.to_le_bytes());
 }
 
 /// Opens a block of this magic: its fields after the version, the padding included.
 pub(crate) fn open_block(block: &[u8], magic: [u8; 8]) -> Result<Fields<'_>, Flaw> {
     let (body, checksum) = block.split_last_chunk::<4>().ok_or(Flaw::Short)?;
-    if crc32c::crc32c(body) != u32::from_le_bytes(*checksum) {
+    if crc32c(body) != u32::from_le_bytes(*checksum) {
         return Err(Flaw::Checksum);
     }
     let mut fields = Fields::new(body);

@@ -2,6 +2,7 @@
 
 use super::{Flaw, begin_block, end_block, is_zero, open_block};
 use crate::LogId;
+use crate::checksum::crc32c;
 
 /// How many bytes the header takes; frames follow.
 pub(crate) const HEADER_BYTES: u32 = 4096;
@@ -63,7 +64,7 @@ impl SegmentHeader {
     pub(crate) fn digest(&self) -> u32 {
         let block = self.encode();
         let checksum = block.last_chunk::<4>().copied().unwrap_or_default();
-        crc32c::crc32c(&checksum)
+        crc32c(&checksum)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Maps of files, and the only unsafe code.
+//! Maps of files: what of the file system has no safe form.
 #![cfg_attr(
     unix,
     expect(

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use annals_log::checksum::crc32c;
 use annals_log::{LogId, Place, RecordAt};
 
 use super::super::RunErrorKind;
@@ -103,7 +104,7 @@ impl Header {
             }
         }
         out.resize(CHECKSUM_AT, 0);
-        out.extend(crc32c::crc32c(&out).to_le_bytes());
+        out.extend(crc32c(&out).to_le_bytes());
         out
     }
 
@@ -119,7 +120,7 @@ impl Header {
         if u64_at(bytes, 0) != Some(MAGIC) {
             return Err(damaged("it is no run"));
         }
-        if u32_at(bytes, CHECKSUM_AT) != Some(crc32c::crc32c(covered)) {
+        if u32_at(bytes, CHECKSUM_AT) != Some(crc32c(covered)) {
             return Err(damaged("the header does not match its checksum"));
         }
         if let Some(format) = u32_at(bytes, 8).filter(|format| *format > FORMAT) {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use annals_log::checksum::crc32c;
 use annals_log::vfs::VfsFile;
 
 use super::super::{Result, RunError};
@@ -74,7 +75,7 @@ impl Output {
         self.write_out(self.buffer.len())?;
         header.body_end = self.written;
         header.file_length = self.written + self.checksums.len() as u64;
-        header.checksums_checksum = crc32c::crc32c(&self.checksums);
+        header.checksums_checksum = crc32c(&self.checksums);
         self.write_at(&self.checksums, self.written)?;
         self.write_at(&header.encode(), 0)?;
         self.file
@@ -85,7 +86,7 @@ impl Output {
     fn write_out(&mut self, length: usize) -> Result<()> {
         let out = self.buffer.get(..length).unwrap_or_default();
         for block in out.chunks(BLOCK_BYTES as usize) {
-            self.checksums.extend(crc32c::crc32c(block).to_le_bytes());
+            self.checksums.extend(crc32c(block).to_le_bytes());
         }
         self.write_at(out, self.written)?;
         self.written += length as u64;

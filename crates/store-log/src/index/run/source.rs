@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use annals_log::checksum::crc32c;
 use annals_log::vfs::{MappedFile, VfsFile, load, missing_bytes};
 
 use super::super::{Result, RunError, RunErrorKind};
@@ -181,12 +182,12 @@ impl Source {
             Data::Map(_) => {
                 let bytes = read(self.file.as_ref(), start, end)
                     .map_err(|error| RunError::io(&self.path, "can't be read", error))?;
-                crc32c::crc32c(&bytes)
+                crc32c(&bytes)
             }
             Data::Owned(bytes) => {
                 let range = usize::try_from(start).unwrap_or(usize::MAX)
                     ..usize::try_from(end).unwrap_or(usize::MAX);
-                crc32c::crc32c(bytes.get(range).unwrap_or_default())
+                crc32c(bytes.get(range).unwrap_or_default())
             }
         };
         if found != *expected && !planted::is_active(Bug::IndexUnchecked) {
@@ -272,7 +273,7 @@ fn block_of(at: u64) -> usize {
 fn read_checksums(path: &Path, file: &dyn VfsFile, header: &Header) -> Result<Vec<u32>> {
     let bytes = read(file, header.body_end, header.file_length)
         .map_err(|error| RunError::io(path, "can't be read", error))?;
-    if crc32c::crc32c(&bytes) != header.checksums_checksum {
+    if crc32c(&bytes) != header.checksums_checksum {
         let what = "the checksums do not match theirs";
         return Err(RunError::new(RunErrorKind::Damaged, path, what));
     }
