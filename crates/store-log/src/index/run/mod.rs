@@ -98,13 +98,16 @@ impl Run {
         self.source.section(self.header.section(name))
     }
 
-    fn stream(&self, stream: &str) -> Result<Option<StreamValue<'_>>> {
+    /// What `parse` makes of what the run knows of a stream.
+    fn stream<'a, T>(
+        &'a self,
+        stream: &str,
+        parse: impl FnOnce(SectionView<'a>, &'a [u8]) -> Result<T>,
+    ) -> Result<Option<T>> {
         let streams = self.section(SectionName::Streams);
         let hash = self.hasher.text(STREAM, stream.as_bytes());
         let value = dictionary::find(&streams, hash, None, stream)?;
-        value
-            .map(|value| StreamValue::parse(streams, value))
-            .transpose()
+        value.map(|value| parse(streams, value)).transpose()
     }
 
     fn term(&self, term: Term<'_>) -> Result<Option<Postings<'_>>> {
@@ -134,7 +137,7 @@ impl Part for Run {
     }
 
     fn stream_head(&self, stream: &str) -> Result<Option<u64>> {
-        Ok(self.stream(stream)?.map(|stream| stream.versions().head()))
+        self.stream(stream, StreamValue::head)
     }
 
     fn stream_positions(
@@ -145,7 +148,7 @@ impl Part for Run {
         limit: usize,
         out: &mut Vec<u64>,
     ) -> Result<()> {
-        let Some(stream) = self.stream(stream)? else {
+        let Some(stream) = self.stream(stream, StreamValue::parse)? else {
             return Ok(());
         };
         let mut ranks = stream.versions().range(&versions);
