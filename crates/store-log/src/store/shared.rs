@@ -14,7 +14,7 @@ use super::snapshot::Snapshot;
 /// The published state of the store, and the handles to the world.
 pub(crate) struct Shared {
     snapshot: RwLock<Arc<Snapshot>>,
-    /// Rises before and after a change of policies, so that who judged meanwhile knows it.
+    /// Rises before and after a change of policies, so that who judged meanwhile knows it; odd during one.
     policy_changes: AtomicU64,
     /// What the writer had in hand when it failed.
     pub(crate) doubt: Doubt,
@@ -80,7 +80,7 @@ impl Shared {
         snapshot.not_before_newest(self.clock.now())
     }
 
-    /// How often policies changed or began to change.
+    /// How often policies changed or began to change: odd while they change.
     pub(crate) fn policy_changes(&self) -> u64 {
         self.policy_changes.load(Ordering::Acquire)
     }

@@ -28,7 +28,8 @@ use self::stream::StreamValue;
 use super::bounds::prefix;
 use super::hash::{Hasher, tag};
 use super::{
-    APPEND_ID, LOST, Ordinals, Part, Result, RunError, RunErrorKind, STREAM, Term, policy,
+    APPEND_ID, LOST, Ordinals, Part, Result, RunError, RunErrorKind, STREAM, StreamEnd, Term,
+    policy,
 };
 
 pub(crate) use containers::{Long, LongCursor};
@@ -136,8 +137,12 @@ impl Part for Run {
         self.header.last
     }
 
-    fn stream_head(&self, stream: &str) -> Result<Option<u64>> {
-        self.stream(stream, StreamValue::head)
+    fn stream_head(&self, stream: &str) -> Result<Option<StreamEnd>> {
+        let head = self.stream(stream, StreamValue::head)?;
+        Ok(head.map(|(version, ordinal)| StreamEnd {
+            version,
+            position: self.position(ordinal),
+        }))
     }
 
     fn stream_positions(

@@ -30,12 +30,13 @@ impl<'a> StreamValue<'a> {
         Ok(Self { versions, postings })
     }
 
-    /// The version after the last event of the stream that this value of the section is.
-    pub(crate) fn head(section: SectionView<'a>, mut value: &'a [u8]) -> Result<u64> {
+    /// Version and ordinal of the last event of the stream that this value of the section is.
+    pub(crate) fn head(section: SectionView<'a>, mut value: &'a [u8]) -> Result<(u64, u32)> {
         let bad = || section.damaged("a stream is cut");
         let head = Postings::take_head(&mut value).ok_or_else(bad)?;
         let versions = StreamVersions::take(&mut value, head.stretched).ok_or_else(bad)?;
-        Ok(versions.of(head.count).head())
+        let newest = take_u32(&mut value).ok_or_else(bad)?;
+        Ok((versions.of(head.count).head(), newest))
     }
 
     /// The versions.
