@@ -31,6 +31,8 @@ const ORDER_AT: usize = 10;
 const ORDER_DIGITS: usize = 8;
 const LINE_AT: usize = 56;
 const LINE_DIGITS: usize = 6;
+/// How long the text is before the number of a stream's name.
+const STREAM_PREFIX: usize = "order-".len();
 
 /// Whether an event carries the two tags of W10.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +97,9 @@ impl Line {
 
     /// The value of the metadata entry.
     pub fn metadata_value(&self) -> String {
-        format!("r-{:06}", self.number % 1_000_000)
+        let mut value = *b"r-000000";
+        digits(&mut value[2..], self.number % 1_000_000);
+        text(&value)
     }
 
     /// The metadata entry in one text, for a subject that has no form for it.
@@ -137,9 +141,13 @@ pub fn customer(number: u64) -> String {
     format!("customer:{number}")
 }
 
-/// The name of an order's stream.
+/// The name of an order's stream; made, as all of an event, so that it costs next to nothing.
 pub fn stream(order: u64) -> String {
-    format!("order-{order}")
+    let mut name = *b"order-00000000000000000000";
+    let width = order.checked_ilog10().unwrap_or(0) as usize + 1;
+    let end = STREAM_PREFIX + width;
+    digits(&mut name[STREAM_PREFIX..end], order);
+    text(&name[..end])
 }
 
 /// The event that [`Line::encode`] wrote at the beginning of `bytes`, and how long it is there.
@@ -184,6 +192,10 @@ fn short(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out[begin] = u8::try_from(out.len() - begin - 1).expect("a name is short");
 }
 
+fn text(ascii: &[u8]) -> String {
+    str::from_utf8(ascii).expect("names are ASCII").to_owned()
+}
+
 fn digits(out: &mut [u8], mut value: u64) {
     for digit in out.iter_mut().rev() {
         *digit = b'0' + u8::try_from(value % 10).expect("a digit");
@@ -211,6 +223,10 @@ mod tests {
         assert_eq!(json["order"], "00004711-ceea-467f-a9ae-6c1c0d6d4f31");
         assert_eq!(json["line"], 1_123_456);
         assert!(serde_json::from_slice::<OrderLine>(seen.payload).is_ok());
+        assert_eq!(line.metadata_value(), "r-123456");
+        for order in [0, 9, 10, 4711, u64::MAX] {
+            assert_eq!(stream(order), format!("order-{order}"));
+        }
         assert_eq!(line.tags().unwrap(), ["customer:59456", "article:456"]);
     }
 }

@@ -67,12 +67,18 @@ pub struct LimitExceeded {
 
 struct Inner {
     kind: ErrorKind,
-    message: Cow<'static, str>,
+    message: Message,
     operation: Option<&'static str>,
     context: Vec<(&'static str, String)>,
     limit: Option<LimitExceeded>,
-    conflict: Option<Conflict>,
     source: Option<BoxError>,
+}
+
+/// What an error says.
+enum Message {
+    Text(Cow<'static, str>),
+    /// Put into words when it is shown: most conflicts are resolved, and nobody reads them.
+    Conflict(Conflict),
 }
 
 impl Error {
@@ -81,13 +87,16 @@ impl Error {
 
     /// An error of this kind; the message is a lower-case fragment that says what to do.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(kind, Message::Text(message.into()))
+    }
+
+    fn of(kind: ErrorKind, message: Message) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message,
             operation: None,
             context: Vec::new(),
             limit: None,
-            conflict: None,
             source: None,
         }))
     }
@@ -151,7 +160,10 @@ impl Error {
 
     /// Every failing check, when the kind is [`ErrorKind::Conflict`] and it is streams that conflict.
     pub fn conflict(&self) -> Option<&Conflict> {
-        self.0.conflict.as_ref()
+        match &self.0.message {
+            Message::Conflict(conflict) => Some(conflict),
+            Message::Text(_) => None,
+        }
     }
 
     /// The limit that was exceeded, when the input was too large.
@@ -170,9 +182,7 @@ impl Error {
 
 impl From<Conflict> for Error {
     fn from(conflict: Conflict) -> Self {
-        let mut error = Self::new(ErrorKind::Conflict, conflict.to_string());
-        error.0.conflict = Some(conflict);
-        error
+        Self::of(ErrorKind::Conflict, Message::Conflict(conflict))
     }
 }
 
@@ -181,7 +191,10 @@ impl fmt::Display for Error {
         if let Some(operation) = self.0.operation {
             write!(f, "{operation}: ")?;
         }
-        f.write_str(&self.0.message)?;
+        match &self.0.message {
+            Message::Text(text) => f.write_str(text)?,
+            Message::Conflict(conflict) => fmt::Display::fmt(conflict, f)?,
+        }
         for (index, (key, value)) in self.0.context.iter().enumerate() {
             let lead = if index == 0 { " (" } else { ", " };
             write!(f, "{lead}{key}: {value}")?;

@@ -119,8 +119,11 @@ impl<B: Backend> Annals<B> {
         let mut builder = Append::builder(self.ids.append_id());
         for lines in append.lines.chunk_by(|one, next| one.order == next.order) {
             let stream = StreamId::parse(&event::stream(lines[0].order))?;
-            let events: Result<Vec<_>> = lines.iter().map(new_event).collect();
-            builder = builder.write(stream, expected(append.guard), events?);
+            let mut events = Vec::with_capacity(lines.len());
+            for line in lines {
+                events.push(new_event(line)?);
+            }
+            builder = builder.write(stream, expected(append.guard), events);
         }
         if let Guard::Customer { customer, after } = append.guard {
             let tag = Tag::parse(&event::customer(customer))?;

@@ -226,22 +226,14 @@ impl AppendBuilder {
             APPEND_CONDITIONS_MAX
         )?;
 
-        let mut streams = BTreeSet::new();
         let written = content.writes.iter().map(|write| &write.stream);
         let checked = content.checks.iter().map(|check| &check.stream);
-        if let Some(twice) = written
-            .chain(checked)
-            .find(|stream| !streams.insert(*stream))
-        {
+        if let Some(twice) = first_twice(written.chain(checked)) {
             return Err(
                 invalid("stream occurs twice; write or check it once").with("stream", twice)
             );
         }
-        let mut ids = BTreeSet::new();
-        if let Some(twice) = events()
-            .filter_map(NewEvent::id)
-            .find(|id| !ids.insert(*id))
-        {
+        if let Some(twice) = first_twice(events().filter_map(NewEvent::id)) {
             return Err(
                 invalid("event id occurs twice; give each event its own").with("event", twice)
             );
@@ -249,6 +241,16 @@ impl AppendBuilder {
         content.event_count = count;
         Ok(Append(Arc::new(content)))
     }
+}
+
+/// The first item that occurred before.
+fn first_twice<T: Ord + Copy>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    // Most appends have one stream and no id, and need no set.
+    let (first, second) = (items.next()?, items.next()?);
+    let mut seen = BTreeSet::from([first]);
+    std::iter::once(second)
+        .chain(items)
+        .find(|item| !seen.insert(*item))
 }
 
 fn invalid(message: &'static str) -> Error {

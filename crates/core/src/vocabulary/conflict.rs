@@ -144,12 +144,13 @@ impl fmt::Display for FailedCheck {
 }
 
 fn write_positions(f: &mut fmt::Formatter<'_>, positions: &[Position]) -> fmt::Result {
-    match positions {
-        [] => Ok(()),
-        [one] => write!(f, " (event at {one})"),
-        many => {
-            let numbers: Vec<String> = many.iter().map(Position::to_string).collect();
-            write!(f, " (events at {})", numbers.join(", "))
-        }
+    let Some((first, others)) = positions.split_first() else {
+        return Ok(());
+    };
+    let noun = if others.is_empty() { "event" } else { "events" };
+    write!(f, " ({noun} at {first}")?;
+    for position in others {
+        write!(f, ", {position}")?;
     }
+    f.write_str(")")
 }

@@ -1,11 +1,12 @@
 //! Identities of events and of appends, and where they come from.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use uuid::{Builder, NoContext, Uuid};
+use uuid::{Builder, Uuid};
 
 use super::name::{check, text_traits};
 use super::serial::serde_as_text;
@@ -42,9 +43,11 @@ pub trait Ids: fmt::Debug + Send + Sync {
 
 /// Identities as UUIDs of version 7 (RFC 9562): the clock's milliseconds, then chance.
 ///
-/// An append id draws fresh random bits each time. Event ids are cheaper, and in order within a
-/// millisecond: random bits drawn once, then a count from a random start (section 6.2, method 2), which
-/// clones share. A copy of the whole process or machine may so repeat an event id, which a store refuses.
+/// An append id is 74 fresh random bits of the system's generator. A thread draws them for several ids
+/// at a time, and only for ids of the very millisecond in which it draws: what a copy of the process or of
+/// the machine takes along is used up or stale when it goes on. Event ids are cheaper, and in order within
+/// a millisecond: random bits drawn once, then a count from a random start (section 6.2, method 2), which
+/// clones share. A copy may so repeat an event id, which a store refuses.
 #[derive(Clone, Debug)]
 pub struct UuidIds {
     clock: Arc<dyn Clock>,
@@ -112,33 +115,98 @@ impl AppendId {
     }
 }
 
+/// For how many ids random bits are drawn at a time: few at first, as most callers need one in a while.
+const DRAWS_MIN: usize = 3;
+const DRAWS_MAX: usize = 192;
+
+/// The random bits of an id.
+type Draw = [u8; 10];
+
+/// Random bits of the system, drawn for several ids at a time.
+#[derive(Debug)]
+struct Chance {
+    draws: [Draw; DRAWS_MAX],
+    /// How many of them are not used yet, from the front.
+    left: usize,
+    /// How many to draw next.
+    next: usize,
+    /// When they were drawn: they are of no use later.
+    millis: u64,
+}
+
+thread_local! {
+    static CHANCE: RefCell<Chance> = const { RefCell::new(Chance::NONE) };
+}
+
+impl Chance {
+    const NONE: Self = Self {
+        draws: [[0; 10]; DRAWS_MAX],
+        left: 0,
+        next: DRAWS_MIN,
+        millis: 0,
+    };
+
+    /// Random bits that were never given before, drawn in this millisecond.
+    fn draw(&mut self, millis: u64) -> Draw {
+        if millis != self.millis {
+            self.millis = millis;
+            self.left = 0;
+            self.next = DRAWS_MIN;
+        }
+        loop {
+            let unused = self
+                .draws
+                .get(..self.left)
+                .and_then(<[Draw]>::last)
+                .copied();
+            if let Some(draw) = unused {
+                self.left -= 1;
+                return draw;
+            }
+            let (block, _) = self.draws.split_at_mut(self.next);
+            fill(block);
+            self.left = self.next;
+            self.next = (self.next * 4).min(DRAWS_MAX);
+        }
+    }
+}
+
+/// Fills these with bytes of the system's generator.
+#[expect(
+    clippy::expect_used,
+    reason = "a system that runs has random bytes, and an id without them might not be unique"
+)]
+fn fill(draws: &mut [Draw]) {
+    getrandom::fill(draws.as_flattened_mut()).expect("the system gives random bytes");
+}
+
 impl UuidIds {
     /// Identities whose time comes from this clock.
+    ///
+    /// # Panics
+    /// When the system has no random bytes to give, here and whenever an append id is asked for.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let moment = uuid::Timestamp::from_unix(NoContext, 0, 0);
-        let random = || Uuid::new_v7(moment).as_u64_pair().1;
-        let [.., a, b] = random().to_be_bytes();
+        let mut random = [[0; 10]];
+        fill(&mut random);
+        let [[a, b, start @ ..]] = random;
         Self {
             clock,
             prefix: [a, b],
-            count: Arc::new(AtomicU64::new(random())),
+            count: Arc::new(AtomicU64::new(u64::from_be_bytes(start))),
         }
     }
 
-    fn moment(&self) -> uuid::Timestamp {
-        let micros = u64::try_from(self.clock.now().as_micros()).unwrap_or_default();
-        let nanos = u32::try_from(micros % 1_000_000).unwrap_or_default() * 1_000;
-        uuid::Timestamp::from_unix(NoContext, micros / 1_000_000, nanos)
+    fn millis(&self) -> u64 {
+        u64::try_from(self.clock.now().as_micros()).unwrap_or_default() / 1_000
     }
 
     fn counted(&self) -> Uuid {
-        let millis = u64::try_from(self.clock.now().as_micros()).unwrap_or_default() / 1_000;
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let mut random = [0; 10];
         let (prefix, rest) = random.split_at_mut(self.prefix.len());
         prefix.copy_from_slice(&self.prefix);
         rest.copy_from_slice(&count.to_be_bytes());
-        Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+        Builder::from_unix_timestamp_millis(self.millis(), &random).into_uuid()
     }
 }
 
@@ -148,8 +216,10 @@ impl Ids for UuidIds {
     }
 
     fn append_id(&self) -> AppendId {
+        let millis = self.millis();
+        let random = CHANCE.with_borrow_mut(|chance| chance.draw(millis));
+        let uuid = Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
         let mut text = Uuid::encode_buffer();
-        let uuid = Uuid::new_v7(self.moment());
         AppendId::from_checked(uuid.hyphenated().encode_lower(&mut text))
     }
 }
@@ -208,6 +278,8 @@ text_traits!(AppendId);
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -220,6 +292,41 @@ mod tests {
                 AppendId::parse(text).unwrap_err().kind(),
                 ErrorKind::Invalid,
                 "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn random_bits_are_given_once_and_in_the_millisecond_of_their_draw() {
+        let mut chance = Chance::NONE;
+        let first = chance.draw(1);
+        let mut copy = Chance {
+            draws: chance.draws,
+            ..chance
+        };
+        assert_ne!(chance.draw(2), copy.draw(2));
+        let draws: HashSet<Draw> = (0..1_000).map(|_| chance.draw(2)).collect();
+        assert!(draws.len() == 1_000 && !draws.contains(&first));
+        assert!(!draws.contains(&[0; 10]));
+    }
+
+    #[test]
+    fn threads_make_ids_of_their_own() {
+        let ids = UuidIds::default();
+        let thousand = || -> Vec<AppendId> { (0..1_000).map(|_| ids.append_id()).collect() };
+        let made = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(thousand)).collect();
+            let made = threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap());
+            made.collect::<HashSet<_>>()
+        });
+        assert_eq!(made.len(), 4_000);
+        for id in made {
+            let uuid = Uuid::parse_str(id.as_str()).unwrap();
+            assert_eq!(
+                (uuid.get_version_num(), uuid.get_variant()),
+                (7, uuid::Variant::RFC4122)
             );
         }
     }

@@ -44,8 +44,8 @@ pub(crate) trait Part: Send + Sync + fmt::Debug {
     /// The last position of the part; `first - 1` while it has none.
     fn last(&self) -> u64;
 
-    /// The version of the stream after its last event in this part.
-    fn stream_head(&self, stream: &str) -> Result<Option<u64>>;
+    /// The stream's last event in this part.
+    fn stream_head(&self, stream: &str) -> Result<Option<StreamEnd>>;
 
     /// The positions of the stream's events of these versions, at most `limit` of them, in this direction.
     fn stream_positions(
@@ -88,6 +88,15 @@ pub(crate) trait Part: Send + Sync + fmt::Debug {
 
     /// Reads what is not in memory, so that it is then.
     fn load(&self);
+}
+
+/// The last event of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StreamEnd {
+    /// Its version in the stream.
+    pub(crate) version: u64,
+    /// Its position.
+    pub(crate) position: u64,
 }
 
 /// What the index has to know of one event, except its tags.

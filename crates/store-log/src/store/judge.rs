@@ -61,7 +61,7 @@ impl Judge<'_> {
     ) -> Result<StreamFacts, Error> {
         let added = self.batch.stream(stream);
         let added = added.filter(|_| !planted::is_active(Bug::StaleHead));
-        let (live_version, live_policy) = self
+        let (live_end, live_policy) = self
             .snapshot
             .live
             .stream_at(stream.as_str(), self.snapshot.head)?;
@@ -69,15 +69,19 @@ impl Judge<'_> {
             Some(older) => Cow::Borrowed(older),
             None => Cow::Owned(OlderFacts::of(self.snapshot, stream.as_str())?),
         };
+        let recorded = live_end.or(older.end);
         let version = added
             .and_then(|added| added.version)
-            .or(live_version)
-            .or(older.version);
+            .or_else(|| recorded.map(|end| Version::new(end.version)));
         let policy = added
             .and_then(|added| added.policy.clone())
             .or(live_policy)
             .or_else(|| older.policy.clone());
-        Ok(StreamFacts::new(version.unwrap_or_default(), policy))
+        Ok(StreamFacts::new(
+            version.unwrap_or_default(),
+            recorded,
+            policy,
+        ))
     }
 
     /// Refuses an id that was made anew and is taken all the same.
@@ -148,21 +152,35 @@ impl Judge<'_> {
             return Ok(Vec::new());
         }
         let recorded = self.batch.version_before(stream).unwrap_or(facts.version);
-        let mut positions = Vec::new();
-        if from <= recorded {
-            let versions = from.value()..=recorded.value();
-            positions = self.snapshot.stream_positions(
-                stream.as_str(),
-                versions,
-                Direction::Forward,
-                CONFLICT_POSITIONS_MAX,
-            )?;
-        }
-        let mut positions: Vec<Position> = positions.into_iter().map(Position::new).collect();
+        let mut positions = self.recorded_positions(stream, (from, recorded), facts)?;
         let added = (from.max(recorded.next()).value()..=facts.version.value())
             .map_while(|version| self.batch.position_of(stream, Version::new(version)));
         positions.extend(added.take(CONFLICT_POSITIONS_MAX - positions.len()));
         Ok(positions)
+    }
+
+    /// The first positions of the recorded events of a stream from one version to another.
+    fn recorded_positions(
+        &self,
+        stream: &StreamId,
+        (from, to): (Version, Version),
+        facts: &StreamFacts,
+    ) -> Result<Vec<Position>, Error> {
+        if from > to {
+            return Ok(Vec::new());
+        }
+        // Who comes too late mostly does so by one event, the last.
+        let last = facts.recorded.filter(|end| end.version == to.value());
+        if let Some(last) = last.filter(|_| from == to) {
+            return Ok(vec![Position::new(last.position)]);
+        }
+        let positions = self.snapshot.stream_positions(
+            stream.as_str(),
+            from.value()..=to.value(),
+            Direction::Forward,
+            CONFLICT_POSITIONS_MAX,
+        )?;
+        Ok(positions.into_iter().map(Position::new).collect())
     }
 
     fn failed_condition(

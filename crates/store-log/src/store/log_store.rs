@@ -14,7 +14,6 @@ use annals_log::commit::{GroupCommit, SubmitError};
 use async_trait::async_trait;
 use tracing::warn;
 
-use super::batch::Batch;
 use super::committer::{Committer, Reply, Request};
 use super::error::from_log;
 use super::heat::Heat;
@@ -111,7 +110,7 @@ impl LogStore {
         T: Send + 'static,
         A: Fn(&Shared) -> Result<T, Error> + Send + 'static,
     {
-        if self.is_inline() || self.heat.is_hot(&self.shared) {
+        if self.is_at_hand() {
             return ask(&self.shared);
         }
         let shared = Arc::clone(&self.shared);
@@ -137,13 +136,23 @@ impl LogStore {
         self.settings.maintenance == Maintenance::Inline
     }
 
-    async fn append_once(&self, append: Append) -> Result<Receipt, Error> {
-        let id = append.id();
-        let sent = append.clone();
-        let looked = match self.ask_once(move |shared| look(shared, &sent)).await? {
+    /// Whether the published state is asked on the task of the caller.
+    fn is_at_hand(&self) -> bool {
+        self.is_inline() || self.heat.is_hot(&self.shared)
+    }
+
+    async fn append_once(&self, append: &Append) -> Result<Receipt, Error> {
+        let seen = if self.is_at_hand() {
+            look(&self.shared, append)
+        } else {
+            let (shared, sent) = (Arc::clone(&self.shared), append.clone());
+            blocking::unblock(move || look(&shared, &sent)).await
+        };
+        let looked = match seen? {
             Seen::Duplicate(receipt) => return Ok(receipt),
             Seen::Nothing(looked) => looked,
         };
+        let (id, append) = (append.id(), append.clone());
         match self.submit(Request::Append { append, looked }).await {
             Ok(Reply::Recorded(receipt)) => Ok(receipt),
             Ok(Reply::Changed(_)) => Err(mixed_up()),
@@ -183,10 +192,10 @@ impl EventStore for LogStore {
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, Error> {
-        let recorded = match self.append_once(append.clone()).await {
+        let recorded = match self.append_once(&append).await {
             Err(error) if damaged_run(&error).is_some() => {
                 self.heal(error).await?;
-                self.append_once(append).await
+                self.append_once(&append).await
             }
             recorded => recorded,
         };
@@ -331,11 +340,16 @@ fn look(shared: &Shared, append: &Append) -> Result<Seen, Error> {
     // Nothing that is said of it below may sound like a refusal.
     shared.doubt.check(&append.id())?;
     let mut looked = Looked::at(&snapshot, append)?;
-    let batch = Batch::after(snapshot.head);
+    // Only policies ask for the time. A change of one that begins from here on is seen below.
+    let time_matters = !policies.is_multiple_of(2) || snapshot.has_policies();
     let judge = Judge {
         snapshot: &snapshot,
-        batch: &batch,
-        now: shared.now(&snapshot),
+        batch: &shared.no_batch,
+        now: if time_matters {
+            shared.now(&snapshot)
+        } else {
+            snapshot.newest_at
+        },
     };
     let failures = judge.failures(append, &looked)?;
     if shared.policy_changes() == policies {

@@ -1,9 +1,10 @@
 //! What a caller finds out about its append before it waits in the queue.
 
-use annals_core::{Append, Error, Position, StreamPolicy, Version};
+use annals_core::{Append, Error, Position, StreamPolicy};
 
 use super::ids::Ids;
 use super::snapshot::Snapshot;
+use crate::index::StreamEnd;
 
 /// What the settled parts of the index say of an append, so that the committer need not ask them again:
 /// they never change.
@@ -22,7 +23,7 @@ pub(crate) struct Looked {
 /// A stream by the settled parts of the index alone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OlderFacts {
-    pub(crate) version: Option<Version>,
+    pub(crate) end: Option<StreamEnd>,
     pub(crate) policy: Option<StreamPolicy>,
 }
 
@@ -69,7 +70,7 @@ impl OlderFacts {
     /// Looks a stream up.
     pub(crate) fn of(snapshot: &Snapshot, stream: &str) -> Result<Self, Error> {
         Ok(Self {
-            version: snapshot.older_version(stream)?,
+            end: snapshot.older_end(stream)?,
             policy: snapshot.older_policy(stream)?,
         })
     }

@@ -4,19 +4,22 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use annals_core::{Clock, Error, ErrorKind, Ids, Timestamp};
+use annals_core::{Clock, Error, ErrorKind, Ids, Position, Timestamp};
 use event_listener::Event as Bell;
 
+use super::batch::Batch;
 use super::doubt::Doubt;
 use super::snapshot::Snapshot;
 
 /// The published state of the store, and the handles to the world.
 pub(crate) struct Shared {
     snapshot: RwLock<Arc<Snapshot>>,
-    /// Rises before and after a change of policies, so that who judged meanwhile knows it.
+    /// Rises before and after a change of policies, so that who judged meanwhile knows it; odd during one.
     policy_changes: AtomicU64,
     /// What the writer had in hand when it failed.
     pub(crate) doubt: Doubt,
+    /// What a batch adds for who judges outside of one: nothing.
+    pub(crate) no_batch: Batch,
     is_closed: AtomicBool,
     /// Rings when there is a new snapshot, and when there will be none any more.
     pub(crate) changed: Bell,
@@ -30,6 +33,7 @@ impl Shared {
             snapshot: RwLock::new(Arc::new(snapshot)),
             policy_changes: AtomicU64::new(0),
             doubt: Doubt::default(),
+            no_batch: Batch::after(Position::START),
             is_closed: AtomicBool::new(false),
             changed: Bell::new(),
             clock,
@@ -76,7 +80,7 @@ impl Shared {
         snapshot.not_before_newest(self.clock.now())
     }
 
-    /// How often policies changed or began to change.
+    /// How often policies changed or began to change: odd while they change.
     pub(crate) fn policy_changes(&self) -> u64 {
         self.policy_changes.load(Ordering::Acquire)
     }

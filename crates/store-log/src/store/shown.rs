@@ -16,7 +16,9 @@ pub(crate) fn first_shown(
     now: Timestamp,
     mut appended_at: impl FnMut(Version) -> Result<Timestamp, Error>,
 ) -> Result<Version, Error> {
-    let StreamFacts { version, policy } = facts;
+    let StreamFacts {
+        version, policy, ..
+    } = facts;
     let none = version.next();
     if policy.state != StreamState::Open {
         return Ok(none);

@@ -10,7 +10,7 @@ use annals_core::{
 use annals_log::{RecordAt, Segment, View};
 
 use super::error::{bad_record, corrupt, from_log};
-use crate::index::{Memtable, Part, RunError, RunErrorKind};
+use crate::index::{Memtable, Part, RunError, RunErrorKind, StreamEnd};
 use crate::record::{EventView, Kinds};
 
 /// What is durable at one moment: immutable but for [`Live`], which only grows beyond `head`.
@@ -42,6 +42,8 @@ pub(crate) struct Live {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StreamFacts {
     pub(crate) version: Version,
+    /// Its last event that is recorded.
+    pub(crate) recorded: Option<StreamEnd>,
     pub(crate) policy: StreamPolicy,
 }
 
@@ -84,16 +86,17 @@ impl Snapshot {
 
     /// The version and the policy of a stream.
     pub(crate) fn stream(&self, stream: &str) -> Result<StreamFacts, Error> {
-        let (version, policy) = self.live.stream_at(stream, self.head)?;
-        let version = match version {
-            Some(version) => Some(version),
-            None => self.older_version(stream)?,
+        let (end, policy) = self.live.stream_at(stream, self.head)?;
+        let end = match end {
+            Some(end) => Some(end),
+            None => self.older_end(stream)?,
         };
         let policy = match policy {
             Some(policy) => Some(policy),
             None => self.older_policy(stream)?,
         };
-        Ok(StreamFacts::new(version.unwrap_or_default(), policy))
+        let version = end.map_or(Version::ABSENT, |end| Version::new(end.version));
+        Ok(StreamFacts::new(version, end, policy))
     }
 
     /// A stream that has a policy; `None` for one without.
@@ -106,11 +109,11 @@ impl Snapshot {
         policy.map(|_| self.stream(stream)).transpose()
     }
 
-    /// The version of a stream by the older parts alone.
-    pub(crate) fn older_version(&self, stream: &str) -> Result<Option<Version>, Error> {
+    /// The last event of a stream by the older parts alone.
+    pub(crate) fn older_end(&self, stream: &str) -> Result<Option<StreamEnd>, Error> {
         for part in self.older.iter().rev() {
-            if let Some(version) = part.stream_head(stream).map_err(unusable)? {
-                return Ok(Some(Version::new(version)));
+            if let Some(end) = part.stream_head(stream).map_err(unusable)? {
+                return Ok(Some(end));
             }
         }
         Ok(None)
@@ -128,7 +131,9 @@ impl Snapshot {
 
     /// The head of a stream.
     pub(crate) fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
-        let StreamFacts { version, policy } = self.stream(stream.as_str())?;
+        let StreamFacts {
+            version, policy, ..
+        } = self.stream(stream.as_str())?;
         Ok(StreamHead {
             stream: stream.clone(),
             version,
@@ -286,28 +291,27 @@ impl Live {
         }
     }
 
-    /// The version of a stream that has an event here up to this position, and the newest policy.
+    /// The last event of a stream here up to this position, and the newest policy.
     pub(crate) fn stream_at(
         &self,
         stream: &str,
         head: Position,
-    ) -> Result<(Option<Version>, Option<StreamPolicy>), Error> {
+    ) -> Result<(Option<StreamEnd>, Option<StreamPolicy>), Error> {
         let memtable = self.read();
         let policy = memtable.policy(stream).map_err(unusable)?;
-        let mut version = memtable.stream_head(stream).map_err(unusable)?;
-        let mut found = Vec::with_capacity(1);
-        while let Some(newest) = version {
+        let mut end = memtable.stream_head(stream).map_err(unusable)?;
+        let mut found = Vec::new();
+        while let Some(later) = end.filter(|end| end.position > head.value()) {
+            let version = later.version.saturating_sub(1);
             found.clear();
             memtable
-                .stream_positions(stream, newest..=newest, Direction::Forward, 1, &mut found)
+                .stream_positions(stream, version..=version, Direction::Forward, 1, &mut found)
                 .map_err(unusable)?;
-            match found.first() {
-                Some(position) if *position <= head.value() => break,
-                Some(_) => version = newest.checked_sub(1),
-                None => version = None,
-            }
+            end = found
+                .first()
+                .map(|&position| StreamEnd { version, position });
         }
-        Ok((version.map(Version::new), policy))
+        Ok((end, policy))
     }
 
     /// The memory, to look at.
@@ -328,12 +332,20 @@ impl Live {
 }
 
 impl StreamFacts {
-    pub(crate) fn new(version: Version, policy: Option<StreamPolicy>) -> Self {
+    pub(crate) fn new(
+        version: Version,
+        recorded: Option<StreamEnd>,
+        policy: Option<StreamPolicy>,
+    ) -> Self {
         let mut policy = policy.unwrap_or_default();
         if version >= policy.truncate_before {
             policy.reopen();
         }
-        Self { version, policy }
+        Self {
+            version,
+            recorded,
+            policy,
+        }
     }
 
     pub(crate) fn is_soft_deleted(&self) -> bool {

@@ -17,7 +17,7 @@ use self::table::Table;
 use super::bounds::{Bounds, prefix};
 use super::hash::Hasher;
 use super::versions::{Stretch, Versions};
-use super::{APPEND_ID, Entry, LOST, Ordinals, Part, Result, STREAM, Term, category_of};
+use super::{APPEND_ID, Entry, LOST, Ordinals, Part, Result, STREAM, StreamEnd, Term, category_of};
 
 /// The newest part of an index: takes entries in the order of their positions and answers at once.
 ///
@@ -231,8 +231,13 @@ impl Part for Memtable {
         self.first.saturating_add(count).saturating_sub(1)
     }
 
-    fn stream_head(&self, stream: &str) -> Result<Option<u64>> {
-        Ok(self.stream(stream).map(|(versions, _)| versions.head()))
+    fn stream_head(&self, stream: &str) -> Result<Option<StreamEnd>> {
+        Ok(self.stream(stream).and_then(|(versions, ordinals)| {
+            Some(StreamEnd {
+                version: versions.head(),
+                position: self.position(*ordinals.last()?),
+            })
+        }))
     }
 
     fn stream_positions(

@@ -11,6 +11,8 @@ use super::source::SectionView;
 const GROUP_BUCKETS: u32 = 64;
 /// How many keys a bucket has, on average, when their number was known.
 const BUCKET_KEYS: u32 = 8;
+/// How long the end of a bucket is, in bytes.
+const END_BYTES: u32 = 4;
 /// How many bytes are looked at before the memory behind them is let go of.
 const RELEASE_BYTES: u64 = 1 << 20;
 
@@ -26,14 +28,7 @@ pub(crate) fn find<'a>(
         return Ok(None);
     }
     let (group, within) = place_of(hash, groups);
-    let group = dictionary.group(group)?;
-    let ends = ends(dictionary, group)?;
-    let start = within
-        .checked_sub(1)
-        .map_or(0, |before| end_of(ends, before));
-    let at = group + ends.len() as u64 + u64::from(start);
-    let length = end_of(ends, within).saturating_sub(start) as usize;
-    let mut records = dictionary.bytes(at, length)?;
+    let mut records = bucket(dictionary, dictionary.group(group)?, within)?;
     let wanted = text.len() + usize::from(kind.is_some());
     while !records.is_empty() {
         let (key, value) = take_record(dictionary, &mut records)?;
@@ -42,6 +37,22 @@ pub(crate) fn find<'a>(
         }
     }
     Ok(None)
+}
+
+/// The records of one bucket of the group that begins there.
+#[inline]
+fn bucket<'a>(dictionary: &SectionView<'a>, group: u64, within: u32) -> Result<&'a [u8]> {
+    let ends_bytes = u64::from(GROUP_BUCKETS * END_BYTES);
+    let (start, end) = match within.checked_sub(1) {
+        None => (0, end_of(dictionary.bytes(group, END_BYTES as usize)?, 0)),
+        Some(before) => {
+            let at = group + u64::from(before * END_BYTES);
+            let ends = dictionary.bytes(at, 2 * END_BYTES as usize)?;
+            (end_of(ends, 0), end_of(ends, 1))
+        }
+    };
+    let length = end.saturating_sub(start) as usize;
+    dictionary.bytes(group + ends_bytes + u64::from(start), length)
 }
 
 /// All keys and values of a run's dictionary in the order of their hashes.
@@ -176,11 +187,11 @@ fn place_of(hash: u64, groups: u64) -> (u64, u32) {
 }
 
 fn ends<'a>(dictionary: &SectionView<'a>, group: u64) -> Result<&'a [u8]> {
-    dictionary.bytes(group, GROUP_BUCKETS as usize * 4)
+    dictionary.bytes(group, (GROUP_BUCKETS * END_BYTES) as usize)
 }
 
 fn end_of(ends: &[u8], bucket: u32) -> u32 {
-    u32_at(ends, bucket as usize * 4).unwrap_or(0)
+    u32_at(ends, (bucket * END_BYTES) as usize).unwrap_or(0)
 }
 
 #[inline]
@@ -199,8 +210,12 @@ fn take_text<'a>(records: &mut &'a [u8]) -> Option<&'a [u8]> {
     take_bytes(records, usize::try_from(length).ok()?)
 }
 
+/// Whether the key is of this kind and text, whose length it has. Most texts differ at their ends.
 #[inline]
 fn is_key(key: &[u8], kind: Option<u8>, text: &str) -> bool {
+    if key.last() != text.as_bytes().last() {
+        return false;
+    }
     match (kind, key.split_first()) {
         (None, _) => key == text.as_bytes(),
         (Some(kind), Some((first, rest))) => *first == kind && rest == text.as_bytes(),

@@ -28,7 +28,8 @@ use self::stream::StreamValue;
 use super::bounds::prefix;
 use super::hash::{Hasher, tag};
 use super::{
-    APPEND_ID, LOST, Ordinals, Part, Result, RunError, RunErrorKind, STREAM, Term, policy,
+    APPEND_ID, LOST, Ordinals, Part, Result, RunError, RunErrorKind, STREAM, StreamEnd, Term,
+    policy,
 };
 
 pub(crate) use containers::{Long, LongCursor};
@@ -98,13 +99,16 @@ impl Run {
         self.source.section(self.header.section(name))
     }
 
-    fn stream(&self, stream: &str) -> Result<Option<StreamValue<'_>>> {
+    /// What `parse` makes of what the run knows of a stream.
+    fn stream<'a, T>(
+        &'a self,
+        stream: &str,
+        parse: impl FnOnce(SectionView<'a>, &'a [u8]) -> Result<T>,
+    ) -> Result<Option<T>> {
         let streams = self.section(SectionName::Streams);
         let hash = self.hasher.text(STREAM, stream.as_bytes());
         let value = dictionary::find(&streams, hash, None, stream)?;
-        value
-            .map(|value| StreamValue::parse(streams, value))
-            .transpose()
+        value.map(|value| parse(streams, value)).transpose()
     }
 
     fn term(&self, term: Term<'_>) -> Result<Option<Postings<'_>>> {
@@ -133,8 +137,12 @@ impl Part for Run {
         self.header.last
     }
 
-    fn stream_head(&self, stream: &str) -> Result<Option<u64>> {
-        Ok(self.stream(stream)?.map(|stream| stream.versions().head()))
+    fn stream_head(&self, stream: &str) -> Result<Option<StreamEnd>> {
+        let head = self.stream(stream, StreamValue::head)?;
+        Ok(head.map(|(version, ordinal)| StreamEnd {
+            version,
+            position: self.position(ordinal),
+        }))
     }
 
     fn stream_positions(
@@ -145,7 +153,7 @@ impl Part for Run {
         limit: usize,
         out: &mut Vec<u64>,
     ) -> Result<()> {
-        let Some(stream) = self.stream(stream)? else {
+        let Some(stream) = self.stream(stream, StreamValue::parse)? else {
             return Ok(());
         };
         let mut ranks = stream.versions().range(&versions);

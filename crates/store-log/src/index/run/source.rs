@@ -39,6 +39,8 @@ enum Data {
 pub(crate) struct SectionView<'a> {
     source: &'a Source,
     section: Section,
+    /// All of it, good or not; none when the file is too short for it.
+    unchecked: &'a [u8],
 }
 
 /// How bytes of a run are reached.
@@ -91,6 +93,7 @@ impl Source {
         SectionView {
             source: self,
             section,
+            unchecked: self.unchecked(section).unwrap_or_default(),
         }
     }
 
@@ -137,28 +140,30 @@ impl Source {
         (0..self.checksums.len()).try_for_each(|block| self.check(block))
     }
 
-    fn bytes(&self, start: u64, length: usize) -> Result<&[u8]> {
-        let end = start
-            .checked_add(length as u64)
-            .filter(|end| *end <= self.end && start >= HEADER_BYTES as u64);
-        let found = end.and_then(|end| {
-            let range = usize::try_from(start).ok()?..usize::try_from(end).ok()?;
-            match &self.data {
-                Data::Map(map) => map.bytes(range),
-                Data::Owned(bytes) => bytes.get(range),
-            }
-        });
-        let Some(found) = found else {
-            return Err(self.damaged("it points past its end"));
+    fn unchecked(&self, section: Section) -> Option<&[u8]> {
+        let end = section.offset.checked_add(section.length)?;
+        if section.offset < HEADER_BYTES as u64 || end > self.end {
+            return None;
+        }
+        let range = usize::try_from(section.offset).ok()?..usize::try_from(end).ok()?;
+        match &self.data {
+            Data::Map(map) => map.bytes(range),
+            Data::Owned(bytes) => bytes.get(range),
+        }
+    }
+
+    /// Holds the blocks of these bytes against their checksums, where that was not done before.
+    #[inline]
+    fn check_range(&self, start: u64, length: usize) -> Result<()> {
+        let Some(further) = (length as u64).checked_sub(1) else {
+            return Ok(());
         };
-        let first = block_of(start);
-        let last = block_of(start + (length as u64).saturating_sub(1));
-        for block in first..=last {
+        for block in block_of(start)..=block_of(start + further) {
             if !self.is_good(block) {
                 self.check(block)?;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     #[inline]
@@ -204,11 +209,15 @@ impl<'a> SectionView<'a> {
     /// Bytes of the section.
     #[inline]
     pub(crate) fn bytes(&self, start: u64, length: usize) -> Result<&'a [u8]> {
-        let end = start.checked_add(length as u64);
-        if end.is_none_or(|end| end > self.section.length) {
+        let found = usize::try_from(start)
+            .ok()
+            .and_then(|start| self.unchecked.get(start..)?.get(..length));
+        let Some(found) = found else {
             return Err(self.damaged("it points past the end of a section"));
-        }
-        self.source.bytes(self.section.offset + start, length)
+        };
+        self.source
+            .check_range(self.section.offset + start, length)?;
+        Ok(found)
     }
 
     /// A 64-bit number of the section.
@@ -253,6 +262,7 @@ impl<'a> SectionView<'a> {
     }
 
     /// The error that says that the run is damaged.
+    #[cold]
     pub(crate) fn damaged(&self, what: &'static str) -> RunError {
         self.source.damaged(what)
     }

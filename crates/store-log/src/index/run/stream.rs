@@ -30,17 +30,31 @@ impl<'a> StreamValue<'a> {
         Ok(Self { versions, postings })
     }
 
+    /// Version and ordinal of the last event of the stream that this value of the section is.
+    pub(crate) fn head(section: SectionView<'a>, mut value: &'a [u8]) -> Result<(u64, u32)> {
+        let bad = || section.damaged("a stream is cut");
+        let head = Postings::take_head(&mut value).ok_or_else(bad)?;
+        let versions = StreamVersions::take(&mut value, head.stretched).ok_or_else(bad)?;
+        let newest = take_u32(&mut value).ok_or_else(bad)?;
+        Ok((versions.of(head.count).head(), newest))
+    }
+
     /// The versions.
     pub(crate) fn versions(&self) -> Versions<'_> {
-        Versions {
-            first: self.versions.first,
-            count: self.postings.count,
-            stretches: &self.versions.stretches,
-        }
+        self.versions.of(self.postings.count)
     }
 }
 
 impl StreamVersions {
+    /// The versions of so many events.
+    fn of(&self, count: u32) -> Versions<'_> {
+        Versions {
+            first: self.first,
+            count,
+            stretches: &self.stretches,
+        }
+    }
+
     /// Appends the versions.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put(out, self.first);
@@ -56,12 +70,7 @@ impl StreamVersions {
 
     /// Adds the versions of `count` events, `before` of which stand here already.
     pub(crate) fn extend(&mut self, before: u32, later: &Self) {
-        let head = Versions {
-            first: self.first,
-            count: before,
-            stretches: &self.stretches,
-        }
-        .head();
+        let head = self.of(before).head();
         if before == 0 {
             self.first = later.first;
         } else if head.checked_add(1) != Some(later.first) {

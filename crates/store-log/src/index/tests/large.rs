@@ -7,7 +7,7 @@ use annals_log::vfs::Vfs;
 use annals_log::vfs::sim::SimFs;
 use annals_log::{Place, RecordAt};
 
-use super::super::{Entry, Memtable, Part, Result, Run, Term, matches};
+use super::super::{Entry, Memtable, Part, Result, Run, StreamEnd, Term, matches};
 use super::model::LOG_ID;
 use super::{KINDS, directory, path};
 
@@ -139,7 +139,11 @@ fn check_stream(run: &Run, stream: &str) {
     let all: Vec<u64> = (FIRST..=EVENTS)
         .filter(|n| stream_of(*n) == stream)
         .collect();
-    assert_eq!(run.stream_head(stream).unwrap(), Some(all.len() as u64));
+    let end = all.last().map(|position| StreamEnd {
+        version: all.len() as u64,
+        position: *position,
+    });
+    assert_eq!(run.stream_head(stream).unwrap(), end);
     for from in [1, 2, 1_000, 3_000, 70_000, 300_000, 399_999] {
         for limit in [1, 500, usize::MAX] {
             let start = all.len().min(from - 1);

@@ -8,7 +8,7 @@ use annals_core::{
 use annals_log::{LogId, Place, RecordAt};
 use proptest::prelude::*;
 
-use super::super::{Entry, Memtable, Part, Result, Term, matches};
+use super::super::{Entry, Memtable, Part, Result, StreamEnd, Term, matches};
 
 pub(crate) const LOG_ID: LogId = LogId::from_bytes(*b"the log's own id");
 pub(crate) const STREAMS: [&str; 5] = ["account-1", "account-2", "order-x-1", "order", "gone-1"];
@@ -287,11 +287,14 @@ fn compare_streams(part: &dyn Part, model: &Model) -> Result<(), String> {
     )?;
     for stream in STREAMS.into_iter().chain(["", "account-", "accounu-1"]) {
         let of_stream = |event: &&Event| event.stream == stream;
-        let head = model
-            .events
-            .iter()
-            .rfind(of_stream)
-            .map(|event| event.version);
+        let last = model.events.iter().rfind(of_stream);
+        let head = last.map(|event| StreamEnd {
+            version: event.version,
+            position: *model
+                .positions(|event| event.stream == stream)
+                .last()
+                .unwrap(),
+        });
         same("head", &part.stream_head(stream).map_err(fail)?, &head)?;
         let set = model.policies.get(stream).map(|version| policy(*version));
         same("policy", &part.policy(stream).map_err(fail)?, &set)?;
