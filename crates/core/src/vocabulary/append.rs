@@ -1,6 +1,7 @@
 //! What to record, and under which circumstances.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::criteria::Criteria;
@@ -220,22 +221,14 @@ impl AppendBuilder {
             APPEND_CONDITIONS_MAX
         )?;
 
-        let mut streams = BTreeSet::new();
         let written = content.writes.iter().map(|write| &write.stream);
         let checked = content.checks.iter().map(|check| &check.stream);
-        if let Some(twice) = written
-            .chain(checked)
-            .find(|stream| !streams.insert(*stream))
-        {
+        if let Some(twice) = first_repeated(written.chain(checked)) {
             return Err(
                 invalid("stream occurs twice; write or check it once").with("stream", twice)
             );
         }
-        let mut ids = BTreeSet::new();
-        if let Some(twice) = events()
-            .filter_map(NewEvent::id)
-            .find(|id| !ids.insert(*id))
-        {
+        if let Some(twice) = first_repeated(events().filter_map(NewEvent::id)) {
             return Err(
                 invalid("event id occurs twice; give each event its own").with("event", twice)
             );
@@ -243,6 +236,18 @@ impl AppendBuilder {
         content.event_count = count;
         Ok(Append(Arc::new(content)))
     }
+}
+
+/// The first that was there before.
+fn first_repeated<T: Copy + Eq + Hash>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next()?;
+    let second = all.next()?;
+    if first == second {
+        return Some(second);
+    }
+    let mut met = HashSet::with_capacity(all.size_hint().0 + 2);
+    met.extend([first, second]);
+    all.find(|next| !met.insert(*next))
 }
 
 fn invalid(message: &'static str) -> Error {

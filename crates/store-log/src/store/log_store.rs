@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use tracing::warn;
 
 use super::batch::Batch;
-use super::committer::{Committer, Reply, Request};
+use super::committer::Committer;
 use super::error::from_log;
 use super::heat::Heat;
 use super::idle::Idler;
@@ -24,10 +24,12 @@ use super::judge::{Judge, refuse};
 use super::keeper::Keeper;
 use super::looked::Looked;
 use super::open::LogStoreBuilder;
+use super::prepared::Prepared;
 use super::read;
 use super::receipts;
 use super::settings::{Maintenance, Settings};
 use super::shared::Shared;
+use super::verdict::{Reply, Request};
 use crate::auxiliary::Auxiliary;
 use crate::index::{RunError, RunErrorKind};
 
@@ -144,8 +146,10 @@ impl LogStore {
             Seen::Duplicate(receipt) => return Ok(receipt),
             Seen::Nothing(looked) => looked,
         };
-        match self.submit(Request::Append { append, looked }).await {
-            Ok(Reply::Recorded(receipt)) => Ok(receipt),
+        let prepared = Arc::new(self.prepare(append, looked));
+        match self.submit(Request::Append(Arc::clone(&prepared))).await {
+            Ok(Reply::Recorded(placed)) => Ok(placed.receipt(&prepared.append)),
+            Ok(Reply::Duplicate(receipt)) => Ok(*receipt),
             Ok(Reply::Changed(_)) => Err(mixed_up()),
             Err(error) => {
                 self.shared.doubt.check(&id)?;
@@ -154,10 +158,15 @@ impl LogStore {
         }
     }
 
+    fn prepare(&self, append: Append, looked: Looked) -> Prepared {
+        let snapshot = self.shared.snapshot();
+        Prepared::new(append, looked, snapshot.hasher(), &snapshot.kinds)
+    }
+
     async fn change_once(&self, change: PolicyChange) -> Result<StreamHead, Error> {
         match self.submit(Request::Policy(change)).await? {
-            Reply::Changed(head) => Ok(head),
-            Reply::Recorded(_) => Err(mixed_up()),
+            Reply::Changed(head) => Ok(*head),
+            Reply::Recorded(_) | Reply::Duplicate(_) => Err(mixed_up()),
         }
     }
 
@@ -331,9 +340,10 @@ fn look(shared: &Shared, append: &Append) -> Result<Seen, Error> {
     // Nothing that is said of it below may sound like a refusal.
     shared.doubt.check(&append.id())?;
     let mut looked = Looked::at(&snapshot, append)?;
-    let batch = Batch::after(snapshot.head);
+    let batch = Batch::after(&snapshot);
     let judge = Judge {
         snapshot: &snapshot,
+        live: None,
         batch: &batch,
         now: shared.now(&snapshot),
     };

@@ -10,7 +10,7 @@ use annals_core::{
 use annals_log::{RecordAt, Segment, View};
 
 use super::error::{bad_record, corrupt, from_log};
-use crate::index::{Memtable, Part, RunError, RunErrorKind};
+use crate::index::{Hashed, Hasher, Memtable, Part, RunError, RunErrorKind};
 use crate::record::{Buffers, EventView, Kinds};
 
 /// What is durable at one moment: immutable but for [`Live`], which only grows beyond `head`.
@@ -36,6 +36,17 @@ pub(crate) struct Live {
     first: u64,
     /// Shared when it takes no more events and is one of the older parts.
     memtable: RwLock<Arc<Memtable>>,
+}
+
+/// What the newest part of the index knows of a stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LiveStream {
+    /// Its number, if it is there.
+    pub(crate) number: Option<u32>,
+    /// The version after its last event; `None` when it has none.
+    pub(crate) version: Option<Version>,
+    /// The newest policy, if one was set.
+    pub(crate) policy: Option<StreamPolicy>,
 }
 
 /// A stream as it stands.
@@ -72,6 +83,11 @@ impl Snapshot {
         Ok(())
     }
 
+    /// The hash function of the keys of the index.
+    pub(crate) fn hasher(&self) -> Hasher {
+        Hasher::new(self.view.log_id())
+    }
+
     /// Where the newest part of the index begins: what is below never changes.
     pub(crate) fn settled(&self) -> u64 {
         self.live.first
@@ -84,7 +100,9 @@ impl Snapshot {
 
     /// The version and the policy of a stream.
     pub(crate) fn stream(&self, stream: &str) -> Result<StreamFacts, Error> {
-        let (version, policy) = self.live.stream_at(stream, self.head)?;
+        let LiveStream {
+            version, policy, ..
+        } = self.live.stream_at(stream, self.head)?;
         let version = match version {
             Some(version) => Some(version),
             None => self.older_version(stream)?,
@@ -286,28 +304,11 @@ impl Live {
         }
     }
 
-    /// The version of a stream that has an event here up to this position, and the newest policy.
-    pub(crate) fn stream_at(
-        &self,
-        stream: &str,
-        head: Position,
-    ) -> Result<(Option<Version>, Option<StreamPolicy>), Error> {
+    /// What is known of a stream here, of its events up to this position.
+    pub(crate) fn stream_at(&self, stream: &str, head: Position) -> Result<LiveStream, Error> {
         let memtable = self.read();
-        let policy = memtable.policy(stream).map_err(unusable)?;
-        let mut version = memtable.stream_head(stream).map_err(unusable)?;
-        let mut found = Vec::with_capacity(1);
-        while let Some(newest) = version {
-            found.clear();
-            memtable
-                .stream_positions(stream, newest..=newest, Direction::Forward, 1, &mut found)
-                .map_err(unusable)?;
-            match found.first() {
-                Some(position) if *position <= head.value() => break,
-                Some(_) => version = newest.checked_sub(1),
-                None => version = None,
-            }
-        }
-        Ok((version.map(Version::new), policy))
+        let hash = memtable.hasher().stream(stream);
+        LiveStream::of(&memtable, Hashed { text: stream, hash }, head)
     }
 
     /// The memory, to look at.
@@ -324,6 +325,23 @@ impl Live {
             .unwrap_or_else(PoisonError::into_inner);
         // Not shared before it is frozen, so this copies nothing.
         change(Arc::make_mut(&mut memtable))
+    }
+}
+
+impl LiveStream {
+    /// Looks a stream up, with its events up to this position.
+    pub(crate) fn of(
+        memtable: &Memtable,
+        stream: Hashed<'_>,
+        head: Position,
+    ) -> Result<Self, Error> {
+        let number = memtable.stream_number(stream);
+        let version = number.and_then(|number| memtable.version_at(number, head.value()));
+        Ok(Self {
+            number,
+            version: version.map(Version::new),
+            policy: memtable.policy(stream.text).map_err(unusable)?,
+        })
     }
 }
 
