@@ -83,7 +83,7 @@ impl Committer {
         let base = Timestamp::from_micros(segment.context.cast_signed());
         let kinds = snapshot.kinds.clone();
         let frame = self.log.frame();
-        let framing = Framing::new(batch, frame, (base, now), kinds, self.stated.1);
+        let framing = Framing::new(batch, frame, (base, now), kinds, &self.stated.1);
         let (frame, framed) = framing.fill();
         if planted::is_active(Bug::KindStatedTooEarly) {
             self.stated.1 = framed.stated;

@@ -4,7 +4,7 @@ use annals_core::limits::STREAM_ID_BYTES_MAX;
 use annals_core::{NewEvent, Timestamp};
 use annals_log::{FrameBuilder, Kind, RecordAt};
 
-use super::batch::{Batch, Placing, Step};
+use super::batch::{Batch, Placing, Step, Write};
 use super::prepared::RECORD_BYTES;
 use crate::planted::{self, Bug};
 use crate::record::{EventKind, KindCode, KindName, Kinds, RecordHead, encode_kind, encode_policy};
@@ -44,11 +44,11 @@ impl<'b, 'l> Framing<'b, 'l> {
         frame: FrameBuilder<'l>,
         (base, now): (Timestamp, Timestamp),
         kinds: Kinds,
-        stated: Stated,
+        stated: &Stated,
     ) -> Self {
         let framed = Framed {
             kinds,
-            stated,
+            stated: *stated,
             places: Vec::with_capacity(batch.event_count()),
         };
         Self {
@@ -78,7 +78,7 @@ impl<'b, 'l> Framing<'b, 'l> {
         let prepared = placing.prepared;
         let mut header = Some(prepared.header());
         let writes = self.batch.writes_of(placing).iter();
-        let versions = writes.flat_map(|write| write.versions());
+        let versions = writes.flat_map(Write::versions);
         let placed = self.batch.ids_of(placing).iter().zip(versions);
         let contents = prepared.events().iter().zip(prepared.contents());
         let events = prepared.append.events().zip(contents).zip(placed);

@@ -146,7 +146,7 @@ impl LogStore {
             Seen::Duplicate(receipt) => return Ok(receipt),
             Seen::Nothing(looked) => looked,
         };
-        let prepared = Arc::new(self.prepare(append, looked));
+        let prepared = Arc::new(self.prepare(&append, looked));
         match self.submit(Request::Append(Arc::clone(&prepared))).await {
             Ok(Reply::Recorded(placed)) => Ok(placed.receipt(&prepared.append)),
             Ok(Reply::Duplicate(receipt)) => Ok(*receipt),
@@ -158,7 +158,8 @@ impl LogStore {
         }
     }
 
-    fn prepare(&self, append: Append, looked: Looked) -> Prepared {
+    /// Does for the committer all that can be done ahead.
+    fn prepare(&self, append: &Append, looked: Looked) -> Prepared {
         let snapshot = self.shared.snapshot();
         Prepared::new(append, looked, snapshot.hasher(), &snapshot.kinds)
     }

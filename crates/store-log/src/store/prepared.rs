@@ -60,20 +60,20 @@ const APPEND_BYTES: usize = APPEND_ID_BYTES_MAX + 16;
 
 impl Prepared {
     /// Prepares an append, of which this was found out, for the store of this hash function and these kinds.
-    pub(crate) fn new(append: Append, looked: Looked, hasher: Hasher, kinds: &Kinds) -> Self {
+    pub(crate) fn new(append: &Append, looked: Looked, hasher: Hasher, kinds: &Kinds) -> Self {
         let mut prepared = Self {
             id_hash: hasher.append_id(append.id().as_str()),
             streams: Vec::with_capacity(append.writes().len()),
             events: Vec::with_capacity(append.event_count()),
             tags: Vec::new(),
-            bytes: Vec::with_capacity(bytes_about(&append)),
+            bytes: Vec::with_capacity(bytes_about(append)),
             header_end: 0,
             frame_bytes: APPEND_BYTES,
             kinds: Vec::new(),
             looked,
             append: append.clone(),
         };
-        prepared.encode(&append, hasher, kinds);
+        prepared.encode(append, hasher, kinds);
         prepared
     }
 
