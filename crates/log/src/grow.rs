@@ -16,6 +16,10 @@ pub(crate) const STEP_BYTES_MIN: u32 = 256 * 1024;
 /// The greatest step, in bytes.
 pub(crate) const STEP_BYTES_MAX: u32 = 8 * 1024 * 1024;
 
+/// How much of a step that runs ahead is written before it is synced, in bytes: the writer's sync of the same
+/// file waits for what is written and not synced.
+const PIECE_BYTES: u32 = 512 * 1024;
+
 /// A step of growth of the active segment, to be run on any thread.
 ///
 /// The log runs a step itself when it needs the room before anybody ran this one, and a step that comes
@@ -67,10 +71,13 @@ impl Growth {
         // A handle of its own: the system reports an error of writing back once to each, and the
         // writer's sync must see it too.
         let file = self.vfs.open(&self.path, Access::Write)?;
-        write_zeros(&*file, widen(&self.range))?;
-        if let Err(error) = file.sync_data() {
-            self.room.sync_failed.store(true, Ordering::Release);
-            return Err(error);
+        for start in self.range.clone().step_by(PIECE_BYTES as usize) {
+            let end = self.range.end.min(start.saturating_add(PIECE_BYTES));
+            write_zeros(&*file, widen(&(start..end)))?;
+            if let Err(error) = file.sync_data() {
+                self.room.sync_failed.store(true, Ordering::Release);
+                return Err(error);
+            }
         }
         state.grown = self.range.end;
         drop(state);

@@ -1,6 +1,7 @@
 //! What to record, and under which circumstances.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::criteria::Criteria;
@@ -228,12 +229,12 @@ impl AppendBuilder {
 
         let written = content.writes.iter().map(|write| &write.stream);
         let checked = content.checks.iter().map(|check| &check.stream);
-        if let Some(twice) = first_twice(written.chain(checked)) {
+        if let Some(twice) = first_repeated(written.chain(checked)) {
             return Err(
                 invalid("stream occurs twice; write or check it once").with("stream", twice)
             );
         }
-        if let Some(twice) = first_twice(events().filter_map(NewEvent::id)) {
+        if let Some(twice) = first_repeated(events().filter_map(NewEvent::id)) {
             return Err(
                 invalid("event id occurs twice; give each event its own").with("event", twice)
             );
@@ -243,14 +244,16 @@ impl AppendBuilder {
     }
 }
 
-/// The first item that occurred before.
-fn first_twice<T: Ord + Copy>(mut items: impl Iterator<Item = T>) -> Option<T> {
-    // Most appends have one stream and no id, and need no set.
-    let (first, second) = (items.next()?, items.next()?);
-    let mut seen = BTreeSet::from([first]);
-    std::iter::once(second)
-        .chain(items)
-        .find(|item| !seen.insert(*item))
+/// The first that was there before.
+fn first_repeated<T: Copy + Eq + Hash>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next()?;
+    let second = all.next()?;
+    if first == second {
+        return Some(second);
+    }
+    let mut met = HashSet::with_capacity(all.size_hint().0 + 2);
+    met.extend([first, second]);
+    all.find(|next| !met.insert(*next))
 }
 
 fn invalid(message: &'static str) -> Error {

@@ -23,6 +23,11 @@ impl Bounds {
         self.highest = self.highest.max(id);
     }
 
+    /// Whether the id is above all ids.
+    pub(crate) fn are_below(&self, id: u128) -> bool {
+        id > self.highest || self.lowest > self.highest
+    }
+
     /// Whether the id may be among the ids.
     pub(crate) fn contain(&self, id: u128) -> bool {
         (self.lowest..=self.highest).contains(&id)

@@ -2,6 +2,15 @@
 
 use annals_log::LogId;
 
+use super::{APPEND_ID, STREAM, Term};
+
+/// A text with its hash, which is made ahead of the lock under which the text is looked up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hashed<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) hash: u64,
+}
+
 /// A hash function of one store. The log's id is its key, so that nobody who does not know it can choose
 /// names or ids that collide.
 ///
@@ -47,6 +56,22 @@ impl Hasher {
         let (a, b) = words(last);
         state = fold(a ^ self.a, b ^ state);
         fold(state ^ ODD[1], (text.len() as u64) ^ self.b ^ ODD[2])
+    }
+
+    /// The hash of a stream's name.
+    pub(crate) fn stream(&self, name: &str) -> u64 {
+        self.text(STREAM, name.as_bytes())
+    }
+
+    /// The hash of a term.
+    pub(crate) fn term(&self, term: Term<'_>) -> u64 {
+        let (kind, text) = term.key();
+        self.text(kind, text.as_bytes())
+    }
+
+    /// The hash of an append's id.
+    pub(crate) fn append_id(&self, id: &str) -> u64 {
+        self.text(APPEND_ID, id.as_bytes())
     }
 
     /// The hash of an event's id.

@@ -27,8 +27,9 @@ use annals_core::{Direction, StreamPolicy};
 use annals_log::RecordAt;
 
 pub(crate) use error::{Result, RunError, RunErrorKind};
+pub(crate) use hash::{Hashed, Hasher};
 pub(crate) use matching::matches;
-pub(crate) use memtable::Memtable;
+pub(crate) use memtable::{Memtable, NewEntry};
 pub(crate) use ordinals::Ordinals;
 pub(crate) use run::{Run, RunReads};
 pub(crate) use runs::{RunDirectory, Runs};
@@ -72,6 +73,9 @@ pub(crate) trait Part: Send + Sync + fmt::Debug {
     /// Positions of events that may have this id. Events that have it are among them; others are so rarely,
     /// and the caller looks at the record.
     fn event_id(&self, id: u128, out: &mut Vec<u64>) -> Result<()>;
+
+    /// The highest id of its events; zero while it has none.
+    fn highest_event_id(&self) -> u128;
 
     /// First positions of appends that may have this id, as for [`event_id`](Self::event_id).
     fn append_id(&self, id: &str, out: &mut Vec<u64>) -> Result<()>;

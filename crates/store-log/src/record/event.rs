@@ -3,9 +3,9 @@
 use annals_core::{AppendId, EventId, NewEvent, StreamId, Timestamp, Version};
 use uuid::Uuid;
 
-use super::kind::{KindCode, kind_bytes_max, put_kind};
-use super::metadata::{metadata_bytes_max, put_metadata};
-use super::tags::{put_tags, tags_bytes_max};
+use super::kind::{KindCode, Parts, kind_bytes_max, put_kind};
+use super::metadata::put_metadata;
+use super::tags::put_tags;
 use super::wire::{VARINT_BYTES_MAX, put_identity, put_text, put_varint, put_zigzag};
 
 /// The record is the first of an append and has its header.
@@ -31,6 +31,7 @@ pub(crate) struct AppendHeader {
 }
 
 /// An event to write, with what the store adds to it.
+#[cfg(any(test, feature = "fuzzing"))]
 #[derive(Clone, Debug)]
 pub(crate) struct EventRecord<'a> {
     /// What to record; its own id is not looked at.
@@ -49,37 +50,122 @@ pub(crate) struct EventRecord<'a> {
     pub(crate) append: Option<AppendHeader>,
 }
 
+/// The part of an event's record that needs nothing of the store, made by whoever brings the event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventContent {
+    flags: u8,
+    recorded_at: Option<Timestamp>,
+}
+
+/// What stands before the content in an event's record, and what only the committer knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordHead<'a> {
+    /// What goes with the bytes of the content.
+    pub(crate) content: EventContent,
+    /// What the kind of the event is called.
+    pub(crate) kind: KindName<'a>,
+    /// On the first event of an append: what [`encode_append`] wrote.
+    pub(crate) append: Option<&'a [u8]>,
+    /// The identity of the event.
+    pub(crate) id: EventId,
+    /// Its place in the stream.
+    pub(crate) version: Version,
+    /// When the store records it.
+    pub(crate) appended_at: Timestamp,
+}
+
+/// How a record names the kind of its event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KindName<'a> {
+    /// By its code.
+    Code(KindCode),
+    /// Spelled out, as this event has it.
+    Inline(&'a NewEvent),
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
 impl EventRecord<'_> {
     /// Appends the record's body; `base` is the time of the segment's beginning, which a reader needs too.
     pub(crate) fn encode(&self, base: Timestamp, out: &mut Vec<u8>) {
-        let event = self.event;
-        let short_id = short_id(self.id, self.appended_at);
-        let recorded_at = event.recorded_at().filter(|time| *time != self.appended_at);
-        out.reserve(self.bytes_max());
+        let (mut append, mut bytes) = (Vec::new(), Vec::new());
+        if let Some(header) = &self.append {
+            encode_append(header, &mut append);
+        }
+        let head = RecordHead {
+            content: EventContent::encode(self.stream, self.event, &mut bytes),
+            kind: self
+                .code
+                .map_or(KindName::Inline(self.event), KindName::Code),
+            append: self.append.map(|_| append.as_slice()),
+            id: self.id,
+            version: self.version,
+            appended_at: self.appended_at,
+        };
+        head.encode(base, out);
+        out.extend_from_slice(&bytes);
+    }
+
+    /// An upper bound of the bytes that [`encode`](Self::encode) appends.
+    #[cfg(test)]
+    pub(super) fn bytes_max(&self) -> usize {
+        let mut bytes = Vec::new();
+        EventContent::encode(self.stream, self.event, &mut bytes);
+        if let Some(header) = &self.append {
+            encode_append(header, &mut bytes);
+        }
+        let kind = self
+            .code
+            .map_or_else(|| inline_kind_bytes_max(self.event), |_| 0);
+        RecordHead::BYTES_MAX + bytes.len() + kind
+    }
+}
+
+impl EventContent {
+    /// Appends the bytes of the content.
+    pub(crate) fn encode(stream: &StreamId, event: &NewEvent, out: &mut Vec<u8>) -> Self {
+        let (tags, metadata) = (event.tags(), event.metadata());
         let mut flags = 0;
+        put_text(stream.as_str(), out);
+        if !tags.is_empty() {
+            flags |= TAGS;
+            put_tags(tags, out);
+        }
+        if !metadata.is_empty() {
+            flags |= METADATA;
+            put_metadata(metadata, out);
+        }
+        out.extend_from_slice(event.payload());
+        Self {
+            flags,
+            recorded_at: event.recorded_at(),
+        }
+    }
+}
+
+impl RecordHead<'_> {
+    /// The most bytes that [`encode`](Self::encode) appends, but for those of the append and of a kind that
+    /// is spelled out.
+    pub(crate) const BYTES_MAX: usize = 1 + 4 * VARINT_BYTES_MAX + size_of::<Uuid>();
+
+    /// Appends what stands before the content; `base` is the time of the segment's beginning, which a reader
+    /// needs too.
+    pub(crate) fn encode(&self, base: Timestamp, out: &mut Vec<u8>) {
+        let short_id = short_id(self.id, self.appended_at);
+        let recorded_at = self.content.recorded_at;
+        let recorded_at = recorded_at.filter(|time| *time != self.appended_at);
+        let mut flags = self.content.flags;
         flags |= self.append.map_or(0, |_| FIRST_OF_APPEND);
         flags |= short_id.map_or(0, |_| SHORT_ID);
         flags |= recorded_at.map_or(0, |_| RECORDED_AT);
-        flags |= if event.tags().is_empty() { 0 } else { TAGS };
-        flags |= if event.metadata().is_empty() {
-            0
-        } else {
-            METADATA
-        };
         out.push(flags);
-        put_varint(self.code.map_or(0, |code| code.value().into()), out);
-        if self.code.is_none() {
-            let parts = (
-                event.event_type(),
-                event.schema_version(),
-                event.content_type(),
-            );
-            put_kind(parts, out);
+        match self.kind {
+            KindName::Code(code) => put_varint(code.value().into(), out),
+            KindName::Inline(event) => {
+                put_varint(0, out);
+                put_kind(kind_parts(event), out);
+            }
         }
-        if let Some(append) = &self.append {
-            put_identity(append.id.as_str(), out);
-            put_varint(append.events.into(), out);
-        }
+        out.extend_from_slice(self.append.unwrap_or_default());
         put_varint(self.version.value(), out);
         put_zigzag(difference(self.appended_at, base), out);
         match short_id {
@@ -92,40 +178,26 @@ impl EventRecord<'_> {
         if let Some(time) = recorded_at {
             put_zigzag(difference(time, self.appended_at), out);
         }
-        put_text(self.stream.as_str(), out);
-        if !event.tags().is_empty() {
-            put_tags(event.tags(), out);
-        }
-        if !event.metadata().is_empty() {
-            put_metadata(event.metadata(), out);
-        }
-        out.extend_from_slice(event.payload());
     }
+}
 
-    /// An upper bound of the bytes that [`encode`](Self::encode) appends.
-    pub(crate) fn bytes_max(&self) -> usize {
-        const FIXED_BYTES: usize = 1 + 5 * VARINT_BYTES_MAX + size_of::<Uuid>();
-        let event = self.event;
-        let mut bytes = FIXED_BYTES + self.stream.as_str().len() + event.payload().len();
-        if self.code.is_none() {
-            let parts = (
-                event.event_type(),
-                event.schema_version(),
-                event.content_type(),
-            );
-            bytes += kind_bytes_max(parts);
-        }
-        if let Some(append) = &self.append {
-            bytes += 2 * VARINT_BYTES_MAX + append.id.as_str().len();
-        }
-        if !event.tags().is_empty() {
-            bytes += tags_bytes_max(event.tags());
-        }
-        if !event.metadata().is_empty() {
-            bytes += metadata_bytes_max(event.metadata());
-        }
-        bytes
-    }
+/// Appends what the record of the first event of an append says of it.
+pub(crate) fn encode_append(header: &AppendHeader, out: &mut Vec<u8>) {
+    put_identity(header.id.as_str(), out);
+    put_varint(header.events.into(), out);
+}
+
+/// The most bytes that a record takes more where the kind of its event is spelled out.
+pub(crate) fn inline_kind_bytes_max(event: &NewEvent) -> usize {
+    kind_bytes_max(kind_parts(event))
+}
+
+fn kind_parts(event: &NewEvent) -> Parts<'_> {
+    (
+        event.event_type(),
+        event.schema_version(),
+        event.content_type(),
+    )
 }
 
 /// The microseconds from `earlier` to `later`. It wraps around, and so does [`moved`]: any two moments

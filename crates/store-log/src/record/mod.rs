@@ -19,7 +19,11 @@ mod tests;
 pub(crate) use bad_record::BadRecord;
 #[cfg(test)]
 pub(crate) use bad_record::Part;
-pub(crate) use event::{AppendHeader, EventRecord};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use event::EventRecord;
+pub(crate) use event::{
+    AppendHeader, EventContent, KindName, RecordHead, encode_append, inline_kind_bytes_max,
+};
 pub(crate) use kind::{EventKind, KindCode, Kinds};
 pub(crate) use note::{Note, encode_kind, encode_policy};
 pub(crate) use page::PageBuilder;

@@ -4,7 +4,7 @@ use annals_core::limits::TAGS_MAX;
 use annals_core::{Tag, Tags};
 
 use super::bad_record::{BadRecord, Part};
-use super::wire::{Reader, VARINT_BYTES_MAX, length, put_varint};
+use super::wire::{Reader, length, put_varint};
 
 const PART: Part = Part::Tags;
 
@@ -97,10 +97,4 @@ pub(super) fn put_tags(tags: &Tags, out: &mut Vec<u8>) {
     for tag in tags {
         out.extend_from_slice(tag.as_str().as_bytes());
     }
-}
-
-/// The most bytes that [`put_tags`] appends.
-pub(super) fn tags_bytes_max(tags: &Tags) -> usize {
-    let texts = tags.iter().map(|tag| VARINT_BYTES_MAX + tag.as_str().len());
-    1 + texts.sum::<usize>()
 }

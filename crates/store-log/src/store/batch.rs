@@ -1,70 +1,112 @@
 //! What a batch of appends adds to the store, before it is durable and anybody may see it.
 
 use annals_core::{
-    Answer, Append, AppendId, Criteria, CriteriaItem, Cursor, EventId, EventType, NewEvent,
-    Position, Receipt, StreamId, StreamPolicy, StreamReceipt, Tag, Timestamp, Version,
+    AppendId, Criteria, CriteriaItem, EventId, EventType, NewEvent, Position, StreamId,
+    StreamPolicy, Timestamp, Version,
 };
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet, HashTable};
 
+use super::prepared::Prepared;
+use super::receipts::Placed;
+use super::snapshot::Snapshot;
+use crate::index::{Hasher, Term};
 use crate::record::{EventKind, KindCode, Kinds};
 
 /// The appends and policy changes that go into one frame, in order.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub(crate) struct Batch<'r> {
+    hasher: Hasher,
     first: Position,
-    steps: Vec<Step>,
-    streams: HashMap<StreamId, Added>,
-    append_ids: HashMap<AppendId, usize>,
-    event_ids: HashMap<EventId, Position>,
-    tags: HashSet<Tag>,
-    types: HashSet<EventType>,
-    events: Vec<Staged>,
+    steps: Vec<Step<'r>>,
+    writes: Vec<Write>,
+    streams: Vec<Added<'r>>,
+    /// The streams by the hashes of their names.
+    names: HashTable<usize>,
+    /// The steps of appends by the hashes of their ids.
+    append_ids: HashTable<usize>,
+    /// The ids of all events, in order.
+    ids: Vec<EventId>,
+    /// Ids that rise, each above all before it, and where their events stand.
+    rising: Vec<(EventId, Position)>,
+    /// Where the events of the other ids stand.
+    others: HashMap<EventId, Position>,
+    highest_id: u128,
+    /// The hashes of types and tags.
+    terms: HashSet<u64>,
     policies: usize,
 }
 
 /// One thing to record.
 #[derive(Debug)]
-pub(crate) enum Step {
-    /// An append, whose events begin with this one of the batch.
-    Append { append: Append, first_event: usize },
+pub(crate) enum Step<'r> {
+    /// An append.
+    Append(Placing<'r>),
     /// The policy of a stream from now on.
     Policy {
-        stream: StreamId,
+        stream: &'r StreamId,
         policy: StreamPolicy,
     },
 }
 
-/// What the batch adds to a stream.
-#[derive(Debug, Default)]
-pub(crate) struct Added {
-    /// The version after the batch; `None` when it adds no event.
-    pub(crate) version: Option<Version>,
-    /// The policy after the batch; `None` when it changes none.
-    pub(crate) policy: Option<StreamPolicy>,
-    positions: Vec<Position>,
+/// An append, whose writes and events begin with these of the batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placing<'r> {
+    pub(crate) prepared: &'r Prepared,
+    pub(crate) first_write: usize,
+    pub(crate) first_event: usize,
 }
 
-/// An event that got its place.
+/// What the batch adds to a stream.
 #[derive(Debug)]
-pub(crate) struct Staged {
-    pub(crate) stream: StreamId,
-    pub(crate) event: NewEvent,
-    pub(crate) id: EventId,
+pub(crate) struct Added<'r> {
+    pub(crate) stream: &'r StreamId,
+    pub(crate) hash: u64,
+    /// Its number in the newest part of the index, if it is there.
+    pub(crate) number: Option<u32>,
+    version_before: Version,
+    /// The version after the batch; `None` when it adds no event.
+    pub(crate) version: Option<Version>,
+    /// The newest policy; `None` when the batch changes none.
+    pub(crate) policy: Option<StreamPolicy>,
+    last_write: Option<usize>,
+}
+
+/// Events that follow each other, of one stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Write {
+    /// Which of the batch's streams takes them.
+    pub(crate) stream: usize,
+    pub(crate) first_version: Version,
+    first_position: Position,
+    events: u64,
+    /// The write of the same stream before.
+    before: Option<usize>,
+}
+
+/// A stream as an append finds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    /// Its number in the newest part of the index, if it is there.
+    pub(crate) number: Option<u32>,
     pub(crate) version: Version,
 }
 
-impl Batch {
-    /// An empty batch after this position.
-    pub(crate) fn after(head: Position) -> Self {
+impl<'r> Batch<'r> {
+    /// An empty batch after this state.
+    pub(crate) fn after(snapshot: &Snapshot) -> Self {
         Self {
-            first: head.next(),
+            hasher: snapshot.hasher(),
+            first: snapshot.head.next(),
             steps: Vec::new(),
-            streams: HashMap::new(),
-            append_ids: HashMap::new(),
-            event_ids: HashMap::new(),
-            tags: HashSet::new(),
-            types: HashSet::new(),
-            events: Vec::new(),
+            writes: Vec::new(),
+            streams: Vec::new(),
+            names: HashTable::new(),
+            append_ids: HashTable::new(),
+            ids: Vec::new(),
+            rising: Vec::new(),
+            others: HashMap::new(),
+            highest_id: 0,
+            terms: HashSet::new(),
             policies: 0,
         }
     }
@@ -74,37 +116,74 @@ impl Batch {
     }
 
     /// What is to be recorded, in order.
-    pub(crate) fn steps(&self) -> &[Step] {
+    pub(crate) fn steps(&self) -> &[Step<'r>] {
         &self.steps
+    }
+
+    /// The writes of an append.
+    pub(crate) fn writes_of(&self, placing: &Placing<'_>) -> &[Write] {
+        let count = placing.prepared.append.writes().len();
+        let writes = self.writes.get(placing.first_write..).unwrap_or_default();
+        writes.get(..count).unwrap_or_default()
+    }
+
+    /// The ids of the events of an append.
+    pub(crate) fn ids_of(&self, placing: &Placing<'_>) -> &[EventId] {
+        let count = placing.prepared.append.event_count();
+        let ids = self.ids.get(placing.first_event..).unwrap_or_default();
+        ids.get(..count).unwrap_or_default()
+    }
+
+    /// The streams that it changes.
+    pub(crate) fn streams(&self) -> &[Added<'r>] {
+        &self.streams
+    }
+
+    /// The highest id of its events; zero when it has none.
+    pub(crate) fn highest_event_id(&self) -> u128 {
+        self.highest_id
+    }
+
+    /// How many events it has.
+    pub(crate) fn event_count(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Its appends.
+    pub(crate) fn appends(&self) -> impl Iterator<Item = &'r Prepared> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Append(placing) => Some(placing.prepared),
+            Step::Policy { .. } => None,
+        })
     }
 
     /// The ids of its appends.
     pub(crate) fn append_ids(&self) -> impl Iterator<Item = AppendId> {
-        self.append_ids.keys().copied()
+        self.appends().map(|prepared| prepared.append.id())
     }
 
     /// The kinds of its events that have a code, each once.
     pub(crate) fn kinds<'k>(&self, kinds: &'k Kinds) -> impl Iterator<Item = &'k EventKind> {
-        let codes = self
-            .events
-            .iter()
-            .filter_map(|staged| kinds.code_of(&staged.event));
-        let codes: HashSet<KindCode> = codes.collect();
+        let codes = self.appends().flat_map(|prepared| &prepared.kinds);
+        let codes: HashSet<KindCode> = codes.filter_map(|kind| kind.code).collect();
         codes.into_iter().filter_map(|code| kinds.kind(code))
-    }
-
-    /// The events, in the order of their positions.
-    pub(crate) fn events(&self) -> &[Staged] {
-        &self.events
     }
 
     /// The position of its newest event, or of the store's.
     pub(crate) fn head(&self) -> Position {
-        self.first.forward(self.events.len() as u64).previous()
+        self.next_position().previous()
     }
 
-    pub(crate) fn stream(&self, stream: &StreamId) -> Option<&Added> {
-        self.streams.get(stream)
+    pub(crate) fn stream(&self, stream: &StreamId) -> Option<&Added<'r>> {
+        if self.streams.is_empty() {
+            return None;
+        }
+        self.hashed_stream(stream, self.hasher.stream(stream.as_str()))
+    }
+
+    /// As [`stream`](Self::stream), when the hash is known.
+    pub(crate) fn hashed_stream(&self, stream: &StreamId, hash: u64) -> Option<&Added<'r>> {
+        self.streams.get(self.index_of(stream, hash)?)
     }
 
     /// How many changes of policies it holds.
@@ -118,33 +197,39 @@ impl Batch {
 
     /// Where the event of this id stands.
     pub(crate) fn event_id(&self, id: EventId) -> Option<Position> {
-        self.event_ids.get(&id).copied()
+        let rising = self.rising.binary_search_by_key(&id, |(id, _)| *id);
+        let rising = rising.ok().and_then(|index| self.rising.get(index));
+        rising
+            .map(|(_, position)| *position)
+            .or_else(|| self.others.get(&id).copied())
     }
 
-    /// The append of this id, and where it begins among the events.
-    pub(crate) fn append(&self, id: &AppendId) -> Option<(&Append, usize)> {
-        match self.steps.get(*self.append_ids.get(id)?)? {
-            Step::Append {
-                append,
-                first_event,
-            } => Some((append, *first_event)),
-            Step::Policy { .. } => None,
-        }
+    /// The append of this id.
+    pub(crate) fn append(&self, id: &AppendId, hash: u64) -> Option<Placing<'r>> {
+        let step = self.append_ids.find(hash, |step| {
+            let found = self.append_at(*step);
+            found.is_some_and(|found| found.prepared.append.id() == *id)
+        });
+        self.append_at(*step?)
     }
 
     /// Where the event of this version stands, if the batch adds it.
     pub(crate) fn position_of(&self, stream: &StreamId, version: Version) -> Option<Position> {
-        let added = self.streams.get(stream)?;
-        let from_end = added.version?.value().checked_sub(version.value())?;
-        let index = (added.positions.len() as u64).checked_sub(from_end + 1)?;
-        added.positions.get(usize::try_from(index).ok()?).copied()
+        let mut last = self.stream(stream)?.last_write;
+        while let Some(write) = last.and_then(|last| self.writes.get(last)) {
+            if version >= write.first_version {
+                let further = version.value() - write.first_version.value();
+                return (further < write.events).then(|| write.first_position.forward(further));
+            }
+            last = write.before;
+        }
+        None
     }
 
     /// The version that the stream had before the batch, if the batch adds to it.
     pub(crate) fn version_before(&self, stream: &StreamId) -> Option<Version> {
-        let added = self.streams.get(stream)?;
-        let version = added.version?.value();
-        Some(Version::new(version - added.positions.len() as u64))
+        let added = self.stream(stream)?;
+        added.version.map(|_| added.version_before)
     }
 
     /// The events that match, with their streams and versions.
@@ -153,100 +238,184 @@ impl Batch {
         criteria: &'a Criteria,
     ) -> impl Iterator<Item = (Position, &'a StreamId, Version)> {
         let possible = criteria.items().iter().any(|item| self.may_match(item));
-        let events = if possible {
-            self.events.as_slice()
-        } else {
-            &[]
-        };
+        let events = possible.then(|| self.events());
         events
-            .iter()
-            .enumerate()
-            .filter_map(move |(index, staged)| {
-                let selected = criteria.selects(staged.event.event_type(), staged.event.tags());
-                let position = self.first.forward(index as u64);
-                selected.then_some((position, &staged.stream, staged.version))
-            })
+            .into_iter()
+            .flatten()
+            .filter(|(.., event)| criteria.selects(event.event_type(), event.tags()))
+            .map(|(position, stream, version, _)| (position, stream, version))
     }
 
-    /// Adds an append whose checks hold, to streams at these versions, with these event ids.
+    /// Adds an append whose checks hold, to streams that stand like this, with these event ids.
     pub(crate) fn add(
         &mut self,
-        append: &Append,
-        versions: &[Version],
+        prepared: &'r Prepared,
+        standing: &[Standing],
         ids: &[EventId],
-    ) -> (usize, Position) {
-        let first_event = self.events.len();
-        let mut ids = ids.iter();
-        for (write, version) in append.writes().iter().zip(versions) {
-            let mut version = *version;
-            let added = self.streams.entry(write.stream.clone()).or_default();
-            for (event, id) in write.events.iter().zip(&mut ids) {
-                version = version.next();
-                let position = self.first.forward(self.events.len() as u64);
-                added.positions.push(position);
-                self.event_ids.insert(*id, position);
-                self.tags.extend(event.tags().iter().cloned());
-                if !self.types.contains(event.event_type()) {
-                    self.types.insert(event.event_type().clone());
-                }
-                self.events.push(Staged {
-                    stream: write.stream.clone(),
-                    event: event.clone(),
-                    id: *id,
-                    version,
-                });
-            }
-            added.version = Some(version);
+    ) -> Placing<'r> {
+        let placing = Placing {
+            prepared,
+            first_write: self.writes.len(),
+            first_event: self.ids.len(),
+        };
+        let mut position = self.next_position();
+        let writes = prepared.append.writes().iter().zip(standing);
+        for (index, (write, standing)) in writes.enumerate() {
+            let hash = prepared.stream_hash(index).unwrap_or_default();
+            let stream = self.stream_to_change(&write.stream, hash, *standing);
+            let events = write.events.len() as u64;
+            self.add_write(stream, standing.version, position, events);
+            position = position.forward(events);
         }
-        self.append_ids.insert(append.id(), self.steps.len());
-        self.steps.push(Step::Append {
-            append: append.clone(),
-            first_event,
-        });
-        (first_event, self.first.forward(first_event as u64))
+        self.add_ids(ids);
+        self.terms.extend(prepared.tag_hashes());
+        let types = prepared.kinds.iter().map(|kind| kind.type_hash);
+        self.terms.extend(types);
+        self.add_step(placing);
+        placing
     }
 
-    /// Adds a change of policy.
-    pub(crate) fn set_policy(&mut self, stream: &StreamId, policy: StreamPolicy) {
+    /// Adds a change of policy of a stream that stands like this.
+    pub(crate) fn set_policy(
+        &mut self,
+        stream: &'r StreamId,
+        policy: StreamPolicy,
+        standing: Standing,
+    ) {
+        let hash = self.hasher.stream(stream.as_str());
+        let index = self.stream_to_change(stream, hash, standing);
+        if let Some(added) = self.streams.get_mut(index) {
+            added.policy = Some(policy.clone());
+        }
         self.policies += 1;
-        self.streams.entry(stream.clone()).or_default().policy = Some(policy.clone());
-        self.steps.push(Step::Policy {
-            stream: stream.clone(),
-            policy,
+        self.steps.push(Step::Policy { stream, policy });
+    }
+
+    /// What the answer to an append says of it.
+    pub(crate) fn placed(&self, placing: &Placing<'_>, at: Timestamp) -> Placed {
+        let writes = self.writes_of(placing);
+        let first = writes.first().map(|write| write.first_version);
+        let more = writes.iter().skip(1).map(|write| write.first_version);
+        Placed {
+            first_position: self.first.forward(placing.first_event as u64),
+            first_version: first.unwrap_or_default(),
+            more_versions: more.collect(),
+            appended_at: at,
+        }
+    }
+
+    fn next_position(&self) -> Position {
+        self.first.forward(self.ids.len() as u64)
+    }
+
+    fn append_at(&self, step: usize) -> Option<Placing<'r>> {
+        match self.steps.get(step)? {
+            Step::Append(placing) => Some(*placing),
+            Step::Policy { .. } => None,
+        }
+    }
+
+    fn index_of(&self, stream: &StreamId, hash: u64) -> Option<usize> {
+        let is_it = |index: &usize| {
+            let added = self.streams.get(*index);
+            added.is_some_and(|added| added.hash == hash && added.stream == stream)
+        };
+        self.names.find(hash, is_it).copied()
+    }
+
+    /// The place of a stream among those that the batch changes.
+    fn stream_to_change(&mut self, stream: &'r StreamId, hash: u64, standing: Standing) -> usize {
+        if let Some(index) = self.index_of(stream, hash) {
+            return index;
+        }
+        let index = self.streams.len();
+        self.streams.push(Added {
+            stream,
+            hash,
+            number: standing.number,
+            version_before: standing.version,
+            version: None,
+            policy: None,
+            last_write: None,
+        });
+        let streams = &self.streams;
+        let hash_of = |index: &usize| streams.get(*index).map_or(0, |added| added.hash);
+        self.names.insert_unique(hash, index, hash_of);
+        index
+    }
+
+    fn add_write(&mut self, stream: usize, version: Version, position: Position, events: u64) {
+        let Some(added) = self.streams.get_mut(stream) else {
+            return;
+        };
+        let before = added.last_write.replace(self.writes.len());
+        added.version = Some(version.forward(events));
+        self.writes.push(Write {
+            stream,
+            first_version: version.next(),
+            first_position: position,
+            events,
+            before,
         });
     }
 
-    /// The receipt of an append that begins with this event of the batch.
-    pub(crate) fn receipt(&self, append: &Append, first_event: usize, at: Timestamp) -> Receipt {
-        let first_position = self.first.forward(first_event as u64);
-        let last_position = first_position
-            .forward(append.event_count() as u64)
-            .previous();
-        let mut next = first_event;
-        let streams = append.writes().iter().map(|write| {
-            let first = self.events.get(next).map(|staged| staged.version);
-            let first_version = first.unwrap_or_default();
-            next += write.events.len();
-            StreamReceipt {
-                stream: write.stream.clone(),
-                first_version,
-                last_version: first_version.forward(write.events.len() as u64).previous(),
+    fn add_ids(&mut self, ids: &[EventId]) {
+        let mut position = self.next_position();
+        for id in ids {
+            if self.rising.last().is_none_or(|(last, _)| last < id) {
+                self.rising.push((*id, position));
+            } else {
+                self.others.insert(*id, position);
             }
-        });
-        Receipt {
-            append_id: append.id(),
-            first_position,
-            last_position,
-            streams: streams.collect(),
-            cursor: Cursor::at(last_position),
-            appended_at: at,
-            answer: Answer::First,
+            self.highest_id = self.highest_id.max(id.as_uuid().as_u128());
+            position = position.next();
         }
+        self.ids.extend_from_slice(ids);
+    }
+
+    fn add_step(&mut self, placing: Placing<'r>) {
+        let (step, hash) = (self.steps.len(), placing.prepared.id_hash);
+        self.steps.push(Step::Append(placing));
+        let steps = &self.steps;
+        let hash_of = |step: &usize| match steps.get(*step) {
+            Some(Step::Append(placing)) => placing.prepared.id_hash,
+            _ => 0,
+        };
+        self.append_ids.insert_unique(hash, step, hash_of);
+    }
+
+    /// The events, in the order of their positions.
+    fn events(&self) -> impl Iterator<Item = (Position, &'r StreamId, Version, &'r NewEvent)> {
+        let placings = self.steps.iter().filter_map(|step| match step {
+            Step::Append(placing) => Some(placing),
+            Step::Policy { .. } => None,
+        });
+        placings.flat_map(|placing| {
+            let writes = self.writes_of(placing).iter();
+            let writes = writes.zip(placing.prepared.append.writes());
+            writes.flat_map(|(write, content)| {
+                let events = (0..).zip(&content.events);
+                events.map(|(index, event)| {
+                    let position = write.first_position.forward(index);
+                    let version = write.first_version.forward(index);
+                    (position, &content.stream, version, event)
+                })
+            })
+        })
     }
 
     fn may_match(&self, item: &CriteriaItem) -> bool {
-        let of_type = |name: &EventType| self.types.contains(name);
+        let has = |term: Term<'_>| self.terms.contains(&self.hasher.term(term));
+        let of_type = |name: &EventType| has(Term::Type(name.as_str()));
         let typed = item.types().is_empty() || item.types().iter().any(of_type);
-        typed && item.tags().iter().all(|tag| self.tags.contains(tag))
+        typed && item.tags().iter().all(|tag| has(Term::Tag(tag.as_str())))
+    }
+}
+
+impl Write {
+    /// The versions of its events.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = Version> {
+        let first = self.first_version;
+        (0..self.events).map(move |index| first.forward(index))
     }
 }

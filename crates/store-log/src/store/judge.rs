@@ -1,29 +1,33 @@
 //! Whether an append may be recorded: its expectations, conditions and identities against one state.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use annals_core::limits::CONFLICT_POSITIONS_MAX;
 use annals_core::{
-    Append, Condition, Conflict, Direction, Error, ErrorKind, EventId, Expected, FailedCheck,
-    Position, ReadRequest, StreamId, StreamState, Timestamp, Version,
+    Append, Condition, Conflict, Direction, Error, EventId, Expected, FailedCheck, Position,
+    ReadRequest, StreamId, StreamState, Timestamp, Version,
 };
 
-use super::batch::Batch;
+use super::batch::{Batch, Standing};
 use super::error::bad_record;
 use super::ids::{self, Ids};
 use super::looked::{Looked, OlderFacts};
 use super::lost;
 use super::matching;
+use super::prepared::Prepared;
 use super::shown::{Shown, first_shown};
-use super::snapshot::{Snapshot, StreamFacts};
+use super::snapshot::{LiveStream, Snapshot, StreamFacts};
+use crate::index::{Hashed, Memtable};
 use crate::planted::{self, Bug};
 
 /// A state of the store, and what the batch in the making adds to it.
 pub(crate) struct Judge<'a> {
     pub(crate) snapshot: &'a Snapshot,
+    /// The newest part of the index, when whoever judges is the one who changes it: others must not hold it
+    /// for long.
+    pub(crate) live: Option<&'a Memtable>,
     /// Nothing on the task of a caller.
-    pub(crate) batch: &'a Batch,
+    pub(crate) batch: &'a Batch<'a>,
     pub(crate) now: Timestamp,
 }
 
@@ -34,66 +38,120 @@ impl Judge<'_> {
         append: &Append,
         looked: &Looked,
     ) -> Result<Vec<FailedCheck>, Error> {
+        let hasher = self.snapshot.hasher();
         let mut failures = Vec::new();
         for (index, (stream, expected)) in append.expectations().enumerate() {
-            let facts = self.stream(stream, looked.stream(self.snapshot, index))?;
+            let hash = hasher.stream(stream.as_str());
+            let older = looked.stream(self.snapshot, index);
+            let (_, facts) = self.standing(stream, hash, older)?;
             failures.extend(self.failed_expectation(stream, expected, &facts)?);
         }
+        self.check_conditions(append, looked, &mut failures)?;
+        let ids = append.events().filter_map(|(_, event)| event.id());
+        self.check_ids(ids, looked, &mut failures)?;
+        Ok(failures)
+    }
+
+    /// Every check that the append fails; notes how the streams stand that it writes.
+    pub(crate) fn failures_of(
+        &self,
+        prepared: &Prepared,
+        written: &mut Vec<Standing>,
+    ) -> Result<Vec<FailedCheck>, Error> {
+        let Prepared { append, looked, .. } = prepared;
+        let mut failures = Vec::new();
+        for (index, (stream, expected)) in append.expectations().enumerate() {
+            let written_hash = prepared.stream_hash(index);
+            let hash =
+                written_hash.unwrap_or_else(|| self.snapshot.hasher().stream(stream.as_str()));
+            let older = looked.stream(self.snapshot, index);
+            let (standing, facts) = self.standing(stream, hash, older)?;
+            failures.extend(self.failed_expectation(stream, expected, &facts)?);
+            written.extend(written_hash.map(|_| standing));
+        }
+        self.check_conditions(append, looked, &mut failures)?;
+        let ids = prepared.events().iter().filter_map(|event| event.id);
+        self.check_ids(ids, looked, &mut failures)?;
+        Ok(failures)
+    }
+
+    /// A stream as it stands.
+    pub(crate) fn stream(&self, stream: &StreamId) -> Result<StreamFacts, Error> {
+        let hash = self.snapshot.hasher().stream(stream.as_str());
+        self.standing(stream, hash, None).map(|(_, facts)| facts)
+    }
+
+    /// A stream as it stands, with what the caller found of it in the older parts of the index.
+    pub(crate) fn standing(
+        &self,
+        stream: &StreamId,
+        hash: u64,
+        older: Option<&OlderFacts>,
+    ) -> Result<(Standing, StreamFacts), Error> {
+        let added = self.batch.hashed_stream(stream, hash);
+        let added = added.filter(|_| !planted::is_active(Bug::StaleHead));
+        let live = self.live_stream(stream, hash)?;
+        let older = match older {
+            Some(older) => Cow::Borrowed(older),
+            None => Cow::Owned(OlderFacts::of(self.snapshot, stream.as_str())?),
+        };
+        let recorded = live.end.or(older.end);
+        let version = added
+            .and_then(|added| added.version)
+            .or_else(|| recorded.map(|end| Version::new(end.version)));
+        let policy = added
+            .and_then(|added| added.policy.clone())
+            .or(live.policy)
+            .or_else(|| older.policy.clone());
+        let facts = StreamFacts::new(version.unwrap_or_default(), recorded, policy);
+        let standing = Standing {
+            number: live.number,
+            version: facts.version,
+        };
+        Ok((standing, facts))
+    }
+
+    fn live_stream(&self, stream: &StreamId, hash: u64) -> Result<LiveStream, Error> {
+        let text = stream.as_str();
+        let stream = Hashed { text, hash };
+        match self.live {
+            Some(memtable) => LiveStream::of(memtable, stream, self.snapshot.head),
+            None => LiveStream::of(&self.snapshot.live.read(), stream, self.snapshot.head),
+        }
+    }
+
+    fn check_conditions(
+        &self,
+        append: &Append,
+        looked: &Looked,
+        failures: &mut Vec<FailedCheck>,
+    ) -> Result<(), Error> {
         for (index, condition) in append.conditions().iter().enumerate() {
             failures.extend(self.failed_condition(index, condition, looked)?);
         }
-        for (_, event) in append.events() {
-            let Some(id) = event.id() else { continue };
+        Ok(())
+    }
+
+    /// The application's own ids must be new.
+    fn check_ids(
+        &self,
+        ids: impl Iterator<Item = EventId>,
+        looked: &Looked,
+        failures: &mut Vec<FailedCheck>,
+    ) -> Result<(), Error> {
+        for id in ids {
             let position = match self.batch.event_id(id) {
                 Some(position) => Some(position),
                 None => ids::event(self.snapshot, id, looked.ids(self.snapshot))?,
             };
             failures.extend(position.map(|position| FailedCheck::EventId { id, position }));
         }
-        Ok(failures)
+        Ok(())
     }
 
-    /// A stream as it stands, with what the caller found of it in the older parts of the index.
-    pub(crate) fn stream(
-        &self,
-        stream: &StreamId,
-        older: Option<&OlderFacts>,
-    ) -> Result<StreamFacts, Error> {
-        let added = self.batch.stream(stream);
-        let added = added.filter(|_| !planted::is_active(Bug::StaleHead));
-        let (live_end, live_policy) = self
-            .snapshot
-            .live
-            .stream_at(stream.as_str(), self.snapshot.head)?;
-        let older = match older {
-            Some(older) => Cow::Borrowed(older),
-            None => Cow::Owned(OlderFacts::of(self.snapshot, stream.as_str())?),
-        };
-        let recorded = live_end.or(older.end);
-        let version = added
-            .and_then(|added| added.version)
-            .or_else(|| recorded.map(|end| Version::new(end.version)));
-        let policy = added
-            .and_then(|added| added.policy.clone())
-            .or(live_policy)
-            .or_else(|| older.policy.clone());
-        Ok(StreamFacts::new(
-            version.unwrap_or_default(),
-            recorded,
-            policy,
-        ))
-    }
-
-    /// Refuses an id that was made anew and is taken all the same.
-    pub(crate) fn refuse_taken(&self, id: EventId, made: &HashSet<EventId>) -> Result<(), Error> {
-        let taken = made.contains(&id)
-            || self.batch.event_id(id).is_some()
-            || ids::event(self.snapshot, id, Ids::All)?.is_some();
-        if !taken {
-            return Ok(());
-        }
-        let message = "new event id is taken already; the source of ids repeats itself";
-        Err(Error::new(ErrorKind::Unavailable, message).with("event", id))
+    /// Whether an event of the store or of the batch has this id.
+    pub(crate) fn is_taken(&self, id: EventId) -> Result<bool, Error> {
+        Ok(self.batch.event_id(id).is_some() || ids::event(self.snapshot, id, Ids::All)?.is_some())
     }
 
     /// What stands against this expectation.
@@ -190,26 +248,29 @@ impl Judge<'_> {
         looked: &Looked,
     ) -> Result<Option<FailedCheck>, Error> {
         let Condition { unless, after } = condition;
-        let (from, _) = ReadRequest::matching(unless.clone())
-            .after(after.clone())
-            .positions()?;
+        let from = match after.position() {
+            Some(position) => position,
+            None => ReadRequest::all().after(after.clone()).positions()?.0,
+        };
         self.snapshot.check_not_ahead(after)?;
         let from = from.max(looked.conditions_hold_at);
         lost::refuse(self.snapshot.view.lost(), from, self.snapshot.head)?;
         let mut positions = Vec::new();
-        let mut shown = Shown::new(self.snapshot, self.now);
         let head = self.snapshot.head;
-        matching::each(self.snapshot, unless, from.next()..=head, |position| {
-            if self.is_shown(position, &mut shown)? {
-                positions.push(position);
-            }
-            Ok(positions.len() < CONFLICT_POSITIONS_MAX)
-        })?;
+        if from < head {
+            let mut shown = Shown::new(self.snapshot, self.now);
+            matching::each(self.snapshot, unless, from.next()..=head, |position| {
+                if self.is_shown(position, &mut shown)? {
+                    positions.push(position);
+                }
+                Ok(positions.len() < CONFLICT_POSITIONS_MAX)
+            })?;
+        }
         for (position, stream, version) in self.batch.matching(unless) {
             if positions.len() == CONFLICT_POSITIONS_MAX {
                 break;
             }
-            let facts = self.stream(stream, None)?;
+            let facts = self.stream(stream)?;
             if version >= self.first_shown(stream, &facts)? {
                 positions.push(position);
             }
@@ -235,7 +296,7 @@ impl Judge<'_> {
             let stream = event.stream().map_err(|bad| bad_record(bad, position))?;
             Ok::<_, Error>((StreamId::parse(stream)?, event.version()))
         })??;
-        let facts = self.stream(&stream, None)?;
+        let facts = self.stream(&stream)?;
         Ok(version >= self.first_shown(&stream, &facts)?)
     }
 }

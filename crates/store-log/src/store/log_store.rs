@@ -14,7 +14,8 @@ use annals_log::commit::{GroupCommit, SubmitError};
 use async_trait::async_trait;
 use tracing::warn;
 
-use super::committer::{Committer, Reply, Request};
+use super::batch::Batch;
+use super::committer::Committer;
 use super::error::from_log;
 use super::heat::Heat;
 use super::idle::Idler;
@@ -23,10 +24,12 @@ use super::judge::{Judge, refuse};
 use super::keeper::Keeper;
 use super::looked::Looked;
 use super::open::LogStoreBuilder;
+use super::prepared::Prepared;
 use super::read;
 use super::receipts;
 use super::settings::{Maintenance, Settings};
 use super::shared::Shared;
+use super::verdict::{Reply, Request};
 use crate::auxiliary::Auxiliary;
 use crate::index::{RunError, RunErrorKind};
 
@@ -152,21 +155,28 @@ impl LogStore {
             Seen::Duplicate(receipt) => return Ok(receipt),
             Seen::Nothing(looked) => looked,
         };
-        let (id, append) = (append.id(), append.clone());
-        match self.submit(Request::Append { append, looked }).await {
-            Ok(Reply::Recorded(receipt)) => Ok(receipt),
+        let prepared = Arc::new(self.prepare(append, looked));
+        match self.submit(Request::Append(Arc::clone(&prepared))).await {
+            Ok(Reply::Recorded(placed)) => Ok(placed.receipt(&prepared.append)),
+            Ok(Reply::Duplicate(receipt)) => Ok(*receipt),
             Ok(Reply::Changed(_)) => Err(mixed_up()),
             Err(error) => {
-                self.shared.doubt.check(&id)?;
+                self.shared.doubt.check(&append.id())?;
                 Err(error)
             }
         }
     }
 
+    /// Does for the committer all that can be done ahead.
+    fn prepare(&self, append: &Append, looked: Looked) -> Prepared {
+        let snapshot = self.shared.snapshot();
+        Prepared::new(append, looked, snapshot.hasher(), &snapshot.kinds)
+    }
+
     async fn change_once(&self, change: PolicyChange) -> Result<StreamHead, Error> {
         match self.submit(Request::Policy(change)).await? {
-            Reply::Changed(head) => Ok(head),
-            Reply::Recorded(_) => Err(mixed_up()),
+            Reply::Changed(head) => Ok(*head),
+            Reply::Recorded(_) | Reply::Duplicate(_) => Err(mixed_up()),
         }
     }
 
@@ -344,7 +354,8 @@ fn look(shared: &Shared, append: &Append) -> Result<Seen, Error> {
     let time_matters = !policies.is_multiple_of(2) || snapshot.has_policies();
     let judge = Judge {
         snapshot: &snapshot,
-        batch: &shared.no_batch,
+        live: None,
+        batch: &Batch::after(&snapshot),
         now: if time_matters {
             shared.now(&snapshot)
         } else {

@@ -2,13 +2,48 @@
 
 use annals_core::{
     Answer, Append, AppendId, Cursor, Error, ErrorKind, Position, Receipt, RecordedEvent,
-    StreamReceipt, Timestamp,
+    StreamReceipt, Timestamp, Version,
 };
 
 use super::error::{bad_record, corrupt};
 use super::ids::{self, Ids};
 use super::snapshot::Snapshot;
 use crate::record::PageBuilder;
+
+/// Where an append was recorded, for the caller to make a receipt of.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) first_position: Position,
+    /// The version of the first event of its first stream.
+    pub(crate) first_version: Version,
+    /// The same of its other streams.
+    pub(crate) more_versions: Vec<Version>,
+    pub(crate) appended_at: Timestamp,
+}
+
+impl Placed {
+    /// The receipt of the append.
+    pub(crate) fn receipt(&self, append: &Append) -> Receipt {
+        let events = append.event_count() as u64;
+        let last_position = self.first_position.forward(events).previous();
+        let versions = std::iter::once(&self.first_version).chain(&self.more_versions);
+        let streams = append.writes().iter().zip(versions);
+        let streams = streams.map(|(write, first_version)| StreamReceipt {
+            stream: write.stream.clone(),
+            first_version: *first_version,
+            last_version: first_version.forward(write.events.len() as u64).previous(),
+        });
+        Receipt {
+            append_id: append.id(),
+            first_position: self.first_position,
+            last_position,
+            streams: streams.collect(),
+            cursor: Cursor::at(last_position),
+            appended_at: self.appended_at,
+            answer: Answer::First,
+        }
+    }
+}
 
 /// The receipt of the append with this id, as the answer to a retry.
 pub(crate) fn find(snapshot: &Snapshot, id: &AppendId, ids: Ids) -> Result<Option<Receipt>, Error> {

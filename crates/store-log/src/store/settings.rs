@@ -77,7 +77,7 @@ impl Settings {
             ("queue_appends_max", self.queue_appends_max, 1),
             ("queue_bytes_max", self.queue_bytes_max, 1),
             ("batch_bytes_max", self.batch_bytes_max, 1),
-            ("index_bytes_max", self.index_bytes_max, 16 * 1024),
+            ("index_bytes_max", self.index_bytes_max, 8 * 1024),
         ] {
             if value < least {
                 let message = format!("{name} is {value}; give it at least {least}");

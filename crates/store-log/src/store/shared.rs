@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use annals_core::{Clock, Error, ErrorKind, Ids, Position, Timestamp};
+use annals_core::{Clock, Error, ErrorKind, Ids, Timestamp};
 use event_listener::Event as Bell;
 
-use super::batch::Batch;
 use super::doubt::Doubt;
 use super::snapshot::Snapshot;
 
@@ -18,8 +17,6 @@ pub(crate) struct Shared {
     policy_changes: AtomicU64,
     /// What the writer had in hand when it failed.
     pub(crate) doubt: Doubt,
-    /// What a batch adds for who judges outside of one: nothing.
-    pub(crate) no_batch: Batch,
     is_closed: AtomicBool,
     /// Rings when there is a new snapshot, and when there will be none any more.
     pub(crate) changed: Bell,
@@ -33,7 +30,6 @@ impl Shared {
             snapshot: RwLock::new(Arc::new(snapshot)),
             policy_changes: AtomicU64::new(0),
             doubt: Doubt::default(),
-            no_batch: Batch::after(Position::START),
             is_closed: AtomicBool::new(false),
             changed: Bell::new(),
             clock,

@@ -10,7 +10,7 @@ use annals_core::{
 use annals_log::{RecordAt, Segment, View};
 
 use super::error::{bad_record, corrupt, from_log};
-use crate::index::{Memtable, Part, RunError, RunErrorKind, StreamEnd};
+use crate::index::{Hashed, Hasher, Memtable, Part, RunError, RunErrorKind, StreamEnd};
 use crate::record::{EventView, Kinds};
 
 /// What is durable at one moment: immutable but for [`Live`], which only grows beyond `head`.
@@ -36,6 +36,17 @@ pub(crate) struct Live {
     first: u64,
     /// Shared when it takes no more events and is one of the older parts.
     memtable: RwLock<Arc<Memtable>>,
+}
+
+/// What the newest part of the index knows of a stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LiveStream {
+    /// Its number, if it is there.
+    pub(crate) number: Option<u32>,
+    /// Its last event, if it has one here.
+    pub(crate) end: Option<StreamEnd>,
+    /// The newest policy, if one was set.
+    pub(crate) policy: Option<StreamPolicy>,
 }
 
 /// A stream as it stands.
@@ -74,6 +85,11 @@ impl Snapshot {
         Ok(())
     }
 
+    /// The hash function of the keys of the index.
+    pub(crate) fn hasher(&self) -> Hasher {
+        Hasher::new(self.view.log_id())
+    }
+
     /// Where the newest part of the index begins: what is below never changes.
     pub(crate) fn settled(&self) -> u64 {
         self.live.first
@@ -86,7 +102,7 @@ impl Snapshot {
 
     /// The version and the policy of a stream.
     pub(crate) fn stream(&self, stream: &str) -> Result<StreamFacts, Error> {
-        let (end, policy) = self.live.stream_at(stream, self.head)?;
+        let LiveStream { end, policy, .. } = self.live.stream_at(stream, self.head)?;
         let end = match end {
             Some(end) => Some(end),
             None => self.older_end(stream)?,
@@ -291,27 +307,11 @@ impl Live {
         }
     }
 
-    /// The last event of a stream here up to this position, and the newest policy.
-    pub(crate) fn stream_at(
-        &self,
-        stream: &str,
-        head: Position,
-    ) -> Result<(Option<StreamEnd>, Option<StreamPolicy>), Error> {
+    /// What is known of a stream here, of its events up to this position.
+    pub(crate) fn stream_at(&self, stream: &str, head: Position) -> Result<LiveStream, Error> {
         let memtable = self.read();
-        let policy = memtable.policy(stream).map_err(unusable)?;
-        let mut end = memtable.stream_head(stream).map_err(unusable)?;
-        let mut found = Vec::new();
-        while let Some(later) = end.filter(|end| end.position > head.value()) {
-            let version = later.version.saturating_sub(1);
-            found.clear();
-            memtable
-                .stream_positions(stream, version..=version, Direction::Forward, 1, &mut found)
-                .map_err(unusable)?;
-            end = found
-                .first()
-                .map(|&position| StreamEnd { version, position });
-        }
-        Ok((end, policy))
+        let hash = memtable.hasher().stream(stream);
+        LiveStream::of(&memtable, Hashed { text: stream, hash }, head)
     }
 
     /// The memory, to look at.
@@ -328,6 +328,22 @@ impl Live {
             .unwrap_or_else(PoisonError::into_inner);
         // Not shared before it is frozen, so this copies nothing.
         change(Arc::make_mut(&mut memtable))
+    }
+}
+
+impl LiveStream {
+    /// Looks a stream up, with its events up to this position.
+    pub(crate) fn of(
+        memtable: &Memtable,
+        stream: Hashed<'_>,
+        head: Position,
+    ) -> Result<Self, Error> {
+        let number = memtable.stream_number(stream);
+        Ok(Self {
+            number,
+            end: number.and_then(|number| memtable.end_at(number, head.value())),
+            policy: memtable.policy(stream.text).map_err(unusable)?,
+        })
     }
 }
 

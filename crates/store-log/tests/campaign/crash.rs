@@ -161,7 +161,7 @@ const REACHED: [&str; 8] = [
 
 #[test]
 fn wherever_the_power_goes_the_store_is_what_was_acknowledged() {
-    let counters = run("T1 synced", seeds(20_000, 12), |seed, counters| {
+    let counters = run("T1 synced", seeds(20_000, 20), |seed, counters| {
         history(seed, Durability::Sync, counters)
     });
     counters.require(&REACHED);

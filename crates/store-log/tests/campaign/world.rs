@@ -60,7 +60,7 @@ pub(crate) fn settings(durability: Durability) -> Settings {
     settings.reads = ReadMode::Pread;
     settings.maintenance = Maintenance::Inline;
     settings.segment_bytes = 16 * 1024;
-    settings.index_bytes_max = 16 * 1024;
+    settings.index_bytes_max = 8 * 1024;
     settings
 }
 

@@ -5,14 +5,19 @@ use annals_log::LogId;
 
 use super::super::STREAM;
 use super::super::bounds::Bounds;
+use super::super::hash::Hasher;
 use super::super::versions::Versions;
 use super::Memtable;
-use super::table::Table;
 
 impl Memtable {
     /// The id of the log that it is of.
     pub(crate) fn log_id(&self) -> LogId {
         self.log_id
+    }
+
+    /// The hash function of its keys.
+    pub(crate) fn hasher(&self) -> Hasher {
+        self.hasher
     }
 
     /// For each ordinal the bits of where its record is.
@@ -22,17 +27,17 @@ impl Memtable {
 
     /// Tags and ordinals of all event ids, in order.
     pub(crate) fn event_id_tags(&self) -> Vec<(u64, u32)> {
-        sorted(&self.event_ids)
+        sorted(self.event_ids.entries(self.hasher))
     }
 
     /// The bounds of the event ids.
     pub(crate) fn event_id_bounds(&self) -> Bounds {
-        self.event_id_bounds
+        self.event_ids.bounds()
     }
 
     /// Tags and ordinals of all append ids, in order.
     pub(crate) fn append_id_tags(&self) -> Vec<(u64, u32)> {
-        sorted(&self.append_ids)
+        sorted(self.append_ids.entries())
     }
 
     /// The bounds of the append ids.
@@ -92,8 +97,8 @@ impl Memtable {
     }
 }
 
-fn sorted(table: &Table) -> Vec<(u64, u32)> {
-    let mut entries: Vec<(u64, u32)> = table.entries().collect();
+fn sorted(entries: impl Iterator<Item = (u64, u32)>) -> Vec<(u64, u32)> {
+    let mut entries: Vec<(u64, u32)> = entries.collect();
     entries.sort_unstable();
     entries
 }

@@ -1,6 +1,7 @@
 //! The newest part of an index, in memory.
 
 mod contents;
+mod event_ids;
 mod interner;
 mod lists;
 mod table;
@@ -11,13 +12,14 @@ use std::ops::RangeInclusive;
 use annals_core::{Direction, StreamId, StreamPolicy};
 use annals_log::{LogId, RecordAt};
 
+use self::event_ids::EventIds;
 use self::interner::Interner;
 use self::lists::{List, Lists};
 use self::table::Table;
 use super::bounds::{Bounds, prefix};
-use super::hash::Hasher;
+use super::hash::{Hashed, Hasher};
 use super::versions::{Stretch, Versions};
-use super::{APPEND_ID, Entry, LOST, Ordinals, Part, Result, STREAM, StreamEnd, Term, category_of};
+use super::{Entry, LOST, Ordinals, Part, Result, STREAM, StreamEnd, Term, category_of};
 
 /// The newest part of an index: takes entries in the order of their positions and answers at once.
 ///
@@ -33,9 +35,11 @@ pub(crate) struct Memtable {
     /// The later stretches of streams of which the log has lost events.
     stretches: HashMap<u32, Vec<Stretch>>,
     terms: Interner<List>,
+    /// The number of the type that was entered last among the terms, and of the category.
+    last_type: u32,
+    last_category: u32,
     lists: Lists,
-    event_ids: Table,
-    event_id_bounds: Bounds,
+    event_ids: EventIds,
     append_ids: Table,
     append_id_bounds: Bounds,
     policies: HashMap<StreamId, StreamPolicy>,
@@ -48,6 +52,23 @@ struct Stream {
     events: List,
     /// The number of its category among the terms.
     category: u32,
+}
+
+/// What the index has to know of one event whose stream is known, except its tags.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewEntry<'a> {
+    /// The number of its stream.
+    pub(crate) stream: u32,
+    /// Its version in the stream.
+    pub(crate) version: u64,
+    /// Its type.
+    pub(crate) event_type: &'a str,
+    /// Its id.
+    pub(crate) event_id: u128,
+    /// The id of the append of which it is the first event.
+    pub(crate) append_id: Option<&'a str>,
+    /// Where its record is.
+    pub(crate) at: RecordAt,
 }
 
 /// What a policy takes in memory, beside the stream's name, in bytes.
@@ -64,9 +85,10 @@ impl Memtable {
             streams: Interner::default(),
             stretches: HashMap::new(),
             terms: Interner::default(),
+            last_type: 0,
+            last_category: 0,
             lists: Lists::default(),
-            event_ids: Table::default(),
-            event_id_bounds: Bounds::NONE,
+            event_ids: EventIds::default(),
             append_ids: Table::default(),
             append_id_bounds: Bounds::NONE,
             policies: HashMap::new(),
@@ -82,24 +104,86 @@ impl Memtable {
         entry: &Entry<'_>,
         tags: impl IntoIterator<Item = &'t str>,
     ) {
+        let stream = Hashed {
+            text: entry.stream,
+            hash: self.hasher.stream(entry.stream),
+        };
+        let known = self.stream_number(stream);
+        let stream = known.unwrap_or_else(|| self.add_stream(stream, entry.version));
+        let hasher = self.hasher;
+        let tags = tags.into_iter().map(|text| Hashed {
+            text,
+            hash: hasher.term(Term::Tag(text)),
+        });
+        let new = NewEntry {
+            stream,
+            version: entry.version,
+            event_type: entry.event_type,
+            event_id: entry.event_id,
+            append_id: entry.append_id,
+            at: entry.at,
+        };
+        self.insert_new(&new, tags);
+    }
+
+    /// Enters the event at the next position, in a stream that is there.
+    ///
+    /// # Panics
+    /// When the memtable has [`EVENTS_MAX`](Self::EVENTS_MAX) events or more.
+    pub(crate) fn insert_new<'t>(
+        &mut self,
+        entry: &NewEntry<'_>,
+        tags: impl IntoIterator<Item = Hashed<'t>>,
+    ) {
         let ordinal = self.next_ordinal();
         self.records.push(entry.at.to_bits());
         let category = self.enter_stream(entry, ordinal);
         self.enter_term(category, ordinal);
-        let event_type = self.term_number(Term::Type(entry.event_type));
+        let event_type = self.type_number(entry.event_type);
         self.enter_term(event_type, ordinal);
         for tag in tags {
-            let tag = self.term_number(Term::Tag(tag));
+            let tag = self.hashed_term_number(Term::Tag(tag.text), tag.hash);
             self.enter_term(tag, ordinal);
         }
-        self.event_ids
-            .insert(self.hasher.id(entry.event_id), ordinal);
-        self.event_id_bounds.include(entry.event_id);
+        self.event_ids.insert(self.hasher, entry.event_id, ordinal);
         if let Some(id) = entry.append_id {
             self.append_id_bounds.include(prefix(id));
-            let hash = self.append_hash(id);
-            self.append_ids.insert(hash, ordinal);
+            self.append_ids.insert(self.hasher.append_id(id), ordinal);
         }
+    }
+
+    /// The number of a stream that has events here; it stays.
+    pub(crate) fn stream_number(&self, stream: Hashed<'_>) -> Option<u32> {
+        self.streams.find(stream.hash, STREAM, stream.text)
+    }
+
+    /// Takes in a stream that is not there yet, for an event of this version to follow; its number.
+    pub(crate) fn add_stream(&mut self, stream: Hashed<'_>, first_version: u64) -> u32 {
+        let category = self.category_number(category_of(stream.text));
+        let value = Stream {
+            first_version,
+            events: List::default(),
+            category,
+        };
+        self.streams.insert(stream.hash, STREAM, stream.text, value)
+    }
+
+    /// The last event of a stream up to this position.
+    pub(crate) fn end_at(&self, stream: u32, position: u64) -> Option<StreamEnd> {
+        let (mut versions, ordinals) = self.numbered_stream(stream)?;
+        let later = ordinals.iter().rev();
+        let later = later.take_while(|ordinal| self.position(**ordinal) > position);
+        versions.count -= u32::try_from(later.count()).unwrap_or(versions.count);
+        while let Some((last, rest)) = versions.stretches.split_last()
+            && last.index >= versions.count
+        {
+            versions.stretches = rest;
+        }
+        let last = ordinals.get((versions.count as usize).checked_sub(1)?)?;
+        Some(StreamEnd {
+            version: versions.head(),
+            position: self.position(*last),
+        })
     }
 
     /// Passes over the next positions, whose events the log has lost.
@@ -144,10 +228,8 @@ impl Memtable {
     }
 
     /// Enters the event in its stream; the number of the stream's category.
-    fn enter_stream(&mut self, entry: &Entry<'_>, ordinal: u32) -> u32 {
-        let hash = self.hasher.text(STREAM, entry.stream.as_bytes());
-        let known = self.streams.find(hash, STREAM, entry.stream);
-        let number = known.unwrap_or_else(|| self.new_stream(hash, entry));
+    fn enter_stream(&mut self, entry: &NewEntry<'_>, ordinal: u32) -> u32 {
+        let number = entry.stream;
         let Some(stream) = self.streams.value_mut(number) else {
             return 0;
         };
@@ -165,16 +247,6 @@ impl Memtable {
         stream.category
     }
 
-    fn new_stream(&mut self, hash: u64, entry: &Entry<'_>) -> u32 {
-        let category = self.term_number(Term::Category(category_of(entry.stream)));
-        let stream = Stream {
-            first_version: entry.version,
-            events: List::default(),
-            category,
-        };
-        self.streams.insert(hash, STREAM, entry.stream, stream)
-    }
-
     fn enter_term(&mut self, number: u32, ordinal: u32) {
         if let Some(list) = self.terms.value_mut(number)
             && self.lists.get(list).last() != Some(&ordinal)
@@ -184,25 +256,53 @@ impl Memtable {
     }
 
     fn term_number(&mut self, term: Term<'_>) -> u32 {
+        self.hashed_term_number(term, self.hasher.term(term))
+    }
+
+    fn hashed_term_number(&mut self, term: Term<'_>, hash: u64) -> u32 {
         let (kind, text) = term.key();
-        let hash = self.hasher.text(kind, text.as_bytes());
         let known = self.terms.find(hash, kind, text);
         known.unwrap_or_else(|| self.terms.insert(hash, kind, text, List::default()))
     }
 
+    /// The number of a type, which mostly is that of the event before.
+    fn type_number(&mut self, event_type: &str) -> u32 {
+        let term = Term::Type(event_type);
+        if !self.is_term(self.last_type, term) {
+            self.last_type = self.term_number(term);
+        }
+        self.last_type
+    }
+
+    /// The number of a category, which mostly is that of the stream before.
+    fn category_number(&mut self, category: &str) -> u32 {
+        let term = Term::Category(category);
+        if !self.is_term(self.last_category, term) {
+            self.last_category = self.term_number(term);
+        }
+        self.last_category
+    }
+
+    fn is_term(&self, number: u32, term: Term<'_>) -> bool {
+        let (kind, text) = term.key();
+        self.terms.text(number) == Some((kind, text.as_bytes()))
+    }
+
     fn term(&self, term: Term<'_>) -> &[u32] {
         let (kind, text) = term.key();
-        let hash = self.hasher.text(kind, text.as_bytes());
         let list = self
             .terms
-            .find(hash, kind, text)
+            .find(self.hasher.term(term), kind, text)
             .and_then(|number| self.terms.value(number));
         list.map_or(&[], |list| self.lists.get(list))
     }
 
     fn stream(&self, stream: &str) -> Option<(Versions<'_>, &[u32])> {
-        let hash = self.hasher.text(STREAM, stream.as_bytes());
-        let number = self.streams.find(hash, STREAM, stream)?;
+        let hash = self.hasher.stream(stream);
+        self.numbered_stream(self.streams.find(hash, STREAM, stream)?)
+    }
+
+    fn numbered_stream(&self, number: u32) -> Option<(Versions<'_>, &[u32])> {
         let stream = self.streams.value(number)?;
         let versions = Versions {
             first: stream.first_version,
@@ -210,10 +310,6 @@ impl Memtable {
             stretches: self.stretches.get(&number).map_or(&[], Vec::as_slice),
         };
         Some((versions, self.lists.get(&stream.events)))
-    }
-
-    fn append_hash(&self, id: &str) -> u64 {
-        self.hasher.text(APPEND_ID, id.as_bytes())
     }
 
     fn position(&self, ordinal: u32) -> u64 {
@@ -283,19 +379,20 @@ impl Part for Memtable {
     }
 
     fn event_id(&self, id: u128, out: &mut Vec<u64>) -> Result<()> {
-        if !self.event_id_bounds.contain(id) {
-            return Ok(());
-        }
-        let found = self.event_ids.find(self.hasher.id(id));
+        let found = self.event_ids.find(self.hasher, id);
         out.extend(found.map(|ordinal| self.position(ordinal)));
         Ok(())
+    }
+
+    fn highest_event_id(&self) -> u128 {
+        self.event_ids.bounds().highest
     }
 
     fn append_id(&self, id: &str, out: &mut Vec<u64>) -> Result<()> {
         if !self.append_id_bounds.contain(prefix(id)) {
             return Ok(());
         }
-        let found = self.append_ids.find(self.append_hash(id));
+        let found = self.append_ids.find(self.hasher.append_id(id));
         out.extend(found.map(|ordinal| self.position(ordinal)));
         Ok(())
     }

@@ -212,6 +212,10 @@ impl Part for Run {
         })
     }
 
+    fn highest_event_id(&self) -> u128 {
+        self.header.event_ids.highest
+    }
+
     fn append_id(&self, id: &str, out: &mut Vec<u64>) -> Result<()> {
         if !self.header.append_ids.contain(prefix(id)) {
             return Ok(());

@@ -1,0 +1,186 @@
+//! What a caller does for the committer, which is one for all, before its append waits in the queue.
+
+use annals_core::limits::APPEND_ID_BYTES_MAX;
+use annals_core::{Append, EventId, NewEvent, Tag};
+
+use super::looked::Looked;
+use crate::index::{Hashed, Hasher, Term};
+use crate::record::{
+    AppendHeader, EventContent, KindCode, Kinds, RecordHead, encode_append, inline_kind_bytes_max,
+};
+
+/// An append with its records but for what only the committer knows, and with the hashes of its keys.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) append: Append,
+    pub(crate) looked: Looked,
+    /// The hash of the append's id.
+    pub(crate) id_hash: u64,
+    /// The hashes of the streams that it writes, in order.
+    streams: Vec<u64>,
+    events: Vec<PreparedEvent>,
+    /// The hashes of the tags of all events, one after another.
+    tags: Vec<u64>,
+    /// What the first record says of the append, then the contents of all records.
+    bytes: Vec<u8>,
+    header_end: usize,
+    /// The most bytes that its records take in a frame.
+    pub(crate) frame_bytes: usize,
+    /// The kinds of its events, some perhaps more than once.
+    pub(crate) kinds: Vec<PreparedKind>,
+}
+
+/// A kind of events of a prepared append.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PreparedKind {
+    /// Its code, if there was one.
+    pub(crate) code: Option<KindCode>,
+    /// The hash of the event type.
+    pub(crate) type_hash: u64,
+}
+
+/// An event of a prepared append.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PreparedEvent {
+    /// The identity that the application chose, if it did.
+    pub(crate) id: Option<EventId>,
+    /// The code of its kind, if there was one.
+    pub(crate) code: Option<KindCode>,
+    pub(crate) content: EventContent,
+    /// Where its bytes end, and the hashes of its tags.
+    bytes_end: usize,
+    tags_end: usize,
+}
+
+/// What the log adds to a record.
+pub(crate) const RECORD_BYTES: usize = annals_log::RECORD_HEADER_BYTES;
+
+/// The most that a record says of its append.
+const APPEND_BYTES: usize = APPEND_ID_BYTES_MAX + 16;
+
+impl Prepared {
+    /// Prepares an append, of which this was found out, for the store of this hash function and these kinds.
+    pub(crate) fn new(append: &Append, looked: Looked, hasher: Hasher, kinds: &Kinds) -> Self {
+        let mut prepared = Self {
+            id_hash: hasher.append_id(append.id().as_str()),
+            streams: Vec::with_capacity(append.writes().len()),
+            events: Vec::with_capacity(append.event_count()),
+            tags: Vec::new(),
+            bytes: Vec::with_capacity(bytes_about(append)),
+            header_end: 0,
+            frame_bytes: APPEND_BYTES,
+            kinds: Vec::new(),
+            looked,
+            append: append.clone(),
+        };
+        prepared.encode(append, hasher, kinds);
+        prepared
+    }
+
+    fn encode(&mut self, append: &Append, hasher: Hasher, kinds: &Kinds) {
+        let header = AppendHeader {
+            id: append.id(),
+            events: u32::try_from(append.event_count()).unwrap_or(u32::MAX),
+        };
+        encode_append(&header, &mut self.bytes);
+        self.header_end = self.bytes.len();
+        let mut last: Option<(&NewEvent, Option<KindCode>)> = None;
+        for write in append.writes() {
+            self.streams.push(hasher.stream(write.stream.as_str()));
+            for event in &write.events {
+                let same = last.filter(|(last, _)| is_of_one_kind(last, event));
+                let code = same.map_or_else(|| kinds.code_of(event), |(_, code)| code);
+                if same.is_none() {
+                    let type_hash = hasher.term(Term::Type(event.event_type().as_str()));
+                    self.kinds.push(PreparedKind { code, type_hash });
+                }
+                last = Some((event, code));
+                let tags = event.tags().iter().map(Tag::as_str);
+                self.tags
+                    .extend(tags.map(|tag| hasher.term(Term::Tag(tag))));
+                let content = EventContent::encode(&write.stream, event, &mut self.bytes);
+                // A kind without a code may be spelled out, or get one with a note that states it.
+                let kind_bytes = code.map_or_else(|| inline_kind_bytes_max(event), |_| 0);
+                self.frame_bytes += RECORD_BYTES + RecordHead::BYTES_MAX + kind_bytes;
+                self.events.push(PreparedEvent {
+                    id: event.id(),
+                    code,
+                    content,
+                    bytes_end: self.bytes.len(),
+                    tags_end: self.tags.len(),
+                });
+            }
+        }
+        self.frame_bytes += self.bytes.len();
+    }
+
+    /// The events, in the order of their positions.
+    pub(crate) fn events(&self) -> &[PreparedEvent] {
+        &self.events
+    }
+
+    /// What the record of the first event says of the append.
+    pub(crate) fn header(&self) -> &[u8] {
+        self.bytes.get(..self.header_end).unwrap_or_default()
+    }
+
+    /// The content of the record of each event.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = &[u8]> {
+        self.events.iter().scan(self.header_end, |start, event| {
+            let start = std::mem::replace(start, event.bytes_end);
+            Some(self.bytes.get(start..event.bytes_end).unwrap_or_default())
+        })
+    }
+
+    /// The hash of the n-th stream that it writes.
+    pub(crate) fn stream_hash(&self, write: usize) -> Option<u64> {
+        self.streams.get(write).copied()
+    }
+
+    /// The hashes of all tags.
+    pub(crate) fn tag_hashes(&self) -> &[u64] {
+        &self.tags
+    }
+
+    /// The tags of the n-th event, which is this one.
+    pub(crate) fn tags<'e>(
+        &self,
+        index: usize,
+        event: &'e NewEvent,
+    ) -> impl Iterator<Item = Hashed<'e>> {
+        let end = self.events.get(index).map_or(0, |event| event.tags_end);
+        let start = end - event.tags().len().min(end);
+        let hashes = self.tags.get(start..end).unwrap_or_default();
+        let tags = event.tags().iter().map(Tag::as_str).zip(hashes);
+        tags.map(|(text, hash)| Hashed { text, hash: *hash })
+    }
+
+    /// What it counts against the bounds of the queue: about what it takes in memory, and no less than its
+    /// size in a frame.
+    pub(crate) fn weight(&self) -> usize {
+        const APPEND_OVERHEAD: usize = 512;
+        const EVENT_OVERHEAD: usize = 256;
+        let checks = self.append.checks().iter();
+        let checks = checks.map(|check| check.stream.as_str().len() + EVENT_OVERHEAD);
+        let conditions = self.append.conditions().iter();
+        let conditions = conditions.map(|condition| condition.unless.bytes());
+        APPEND_OVERHEAD
+            + self.events.len() * EVENT_OVERHEAD
+            + 2 * self.bytes.len()
+            + checks.sum::<usize>()
+            + conditions.sum::<usize>()
+    }
+}
+
+/// About how many bytes the records of an append take.
+fn bytes_about(append: &Append) -> usize {
+    const EVENT_BYTES: usize = 80;
+    let payloads = append.events().map(|(_, event)| event.payload().len());
+    APPEND_BYTES + payloads.sum::<usize>() + append.event_count() * EVENT_BYTES
+}
+
+fn is_of_one_kind(one: &NewEvent, other: &NewEvent) -> bool {
+    one.event_type() == other.event_type()
+        && one.schema_version() == other.schema_version()
+        && one.content_type() == other.content_type()
+}
