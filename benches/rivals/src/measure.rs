@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::future::Future;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -212,7 +212,11 @@ pub fn bytes_on_disk(dir: &Path) -> Result<u64> {
 pub fn warm(dir: &Path) -> Result<()> {
     let mut buffer = vec![0; 1 << 20];
     for file in files(dir)? {
-        let mut file = File::open(file)?;
+        let mut file = match File::open(file) {
+            // A store that is open may tidy up meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            file => file?,
+        };
         while file.read(&mut buffer)? > 0 {}
     }
     Ok(())

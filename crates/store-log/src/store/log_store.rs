@@ -14,6 +14,7 @@ use annals_log::commit::{GroupCommit, SubmitError};
 use async_trait::async_trait;
 use tracing::warn;
 
+use super::ahead::ReadAhead;
 use super::batch::Batch;
 use super::committer::Committer;
 use super::error::from_log;
@@ -40,6 +41,7 @@ pub struct LogStore {
     pub(crate) idler: Mutex<Option<Idler>>,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) heat: Arc<Heat>,
+    pub(crate) ahead: ReadAhead,
     pub(crate) auxiliary: Auxiliary,
     pub(crate) settings: Settings,
     pub(crate) directory: PathBuf,
@@ -173,6 +175,15 @@ impl LogStore {
         Prepared::new(append, looked, snapshot.hasher(), &snapshot.kinds)
     }
 
+    async fn page(&self, request: &ReadRequest) -> Result<Page, Error> {
+        let request = request.clone();
+        let page = self.ask(move |shared: &Shared| {
+            let snapshot = shared.snapshot();
+            read::page(&snapshot, &request, shared.now(&snapshot))
+        });
+        page.await.map_err(|error| error.during("read"))
+    }
+
     async fn change_once(&self, change: PolicyChange) -> Result<StreamHead, Error> {
         match self.submit(Request::Policy(change)).await? {
             Reply::Changed(head) => Ok(*head),
@@ -227,11 +238,12 @@ impl EventStore for LogStore {
 
     async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
         request.validate()?;
-        let page = self.ask(move |shared: &Shared| {
-            let snapshot = shared.snapshot();
-            read::page(&snapshot, &request, shared.now(&snapshot))
-        });
-        page.await.map_err(|error| error.during("read"))
+        let page = match self.ahead.take(&self.shared, &request).await {
+            Some(page) => page,
+            None => self.page(&request).await?,
+        };
+        self.ahead.expect(&self.shared, &request, &page);
+        Ok(page)
     }
 
     async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {

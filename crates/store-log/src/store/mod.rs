@@ -1,5 +1,6 @@
 //! The store over the log and the index.
 
+mod ahead;
 mod batch;
 mod committer;
 mod dictionary;

@@ -7,6 +7,7 @@ use annals_core::{Clock, Error, ErrorKind, Ids, SystemClock, UuidIds};
 use annals_log::commit::{GroupCommit, GroupSettings, Leader};
 use annals_log::{ErrorKind as LogErrorKind, Follower, Log, LogId, LogSettings, Parts};
 
+use super::ahead::ReadAhead;
 use super::committer::Committer;
 use super::error::from_log;
 use super::follower::LogFollower;
@@ -203,9 +204,18 @@ impl LogStoreBuilder {
             idler: Mutex::new(idler),
             keeper,
             heat: Arc::default(),
+            ahead: ReadAhead::new(pages_ahead(&self.settings)),
             settings: self.settings,
             directory: self.directory,
         })
+    }
+}
+
+/// How many pages are made ahead: none in a simulation, which does all its work where it is asked for.
+fn pages_ahead(settings: &Settings) -> usize {
+    match settings.maintenance {
+        Maintenance::Background => settings.read_ahead_pages,
+        Maintenance::Inline => 0,
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Settings {
     pub committer: CommitterThread,
     /// Who builds index files. Default: a thread of the store's own.
     pub maintenance: Maintenance,
+    /// How many pages are made ahead for who reads page after page of 250 events or more, while the page before is used;
+    /// 0 for none. At most 8 pages stand ready at a time, each of up to the bytes that its reader asks for. Default: 2.
+    pub read_ahead_pages: usize,
     /// The size of a segment file, in bytes. Default: 64 MiB.
     pub segment_bytes: u32,
     /// The most appends that wait; one more is refused as overloaded. Default: 65,536.
@@ -60,6 +63,7 @@ impl Default for Settings {
             reads: ReadMode::Map,
             committer: CommitterThread::Caller,
             maintenance: Maintenance::Background,
+            read_ahead_pages: 2,
             segment_bytes: 64 * 1024 * 1024,
             queue_appends_max: 65_536,
             queue_bytes_max: 256 * MIB,
