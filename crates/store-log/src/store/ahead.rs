@@ -166,3 +166,145 @@ fn following(request: &ReadRequest, head: Position) -> Option<ReadRequest> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use annals_core::{
+        Append, ContentType, Criteria, EventStore, EventType, Expected, Ids, NewEvent,
+        PolicyAction, PolicyChange, StreamId, UuidIds,
+    };
+    use futures_executor::block_on;
+
+    use super::*;
+    use crate::store::LogStore;
+
+    const KIND: EventType = EventType::from_static("counted");
+    const PAGE_EVENTS: usize = 300;
+    const EVENTS: usize = 5 * PAGE_EVENTS;
+
+    fn stream() -> StreamId {
+        StreamId::from_static("counter-1")
+    }
+
+    fn append(store: &LogStore, events: usize) {
+        let event = |n: usize| NewEvent::new(KIND, ContentType::JSON, n.to_string()).unwrap();
+        let append = Append::builder(UuidIds::default().append_id());
+        let append = append.write(stream(), Expected::Any, (0..events).map(event));
+        block_on(store.append(append.build().unwrap())).unwrap();
+    }
+
+    fn store() -> (tempfile::TempDir, LogStore) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = LogStore::builder(directory.path().join("store")).create();
+        let store = store.unwrap();
+        append(&store, EVENTS);
+        (directory, store)
+    }
+
+    fn requests() -> [ReadRequest; 3] {
+        let of_kind = Criteria::of_types([KIND]).unwrap();
+        [
+            ReadRequest::all(),
+            ReadRequest::stream(stream()),
+            ReadRequest::matching(of_kind),
+        ]
+        .map(|request| request.events_max(PAGE_EVENTS))
+    }
+
+    fn read(store: &LogStore, request: ReadRequest) -> Page {
+        block_on(store.read(request)).unwrap()
+    }
+
+    /// The request for the third page, which is made ahead and stands ready.
+    fn third(store: &LogStore, request: ReadRequest) -> ReadRequest {
+        let second = read(store, request).next.unwrap();
+        let third = read(store, second).next.unwrap();
+        while store.ahead.is_making() {
+            std::thread::yield_now();
+        }
+        assert!(store.ahead.has_made(&third));
+        third
+    }
+
+    impl ReadAhead {
+        fn is_making(&self) -> bool {
+            let slots = self.slots();
+            let mut made = slots.iter().filter_map(|slot| slot.made.as_ref());
+            made.any(|task| !task.is_finished())
+        }
+
+        fn has_made(&self, request: &ReadRequest) -> bool {
+            let slots = self.slots();
+            let mut slots = slots.iter().filter(|slot| slot.made.is_some());
+            slots.any(|slot| slot.request == *request)
+        }
+    }
+
+    #[test]
+    fn a_page_made_ahead_is_the_page() {
+        let (_directory, store) = store();
+        for request in requests() {
+            let third = third(&store, request);
+            let made = block_on(store.ahead.take(&store.shared, &third)).unwrap();
+            let page = block_on(store.page(&third)).unwrap();
+            assert_eq!(made, page);
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_since_shows_on_the_head_and_behind_the_page() {
+        let (_directory, store) = store();
+        for request in requests() {
+            let mut next = Some(third(&store, request));
+            append(&store, 1);
+            let head = block_on(store.stream_head(&stream())).unwrap().version;
+            let mut events = 2 * PAGE_EVENTS;
+            while let Some(request) = next {
+                let page = read(&store, request);
+                assert!(page.stream.is_none_or(|found| found.version == head));
+                events += page.events.len();
+                next = page.next;
+            }
+            assert_eq!(events as u64, head.value());
+        }
+    }
+
+    #[test]
+    fn what_a_policy_hides_since_is_not_shown() {
+        for request in requests() {
+            let (_directory, store) = store();
+            let third = third(&store, request);
+            let change = PolicyChange {
+                stream: stream(),
+                expected: Expected::Any,
+                action: PolicyAction::TruncateBefore(Version::new(EVENTS as u64)),
+            };
+            block_on(store.change_stream_policy(change)).unwrap();
+            let page = read(&store, third);
+            assert_eq!(page.events.len(), 1);
+        }
+    }
+
+    #[test]
+    fn few_events_are_read_when_they_are_asked_for() {
+        let (_directory, store) = store();
+        for request in requests() {
+            let mut next = Some(request.events_max(EVENTS_MIN - 1));
+            while let Some(request) = next {
+                next = read(&store, request).next;
+            }
+        }
+        assert!(store.ahead.slots().is_empty());
+    }
+
+    #[test]
+    fn readers_share_a_few_slots() {
+        let (_directory, store) = store();
+        for after in 0..100 {
+            let request = ReadRequest::all().after(Position::new(after));
+            let page = read(&store, request.events_max(PAGE_EVENTS));
+            read(&store, page.next.unwrap());
+        }
+        assert_eq!(store.ahead.slots().len(), SLOTS_MAX);
+    }
+}

@@ -175,7 +175,7 @@ impl LogStore {
         Prepared::new(append, looked, snapshot.hasher(), &snapshot.kinds)
     }
 
-    async fn page(&self, request: &ReadRequest) -> Result<Page, Error> {
+    pub(super) async fn page(&self, request: &ReadRequest) -> Result<Page, Error> {
         let request = request.clone();
         let page = self.ask(move |shared: &Shared| {
             let snapshot = shared.snapshot();
