@@ -151,9 +151,16 @@ impl Metadata {
     fn packed<'a>(
         correlation: Option<&str>,
         causation: Option<&str>,
-        headers: impl Iterator<Item = (&'a str, &'a str)>,
+        headers: impl Iterator<Item = (&'a str, &'a str)> + Clone,
     ) -> Result<Self, Error> {
-        let mut out = Vec::new();
+        const LENGTH_BYTES: usize = size_of::<u32>();
+        let ids = [correlation, causation].into_iter().flatten();
+        let ids = ids.map(|id| LENGTH_BYTES + id.len());
+        let texts = headers.clone();
+        let texts = texts.map(|(name, value)| 2 * LENGTH_BYTES + name.len() + value.len());
+        // Exact, so that nothing is left over that sharing it would have to note.
+        let bytes = MetadataPacker::HEAD_BYTES + ids.sum::<usize>() + texts.sum::<usize>();
+        let mut out = Vec::with_capacity(bytes);
         let mut packer = MetadataPacker::begin(&mut out);
         if let Some(id) = correlation {
             packer.correlation_id(id, &mut out)?;

@@ -247,10 +247,14 @@ impl Part for Run {
     fn records_at(&self, positions: &[u64], out: &mut Vec<Option<RecordAt>>) -> Result<()> {
         let mut places = Places::new(self.section(SectionName::Records));
         let range = self.header.first..=self.header.last;
+        let ordinal = |position| u32::try_from(position - self.header.first).unwrap_or(u32::MAX);
+        if positions.len() > 1 {
+            let here = positions.iter().filter(|position| range.contains(position));
+            places.fetch(here.map(|position| ordinal(*position)));
+        }
         for position in positions {
             let bits = if range.contains(position) {
-                let ordinal = position - self.header.first;
-                places.find(u32::try_from(ordinal).unwrap_or(u32::MAX))?
+                places.find(ordinal(*position))?
             } else {
                 LOST
             };

@@ -1,5 +1,7 @@
 //! Where the record of each event is: about two bytes an event.
 
+use std::hint::black_box;
+
 use super::super::Result;
 use super::bytes::{low_bytes, number};
 use super::header::Section;
@@ -12,6 +14,8 @@ const GROUP_EVENTS: u32 = 4096;
 const BLOCK_EVENTS: u32 = 64;
 /// How long a base is, in bytes; the offsets from it follow.
 const BASE_BYTES: u32 = 8;
+/// How many places are fetched together, at most.
+const FETCH_MAX: usize = 64;
 /// How wide offsets can be, in bytes. At eight the base is zero.
 const WIDTHS: [u32; 3] = [2, 3, 8];
 
@@ -26,6 +30,14 @@ pub(crate) struct Places<'a> {
     block: u32,
     base: u64,
     offsets: &'a [u8],
+    width: u32,
+}
+
+/// A block of the section: where it begins, its length, and how wide its offsets are.
+#[derive(Clone, Copy)]
+struct Block {
+    start: u64,
+    bytes: usize,
     width: u32,
 }
 
@@ -59,7 +71,41 @@ impl<'a> Places<'a> {
         Ok(self.base.wrapping_add(offset))
     }
 
+    /// Has the processor fetch where these events are told, all at once: one after another would wait for memory
+    /// each time.
+    pub(crate) fn fetch(&self, ordinals: impl Iterator<Item = u32>) {
+        let mut last = None;
+        let mut sum = 0;
+        for ordinal in ordinals.take(FETCH_MAX) {
+            if last.replace(ordinal / BLOCK_EVENTS) == Some(ordinal / BLOCK_EVENTS) {
+                continue;
+            }
+            if let Ok(block) = self.block_of(ordinal) {
+                let offset = BASE_BYTES + ordinal % BLOCK_EVENTS * block.width;
+                sum ^= self.records.peek(block.start);
+                sum ^= self.records.peek(block.start + u64::from(offset));
+            }
+        }
+        black_box(sum);
+    }
+
     fn turn_to(&mut self, ordinal: u32) -> Result<()> {
+        let Block {
+            start,
+            bytes,
+            width,
+        } = self.block_of(ordinal)?;
+        let block = self.records.bytes(start, bytes)?;
+        let (base, offsets) = block
+            .split_at_checked(BASE_BYTES as usize)
+            .unwrap_or_default();
+        self.block = ordinal / BLOCK_EVENTS;
+        (self.base, self.offsets, self.width) = (number(base), offsets, width);
+        Ok(())
+    }
+
+    /// Where the block of this event is.
+    fn block_of(&self, ordinal: u32) -> Result<Block> {
         let group = ordinal / GROUP_EVENTS;
         let (start, end) = self.records.group_range(group.into())?;
         let events = group_events(self.records.section().entries, group);
@@ -70,16 +116,11 @@ impl<'a> Places<'a> {
             .saturating_sub(within * BLOCK_EVENTS)
             .min(BLOCK_EVENTS);
         let stride = u64::from(BASE_BYTES + BLOCK_EVENTS * width);
-        let bytes = (BASE_BYTES + events * width) as usize;
-        let block = self
-            .records
-            .bytes(start + u64::from(within) * stride, bytes)?;
-        let (base, offsets) = block
-            .split_at_checked(BASE_BYTES as usize)
-            .unwrap_or_default();
-        self.block = ordinal / BLOCK_EVENTS;
-        (self.base, self.offsets, self.width) = (number(base), offsets, width);
-        Ok(())
+        Ok(Block {
+            start: start + u64::from(within) * stride,
+            bytes: (BASE_BYTES + events * width) as usize,
+            width,
+        })
     }
 }
 

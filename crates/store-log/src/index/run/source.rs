@@ -206,6 +206,15 @@ impl Source {
 }
 
 impl<'a> SectionView<'a> {
+    /// A byte of it, good or not, for its line to be in the processor's cache; 0 where there is none.
+    #[inline]
+    pub(crate) fn peek(&self, offset: u64) -> u8 {
+        let byte = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| self.unchecked.get(offset));
+        byte.copied().unwrap_or_default()
+    }
+
     /// Bytes of the section.
     #[inline]
     pub(crate) fn bytes(&self, start: u64, length: usize) -> Result<&'a [u8]> {
