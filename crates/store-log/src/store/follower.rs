@@ -15,7 +15,7 @@ use annals_log::Follower;
 use async_trait::async_trait;
 
 use self::look::{Follow, damaged_run, wait_and_look};
-use super::heat::Heat;
+use super::heat::{Heat, Needs};
 use super::ids::Ids;
 use super::log_store::capabilities;
 use super::read;
@@ -121,7 +121,7 @@ impl LogFollower {
     {
         let state = self.fresh(consistency).await?;
         let now = self.follow.shared.now(&state);
-        if self.heat.is_hot(&self.follow.shared) {
+        if self.heat.is_hot(&self.follow.shared, Needs::Events) {
             return ask(&state, now);
         }
         blocking::unblock(move || ask(&state, now)).await

@@ -1,4 +1,4 @@
-//! Whether what reads need is in memory, so that they may run on the caller's task.
+//! Whether what is asked for is in memory, so that it may be asked on the caller's task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
@@ -15,7 +15,16 @@ const INTERVAL_MICROS: u64 = 1_000_000;
 /// How much is read back into memory, at most, when a look finds it missing, in bytes.
 const LOAD_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Knows whether the whole store was in memory when it was last looked at.
+/// What a question to the store may look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// The index, and hardly ever an event.
+    Index,
+    /// Anything.
+    Events,
+}
+
+/// Knows whether the whole store, or its index, was in memory when it was last looked at.
 ///
 /// A cold store is asked on threads that may block, so that a read that waits for a disk never stalls a
 /// runtime; a hot one on the caller's own, without a hop between threads. The system takes a little of
@@ -24,19 +33,23 @@ const LOAD_BYTES_MAX: usize = 32 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Heat {
     is_hot: AtomicBool,
+    is_index_hot: AtomicBool,
     looks: AtomicBool,
     uses: AtomicU32,
     looked_at_micros: AtomicI64,
 }
 
 impl Heat {
-    /// Whether the store is hot, as of the last look; begins another look now and then.
-    pub(crate) fn is_hot(self: &Arc<Self>, shared: &Arc<Shared>) -> bool {
+    /// Whether what is needed is in memory, as of the last look; begins another look now and then.
+    pub(crate) fn is_hot(self: &Arc<Self>, shared: &Arc<Shared>, needs: Needs) -> bool {
         let uses = self.uses.fetch_add(1, Ordering::Relaxed);
         if uses.is_multiple_of(USES) {
             self.look_again(uses == 0, shared);
         }
-        self.is_hot.load(Ordering::Relaxed)
+        match needs {
+            Needs::Index => self.is_index_hot.load(Ordering::Relaxed),
+            Needs::Events => self.is_hot.load(Ordering::Relaxed),
+        }
     }
 
     #[cold]
@@ -50,7 +63,10 @@ impl Heat {
         self.looked_at_micros.store(now, Ordering::Relaxed);
         let (heat, shared) = (Arc::clone(self), Arc::clone(shared));
         let look = move || {
-            let is_hot = heat_up(&shared.snapshot());
+            let snapshot = shared.snapshot();
+            let is_index_hot = heat_up_index(&snapshot);
+            heat.is_index_hot.store(is_index_hot, Ordering::Relaxed);
+            let is_hot = is_index_hot && heat_up_events(&snapshot);
             heat.is_hot.store(is_hot, Ordering::Relaxed);
             heat.looks.store(false, Ordering::Release);
         };
@@ -58,16 +74,21 @@ impl Heat {
     }
 }
 
-/// Whether all is in memory, or little enough was missing that it is now.
-fn heat_up(snapshot: &Snapshot) -> bool {
+/// Whether the index is in memory, or little enough of it was missing that it is now.
+fn heat_up_index(snapshot: &Snapshot) -> bool {
     let parts = snapshot.older.iter().map(|part| part.missing_bytes());
-    let missing = parts.fold(snapshot.view.missing_bytes(), usize::saturating_add);
-    if missing > LOAD_BYTES_MAX {
-        return false;
-    }
-    if missing > 0 {
+    let missing = parts.fold(0, usize::saturating_add);
+    if missing > 0 && missing <= LOAD_BYTES_MAX {
         snapshot.older.iter().for_each(|part| part.load());
+    }
+    missing <= LOAD_BYTES_MAX
+}
+
+/// Whether the events are in memory, or few enough were missing that they are now.
+fn heat_up_events(snapshot: &Snapshot) -> bool {
+    let missing = snapshot.view.missing_bytes();
+    if missing > 0 && missing <= LOAD_BYTES_MAX {
         snapshot.view.load();
     }
-    true
+    missing <= LOAD_BYTES_MAX
 }

@@ -18,7 +18,7 @@ use super::ahead::ReadAhead;
 use super::batch::Batch;
 use super::committer::Committer;
 use super::error::from_log;
-use super::heat::Heat;
+use super::heat::{Heat, Needs};
 use super::idle::Idler;
 use super::ids::Ids;
 use super::judge::{Judge, refuse};
@@ -96,26 +96,26 @@ impl LogStore {
 
     /// Asks the published state, on this task where all is in memory and on a thread that may block where not.
     /// When an index file is found damaged, has it built again from the log and asks once more.
-    async fn ask<T, A>(&self, ask: A) -> Result<T, Error>
+    async fn ask<T, A>(&self, needs: Needs, ask: A) -> Result<T, Error>
     where
         T: Send + 'static,
         A: Fn(&Shared) -> Result<T, Error> + Clone + Send + 'static,
     {
-        match self.ask_once(ask.clone()).await {
+        match self.ask_once(needs, ask.clone()).await {
             Err(error) => {
                 self.heal(error).await?;
-                self.ask_once(ask).await
+                self.ask_once(needs, ask).await
             }
             answer => answer,
         }
     }
 
-    async fn ask_once<T, A>(&self, ask: A) -> Result<T, Error>
+    async fn ask_once<T, A>(&self, needs: Needs, ask: A) -> Result<T, Error>
     where
         T: Send + 'static,
         A: Fn(&Shared) -> Result<T, Error> + Send + 'static,
     {
-        if self.is_at_hand() {
+        if self.is_at_hand(needs) {
             return ask(&self.shared);
         }
         let shared = Arc::clone(&self.shared);
@@ -142,12 +142,12 @@ impl LogStore {
     }
 
     /// Whether the published state is asked on the task of the caller.
-    fn is_at_hand(&self) -> bool {
-        self.is_inline() || self.heat.is_hot(&self.shared)
+    fn is_at_hand(&self, needs: Needs) -> bool {
+        self.is_inline() || self.heat.is_hot(&self.shared, needs)
     }
 
     async fn append_once(&self, append: &Append) -> Result<Receipt, Error> {
-        let seen = if self.is_at_hand() {
+        let seen = if self.is_at_hand(Needs::Index) {
             look(&self.shared, append)
         } else {
             let (shared, sent) = (Arc::clone(&self.shared), append.clone());
@@ -177,7 +177,7 @@ impl LogStore {
 
     pub(super) async fn page(&self, request: &ReadRequest) -> Result<Page, Error> {
         let request = request.clone();
-        let page = self.ask(move |shared: &Shared| {
+        let page = self.ask(Needs::Events, move |shared: &Shared| {
             let snapshot = shared.snapshot();
             read::page(&snapshot, &request, shared.now(&snapshot))
         });
@@ -232,7 +232,7 @@ impl EventStore for LogStore {
             }
             Ok(found)
         };
-        let found = self.ask(find).await;
+        let found = self.ask(Needs::Events, find).await;
         found.map_err(|error| error.during("receipt"))
     }
 
@@ -255,7 +255,9 @@ impl EventStore for LogStore {
     async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
         let stream = stream.clone();
         let head = self
-            .ask(move |shared: &Shared| shared.snapshot().stream_head(&stream))
+            .ask(Needs::Index, move |shared: &Shared| {
+                shared.snapshot().stream_head(&stream)
+            })
             .await;
         head.map_err(|error| error.during("stream head"))
     }
