@@ -15,13 +15,13 @@ use crate::view::{Record, View};
 #[derive(Debug)]
 pub struct RecordReader<'a> {
     view: &'a View,
-    current: Option<Mapped<'a>>,
+    /// The segment that was asked for last, and how it is reached if it is mapped and has lost nothing.
+    current: Option<(u32, Option<Mapped<'a>>)>,
 }
 
-/// A segment that is mapped and has lost nothing.
+/// A segment in a map.
 #[derive(Clone, Copy, Debug)]
 struct Mapped<'a> {
-    id: u32,
     seed: Seed,
     context: u64,
     /// From the first frame's offset to where the view ends in it.
@@ -81,10 +81,11 @@ impl<'a> RecordReader<'a> {
     #[inline]
     fn segment(&mut self, id: u32) -> Option<Mapped<'a>> {
         match self.current {
-            Some(mapped) if mapped.id == id => Some(mapped),
+            Some((current, mapped)) if current == id => mapped,
             _ => {
-                self.current = Mapped::of(self.view, id);
-                self.current
+                let mapped = Mapped::of(self.view, id);
+                self.current = Some((id, mapped));
+                mapped
             }
         }
     }
@@ -99,7 +100,6 @@ impl<'a> Mapped<'a> {
         };
         let limit = view.limit(segment) as usize;
         Some(Self {
-            id,
             seed: segment.seed,
             context: segment.context(),
             frames: map.bytes(HEADER_BYTES as usize..limit)?,

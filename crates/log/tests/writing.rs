@@ -66,6 +66,14 @@ fn check(view: &View, written: &Written) {
         let record = view.record(*at, &mut scratch).unwrap();
         assert_eq!((record.kind, record.body), (*kind, &body[..]), "at {at}");
     }
+    let mut reader = view.reader();
+    reader.fetch(written.iter().map(|(at, ..)| *at));
+    for (at, kind, body) in written.iter().rev().step_by(2).chain(written) {
+        let record = reader.record(*at, &mut scratch).unwrap();
+        assert_eq!((record.kind, record.body), (*kind, &body[..]), "at {at}");
+        let context = view.segment(at.segment()).unwrap().context();
+        assert_eq!(reader.context(*at), context);
+    }
     let mut scan = view.scan(view.start());
     let mut number = 0;
     for (at, kind, body) in written {
@@ -117,6 +125,53 @@ fn what_is_appended_is_read_back_in_every_mode_and_after_every_end() {
             }
             assert!(log.segment().id > 3);
         }
+    }
+}
+
+#[test]
+fn a_reader_refuses_what_a_look_refuses() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let mut log = create(&path, settings(ReadMode::Map, Durability::Sync));
+    let mut written = Written::new();
+    for batch in batches().into_iter().take(4) {
+        written.extend(append(&mut log, &batch));
+    }
+    let view = log.sync().unwrap();
+    let names = std::fs::read_dir(&path).unwrap();
+    let files = names.map(|entry| entry.unwrap().path());
+    let segment = files.filter(|file| file.extension().is_some_and(|end| end == "segment"));
+    let segment = segment.min().unwrap();
+    let whole = std::fs::read(&segment).unwrap();
+    let end = view.end().at;
+    let mut refused = 0;
+    for byte in 4096..end.offset() as usize {
+        let mut bytes = whole.clone();
+        bytes[byte] ^= 0x10;
+        std::fs::write(&segment, &bytes).unwrap();
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        let mut reader = view.reader();
+        for (at, ..) in &written {
+            let look = view.record(*at, &mut one).map_err(|error| error.kind());
+            let read = reader.record(*at, &mut other).map_err(|error| error.kind());
+            assert_eq!(look, read, "byte {byte}, at {at}");
+            refused += usize::from(read == Err(ErrorKind::Corrupt));
+        }
+    }
+    assert!(refused > 100);
+    std::fs::write(&segment, &whole).unwrap();
+    let strange = [
+        RecordAt::new(1, 0),
+        RecordAt::new(1, 4096),
+        RecordAt::new(1, end.offset()),
+        RecordAt::new(1, u32::MAX),
+        RecordAt::new(9, 4200),
+    ];
+    let mut reader = view.reader();
+    reader.fetch(strange);
+    for at in strange {
+        let kind = reader.record(at, &mut Vec::new()).unwrap_err().kind();
+        assert_eq!(kind, ErrorKind::NotFound, "at {at}");
     }
 }
 

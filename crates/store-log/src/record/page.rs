@@ -8,7 +8,7 @@ use annals_core::{
 };
 
 use super::bad_record::{BadRecord, Part};
-use super::kind::{KindCode, KindRef, Kinds};
+use super::kind::{EventKind, KindCode, KindRef, Kinds};
 use super::metadata::parse_metadata;
 use super::view::EventView;
 
@@ -16,9 +16,13 @@ use super::view::EventView;
 #[derive(Debug)]
 pub(crate) struct PageBuilder<'a> {
     kinds: &'a Kinds,
+    /// About how many events the page will have.
+    events_expected: usize,
     /// Those whose block is full.
     events: Vec<RecordedEvent>,
-    block: EventBlockBuilder,
+    block: Option<EventBlockBuilder>,
+    /// Whether the block is for one large event alone.
+    is_single: bool,
     /// The kind of the block that was used last, and its code.
     last_kind: Option<(KindCode, BlockKind)>,
     /// Where large blocks are made.
@@ -33,30 +37,24 @@ impl<'a> PageBuilder<'a> {
     const EVENT_BYTES: usize = 320;
 
     /// An empty page of events whose kinds are in this dictionary, about so many.
-    pub(crate) fn new(kinds: &'a Kinds, events: usize) -> Self {
-        let bytes = (events * Self::EVENT_BYTES).min(EventBlock::BYTES_MAX);
-        Self::in_block(kinds, EventBlockBuilder::with_capacity(events, bytes), None)
+    pub(crate) const fn new(kinds: &'a Kinds, events: usize) -> Self {
+        Self {
+            kinds,
+            events_expected: events,
+            events: Vec::new(),
+            block: None,
+            is_single: false,
+            last_kind: None,
+            pool: None,
+            bytes: 0,
+        }
     }
 
     /// An empty page of many events, in the memory of pages that are gone.
     pub(crate) fn large(kinds: &'a Kinds, events: usize, pool: &Arc<EventBlocks>) -> Self {
-        let mut block = EventBlockBuilder::in_pool(pool);
-        block.reserve(events, EventBlock::BYTES_MAX);
-        Self::in_block(kinds, block, Some(Arc::clone(pool)))
-    }
-
-    fn in_block(
-        kinds: &'a Kinds,
-        block: EventBlockBuilder,
-        pool: Option<Arc<EventBlocks>>,
-    ) -> Self {
         Self {
-            kinds,
-            events: Vec::new(),
-            block,
-            last_kind: None,
-            pool,
-            bytes: 0,
+            pool: Some(Arc::clone(pool)),
+            ..Self::new(kinds, events)
         }
     }
 
@@ -68,40 +66,39 @@ impl<'a> PageBuilder<'a> {
         position: Position,
     ) -> Result<(), BadRecord> {
         let payload = view.payload();
-        let bytes = payload.len() + 2 * view.metadata().map_or(0, <[u8]>::len);
-        let is_large = bytes > Self::SHARED_BYTES_MAX;
-        if self.block.is_full_for(bytes) || (is_large && !self.block.is_empty()) {
-            self.next_block(bytes);
-        }
-        let kind = self.kind(view.kind())?;
+        // A header of a few bytes takes three times as many when it is packed.
+        let bytes = payload.len() + 3 * view.metadata().map_or(0, <[u8]>::len);
+        let kinds = self.kinds;
+        let (block, last_kind) = self.block_for(bytes);
+        let kind = match (view.kind(), *last_kind) {
+            (KindRef::Code(code), Some((last, number))) if code == last => number,
+            (kind, _) => other_kind(kind, kinds, block, last_kind)?,
+        };
         let tags = if view.has_tags() {
             view.tags().into_tags()?
         } else {
             Tags::EMPTY
         };
         if let Some(metadata) = view.metadata() {
-            parse_metadata(metadata, &mut self.block)?;
+            parse_metadata(metadata, block)?;
         }
         let placement = Placement {
             id: view.id(),
-            stream: self.stream(view)?,
+            stream: stream(view, block)?,
             version: view.version(),
             position,
             recorded_at: view.recorded_at(),
             appended_at: view.appended_at(),
         };
-        let pushed = self.block.push(kind, payload, tags, placement);
+        let pushed = block.push(kind, payload, tags, placement);
         self.bytes += pushed.map_err(|_| BadRecord::Range(Part::Payload))?;
-        if is_large {
-            self.next_block(0);
-        }
         Ok(())
     }
 
     /// How many events there are so far.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.events.len() + self.block.len()
+        self.events.len() + self.block.as_ref().map_or(0, EventBlockBuilder::len)
     }
 
     /// The bytes of the events so far, counted as [`RecordedEvent::bytes`] does.
@@ -112,61 +109,81 @@ impl<'a> PageBuilder<'a> {
 
     /// The events.
     pub(crate) fn finish(mut self) -> Vec<RecordedEvent> {
-        self.events.reserve_exact(self.block.len());
-        self.block.finish(&mut self.events);
+        if let Some(block) = self.block {
+            self.events.reserve_exact(block.len());
+            block.finish(&mut self.events);
+        }
         self.events
     }
 
-    /// The block's number of a kind.
+    /// The block for an event of this many bytes, and its last kind.
     #[inline]
-    fn kind(&mut self, kind: KindRef<'_>) -> Result<BlockKind, BadRecord> {
-        match (kind, self.last_kind) {
-            (KindRef::Code(code), Some((last, number))) if code == last => Ok(number),
-            (kind, _) => self.other_kind(kind),
+    fn block_for(
+        &mut self,
+        bytes: usize,
+    ) -> (&mut EventBlockBuilder, &mut Option<(KindCode, BlockKind)>) {
+        let is_single = bytes > Self::SHARED_BYTES_MAX;
+        let ends =
+            |block: &EventBlockBuilder| is_single || self.is_single || block.is_full_for(bytes);
+        if self.block.as_ref().is_some_and(ends) {
+            self.end_block();
         }
-    }
-
-    fn other_kind(&mut self, kind: KindRef<'_>) -> Result<BlockKind, BadRecord> {
-        match kind {
-            KindRef::Code(code) => {
-                let kind = self.kinds.kind(code).ok_or(BadRecord::UnknownKind(code))?;
-                let number =
-                    self.block
-                        .kind(&kind.event_type, kind.schema_version, &kind.content_type);
-                self.last_kind = Some((code, number));
-                Ok(number)
+        let events = self.events_expected.saturating_sub(self.events.len());
+        let block = self.block.get_or_insert_with(|| {
+            self.is_single = is_single;
+            match &self.pool {
+                _ if is_single => EventBlockBuilder::with_capacity(1, bytes),
+                Some(pool) => {
+                    let mut block = EventBlockBuilder::in_pool(pool);
+                    block.reserve(events, EventBlock::BYTES_MAX);
+                    block
+                }
+                None => {
+                    let bytes = (events * Self::EVENT_BYTES).min(EventBlock::BYTES_MAX);
+                    EventBlockBuilder::with_capacity(events, bytes)
+                }
             }
-            KindRef::Inline(texts) => {
-                let kind = texts.to_kind()?;
-                self.last_kind = None;
-                Ok(self
-                    .block
-                    .kind(&kind.event_type, kind.schema_version, &kind.content_type))
-            }
-        }
+        });
+        (block, &mut self.last_kind)
     }
 
-    /// The stream of the event: that of the event before, as it often is, or a new one.
-    #[inline]
-    fn stream(&self, view: &EventView<'_>) -> Result<StreamId, BadRecord> {
-        match self.block.last() {
-            Some(last) if view.is_of(last.stream.as_str()) => Ok(last.stream.clone()),
-            _ => StreamId::parse(view.stream()?).map_err(|_| BadRecord::Name(Part::Stream)),
-        }
-    }
-
-    /// Begins another block, for an event of this many bytes at first.
     #[cold]
-    fn next_block(&mut self, bytes: usize) {
-        let next = match &self.pool {
-            Some(pool) if bytes <= Self::SHARED_BYTES_MAX => {
-                let mut next = EventBlockBuilder::in_pool(pool);
-                next.reserve(0, EventBlock::BYTES_MAX);
-                next
-            }
-            _ => EventBlockBuilder::with_capacity(1, bytes),
-        };
-        std::mem::replace(&mut self.block, next).finish(&mut self.events);
+    fn end_block(&mut self) {
+        if let Some(block) = self.block.take() {
+            block.finish(&mut self.events);
+        }
         self.last_kind = None;
+    }
+}
+
+/// The block's number of a kind that was not the last one.
+fn other_kind(
+    kind: KindRef<'_>,
+    kinds: &Kinds,
+    block: &mut EventBlockBuilder,
+    last: &mut Option<(KindCode, BlockKind)>,
+) -> Result<BlockKind, BadRecord> {
+    let mut number =
+        |kind: &EventKind| block.kind(&kind.event_type, kind.schema_version, &kind.content_type);
+    match kind {
+        KindRef::Code(code) => {
+            let kind = kinds.kind(code).ok_or(BadRecord::UnknownKind(code))?;
+            let number = number(kind);
+            *last = Some((code, number));
+            Ok(number)
+        }
+        KindRef::Inline(texts) => {
+            *last = None;
+            Ok(number(&texts.to_kind()?))
+        }
+    }
+}
+
+/// The stream of the event: that of the event before, as it often is, or a new one.
+#[inline]
+fn stream(view: &EventView<'_>, block: &EventBlockBuilder) -> Result<StreamId, BadRecord> {
+    match block.last() {
+        Some(last) if view.is_of(last.stream.as_str()) => Ok(last.stream.clone()),
+        _ => StreamId::parse(view.stream()?).map_err(|_| BadRecord::Name(Part::Stream)),
     }
 }

@@ -1,5 +1,6 @@
 //! Pages that are made before they are asked for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use annals_core::{
@@ -10,11 +11,14 @@ use blocking::Task;
 use super::read;
 use super::shared::Shared;
 
+/// The most pages that stand ready or are being made, for all readers together.
+pub(crate) const PAGES_MAX: usize = 8;
+
 /// Pages of fewer events are not made ahead: their readers want few.
 const EVENTS_MIN: usize = 250;
 
-/// How many pages stand ready or are expected, for all readers together.
-const SLOTS_MAX: usize = 8;
+/// A page that stood ready while as many others were read is given up for another reader's.
+const PASSED_OVER_MAX: u64 = 64;
 
 /// Makes the next pages for who reads page after page, on threads that may block, while the one before is used.
 ///
@@ -24,23 +28,43 @@ const SLOTS_MAX: usize = 8;
 pub(crate) struct ReadAhead {
     /// How many pages are made ahead for a reader.
     pages: usize,
-    /// Oldest first.
-    slots: Mutex<Vec<Slot>>,
+    slots: Mutex<Slots>,
 }
 
+#[derive(Debug, Default)]
+struct Slots {
+    making: Vec<Making>,
+    /// How many pages were read.
+    reads: u64,
+}
+
+/// A page that is being made or stands ready.
 #[derive(Debug)]
-struct Slot {
+struct Making {
     request: ReadRequest,
-    /// None while it is only expected that this will be asked for.
-    made: Option<Task<Result<Made, Error>>>,
+    /// After how many reads it was asked for.
+    since: u64,
+    /// Set when a thread took it up.
+    has_begun: Arc<AtomicBool>,
+    page: Task<Result<Made, Error>>,
 }
 
-/// A page, and whether anything was hidden when it was made.
+/// A page, and whether anything could be hidden when it was made.
 #[derive(Debug)]
-struct Made {
-    page: Page,
+pub(crate) struct Made {
+    pub(crate) page: Page,
     policy_changes: u64,
     has_policies: bool,
+}
+
+impl Made {
+    /// Whether a read would give the same events now.
+    pub(crate) fn is_right(&self, shared: &Shared) -> bool {
+        self.page.next.is_some()
+            && !self.has_policies
+            && !shared.snapshot().has_policies()
+            && self.policy_changes == shared.policy_changes()
+    }
 }
 
 impl ReadAhead {
@@ -51,46 +75,52 @@ impl ReadAhead {
         }
     }
 
-    /// The page that was made for this request, if there is one that is still right; and has the pages after it made
-    /// where the request goes on from a page before.
-    pub(crate) async fn take(&self, shared: &Arc<Shared>, request: &ReadRequest) -> Option<Page> {
+    /// The page that was made for this request, if there is one.
+    pub(crate) async fn take(&self, request: &ReadRequest) -> Option<Made> {
         if !self.is_for(request) {
             return None;
         }
-        let slot = {
-            let mut slots = self.slots();
-            let index = slots.iter().position(|slot| slot.request == *request)?;
-            let slot = slots.remove(index);
-            self.make_after(&mut slots, shared, request);
-            slot
+        let making = {
+            let making = &mut self.slots().making;
+            let index = making.iter().position(|page| page.request == *request)?;
+            making.swap_remove(index)
         };
-        let made = slot.made?.await.ok()?;
-        let snapshot = shared.snapshot();
-        let is_right = made.page.next.is_some()
-            && !made.has_policies
-            && !snapshot.has_policies()
-            && made.policy_changes == shared.policy_changes();
-        if !is_right {
+        // What no thread took up may wait for the very thread that asks.
+        if !making.has_begun.load(Ordering::Acquire) {
             return None;
         }
-        let mut page = made.page;
-        if let Some(head) = &mut page.stream {
-            *head = snapshot.stream_head(&head.stream).ok()?;
-        }
-        Some(page)
+        making.page.await.ok()
     }
 
-    /// Expects the next page to be asked for; has it made where this one went on from one before.
-    pub(crate) fn expect(&self, shared: &Arc<Shared>, request: &ReadRequest, page: &Page) {
-        let Some(next) = page.next.as_ref().filter(|_| self.is_for(request)) else {
+    /// Has the pages after this one made, where it went on from one before.
+    pub(crate) fn go_on(&self, shared: &Arc<Shared>, request: &ReadRequest, page: &Page) {
+        let Some(next) = page.next.as_ref() else {
             return;
         };
-        let mut slots = self.slots();
-        let is_new = slots.iter().all(|slot| slot.request != *next);
-        if is_new {
-            let made = goes_on(request).then(|| make(shared, next));
-            put(&mut slots, next.clone(), made);
+        if !self.is_for(request) || !goes_on(request) {
+            return;
         }
+        let mut slots = self.slots();
+        slots.reads += 1;
+        slots.make(shared, next);
+        // Where the others begin is known when pages end for the number of their events.
+        if page.events.len() < request.events_max {
+            return;
+        }
+        let head = shared.snapshot().head;
+        let mut next = next.clone();
+        for _ in 1..self.pages {
+            let Some(following) = following(&next, head, page) else {
+                return;
+            };
+            slots.make(shared, &following);
+            next = following;
+        }
+    }
+
+    /// Gives up what stands ready.
+    pub(crate) fn clear(&self) {
+        self.slots().making.clear();
     }
 
     fn is_for(&self, request: &ReadRequest) -> bool {
@@ -101,39 +131,45 @@ impl ReadAhead {
             && !matches!(request.consistency, ConsistencyLevel::Session(_))
     }
 
-    /// Has the pages after this one made, as far as it is known where they begin.
-    fn make_after(&self, slots: &mut Vec<Slot>, shared: &Arc<Shared>, request: &ReadRequest) {
-        let head = shared.snapshot().head;
-        let mut request = request.clone();
-        for _ in 0..self.pages {
-            let Some(next) = following(&request, head) else {
-                return;
-            };
-            match slots.iter_mut().find(|slot| slot.request == next) {
-                Some(slot) => {
-                    slot.made.get_or_insert_with(|| make(shared, &next));
-                }
-                None => put(slots, next.clone(), Some(make(shared, &next))),
-            }
-            request = next;
-        }
-    }
-
-    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+    fn slots(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn put(slots: &mut Vec<Slot>, request: ReadRequest, made: Option<Task<Result<Made, Error>>>) {
-    if slots.len() == SLOTS_MAX {
-        slots.remove(0);
+impl Slots {
+    /// Has a page made, if it is not yet and there is room.
+    fn make(&mut self, shared: &Arc<Shared>, request: &ReadRequest) {
+        if self.making.iter().any(|page| page.request == *request) {
+            return;
+        }
+        if self.making.len() >= PAGES_MAX {
+            let reads = self.reads;
+            let is_left =
+                |page: &Making| page.page.is_finished() && reads - page.since >= PASSED_OVER_MAX;
+            let Some(left) = self.making.iter().position(is_left) else {
+                return;
+            };
+            self.making.swap_remove(left);
+        }
+        let has_begun = Arc::new(AtomicBool::new(false));
+        self.making.push(Making {
+            request: request.clone(),
+            since: self.reads,
+            page: make(shared, request, &has_begun),
+            has_begun,
+        });
     }
-    slots.push(Slot { request, made });
 }
 
-fn make(shared: &Arc<Shared>, request: &ReadRequest) -> Task<Result<Made, Error>> {
+fn make(
+    shared: &Arc<Shared>,
+    request: &ReadRequest,
+    has_begun: &Arc<AtomicBool>,
+) -> Task<Result<Made, Error>> {
     let (shared, request) = (Arc::clone(shared), request.clone());
+    let has_begun = Arc::clone(has_begun);
     blocking::unblock(move || {
+        has_begun.store(true, Ordering::Release);
         let policy_changes = shared.policy_changes();
         let snapshot = shared.snapshot();
         Ok(Made {
@@ -144,27 +180,34 @@ fn make(shared: &Arc<Shared>, request: &ReadRequest) -> Task<Result<Made, Error>
     })
 }
 
-/// Whether the request is for more than the first page.
+/// Whether the request goes on from somewhere, as that for a second page does.
 fn goes_on(request: &ReadRequest) -> bool {
     request.after != Cursor::START || request.after_version > Version::ABSENT
 }
 
-/// The request for the page after the one of this request, if that is full by its number of events.
-fn following(request: &ReadRequest, head: Position) -> Option<ReadRequest> {
+/// The request for the page after the one of this request, if that is full by its number of events and does not reach
+/// an end: of the request, of the log at this head, or of the stream of `page`.
+fn following(request: &ReadRequest, head: Position, page: &Page) -> Option<ReadRequest> {
     let events = u64::try_from(request.events_max).ok()?;
     let mut next = request.clone();
-    match request.selection {
+    let is_before_end = match request.selection {
         Selection::All => {
             let after = request.after.position()?.forward(events);
             next.after = Cursor::at(after);
-            (after < head).then_some(next)
+            let until = request
+                .until
+                .as_ref()
+                .map_or(Some(head), Cursor::position)?;
+            after < until.min(head)
         }
         Selection::Stream(_) => {
             next.after_version = request.after_version.forward(events);
-            Some(next)
+            let head = page.stream.as_ref()?.version;
+            next.after_version < request.until_version.min(head)
         }
-        _ => None,
-    }
+        _ => false,
+    };
+    is_before_end.then_some(next)
 }
 
 #[cfg(test)]
@@ -228,15 +271,13 @@ mod tests {
 
     impl ReadAhead {
         fn is_making(&self) -> bool {
-            let slots = self.slots();
-            let mut made = slots.iter().filter_map(|slot| slot.made.as_ref());
-            made.any(|task| !task.is_finished())
+            let making = &self.slots().making;
+            making.iter().any(|page| !page.page.is_finished())
         }
 
         fn has_made(&self, request: &ReadRequest) -> bool {
-            let slots = self.slots();
-            let mut slots = slots.iter().filter(|slot| slot.made.is_some());
-            slots.any(|slot| slot.request == *request)
+            let making = &self.slots().making;
+            making.iter().any(|page| page.request == *request)
         }
     }
 
@@ -245,9 +286,10 @@ mod tests {
         let (_directory, store) = store();
         for request in requests() {
             let third = third(&store, request);
-            let made = block_on(store.ahead.take(&store.shared, &third)).unwrap();
+            let made = block_on(store.ahead.take(&third)).unwrap();
+            assert!(made.is_right(&store.shared));
             let page = block_on(store.page(&third)).unwrap();
-            assert_eq!(made, page);
+            assert_eq!(made.page, page);
         }
     }
 
@@ -294,17 +336,59 @@ mod tests {
                 next = read(&store, request).next;
             }
         }
-        assert!(store.ahead.slots().is_empty());
+        assert!(store.ahead.slots().making.is_empty());
     }
 
     #[test]
-    fn readers_share_a_few_slots() {
+    fn readers_share_a_few_pages_and_keep_those_that_are_theirs() {
         let (_directory, store) = store();
-        for after in 0..100 {
-            let request = ReadRequest::all().after(Position::new(after));
-            let page = read(&store, request.events_max(PAGE_EVENTS));
-            read(&store, page.next.unwrap());
+        let requests = (1..100).map(|after| ReadRequest::all().after(Position::new(after)));
+        let nexts: Vec<_> = requests
+            .filter_map(|request| read(&store, request.events_max(PAGE_EVENTS)).next)
+            .collect();
+        while store.ahead.is_making() {
+            std::thread::yield_now();
         }
-        assert_eq!(store.ahead.slots().len(), SLOTS_MAX);
+        assert_eq!(store.ahead.slots().making.len(), PAGES_MAX);
+        // The first reader's stood there for too long, the last ones' do not.
+        assert!(!store.ahead.has_made(&nexts[0]));
+        let made = nexts.iter().filter(|next| store.ahead.has_made(next));
+        assert!(made.count() > 1);
+        store.close().unwrap();
+        assert!(store.ahead.slots().making.is_empty());
+    }
+
+    #[test]
+    fn no_page_is_made_where_there_is_none() {
+        let (_directory, store) = store();
+        let bounded = [
+            ReadRequest::all().until(Position::new(3 * PAGE_EVENTS as u64)),
+            ReadRequest::stream(stream()).until_version(Version::new(3 * PAGE_EVENTS as u64)),
+        ];
+        for request in bounded {
+            let first = read(&store, request.events_max(PAGE_EVENTS));
+            let second = read(&store, first.next.unwrap());
+            assert!(store.ahead.has_made(&second.next.unwrap()));
+            assert_eq!(store.ahead.slots().making.len(), 1);
+            store.ahead.clear();
+        }
+        // Pages that end for their bytes tell nothing of the pages after the next.
+        let request = ReadRequest::all().after(Position::new(1));
+        let request = request.events_max(PAGE_EVENTS).bytes_max(1000);
+        let page = read(&store, request);
+        assert!(page.events.len() < PAGE_EVENTS && store.ahead.has_made(&page.next.unwrap()));
+        assert_eq!(store.ahead.slots().making.len(), 1);
+    }
+
+    #[test]
+    fn more_pages_than_there_is_room_for_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = crate::Settings {
+            read_ahead_pages: PAGES_MAX + 1,
+            ..crate::Settings::default()
+        };
+        let store = LogStore::builder(directory.path().join("store")).settings(settings);
+        let error = store.create().unwrap_err().to_string();
+        assert!(error.contains("read_ahead_pages"), "{error}");
     }
 }

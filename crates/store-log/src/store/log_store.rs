@@ -85,6 +85,7 @@ impl LogStore {
         drop(idler);
         let committer = self.commits.close();
         self.shared.close();
+        self.ahead.clear();
         if let Ok(committer) = &committer {
             committer.freeze(0);
         }
@@ -175,6 +176,16 @@ impl LogStore {
         Prepared::new(append, looked, snapshot.hasher(), &snapshot.kinds)
     }
 
+    /// The page that was made for this request, if there is one that is still right.
+    async fn page_made_ahead(&self, request: &ReadRequest) -> Option<Page> {
+        let mut made = self.ahead.take(request).await?;
+        if let Some(head) = &mut made.page.stream {
+            *head = self.stream_head(&head.stream).await.ok()?;
+        }
+        // Last, so that no policy was set in between.
+        made.is_right(&self.shared).then_some(made.page)
+    }
+
     pub(super) async fn page(&self, request: &ReadRequest) -> Result<Page, Error> {
         let request = request.clone();
         let page = self.ask(Needs::Events, move |shared: &Shared| {
@@ -238,11 +249,11 @@ impl EventStore for LogStore {
 
     async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
         request.validate()?;
-        let page = match self.ahead.take(&self.shared, &request).await {
+        let page = match self.page_made_ahead(&request).await {
             Some(page) => page,
             None => self.page(&request).await?,
         };
-        self.ahead.expect(&self.shared, &request, &page);
+        self.ahead.go_on(&self.shared, &request, &page);
         Ok(page)
     }
 

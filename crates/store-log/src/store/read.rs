@@ -19,6 +19,9 @@ const EXAMINED_MAX: usize = 100_000;
 /// From how many events on a page is made in the memory of a former page.
 const LARGE_MIN: usize = 250;
 
+/// What an event of unknown size is taken for, in bytes.
+const EVENT_BYTES: usize = 256;
+
 /// How many records are fetched before the first one is read, at most: what a cache holds.
 const FETCH_MAX: usize = 64;
 
@@ -78,6 +81,16 @@ impl Span {
         })?;
         Ok(Self { after, until })
     }
+
+    /// The request for this part of what another asks for, in its direction.
+    fn rest_of(self, request: &ReadRequest) -> ReadRequest {
+        let mut next = request.clone();
+        match request.direction {
+            Direction::Forward => next.after = Cursor::at(self.after),
+            Direction::Backward => next.until = Some(Cursor::at(self.until)),
+        }
+        next
+    }
 }
 
 fn log_page(
@@ -134,14 +147,7 @@ fn log_page(
             },
         };
     }
-    let next = filling.is_full.then(|| {
-        let mut next = request.clone();
-        match request.direction {
-            Direction::Forward => next.after = Cursor::at(rest.after),
-            Direction::Backward => next.until = Some(Cursor::at(rest.until)),
-        }
-        next
-    });
+    let next = filling.is_full.then(|| rest.rest_of(request));
     let cursor = match (request.direction, &next) {
         (Direction::Backward, _) => request.after.clone(),
         (Direction::Forward, Some(_)) => Cursor::at(rest.after),
@@ -325,7 +331,8 @@ impl<'a> Filling<'a> {
         snapshot.records_at(positions, &mut self.places)?;
         if order == Order::Scattered {
             let (reader, places) = (&mut self.reader, &self.places);
-            reader.fetch(places.iter().take(FETCH_MAX).copied().flatten());
+            let count = FETCH_MAX.min(self.bytes_max / EVENT_BYTES + 1);
+            reader.fetch(places.iter().take(count).copied().flatten());
         }
         Ok(())
     }

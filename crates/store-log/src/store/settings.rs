@@ -3,6 +3,7 @@
 use annals_core::{Error, ErrorKind};
 pub use annals_log::{Durability, ReadMode};
 
+use super::ahead::PAGES_MAX;
 use crate::auxiliary::CACHE_BYTES_DEFAULT;
 
 /// Settings of a store: data, checked when the store is opened. Every bound of memory stands here.
@@ -17,8 +18,12 @@ pub struct Settings {
     pub committer: CommitterThread,
     /// Who builds index files. Default: a thread of the store's own.
     pub maintenance: Maintenance,
-    /// How many pages are made ahead for who reads page after page of 250 events or more, while the page before is used;
-    /// 0 for none. At most 8 pages stand ready at a time, each of up to the bytes that its reader asks for. Default: 2.
+    /// How many pages are made ahead for who reads page after page, while the page before is used: 0, for none, to 8.
+    /// Only pages of 250 events or more and up to 8 MiB, and not for [`ConsistencyLevel::Session`]. At most 8 pages
+    /// are made or stand ready for all readers together; those of a reader that stopped stay until others need the
+    /// room or the store is closed. Default: 2.
+    ///
+    /// [`ConsistencyLevel::Session`]: annals_core::ConsistencyLevel::Session
     pub read_ahead_pages: usize,
     /// The size of a segment file, in bytes. Default: 64 MiB.
     pub segment_bytes: u32,
@@ -87,6 +92,13 @@ impl Settings {
                 let message = format!("{name} is {value}; give it at least {least}");
                 return Err(Error::new(ErrorKind::Invalid, message).during("open"));
             }
+        }
+        if self.read_ahead_pages > PAGES_MAX {
+            let message = format!(
+                "read_ahead_pages is {}; give it at most {PAGES_MAX}",
+                self.read_ahead_pages
+            );
+            return Err(Error::new(ErrorKind::Invalid, message).during("open"));
         }
         Ok(())
     }
