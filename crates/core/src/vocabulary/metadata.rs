@@ -288,6 +288,10 @@ impl MetadataPacker {
     /// Adds the correlation id; before everything else.
     pub(crate) fn correlation_id(&mut self, id: &str, out: &mut Vec<u8>) -> Result<(), Error> {
         check(id, "correlation id", NAME_LIMIT)?;
+        if self.flags != 0 || self.has_header() {
+            let message = "correlation id is out of order; give it once, before all else";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         self.id(CORRELATION, id, out);
         Ok(())
     }
@@ -295,6 +299,10 @@ impl MetadataPacker {
     /// Adds the causation id; before the headers.
     pub(crate) fn causation_id(&mut self, id: &str, out: &mut Vec<u8>) -> Result<(), Error> {
         check(id, "causation id", NAME_LIMIT)?;
+        if self.flags & CAUSATION != 0 || self.has_header() {
+            let message = "causation id is out of order; give it once, before the headers";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         self.id(CAUSATION, id, out);
         Ok(())
     }
@@ -313,8 +321,7 @@ impl MetadataPacker {
         if !is_plain {
             check_header(name, value)?;
         }
-        if !self.last_name.is_empty() && out.get(self.last_name.clone()).unwrap_or_default() >= name
-        {
+        if self.has_header() && out.get(self.last_name.clone()).unwrap_or_default() >= name {
             let message = "headers are out of order; sort them by name";
             let name = String::from_utf8_lossy(name);
             return Err(Error::new(ErrorKind::Invalid, message).with("header", name));
@@ -343,6 +350,12 @@ impl MetadataPacker {
             *flags = self.flags;
         }
         Ok(self.start..out.len())
+    }
+
+    /// No name is empty.
+    #[inline]
+    fn has_header(&self) -> bool {
+        !self.last_name.is_empty()
     }
 
     fn id(&mut self, flag: u8, id: &str, out: &mut Vec<u8>) {
