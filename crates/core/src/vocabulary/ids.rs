@@ -336,9 +336,9 @@ mod tests {
 
     /// The append ids that so many threads make at once.
     fn made_by_threads(threads: usize, each: usize, ids: &UuidIds) -> Vec<AppendId> {
-        let make = || -> Vec<AppendId> { (0..each).map(|_| ids.append_id()).collect() };
+        let many = || -> Vec<AppendId> { (0..each).map(|_| ids.append_id()).collect() };
         std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(make)).collect();
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(many)).collect();
             let made = threads.into_iter();
             made.flat_map(|thread| thread.join().unwrap()).collect()
         })
