@@ -9,8 +9,8 @@ use super::event_type::{ContentType, EventType, SchemaVersion};
 use super::metadata::{MetadataPacker, MetadataRef};
 use super::recorded_event::RecordedEvent;
 use super::tag::Tags;
-use crate::Error;
 use crate::error::check_limit;
+use crate::{Error, ErrorKind};
 
 /// Events whose payloads and contexts lie in one buffer, and whose names and numbers lie in one table; for authors
 /// of stores that read events from bytes. An event of a block costs no memory of its own.
@@ -36,8 +36,11 @@ pub struct EventBlockBuilder {
 }
 
 /// The number of an event kind in the block that is being built.
+///
+/// It is that builder's alone. Another builder refuses a number that it has not given itself, but can't tell one
+/// that it has: the event would be of its own kind of that number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockKind(u32);
+pub struct BlockKind(usize);
 
 #[derive(Debug, Default)]
 struct Storage {
@@ -68,8 +71,9 @@ pub(crate) struct BlockEntry {
 }
 
 impl EventBlock {
-    /// The most bytes of payloads and contexts in a block of several events: whoever keeps one event keeps the
-    /// block.
+    /// About the most bytes of payloads and contexts in a block of several events: whoever keeps one event keeps
+    /// the block. It is the store that keeps to it, by asking [`EventBlockBuilder::is_full_for`] before each event; an
+    /// event of more bytes has a block of its own.
     pub const BYTES_MAX: usize = 256 * 1024;
 
     #[inline]
@@ -172,14 +176,15 @@ impl EventBlockBuilder {
                 bytes: event_type.as_str().len() + content_type.as_str().len(),
             });
         }
-        BlockKind(number(kinds.len()).saturating_sub(1))
+        BlockKind(kinds.len().saturating_sub(1))
     }
 
     /// Gives the event that is pushed next this correlation id, causation id and these headers, in this order; headers
     /// in ascending order of their names.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a name that breaks the rules of its type.
+    /// [`ErrorKind::Invalid`] for a name that breaks the rules of its type, and for an id that is given twice or
+    /// out of order.
     pub fn correlation_id(&mut self, id: &str) -> Result<(), Error> {
         let (packer, bytes) = self.packer();
         packer.correlation_id(id, bytes)
@@ -188,7 +193,7 @@ impl EventBlockBuilder {
     /// As [`correlation_id`](Self::correlation_id).
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a name that breaks the rules of its type.
+    /// [`ErrorKind::Invalid`], as there.
     pub fn causation_id(&mut self, id: &str) -> Result<(), Error> {
         let (packer, bytes) = self.packer();
         packer.causation_id(id, bytes)
@@ -197,8 +202,8 @@ impl EventBlockBuilder {
     /// As [`correlation_id`](Self::correlation_id).
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a name that breaks the rules of its type or is out of
-    /// order, for a value with U+0000, and for what is not UTF-8.
+    /// [`ErrorKind::Invalid`] for a name that breaks the rules of its type or is out of order, for a value with
+    /// U+0000, and for what is not UTF-8.
     #[inline]
     pub fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
         let (packer, bytes) = self.packer();
@@ -209,9 +214,9 @@ impl EventBlockBuilder {
     /// [`RecordedEvent::bytes`] counts it.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a payload over
-    /// [`limits::PAYLOAD_BYTES_MAX`](crate::limits::PAYLOAD_BYTES_MAX) and a context over
-    /// [`limits::METADATA_BYTES_MAX`](crate::limits::METADATA_BYTES_MAX).
+    /// [`ErrorKind::Invalid`] for a payload over [`limits::PAYLOAD_BYTES_MAX`](crate::limits::PAYLOAD_BYTES_MAX), a
+    /// context over [`limits::METADATA_BYTES_MAX`](crate::limits::METADATA_BYTES_MAX), a kind that this builder has not
+    /// given, and an event that would take the block over 4 GiB, far beyond [`EventBlock::BYTES_MAX`].
     #[inline]
     pub fn push(
         &mut self,
@@ -230,24 +235,26 @@ impl EventBlockBuilder {
             kinds,
             entries,
         } = &mut self.storage;
-        let metadata_start = match self.metadata.take() {
+        let names = kinds.get(kind.0).ok_or_else(other_kind)?.bytes;
+        let start = match self.metadata.take() {
             Some(packer) => packer.finish(bytes)?.start,
             None => bytes.len(),
         };
+        let end = bytes.len() + payload.len();
+        let [_, kind, metadata_start, payload_start, payload_end] =
+            numbers([entries.len() + 1, kind.0, start, bytes.len(), end])?;
+        let metadata = MetadataRef::of_packed(bytes.get(start..).unwrap_or_default()).bytes();
         let tag_bytes: usize = tags.iter().map(|tag| tag.as_str().len()).sum();
-        let payload_start = bytes.len();
         bytes.extend_from_slice(payload);
         entries.push(BlockEntry {
             placement,
             tags,
-            kind: kind.0,
-            metadata_start: number(metadata_start),
-            payload_start: number(payload_start),
-            payload_end: number(bytes.len()),
+            kind,
+            metadata_start,
+            payload_start,
+            payload_end,
         });
-        let names = kinds.get(kind.0 as usize).map_or(0, |kind| kind.bytes);
-        let metadata = bytes.get(metadata_start..payload_start).unwrap_or_default();
-        Ok(names + payload.len() + tag_bytes + MetadataRef::of_packed(metadata).bytes())
+        Ok(names + payload.len() + tag_bytes + metadata)
     }
 
     /// How many events it holds.
@@ -262,10 +269,11 @@ impl EventBlockBuilder {
         self.storage.entries.is_empty()
     }
 
-    /// Whether a further event of this many bytes belongs in the next block.
+    /// Whether a further event, of about this many bytes of payload and context, belongs in the next block.
     #[inline]
     pub fn is_full_for(&self, bytes: usize) -> bool {
-        !self.is_empty() && self.storage.bytes.len() + bytes > EventBlock::BYTES_MAX
+        let after = self.storage.bytes.len().saturating_add(bytes);
+        !self.is_empty() && after > EventBlock::BYTES_MAX
     }
 
     /// The placement of the event that was added last.
@@ -276,12 +284,13 @@ impl EventBlockBuilder {
 
     /// Appends the events of the block.
     pub fn finish(self, events: &mut Vec<RecordedEvent>) {
-        let count = number(self.len());
+        let count = self.len();
         let block = Arc::new(EventBlock {
             storage: self.storage,
             pool: self.pool,
         });
-        let made = (0..count).map(|index| RecordedEvent::in_block(Arc::clone(&block), index));
+        let indices = (0..).take(count);
+        let made = indices.map(|index| RecordedEvent::in_block(Arc::clone(&block), index));
         events.extend(made);
     }
 
@@ -296,7 +305,7 @@ impl EventBlockBuilder {
 }
 
 impl EventBlocks {
-    /// The most that is kept: as many blocks, of [`EventBlock::BYTES_MAX`] and a table of events each.
+    /// The most that is kept: as many blocks, of at most twice [`EventBlock::BYTES_MAX`] and a table of events each.
     pub const KEPT_MAX: usize = 4;
 
     fn take(&self) -> Option<Storage> {
@@ -338,10 +347,26 @@ impl fmt::Debug for EventBlock {
     }
 }
 
-/// A place in a block, which takes no more than a large event beside small ones.
+/// Places and counts in a block, all of which an entry notes in 32 bits.
 #[inline]
-fn number(value: usize) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
+fn numbers<const N: usize>(values: [usize; N]) -> Result<[u32; N], Error> {
+    let mut numbers = [0; N];
+    for (number, value) in numbers.iter_mut().zip(values) {
+        *number = u32::try_from(value).map_err(|_| over_full())?;
+    }
+    Ok(numbers)
+}
+
+#[cold]
+fn over_full() -> Error {
+    let message = "event does not fit a block of 4 GiB; finish the block, begin another";
+    Error::new(ErrorKind::Invalid, message)
+}
+
+#[cold]
+fn other_kind() -> Error {
+    let message = "event kind is not of this block; add it to the builder that gets the event";
+    Error::new(ErrorKind::Invalid, message)
 }
 
 #[cfg(test)]
@@ -442,6 +467,124 @@ mod tests {
         block.header(b"b", "caf\u{e9}".as_bytes()).unwrap();
         assert!(block.header(b"b", b"again").is_err());
         assert!(block.header(b"a", b"before").is_err());
+        let mut block = EventBlockBuilder::with_capacity(1, 0);
         assert!(block.correlation_id("").is_err());
+        assert!(block.causation_id("a\n").is_err());
+    }
+
+    /// Gives parts of a context in this order.
+    fn give(parts: &[&str]) -> Result<EventBlockBuilder, Error> {
+        let mut block = EventBlockBuilder::with_capacity(1, 0);
+        for part in parts {
+            match *part {
+                "correlation" => block.correlation_id("c"),
+                "causation" => block.causation_id("d"),
+                name => block.header(name.as_bytes(), b""),
+            }?;
+        }
+        Ok(block)
+    }
+
+    #[test]
+    fn a_context_out_of_order_is_refused() {
+        let (correlation, causation) = ("correlation", "causation");
+        for parts in [
+            &[correlation, causation, "a", "b"][..],
+            &[correlation, "a"],
+            &[causation, "a"],
+            &[correlation],
+            &[],
+        ] {
+            let mut block = give(parts).unwrap();
+            let kind = block.kind(&TYPES[0], SchemaVersion::FIRST, &ContentType::JSON);
+            block.push(kind, b"", Tags::EMPTY, placement(0)).unwrap();
+            let mut events = Vec::new();
+            block.finish(&mut events);
+            let metadata = events[0].metadata();
+            let ids = [
+                metadata.correlation_id().map(|_| correlation),
+                metadata.causation_id().map(|_| causation),
+            ];
+            let headers = metadata.headers().map(|(name, _)| name);
+            let found: Vec<_> = ids.into_iter().flatten().chain(headers).collect();
+            assert_eq!(found, parts);
+        }
+        for parts in [
+            &[correlation, correlation][..],
+            &[causation, causation],
+            &[correlation, causation, causation],
+            &[causation, correlation],
+            &["a", correlation],
+            &["a", causation],
+            &[correlation, "a", causation],
+            &["a", "a"],
+            &["b", "a"],
+        ] {
+            let error = give(parts).err().unwrap_or_else(|| panic!("{parts:?}"));
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_kind_of_another_block_is_refused() {
+        let pool = Arc::default();
+        let mut first = EventBlockBuilder::in_pool(&pool);
+        let [_, second] = TYPES.map(|it| first.kind(&it, SchemaVersion::FIRST, &ContentType::JSON));
+        first.push(second, b"", Tags::EMPTY, placement(0)).unwrap();
+        first.finish(&mut Vec::new());
+        let mut next = EventBlockBuilder::in_pool(&pool);
+        for _ in 0..2 {
+            let error = next
+                .push(second, b"", Tags::EMPTY, placement(1))
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+            assert!(next.is_empty());
+            next.kind(&TYPES[0], SchemaVersion::FIRST, &ContentType::JSON);
+        }
+    }
+
+    /// The zeros are never touched, so they take no memory.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn an_event_beyond_4_gib_is_refused() {
+        let mut block = EventBlockBuilder::with_capacity(2, 0);
+        let kind = block.kind(&TYPES[0], SchemaVersion::FIRST, &ContentType::JSON);
+        block.storage.bytes = vec![0; u32::MAX as usize];
+        block.push(kind, b"", Tags::EMPTY, placement(0)).unwrap();
+        let error = block
+            .push(kind, b"x", Tags::EMPTY, placement(1))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("begin another"), "{error}");
+        let mut events = Vec::new();
+        block.finish(&mut events);
+        assert_eq!((events.len(), events[0].payload()), (1, &b""[..]));
+        assert_eq!(numbers([u32::MAX as usize, 0]).unwrap(), [u32::MAX, 0]);
+    }
+
+    #[test]
+    fn a_block_is_full_by_its_bytes_unless_it_is_empty() {
+        let mut block = EventBlockBuilder::with_capacity(1, 0);
+        assert!(!block.is_full_for(usize::MAX));
+        push(&mut block, &whole(4));
+        assert!(!block.is_full_for(EventBlock::BYTES_MAX - 4));
+        assert!(block.is_full_for(EventBlock::BYTES_MAX - 3) && block.is_full_for(usize::MAX));
+    }
+
+    #[test]
+    fn a_payload_keeps_its_block_until_it_is_gone() {
+        let pool = Arc::default();
+        let mut block = EventBlockBuilder::in_pool(&pool);
+        (0..5).for_each(|number| push(&mut block, &whole(number)));
+        let mut events = Vec::new();
+        block.finish(&mut events);
+        let payload = events[4].payload_bytes();
+        assert_eq!(payload.as_ptr(), events[4].payload().as_ptr());
+        let part = payload.slice(1..3);
+        drop((events, payload));
+        assert!(pool.kept().is_empty());
+        assert_eq!(part, &b"xx"[..]);
+        drop(part);
+        assert_eq!(pool.kept().len(), 1);
     }
 }

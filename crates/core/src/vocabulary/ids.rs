@@ -43,11 +43,19 @@ pub trait Ids: fmt::Debug + Send + Sync {
 
 /// Identities as UUIDs of version 7 (RFC 9562): the clock's milliseconds, then chance.
 ///
-/// An append id is 74 fresh random bits of the system's generator. A thread draws them for several ids
-/// at a time, and only for ids of the very millisecond in which it draws: what a copy of the process or of
-/// the machine takes along is used up or stale when it goes on. Event ids are cheaper, and in order within
-/// a millisecond: random bits drawn once, then a count from a random start (section 6.2, method 2), which
-/// clones share. A copy may so repeat an event id, which a store refuses.
+/// An append id is 74 fresh random bits of the system's generator, whatever the clock says. A thread draws
+/// them for several ids at a time, and only for ids of the process and of the millisecond in which it draws:
+/// what a fork takes along is of no use to it. Event ids are cheaper, and in order within a millisecond: random
+/// bits drawn once, then a count from a random start (section 6.2, method 2), which clones of the handle share.
+/// A fork may so repeat an event id, which a store refuses.
+///
+/// What remains: a clone of a running virtual machine, a process restored from a checkpoint, or a fork into a
+/// namespace where it has its parent's process id, can't be told from its original until the clock goes on. Each
+/// thread of it that has bits left, for fewer than 200 ids, gives the append ids that its original and its
+/// siblings give, while the clock shows the millisecond in which the bits were drawn: for less than one where the
+/// clock goes on from the saved time, not at all where it is set to the present, for longer where it stands still.
+/// A store refuses such an id with other content, and takes the same content for a retry. Who copies what is running
+/// gives append ids of their own ([`AppendId::parse`]), or lets a millisecond of the clock pass before the first.
 #[derive(Clone, Debug)]
 pub struct UuidIds {
     clock: Arc<dyn Clock>,
@@ -130,7 +138,14 @@ struct Chance {
     left: usize,
     /// How many to draw next.
     next: usize,
-    /// When they were drawn: they are of no use later.
+    /// Of when they were drawn.
+    origin: Origin,
+}
+
+/// By whom and when random bits were drawn: they are of no use to another process, or later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Origin {
+    process: u32,
     millis: u64,
 }
 
@@ -143,13 +158,16 @@ impl Chance {
         draws: [[0; 10]; DRAWS_MAX],
         left: 0,
         next: DRAWS_MIN,
-        millis: 0,
+        origin: Origin {
+            process: 0,
+            millis: 0,
+        },
     };
 
-    /// Random bits that were never given before, drawn in this millisecond.
-    fn draw(&mut self, millis: u64) -> Draw {
-        if millis != self.millis {
-            self.millis = millis;
+    /// Random bits that were never given before, drawn by this process in this millisecond.
+    fn draw(&mut self, origin: Origin) -> Draw {
+        if origin != self.origin {
+            self.origin = origin;
             self.left = 0;
             self.next = DRAWS_MIN;
         }
@@ -217,7 +235,9 @@ impl Ids for UuidIds {
 
     fn append_id(&self) -> AppendId {
         let millis = self.millis();
-        let random = CHANCE.with_borrow_mut(|chance| chance.draw(millis));
+        // A system call, but a third of one for fresh bits; without it, a fork would repeat its parent's ids.
+        let process = std::process::id();
+        let random = CHANCE.with_borrow_mut(|chance| chance.draw(Origin { process, millis }));
         let uuid = Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
         let mut text = Uuid::encode_buffer();
         AppendId::from_checked(uuid.hyphenated().encode_lower(&mut text))
@@ -281,6 +301,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::Timestamp;
 
     #[test]
     fn an_append_id_keeps_its_text() {
@@ -296,33 +317,85 @@ mod tests {
         }
     }
 
-    #[test]
-    fn random_bits_are_given_once_and_in_the_millisecond_of_their_draw() {
-        let mut chance = Chance::NONE;
-        let first = chance.draw(1);
-        let mut copy = Chance {
-            draws: chance.draws,
-            ..chance
-        };
-        assert_ne!(chance.draw(2), copy.draw(2));
-        let draws: HashSet<Draw> = (0..1_000).map(|_| chance.draw(2)).collect();
-        assert!(draws.len() == 1_000 && !draws.contains(&first));
-        assert!(!draws.contains(&[0; 10]));
+    /// A clock that shows these seconds in turn, over and over.
+    #[derive(Debug)]
+    struct Repeating(&'static [i64], AtomicU64);
+
+    impl Repeating {
+        fn ids(seconds: &'static [i64]) -> UuidIds {
+            UuidIds::new(Arc::new(Self(seconds, AtomicU64::new(0))))
+        }
+    }
+
+    impl Clock for Repeating {
+        fn now(&self) -> Timestamp {
+            let turn = usize::try_from(self.1.fetch_add(1, Ordering::Relaxed)).unwrap();
+            Timestamp::from_seconds(self.0[turn % self.0.len()])
+        }
+    }
+
+    /// The append ids that so many threads make at once.
+    fn made_by_threads(threads: usize, each: usize, ids: &UuidIds) -> Vec<AppendId> {
+        let many = || -> Vec<AppendId> { (0..each).map(|_| ids.append_id()).collect() };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(many)).collect();
+            let made = threads.into_iter();
+            made.flat_map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    const HERE: Origin = Origin {
+        process: 7,
+        millis: 1,
+    };
+
+    /// What a fork takes along.
+    fn copy(chance: &Chance) -> Chance {
+        Chance { ..*chance }
     }
 
     #[test]
-    fn threads_make_ids_of_their_own() {
-        let ids = UuidIds::default();
-        let thousand = || -> Vec<AppendId> { (0..1_000).map(|_| ids.append_id()).collect() };
-        let made = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(thousand)).collect();
-            let made = threads
-                .into_iter()
-                .flat_map(|thread| thread.join().unwrap());
-            made.collect::<HashSet<_>>()
-        });
-        assert_eq!(made.len(), 4_000);
-        for id in made {
+    fn random_bits_are_given_once() {
+        let mut chance = Chance::NONE;
+        let mut known = HashSet::from([[0; 10]]);
+        for millis in [1, 2, 1, 0, 2] {
+            for _ in 0..1_000 {
+                assert!(known.insert(chance.draw(Origin { millis, ..HERE })));
+            }
+        }
+    }
+
+    #[test]
+    fn a_copy_of_the_process_draws_bits_of_its_own() {
+        for used in [1, DRAWS_MIN, DRAWS_MIN + 1, 100, 1_000] {
+            let mut parent = Chance::NONE;
+            let mut known: HashSet<_> = (0..used).map(|_| parent.draw(HERE)).collect();
+            let fork = |process| Origin { process, ..HERE };
+            let later = Origin { millis: 2, ..HERE };
+            let mut all = [HERE, fork(8), fork(9), later].map(|origin| (copy(&parent), origin));
+            for round in 0..300 {
+                for (chance, origin) in &mut all {
+                    assert!(known.insert(chance.draw(*origin)), "{used} {round}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn append_ids_are_unique_whatever_the_clock_shows() {
+        for clock in [&[1_700_000_000][..], &[1_700_000_000, 1_600_000_000]] {
+            let ids = Repeating::ids(clock);
+            let mut made = made_by_threads(8, 10_000, &ids);
+            made.extend(made_by_threads(2, 1_000, &Repeating::ids(clock)));
+            made.extend((0..1_000).map(|_| ids.append_id()));
+            let count = made.len();
+            assert_eq!(made.into_iter().collect::<HashSet<_>>().len(), count);
+        }
+    }
+
+    #[test]
+    fn append_ids_are_uuids_of_version_7() {
+        for id in made_by_threads(2, 1_000, &UuidIds::default()) {
             let uuid = Uuid::parse_str(id.as_str()).unwrap();
             assert_eq!(
                 (uuid.get_version_num(), uuid.get_variant()),
@@ -333,16 +406,10 @@ mod tests {
 
     #[test]
     fn fresh_ids_differ_and_carry_the_clock() {
-        #[derive(Debug)]
-        struct Noon;
-        impl Clock for Noon {
-            fn now(&self) -> super::super::time::Timestamp {
-                super::super::time::Timestamp::from_seconds(1_700_000_000)
-            }
-        }
-        let ids = UuidIds::new(Arc::new(Noon));
+        let noon = || Repeating::ids(&[1_700_000_000]);
+        let ids = noon();
         assert!(ids.event_id() < ids.event_id() && ids.event_id() < ids.clone().event_id());
-        assert_ne!(ids.event_id(), UuidIds::new(Arc::new(Noon)).event_id());
+        assert_ne!(ids.event_id(), noon().event_id());
         assert_ne!(ids.append_id(), ids.append_id());
         let time = ids
             .event_id()

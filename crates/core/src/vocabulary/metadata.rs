@@ -98,7 +98,8 @@ impl Metadata {
         Self::packed(correlation, Some(id.as_str()), headers)
     }
 
-    /// The same with this header, in place of one of the same name.
+    /// The same with this header, in place of one of the same name. Of many headers, see
+    /// [`with_headers`](Self::with_headers).
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a bad name, or when the whole grows over
@@ -109,6 +110,41 @@ impl Metadata {
         let after = headers.skip_while(|(other, _)| *other <= name);
         let headers = before.chain([(name, value)]).chain(after);
         Self::packed(correlation, causation, headers)
+    }
+
+    /// The same with these headers, in any order, each in place of one of the same name: of equal names, the last
+    /// counts. All at once, which costs far less than [`with_header`](Self::with_header) for each.
+    ///
+    /// ```
+    /// use annals_core::Metadata;
+    ///
+    /// let metadata = Metadata::EMPTY.with_headers([("user", "erika"), ("locale", "de"), ("user", "max")])?;
+    /// let headers: Vec<_> = metadata.headers().collect();
+    /// assert_eq!(headers, [("locale", "de"), ("user", "max")]);
+    /// # Ok::<(), annals_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`with_header`](Self::with_header), for the headers that count.
+    pub fn with_headers<'a>(
+        self,
+        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, Error> {
+        let (correlation, causation, present) = self.view().parts();
+        let mut all: Vec<(&str, &str)> = present.collect();
+        for header in headers {
+            all.push(header);
+        }
+        // Stable, so that of equal names the last stays the last.
+        all.sort_by_key(|(name, _)| *name);
+        all.dedup_by(|later, kept| {
+            let is_same = later.0 == kept.0;
+            if is_same {
+                *kept = *later;
+            }
+            is_same
+        });
+        Self::packed(correlation, causation, all.iter().copied())
     }
 
     /// The same, borrowed.
@@ -288,6 +324,10 @@ impl MetadataPacker {
     /// Adds the correlation id; before everything else.
     pub(crate) fn correlation_id(&mut self, id: &str, out: &mut Vec<u8>) -> Result<(), Error> {
         check(id, "correlation id", NAME_LIMIT)?;
+        if self.flags != 0 || self.has_header() {
+            let message = "correlation id is out of order; give it once, before all else";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         self.id(CORRELATION, id, out);
         Ok(())
     }
@@ -295,6 +335,10 @@ impl MetadataPacker {
     /// Adds the causation id; before the headers.
     pub(crate) fn causation_id(&mut self, id: &str, out: &mut Vec<u8>) -> Result<(), Error> {
         check(id, "causation id", NAME_LIMIT)?;
+        if self.flags & CAUSATION != 0 || self.has_header() {
+            let message = "causation id is out of order; give it once, before the headers";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         self.id(CAUSATION, id, out);
         Ok(())
     }
@@ -313,8 +357,7 @@ impl MetadataPacker {
         if !is_plain {
             check_header(name, value)?;
         }
-        if !self.last_name.is_empty() && out.get(self.last_name.clone()).unwrap_or_default() >= name
-        {
+        if self.has_header() && out.get(self.last_name.clone()).unwrap_or_default() >= name {
             let message = "headers are out of order; sort them by name";
             let name = String::from_utf8_lossy(name);
             return Err(Error::new(ErrorKind::Invalid, message).with("header", name));
@@ -343,6 +386,12 @@ impl MetadataPacker {
             *flags = self.flags;
         }
         Ok(self.start..out.len())
+    }
+
+    /// No name is empty.
+    #[inline]
+    fn has_header(&self) -> bool {
+        !self.last_name.is_empty()
     }
 
     fn id(&mut self, flag: u8, id: &str, out: &mut Vec<u8>) {
@@ -470,5 +519,122 @@ mod tests {
             (Metadata::EMPTY.bytes(), Metadata::EMPTY.headers().count()),
             (0, 0)
         );
+    }
+
+    #[test]
+    fn headers_given_at_once_are_those_given_one_by_one() {
+        let ids = |metadata: Metadata| {
+            metadata
+                .with_correlation_id(CorrelationId::from_static("c"))
+                .and_then(|metadata| metadata.with_causation_id(CausationId::from_static("d")))
+        };
+        for present in [&[][..], &[("b", "present")], &[("a", ""), ("c", "present")]] {
+            for headers in [
+                &[][..],
+                &[("b", "1")],
+                &[("c", "1"), ("a", ""), ("b", "caf\u{e9}")],
+                &[("b", "1"), ("a", "1"), ("b", "2"), ("a", "1"), ("b", "1")],
+            ] {
+                let mut one_by_one = ids(Metadata::EMPTY).unwrap();
+                for (name, value) in present.iter().chain(headers) {
+                    one_by_one = one_by_one.with_header(name, value).unwrap();
+                }
+                let first = Metadata::EMPTY.with_headers(present.iter().copied());
+                let all = first
+                    .and_then(ids)
+                    .and_then(|metadata| metadata.with_headers(headers.iter().copied()));
+                assert_eq!(all.unwrap(), one_by_one, "{present:?} {headers:?}");
+            }
+        }
+        assert!(Metadata::EMPTY.with_headers([]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn headers_given_at_once_keep_to_the_rules_and_the_limit() {
+        let of = |headers: &[_]| Metadata::EMPTY.with_headers(headers.iter().copied());
+        for header in [("", "1"), ("a\n", "1"), ("b", "\0")] {
+            let error = of(&[("a", "1"), header, ("c", "1")]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{header:?}");
+        }
+        let names: Vec<_> = (0..16_384).map(|number| format!("{number:04x}")).collect();
+        let mut headers: Vec<_> = names.iter().rev().map(|name| (name.as_str(), "")).collect();
+        let full = of(&headers).unwrap();
+        assert_eq!(full.bytes(), crate::limits::METADATA_BYTES_MAX);
+        assert!(full.headers().map(|(name, _)| name).eq(&names));
+        headers.push(("4000", ""));
+        let limit = of(&headers).unwrap_err().limit().map(|limit| limit.name);
+        assert_eq!(limit, Some("METADATA_BYTES_MAX"));
+    }
+
+    /// Some contexts, no two alike.
+    fn contexts() -> Vec<Metadata> {
+        let id = |text| CorrelationId::parse(text).unwrap();
+        let cause = |text| CausationId::parse(text).unwrap();
+        let of = |headers: &[_]| Metadata::EMPTY.with_headers(headers.iter().copied());
+        vec![
+            Metadata::EMPTY,
+            Metadata::EMPTY.with_correlation_id(id("a")).unwrap(),
+            Metadata::EMPTY.with_correlation_id(id("b")).unwrap(),
+            Metadata::EMPTY.with_causation_id(cause("a")).unwrap(),
+            of(&[("a", "")]).unwrap(),
+            of(&[("a", "b")]).unwrap(),
+            of(&[("ab", "")]).unwrap(),
+            of(&[("a", ""), ("b", "")]).unwrap(),
+            of(&[("a", "")])
+                .and_then(|metadata| metadata.with_causation_id(cause("a")))
+                .unwrap(),
+        ]
+    }
+
+    #[test]
+    fn metadata_is_equal_by_what_is_in_it() {
+        for (place, one) in contexts().iter().enumerate() {
+            for (other_place, other) in contexts().iter().enumerate() {
+                let is_same = place == other_place;
+                assert_eq!(one == other, is_same, "{one:?} {other:?}");
+                assert_eq!(one.view() == other.view(), is_same);
+                assert_eq!(one.view() == *other, is_same);
+                assert_eq!(one.view() == other, is_same);
+            }
+            assert_eq!(one.view(), one.view().to_metadata());
+        }
+        assert_eq!(MetadataRef::default(), Metadata::default());
+    }
+
+    #[test]
+    fn debug_shows_ids_names_and_values() {
+        let metadata = Metadata::EMPTY
+            .with_correlation_id(CorrelationId::from_static("request-7"))
+            .and_then(|metadata| metadata.with_headers([("user", "erika"), ("zone", "\n")]))
+            .unwrap();
+        let text = r#"Metadata { correlation_id: Some("request-7"), causation_id: None, headers: {"user": "erika", "zone": "\n"} }"#;
+        assert_eq!(format!("{metadata:?}"), text);
+        assert_eq!(format!("{:?}", metadata.view()), text);
+        let text = "Metadata { correlation_id: None, causation_id: None, headers: {} }";
+        assert_eq!(format!("{:?}", Metadata::EMPTY), text);
+    }
+
+    /// Only a packer makes them, but nothing panics or runs on were they damaged.
+    #[test]
+    fn any_packed_bytes_can_be_looked_at() {
+        let whole = Metadata::EMPTY
+            .with_correlation_id(CorrelationId::from_static("c"))
+            .and_then(|metadata| metadata.with_causation_id(CausationId::from_static("d")))
+            .and_then(|metadata| metadata.with_headers([("user", "erika"), ("zone", "")]))
+            .unwrap();
+        let look = |packed: &[u8]| {
+            let view = MetadataRef::of_packed(packed);
+            let texts: usize = view.headers().map(|(name, _)| name.len()).sum();
+            assert!(texts <= packed.len());
+            assert!(!format!("{view:?}").is_empty());
+        };
+        for end in 0..whole.0.len() {
+            look(&whole.0[..end]);
+            for byte in [0, 1, 0x7f, 0xff] {
+                let mut damaged = whole.0.to_vec();
+                damaged[end] = byte;
+                look(&damaged);
+            }
+        }
     }
 }

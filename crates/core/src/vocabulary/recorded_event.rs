@@ -18,8 +18,8 @@ use super::time::Timestamp;
 /// An event as read back: what was appended, and its place in the store.
 ///
 /// A counted pointer, free to clone. The events of a page may share their memory: one that is kept keeps that of
-/// those beside it, up to [`EventBlock::BYTES_MAX`](crate::EventBlock::BYTES_MAX) bytes and what the names and numbers of
-/// these take.
+/// those beside it, in all about [`EventBlock::BYTES_MAX`](crate::EventBlock::BYTES_MAX) bytes and what the names and
+/// numbers of these take. A larger event shares its memory with no other.
 #[derive(Clone)]
 pub struct RecordedEvent(Form);
 
