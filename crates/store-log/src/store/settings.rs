@@ -5,6 +5,9 @@ pub use annals_log::{Durability, ReadMode};
 
 use crate::auxiliary::CACHE_BYTES_DEFAULT;
 
+/// The least `index_bytes_max`: with less, most batches would be a file of their own.
+const INDEX_BYTES_MIN: usize = 16 * 1024;
+
 /// Settings of a store: data, checked when the store is opened. Every bound of memory stands here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,7 +32,7 @@ pub struct Settings {
     /// The most bytes that are written and synced together, a single append apart. Default: 8 MiB.
     pub batch_bytes_max: usize,
     /// The memory of the index of the newest events, in bytes, after which it goes to a file. Up to three times as much
-    /// is held while files are built. Default: 16 MiB.
+    /// is held while files are built. At least 16 KiB; default: 16 MiB.
     pub index_bytes_max: usize,
     /// The memory in which snapshots and checkpoints are cached, in bytes. Default: 8 MiB.
     pub auxiliary_bytes_max: usize,
@@ -81,7 +84,7 @@ impl Settings {
             ("queue_appends_max", self.queue_appends_max, 1),
             ("queue_bytes_max", self.queue_bytes_max, 1),
             ("batch_bytes_max", self.batch_bytes_max, 1),
-            ("index_bytes_max", self.index_bytes_max, 8 * 1024),
+            ("index_bytes_max", self.index_bytes_max, INDEX_BYTES_MIN),
         ] {
             if value < least {
                 let message = format!("{name} is {value}; give it at least {least}");
@@ -89,5 +92,26 @@ impl Settings {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_values_are_good_and_less_is_refused() {
+        let mut settings = Settings::default();
+        settings.queue_appends_max = 1;
+        settings.queue_bytes_max = 1;
+        settings.batch_bytes_max = 1;
+        settings.index_bytes_max = 16 * 1024;
+        assert!(settings.validate().is_ok());
+        settings.index_bytes_max -= 1;
+        let refused = settings.validate().unwrap_err().to_string();
+        assert!(
+            refused.contains("index_bytes_max is 16383; give it at least 16384"),
+            "{refused}"
+        );
     }
 }
