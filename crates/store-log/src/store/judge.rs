@@ -23,8 +23,8 @@ use crate::planted::{self, Bug};
 /// A state of the store, and what the batch in the making adds to it.
 pub(crate) struct Judge<'a> {
     pub(crate) snapshot: &'a Snapshot,
-    /// The newest part of the index, when whoever judges is the one who changes it: others must not hold it
-    /// for long.
+    /// The newest part of the index, when whoever judges is the one who changes it: others must not keep it,
+    /// and lock it for each question.
     pub(crate) live: Option<&'a Memtable>,
     /// Nothing on the task of a caller.
     pub(crate) batch: &'a Batch<'a>,
