@@ -101,11 +101,13 @@ mod tests {
 
     #[test]
     fn the_least_values_are_good_and_less_is_refused() {
-        let mut settings = Settings::default();
-        settings.queue_appends_max = 1;
-        settings.queue_bytes_max = 1;
-        settings.batch_bytes_max = 1;
-        settings.index_bytes_max = 16 * 1024;
+        let mut settings = Settings {
+            queue_appends_max: 1,
+            queue_bytes_max: 1,
+            batch_bytes_max: 1,
+            index_bytes_max: 16 * 1024,
+            ..Settings::default()
+        };
         assert!(settings.validate().is_ok());
         settings.index_bytes_max -= 1;
         let refused = settings.validate().unwrap_err().to_string();
