@@ -259,10 +259,12 @@ impl<'r> Batch<'r> {
             first_event: self.ids.len(),
         };
         let mut position = self.next_position();
-        let writes = prepared.append.writes().iter().zip(standing);
-        for (index, (write, standing)) in writes.enumerate() {
-            let hash = prepared.stream_hash(index).unwrap_or_default();
-            let stream = self.stream_to_change(&write.stream, hash, *standing);
+        let writes = prepared.append.writes();
+        let hashes = prepared.stream_hashes();
+        let is_whole = hashes.len() == writes.len() && standing.len() == writes.len();
+        assert!(is_whole, "each stream has its hash and its standing");
+        for ((write, hash), standing) in writes.iter().zip(hashes).zip(standing) {
+            let stream = self.stream_to_change(&write.stream, *hash, *standing);
             let events = write.events.len() as u64;
             self.add_write(stream, standing.version, position, events);
             position = position.forward(events);

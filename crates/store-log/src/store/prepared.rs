@@ -132,9 +132,9 @@ impl Prepared {
         })
     }
 
-    /// The hash of the n-th stream that it writes.
-    pub(crate) fn stream_hash(&self, write: usize) -> Option<u64> {
-        self.streams.get(write).copied()
+    /// The hashes of the streams that it writes, in order.
+    pub(crate) fn stream_hashes(&self) -> &[u64] {
+        &self.streams
     }
 
     /// The hashes of all tags.
