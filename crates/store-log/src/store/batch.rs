@@ -68,7 +68,9 @@ pub(crate) struct Added<'r> {
     pub(crate) version: Option<Version>,
     /// The newest policy; `None` when the batch changes none.
     pub(crate) policy: Option<StreamPolicy>,
-    last_write: Option<usize>,
+    /// Which of the batch's writes are its: the first, and those after it, in the order of versions.
+    first_write: Option<usize>,
+    more_writes: Vec<usize>,
 }
 
 /// Events that follow each other, of one stream.
@@ -79,8 +81,6 @@ pub(crate) struct Write {
     pub(crate) first_version: Version,
     first_position: Position,
     events: u64,
-    /// The write of the same stream before.
-    before: Option<usize>,
 }
 
 /// A stream as an append finds it.
@@ -94,9 +94,14 @@ pub(crate) struct Standing {
 impl<'r> Batch<'r> {
     /// An empty batch after this state.
     pub(crate) fn after(snapshot: &Snapshot) -> Self {
+        Self::from(snapshot.hasher(), snapshot.head.next())
+    }
+
+    /// An empty batch whose first event stands here.
+    fn from(hasher: Hasher, first: Position) -> Self {
         Self {
-            hasher: snapshot.hasher(),
-            first: snapshot.head.next(),
+            hasher,
+            first,
             steps: Vec::new(),
             writes: Vec::new(),
             streams: Vec::new(),
@@ -215,15 +220,19 @@ impl<'r> Batch<'r> {
 
     /// Where the event of this version stands, if the batch adds it.
     pub(crate) fn position_of(&self, stream: &StreamId, version: Version) -> Option<Position> {
-        let mut last = self.stream(stream)?.last_write;
-        while let Some(write) = last.and_then(|last| self.writes.get(last)) {
-            if version >= write.first_version {
-                let further = version.value() - write.first_version.value();
-                return (further < write.events).then(|| write.first_position.forward(further));
-            }
-            last = write.before;
-        }
-        None
+        let added = self.stream(stream)?;
+        let is_before = |write: &usize| {
+            let write = self.writes.get(*write);
+            write.is_some_and(|write| write.first_version <= version)
+        };
+        let before = added.more_writes.partition_point(is_before);
+        let write = match before.checked_sub(1) {
+            Some(index) => added.more_writes.get(index).copied(),
+            None => added.first_write,
+        };
+        let write = self.writes.get(write?)?;
+        let further = version.value().checked_sub(write.first_version.value())?;
+        (further < write.events).then(|| write.first_position.forward(further))
     }
 
     /// The version that the stream had before the batch, if the batch adds to it.
@@ -338,7 +347,8 @@ impl<'r> Batch<'r> {
             version_before: standing.version,
             version: None,
             policy: None,
-            last_write: None,
+            first_write: None,
+            more_writes: Vec::new(),
         });
         let streams = &self.streams;
         let hash_of = |index: &usize| streams.get(*index).map_or(0, |added| added.hash);
@@ -347,17 +357,19 @@ impl<'r> Batch<'r> {
     }
 
     fn add_write(&mut self, stream: usize, version: Version, position: Position, events: u64) {
-        let Some(added) = self.streams.get_mut(stream) else {
-            return;
-        };
-        let before = added.last_write.replace(self.writes.len());
-        added.version = Some(version.forward(events));
+        let index = self.writes.len();
+        if let Some(added) = self.streams.get_mut(stream) {
+            added.version = Some(version.forward(events));
+            match added.first_write {
+                Some(_) => added.more_writes.push(index),
+                None => added.first_write = Some(index),
+            }
+        }
         self.writes.push(Write {
             stream,
             first_version: version.next(),
             first_position: position,
             events,
-            before,
         });
     }
 
@@ -419,5 +431,75 @@ impl Write {
     pub(crate) fn versions(&self) -> impl Iterator<Item = Version> {
         let first = self.first_version;
         (0..self.events).map(move |index| first.forward(index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use annals_core::{Append, ContentType, Expected};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn stream(name: &str) -> StreamId {
+        StreamId::parse(name).unwrap()
+    }
+
+    fn prepared(number: usize, name: &str, events: usize) -> Prepared {
+        let event_type = EventType::parse("opened").unwrap();
+        let event = NewEvent::new(event_type, ContentType::JSON, "{}").unwrap();
+        let append = Append::builder(AppendId::parse(&format!("append-{number}")).unwrap())
+            .write(stream(name), Expected::Any, vec![event; events])
+            .build()
+            .unwrap();
+        Prepared::of(&append, &Kinds::default())
+    }
+
+    #[test]
+    fn every_version_has_its_position_however_often_a_stream_is_written() {
+        let appends: Vec<(&str, Prepared)> = (0..60)
+            .map(|number| {
+                let name = ["a-1", "a-2", "a-1", "a-3"][number % 4];
+                (name, prepared(number, name, 1 + number % 5))
+            })
+            .collect();
+        let mut batch = Batch::from(Prepared::hasher(), Position::new(101));
+        let before = Version::new(7);
+        let mut versions: HashMap<&str, Version> = HashMap::new();
+        let mut placed = Vec::new();
+        let mut position = Position::new(101);
+        for (name, prepared) in &appends {
+            let version = versions.entry(*name).or_insert(before);
+            let standing = Standing {
+                number: None,
+                version: *version,
+            };
+            let ids: Vec<EventId> = prepared
+                .events()
+                .iter()
+                .enumerate()
+                .map(|(at, _)| {
+                    let number = u128::from(position.value()) + at as u128;
+                    EventId::new(Uuid::from_u128(number)).unwrap()
+                })
+                .collect();
+            batch.add(prepared, &[standing], &ids);
+            for _ in prepared.events() {
+                *version = version.next();
+                placed.push((*name, *version, position));
+                position = position.next();
+            }
+        }
+        for (name, version, position) in placed {
+            let found = batch.position_of(&stream(name), version);
+            assert_eq!(found, Some(position), "{name} at {version}");
+        }
+        for (name, version) in versions {
+            let name = stream(name);
+            assert_eq!(batch.position_of(&name, Version::ABSENT), None);
+            assert_eq!(batch.position_of(&name, before), None);
+            assert_eq!(batch.position_of(&name, version.next()), None);
+        }
+        assert_eq!(batch.position_of(&stream("b-1"), before.next()), None);
     }
 }

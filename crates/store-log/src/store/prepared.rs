@@ -77,6 +77,18 @@ impl Prepared {
         prepared
     }
 
+    /// Prepares an append of which nothing was looked up, for a store of these kinds.
+    #[cfg(test)]
+    pub(crate) fn of(append: &Append, kinds: &Kinds) -> Self {
+        Self::new(append, Looked::nothing(), Self::hasher(), kinds)
+    }
+
+    /// The hash function of that store.
+    #[cfg(test)]
+    pub(crate) fn hasher() -> Hasher {
+        Hasher::new(annals_log::LogId::from_bytes([7; 16]))
+    }
+
     fn encode(&mut self, append: &Append, hasher: Hasher, kinds: &Kinds) {
         let header = AppendHeader {
             id: append.id(),
