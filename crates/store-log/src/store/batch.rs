@@ -20,10 +20,10 @@ pub(crate) struct Batch<'r> {
     steps: Vec<Step<'r>>,
     writes: Vec<Write>,
     streams: Vec<Added<'r>>,
-    /// The streams by the hashes of their names.
-    names: HashTable<usize>,
-    /// The steps of appends by the hashes of their ids.
-    append_ids: HashTable<usize>,
+    /// The streams by the hashes of their names, each with its hash.
+    names: HashTable<(u64, usize)>,
+    /// The steps of appends by the hashes of their ids, each with its hash.
+    append_ids: HashTable<(u64, usize)>,
     /// The ids of all events, in order.
     ids: Vec<EventId>,
     /// Ids that rise, each above all before it, and where their events stand.
@@ -128,15 +128,13 @@ impl<'r> Batch<'r> {
     /// The writes of an append.
     pub(crate) fn writes_of(&self, placing: &Placing<'_>) -> &[Write] {
         let count = placing.prepared.append.writes().len();
-        let writes = self.writes.get(placing.first_write..).unwrap_or_default();
-        writes.get(..count).unwrap_or_default()
+        part_of(&self.writes, placing.first_write, count)
     }
 
     /// The ids of the events of an append.
     pub(crate) fn ids_of(&self, placing: &Placing<'_>) -> &[EventId] {
         let count = placing.prepared.append.event_count();
-        let ids = self.ids.get(placing.first_event..).unwrap_or_default();
-        ids.get(..count).unwrap_or_default()
+        part_of(&self.ids, placing.first_event, count)
     }
 
     /// The streams that it changes.
@@ -211,11 +209,11 @@ impl<'r> Batch<'r> {
 
     /// The append of this id.
     pub(crate) fn append(&self, id: &AppendId, hash: u64) -> Option<Placing<'r>> {
-        let step = self.append_ids.find(hash, |step| {
+        let found = self.append_ids.find(hash, |(_, step)| {
             let found = self.append_at(*step);
             found.is_some_and(|found| found.prepared.append.id() == *id)
         });
-        self.append_at(*step?)
+        self.append_at(found?.1)
     }
 
     /// Where the event of this version stands, if the batch adds it.
@@ -272,6 +270,8 @@ impl<'r> Batch<'r> {
         let hashes = prepared.stream_hashes();
         let is_whole = hashes.len() == writes.len() && standing.len() == writes.len();
         assert!(is_whole, "each stream has its hash and its standing");
+        let events = prepared.append.event_count();
+        assert_eq!(ids.len(), events, "each event has its id");
         for ((write, hash), standing) in writes.iter().zip(hashes).zip(standing) {
             let stream = self.stream_to_change(&write.stream, *hash, *standing);
             let events = write.events.len() as u64;
@@ -295,9 +295,7 @@ impl<'r> Batch<'r> {
     ) {
         let hash = self.hasher.stream(stream.as_str());
         let index = self.stream_to_change(stream, hash, standing);
-        if let Some(added) = self.streams.get_mut(index) {
-            added.policy = Some(policy.clone());
-        }
+        self.added(index).policy = Some(policy.clone());
         self.policies += 1;
         self.steps.push(Step::Policy { stream, policy });
     }
@@ -327,11 +325,17 @@ impl<'r> Batch<'r> {
     }
 
     fn index_of(&self, stream: &StreamId, hash: u64) -> Option<usize> {
-        let is_it = |index: &usize| {
+        let is_it = |(known, index): &(u64, usize)| {
             let added = self.streams.get(*index);
-            added.is_some_and(|added| added.hash == hash && added.stream == stream)
+            *known == hash && added.is_some_and(|added| added.stream == stream)
         };
-        self.names.find(hash, is_it).copied()
+        self.names.find(hash, is_it).map(|(_, index)| *index)
+    }
+
+    #[expect(clippy::expect_used, reason = "what is recorded must not be lost")]
+    fn added(&mut self, stream: usize) -> &mut Added<'r> {
+        let added = self.streams.get_mut(stream);
+        added.expect("the stream was put there, and none is taken out")
     }
 
     /// The place of a stream among those that the batch changes.
@@ -350,20 +354,18 @@ impl<'r> Batch<'r> {
             first_write: None,
             more_writes: Vec::new(),
         });
-        let streams = &self.streams;
-        let hash_of = |index: &usize| streams.get(*index).map_or(0, |added| added.hash);
-        self.names.insert_unique(hash, index, hash_of);
+        self.names
+            .insert_unique(hash, (hash, index), |(hash, _)| *hash);
         index
     }
 
     fn add_write(&mut self, stream: usize, version: Version, position: Position, events: u64) {
         let index = self.writes.len();
-        if let Some(added) = self.streams.get_mut(stream) {
-            added.version = Some(version.forward(events));
-            match added.first_write {
-                Some(_) => added.more_writes.push(index),
-                None => added.first_write = Some(index),
-            }
+        let added = self.added(stream);
+        added.version = Some(version.forward(events));
+        match added.first_write {
+            Some(_) => added.more_writes.push(index),
+            None => added.first_write = Some(index),
         }
         self.writes.push(Write {
             stream,
@@ -390,12 +392,8 @@ impl<'r> Batch<'r> {
     fn add_step(&mut self, placing: Placing<'r>) {
         let (step, hash) = (self.steps.len(), placing.prepared.id_hash);
         self.steps.push(Step::Append(placing));
-        let steps = &self.steps;
-        let hash_of = |step: &usize| match steps.get(*step) {
-            Some(Step::Append(placing)) => placing.prepared.id_hash,
-            _ => 0,
-        };
-        self.append_ids.insert_unique(hash, step, hash_of);
+        self.append_ids
+            .insert_unique(hash, (hash, step), |(hash, _)| *hash);
     }
 
     /// The events, in the order of their positions.
@@ -432,6 +430,13 @@ impl Write {
         let first = self.first_version;
         (0..self.events).map(move |index| first.forward(index))
     }
+}
+
+/// So many in a row, which an append that was added put there.
+#[expect(clippy::expect_used, reason = "what is recorded must not be lost")]
+fn part_of<T>(all: &[T], first: usize, count: usize) -> &[T] {
+    let part = all.get(first..).and_then(|rest| rest.get(..count));
+    part.expect("the append is of this batch, from which nothing is taken out")
 }
 
 #[cfg(test)]

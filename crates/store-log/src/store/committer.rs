@@ -89,6 +89,12 @@ impl Committer {
         if planted::is_active(Bug::KindStatedTooEarly) {
             self.stated.1 = framed.stated;
         }
+        let is_whole = framed.places.len() == batch.event_count();
+        assert!(
+            is_whole || planted::is_active(Bug::LastEventDropped),
+            "each event has its record"
+        );
+        debug_assert!(frame.bytes() <= bytes, "no more is written than reserved");
         frame.write().map_err(from_log)?;
         // What is written may be durable, whatever the reason why that can't be told.
         let view = self.log.sync().map_err(unknown)?;

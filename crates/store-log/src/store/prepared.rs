@@ -89,10 +89,11 @@ impl Prepared {
         Hasher::new(annals_log::LogId::from_bytes([7; 16]))
     }
 
+    #[expect(clippy::expect_used, reason = "an append is built with few events")]
     fn encode(&mut self, append: &Append, hasher: Hasher, kinds: &Kinds) {
         let header = AppendHeader {
             id: append.id(),
-            events: u32::try_from(append.event_count()).unwrap_or(u32::MAX),
+            events: u32::try_from(append.event_count()).expect("an append has up to 65,536 events"),
         };
         encode_append(&header, &mut self.bytes);
         self.header_end = self.bytes.len();
@@ -132,15 +133,19 @@ impl Prepared {
     }
 
     /// What the record of the first event says of the append.
+    #[expect(clippy::expect_used, reason = "wrong bytes must not be written")]
     pub(crate) fn header(&self) -> &[u8] {
-        self.bytes.get(..self.header_end).unwrap_or_default()
+        let header = self.bytes.get(..self.header_end);
+        header.expect("the bytes only grew since the header ended")
     }
 
     /// The content of the record of each event.
+    #[expect(clippy::expect_used, reason = "wrong bytes must not be written")]
     pub(crate) fn contents(&self) -> impl Iterator<Item = &[u8]> {
         self.events.iter().scan(self.header_end, |start, event| {
             let start = std::mem::replace(start, event.bytes_end);
-            Some(self.bytes.get(start..event.bytes_end).unwrap_or_default())
+            let content = self.bytes.get(start..event.bytes_end);
+            Some(content.expect("the bytes only grew from one event's end to the next"))
         })
     }
 
@@ -155,14 +160,17 @@ impl Prepared {
     }
 
     /// The tags of the n-th event, which is this one.
+    #[expect(clippy::expect_used, reason = "an event must not lose tags")]
     pub(crate) fn tags<'e>(
         &self,
         index: usize,
         event: &'e NewEvent,
     ) -> impl Iterator<Item = Hashed<'e>> {
-        let end = self.events.get(index).map_or(0, |event| event.tags_end);
-        let start = end - event.tags().len().min(end);
-        let hashes = self.tags.get(start..end).unwrap_or_default();
+        let hashes = self.events.get(index).and_then(|known| {
+            let start = known.tags_end.checked_sub(event.tags().len())?;
+            self.tags.get(start..known.tags_end)
+        });
+        let hashes = hashes.expect("the hashes of the event's tags end with its own mark");
         let tags = event.tags().iter().map(Tag::as_str).zip(hashes);
         tags.map(|(text, hash)| Hashed { text, hash: *hash })
     }
