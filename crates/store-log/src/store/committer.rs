@@ -211,7 +211,7 @@ impl Commit for Committer {
     fn weight(request: &Request) -> usize {
         match request {
             Request::Append(prepared) => prepared.weight(),
-            Request::Policy(_) => 256,
+            Request::Policy(_) => frame::POLICY_RECORD_BYTES,
         }
     }
 }

@@ -27,9 +27,12 @@ pub struct Settings {
     pub segment_bytes: u32,
     /// The most appends that wait; one more is refused as overloaded. Default: 65,536.
     pub queue_appends_max: usize,
-    /// The most bytes of appends that wait; beyond it they are refused as overloaded, a single append apart. Default: 256 MiB.
+    /// The most bytes of appends that wait; beyond it they are refused as overloaded, a single append apart. An append
+    /// counts what its records take in the log, and no less than 512 bytes and 256 for each event more than their
+    /// contents; what was sent is held beside it. Default: 256 MiB.
     pub queue_bytes_max: usize,
-    /// The most bytes that are written and synced together, a single append apart. Default: 8 MiB.
+    /// The most bytes that are written and synced together, a single append apart. They are counted as those that
+    /// wait, which is no less than what is written. Default: 8 MiB.
     pub batch_bytes_max: usize,
     /// The memory of the index of the newest events, in bytes, after which it goes to a file. Up to three times as much
     /// is held while files are built. At least 16 KiB; default: 16 MiB.
