@@ -20,10 +20,10 @@ pub(crate) struct Batch<'r> {
     steps: Vec<Step<'r>>,
     writes: Vec<Write>,
     streams: Vec<Added<'r>>,
-    /// The streams by the hashes of their names.
-    names: HashTable<usize>,
-    /// The steps of appends by the hashes of their ids.
-    append_ids: HashTable<usize>,
+    /// The streams by the hashes of their names, each with its hash.
+    names: HashTable<(u64, usize)>,
+    /// The steps of appends by the hashes of their ids, each with its hash.
+    append_ids: HashTable<(u64, usize)>,
     /// The ids of all events, in order.
     ids: Vec<EventId>,
     /// Ids that rise, each above all before it, and where their events stand.
@@ -68,7 +68,9 @@ pub(crate) struct Added<'r> {
     pub(crate) version: Option<Version>,
     /// The newest policy; `None` when the batch changes none.
     pub(crate) policy: Option<StreamPolicy>,
-    last_write: Option<usize>,
+    /// Which of the batch's writes are its: the first, and those after it, in the order of versions.
+    first_write: Option<usize>,
+    more_writes: Vec<usize>,
 }
 
 /// Events that follow each other, of one stream.
@@ -79,8 +81,6 @@ pub(crate) struct Write {
     pub(crate) first_version: Version,
     first_position: Position,
     events: u64,
-    /// The write of the same stream before.
-    before: Option<usize>,
 }
 
 /// A stream as an append finds it.
@@ -94,9 +94,14 @@ pub(crate) struct Standing {
 impl<'r> Batch<'r> {
     /// An empty batch after this state.
     pub(crate) fn after(snapshot: &Snapshot) -> Self {
+        Self::from(snapshot.hasher(), snapshot.head.next())
+    }
+
+    /// An empty batch whose first event stands here.
+    fn from(hasher: Hasher, first: Position) -> Self {
         Self {
-            hasher: snapshot.hasher(),
-            first: snapshot.head.next(),
+            hasher,
+            first,
             steps: Vec::new(),
             writes: Vec::new(),
             streams: Vec::new(),
@@ -123,15 +128,13 @@ impl<'r> Batch<'r> {
     /// The writes of an append.
     pub(crate) fn writes_of(&self, placing: &Placing<'_>) -> &[Write] {
         let count = placing.prepared.append.writes().len();
-        let writes = self.writes.get(placing.first_write..).unwrap_or_default();
-        writes.get(..count).unwrap_or_default()
+        part_of(&self.writes, placing.first_write, count)
     }
 
     /// The ids of the events of an append.
     pub(crate) fn ids_of(&self, placing: &Placing<'_>) -> &[EventId] {
         let count = placing.prepared.append.event_count();
-        let ids = self.ids.get(placing.first_event..).unwrap_or_default();
-        ids.get(..count).unwrap_or_default()
+        part_of(&self.ids, placing.first_event, count)
     }
 
     /// The streams that it changes.
@@ -206,24 +209,28 @@ impl<'r> Batch<'r> {
 
     /// The append of this id.
     pub(crate) fn append(&self, id: &AppendId, hash: u64) -> Option<Placing<'r>> {
-        let step = self.append_ids.find(hash, |step| {
+        let found = self.append_ids.find(hash, |(_, step)| {
             let found = self.append_at(*step);
             found.is_some_and(|found| found.prepared.append.id() == *id)
         });
-        self.append_at(*step?)
+        self.append_at(found?.1)
     }
 
     /// Where the event of this version stands, if the batch adds it.
     pub(crate) fn position_of(&self, stream: &StreamId, version: Version) -> Option<Position> {
-        let mut last = self.stream(stream)?.last_write;
-        while let Some(write) = last.and_then(|last| self.writes.get(last)) {
-            if version >= write.first_version {
-                let further = version.value() - write.first_version.value();
-                return (further < write.events).then(|| write.first_position.forward(further));
-            }
-            last = write.before;
-        }
-        None
+        let added = self.stream(stream)?;
+        let is_before = |write: &usize| {
+            let write = self.writes.get(*write);
+            write.is_some_and(|write| write.first_version <= version)
+        };
+        let before = added.more_writes.partition_point(is_before);
+        let write = match before.checked_sub(1) {
+            Some(index) => added.more_writes.get(index).copied(),
+            None => added.first_write,
+        };
+        let write = self.writes.get(write?)?;
+        let further = version.value().checked_sub(write.first_version.value())?;
+        (further < write.events).then(|| write.first_position.forward(further))
     }
 
     /// The version that the stream had before the batch, if the batch adds to it.
@@ -259,10 +266,14 @@ impl<'r> Batch<'r> {
             first_event: self.ids.len(),
         };
         let mut position = self.next_position();
-        let writes = prepared.append.writes().iter().zip(standing);
-        for (index, (write, standing)) in writes.enumerate() {
-            let hash = prepared.stream_hash(index).unwrap_or_default();
-            let stream = self.stream_to_change(&write.stream, hash, *standing);
+        let writes = prepared.append.writes();
+        let hashes = prepared.stream_hashes();
+        let is_whole = hashes.len() == writes.len() && standing.len() == writes.len();
+        assert!(is_whole, "each stream has its hash and its standing");
+        let events = prepared.append.event_count();
+        assert_eq!(ids.len(), events, "each event has its id");
+        for ((write, hash), standing) in writes.iter().zip(hashes).zip(standing) {
+            let stream = self.stream_to_change(&write.stream, *hash, *standing);
             let events = write.events.len() as u64;
             self.add_write(stream, standing.version, position, events);
             position = position.forward(events);
@@ -284,9 +295,7 @@ impl<'r> Batch<'r> {
     ) {
         let hash = self.hasher.stream(stream.as_str());
         let index = self.stream_to_change(stream, hash, standing);
-        if let Some(added) = self.streams.get_mut(index) {
-            added.policy = Some(policy.clone());
-        }
+        self.added(index).policy = Some(policy.clone());
         self.policies += 1;
         self.steps.push(Step::Policy { stream, policy });
     }
@@ -316,11 +325,17 @@ impl<'r> Batch<'r> {
     }
 
     fn index_of(&self, stream: &StreamId, hash: u64) -> Option<usize> {
-        let is_it = |index: &usize| {
+        let is_it = |(known, index): &(u64, usize)| {
             let added = self.streams.get(*index);
-            added.is_some_and(|added| added.hash == hash && added.stream == stream)
+            *known == hash && added.is_some_and(|added| added.stream == stream)
         };
-        self.names.find(hash, is_it).copied()
+        self.names.find(hash, is_it).map(|(_, index)| *index)
+    }
+
+    #[expect(clippy::expect_used, reason = "what is recorded must not be lost")]
+    fn added(&mut self, stream: usize) -> &mut Added<'r> {
+        let added = self.streams.get_mut(stream);
+        added.expect("the stream was put there, and none is taken out")
     }
 
     /// The place of a stream among those that the batch changes.
@@ -336,26 +351,27 @@ impl<'r> Batch<'r> {
             version_before: standing.version,
             version: None,
             policy: None,
-            last_write: None,
+            first_write: None,
+            more_writes: Vec::new(),
         });
-        let streams = &self.streams;
-        let hash_of = |index: &usize| streams.get(*index).map_or(0, |added| added.hash);
-        self.names.insert_unique(hash, index, hash_of);
+        self.names
+            .insert_unique(hash, (hash, index), |(hash, _)| *hash);
         index
     }
 
     fn add_write(&mut self, stream: usize, version: Version, position: Position, events: u64) {
-        let Some(added) = self.streams.get_mut(stream) else {
-            return;
-        };
-        let before = added.last_write.replace(self.writes.len());
+        let index = self.writes.len();
+        let added = self.added(stream);
         added.version = Some(version.forward(events));
+        match added.first_write {
+            Some(_) => added.more_writes.push(index),
+            None => added.first_write = Some(index),
+        }
         self.writes.push(Write {
             stream,
             first_version: version.next(),
             first_position: position,
             events,
-            before,
         });
     }
 
@@ -376,12 +392,8 @@ impl<'r> Batch<'r> {
     fn add_step(&mut self, placing: Placing<'r>) {
         let (step, hash) = (self.steps.len(), placing.prepared.id_hash);
         self.steps.push(Step::Append(placing));
-        let steps = &self.steps;
-        let hash_of = |step: &usize| match steps.get(*step) {
-            Some(Step::Append(placing)) => placing.prepared.id_hash,
-            _ => 0,
-        };
-        self.append_ids.insert_unique(hash, step, hash_of);
+        self.append_ids
+            .insert_unique(hash, (hash, step), |(hash, _)| *hash);
     }
 
     /// The events, in the order of their positions.
@@ -417,5 +429,82 @@ impl Write {
     pub(crate) fn versions(&self) -> impl Iterator<Item = Version> {
         let first = self.first_version;
         (0..self.events).map(move |index| first.forward(index))
+    }
+}
+
+/// So many in a row, which an append that was added put there.
+#[expect(clippy::expect_used, reason = "what is recorded must not be lost")]
+fn part_of<T>(all: &[T], first: usize, count: usize) -> &[T] {
+    let part = all.get(first..).and_then(|rest| rest.get(..count));
+    part.expect("the append is of this batch, from which nothing is taken out")
+}
+
+#[cfg(test)]
+mod tests {
+    use annals_core::{Append, ContentType, Expected};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn stream(name: &str) -> StreamId {
+        StreamId::parse(name).unwrap()
+    }
+
+    fn prepared(number: usize, name: &str, events: usize) -> Prepared {
+        let event_type = EventType::parse("opened").unwrap();
+        let event = NewEvent::new(event_type, ContentType::JSON, "{}").unwrap();
+        let append = Append::builder(AppendId::parse(&format!("append-{number}")).unwrap())
+            .write(stream(name), Expected::Any, vec![event; events])
+            .build()
+            .unwrap();
+        Prepared::of(&append, &Kinds::default())
+    }
+
+    #[test]
+    fn every_version_has_its_position_however_often_a_stream_is_written() {
+        let appends: Vec<(&str, Prepared)> = (0..60)
+            .map(|number| {
+                let name = ["a-1", "a-2", "a-1", "a-3"][number % 4];
+                (name, prepared(number, name, 1 + number % 5))
+            })
+            .collect();
+        let mut batch = Batch::from(Prepared::hasher(), Position::new(101));
+        let before = Version::new(7);
+        let mut versions: HashMap<&str, Version> = HashMap::new();
+        let mut placed = Vec::new();
+        let mut position = Position::new(101);
+        for (name, prepared) in &appends {
+            let version = versions.entry(*name).or_insert(before);
+            let standing = Standing {
+                number: None,
+                version: *version,
+            };
+            let ids: Vec<EventId> = prepared
+                .events()
+                .iter()
+                .enumerate()
+                .map(|(at, _)| {
+                    let number = u128::from(position.value()) + at as u128;
+                    EventId::new(Uuid::from_u128(number)).unwrap()
+                })
+                .collect();
+            batch.add(prepared, &[standing], &ids);
+            for _ in prepared.events() {
+                *version = version.next();
+                placed.push((*name, *version, position));
+                position = position.next();
+            }
+        }
+        for (name, version, position) in placed {
+            let found = batch.position_of(&stream(name), version);
+            assert_eq!(found, Some(position), "{name} at {version}");
+        }
+        for (name, version) in versions {
+            let name = stream(name);
+            assert_eq!(batch.position_of(&name, Version::ABSENT), None);
+            assert_eq!(batch.position_of(&name, before), None);
+            assert_eq!(batch.position_of(&name, version.next()), None);
+        }
+        assert_eq!(batch.position_of(&stream("b-1"), before.next()), None);
     }
 }

@@ -50,14 +50,15 @@ impl Committer {
         }
     }
 
-    /// Judges all requests; the batch has what is to be recorded of them.
+    /// Judges all requests; the batch has what is to be recorded of them. Holds no lock meanwhile: the memory
+    /// of the index is changed by nobody else, and is not shared any more when the batch is entered into it.
     fn judge<'r>(
         &self,
         snapshot: &Snapshot,
         now: Timestamp,
         requests: &'r [Request],
     ) -> (Batch<'r>, Vec<Verdict>) {
-        let live = snapshot.live.read();
+        let live = Arc::clone(&snapshot.live.read());
         let mut batch = Batch::after(snapshot);
         let mut judging = Judging::new(snapshot, &live, now, &*self.shared.ids);
         let verdicts = requests
@@ -88,6 +89,12 @@ impl Committer {
         if planted::is_active(Bug::KindStatedTooEarly) {
             self.stated.1 = framed.stated;
         }
+        let is_whole = framed.places.len() == batch.event_count();
+        assert!(
+            is_whole || planted::is_active(Bug::LastEventDropped),
+            "each event has its record"
+        );
+        debug_assert!(frame.bytes() <= bytes, "no more is written than reserved");
         frame.write().map_err(from_log)?;
         // What is written may be durable, whatever the reason why that can't be told.
         let view = self.log.sync().map_err(unknown)?;
@@ -204,7 +211,7 @@ impl Commit for Committer {
     fn weight(request: &Request) -> usize {
         match request {
             Request::Append(prepared) => prepared.weight(),
-            Request::Policy(_) => 256,
+            Request::Policy(_) => frame::POLICY_RECORD_BYTES,
         }
     }
 }
@@ -260,5 +267,66 @@ fn enter_append(
             };
             memtable.insert_new(&entry, placing.prepared.tags(index, event));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use annals_core::{
+        Append, AppendId, ContentType, EventId, EventStore, EventType, Expected, Ids, NewEvent,
+        StreamId, UuidIds,
+    };
+    use futures_executor::block_on;
+
+    use super::*;
+    use crate::LogStore;
+
+    /// A source of ids that looks at the newest part of the index each time that it is asked.
+    #[derive(Debug, Default)]
+    struct Watching {
+        ids: UuidIds,
+        shared: Mutex<Option<Arc<Shared>>>,
+        asked: Mutex<Vec<bool>>,
+    }
+
+    impl Ids for Watching {
+        fn event_id(&self) -> EventId {
+            if let Some(shared) = &*self.shared.lock().unwrap() {
+                let is_locked = shared.snapshot().live.is_locked();
+                self.asked.lock().unwrap().push(is_locked);
+            }
+            self.ids.event_id()
+        }
+
+        fn append_id(&self) -> AppendId {
+            self.ids.append_id()
+        }
+    }
+
+    #[test]
+    fn no_lock_of_the_index_is_held_while_appends_are_judged() {
+        let directory = tempfile::tempdir().unwrap();
+        let ids = Arc::new(Watching::default());
+        let store = LogStore::builder(directory.path().join("store"));
+        let store = store
+            .ids(Arc::clone(&ids) as Arc<dyn Ids>)
+            .create()
+            .unwrap();
+        *ids.shared.lock().unwrap() = Some(Arc::clone(&store.shared));
+        for number in 0..3 {
+            let event_type = EventType::parse("opened").unwrap();
+            let event = NewEvent::new(event_type, ContentType::JSON, "{}").unwrap();
+            let append = Append::builder(AppendId::parse(&format!("append-{number}")).unwrap());
+            let stream = StreamId::parse("account-1").unwrap();
+            let append = append
+                .write(stream, Expected::Any, [event])
+                .build()
+                .unwrap();
+            block_on(store.append(append)).unwrap();
+        }
+        ids.shared.lock().unwrap().take();
+        assert_eq!(*ids.asked.lock().unwrap(), [false; 3]);
     }
 }

@@ -34,8 +34,8 @@ pub(crate) struct Framing<'b, 'l> {
 
 const WORDS: usize = KindCode::MAX.value() as usize / 64 + 1;
 
-/// The most that a note says of a policy.
-const POLICY_BYTES: usize = STREAM_ID_BYTES_MAX + 64;
+/// The most that a record with the note of a policy takes.
+pub(crate) const POLICY_RECORD_BYTES: usize = RECORD_BYTES + STREAM_ID_BYTES_MAX + 64;
 
 impl<'b, 'l> Framing<'b, 'l> {
     /// Into this frame of a segment whose records count from `base`, at this time.
@@ -148,7 +148,7 @@ impl Stated {
 /// The most bytes that the batch takes in a frame.
 pub(crate) fn bytes_max(batch: &Batch<'_>, kinds: &Kinds) -> usize {
     let appends = batch.appends().map(|prepared| prepared.frame_bytes);
-    let policies = batch.policies() * (RECORD_BYTES + POLICY_BYTES);
+    let policies = batch.policies() * POLICY_RECORD_BYTES;
     // A new segment states again every kind that it uses.
     let stated: usize = batch.kinds(kinds).map(note_bytes).sum();
     appends.sum::<usize>() + policies + stated

@@ -14,7 +14,6 @@ use super::ids::{self, Ids};
 use super::looked::{Looked, OlderFacts};
 use super::lost;
 use super::matching;
-use super::prepared::Prepared;
 use super::shown::{Shown, first_shown};
 use super::snapshot::{LiveStream, Snapshot, StreamFacts};
 use crate::index::{Hashed, Memtable};
@@ -23,8 +22,8 @@ use crate::planted::{self, Bug};
 /// A state of the store, and what the batch in the making adds to it.
 pub(crate) struct Judge<'a> {
     pub(crate) snapshot: &'a Snapshot,
-    /// The newest part of the index, when whoever judges is the one who changes it: others must not hold it
-    /// for long.
+    /// The newest part of the index, when whoever judges is the one who changes it: others must not keep it,
+    /// and lock it for each question.
     pub(crate) live: Option<&'a Memtable>,
     /// Nothing on the task of a caller.
     pub(crate) batch: &'a Batch<'a>,
@@ -32,45 +31,29 @@ pub(crate) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Every check that the append fails.
+    /// Every check that the append fails. Notes how the streams stand that it writes, whose hashes these are;
+    /// who has no use for that gives none.
     pub(crate) fn failures(
         &self,
         append: &Append,
         looked: &Looked,
+        known: &[u64],
+        written: &mut Vec<Standing>,
     ) -> Result<Vec<FailedCheck>, Error> {
         let hasher = self.snapshot.hasher();
         let mut failures = Vec::new();
         for (index, (stream, expected)) in append.expectations().enumerate() {
-            let hash = hasher.stream(stream.as_str());
-            let older = looked.stream(self.snapshot, index);
-            let (_, facts) = self.standing(stream, hash, older)?;
-            failures.extend(self.failed_expectation(stream, expected, &facts)?);
-        }
-        self.check_conditions(append, looked, &mut failures)?;
-        let ids = append.events().filter_map(|(_, event)| event.id());
-        self.check_ids(ids, looked, &mut failures)?;
-        Ok(failures)
-    }
-
-    /// Every check that the append fails; notes how the streams stand that it writes.
-    pub(crate) fn failures_of(
-        &self,
-        prepared: &Prepared,
-        written: &mut Vec<Standing>,
-    ) -> Result<Vec<FailedCheck>, Error> {
-        let Prepared { append, looked, .. } = prepared;
-        let mut failures = Vec::new();
-        for (index, (stream, expected)) in append.expectations().enumerate() {
-            let written_hash = prepared.stream_hash(index);
-            let hash =
-                written_hash.unwrap_or_else(|| self.snapshot.hasher().stream(stream.as_str()));
+            let known = known.get(index).copied();
+            let hash = known.unwrap_or_else(|| hasher.stream(stream.as_str()));
             let older = looked.stream(self.snapshot, index);
             let (standing, facts) = self.standing(stream, hash, older)?;
             failures.extend(self.failed_expectation(stream, expected, &facts)?);
-            written.extend(written_hash.map(|_| standing));
+            written.extend(known.map(|_| standing));
         }
-        self.check_conditions(append, looked, &mut failures)?;
-        let ids = prepared.events().iter().filter_map(|event| event.id);
+        for (index, condition) in append.conditions().iter().enumerate() {
+            failures.extend(self.failed_condition(index, condition, looked)?);
+        }
+        let ids = append.events().filter_map(|(_, event)| event.id());
         self.check_ids(ids, looked, &mut failures)?;
         Ok(failures)
     }
@@ -118,18 +101,6 @@ impl Judge<'_> {
             Some(memtable) => LiveStream::of(memtable, stream, self.snapshot.head),
             None => LiveStream::of(&self.snapshot.live.read(), stream, self.snapshot.head),
         }
-    }
-
-    fn check_conditions(
-        &self,
-        append: &Append,
-        looked: &Looked,
-        failures: &mut Vec<FailedCheck>,
-    ) -> Result<(), Error> {
-        for (index, condition) in append.conditions().iter().enumerate() {
-            failures.extend(self.failed_condition(index, condition, looked)?);
-        }
-        Ok(())
     }
 
     /// The application's own ids must be new.

@@ -387,7 +387,7 @@ fn look(shared: &Shared, append: &Append) -> Result<Seen, Error> {
             snapshot.newest_at
         },
     };
-    let failures = judge.failures(append, &looked)?;
+    let failures = judge.failures(append, &looked, &[], &mut Vec::new())?;
     if shared.policy_changes() == policies {
         if !failures.iter().all(may_hold_later) {
             refuse(failures)?;

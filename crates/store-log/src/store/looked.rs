@@ -41,6 +41,17 @@ impl Looked {
         })
     }
 
+    /// Of an append of which nothing was looked up.
+    #[cfg(test)]
+    pub(crate) fn nothing() -> Self {
+        Self {
+            settled: 0,
+            streams: Vec::new(),
+            conditions_hold_at: Position::START,
+            ids_are_new: false,
+        }
+    }
+
     /// Notes that nothing stood against the append in this state.
     pub(crate) fn nothing_stands_against_it(&mut self, head: Position) {
         self.conditions_hold_at = head;

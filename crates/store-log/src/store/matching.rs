@@ -25,7 +25,7 @@ pub(crate) fn each(
     let choice = Choice::Criteria(criteria);
     let (mut from, until) = positions.into_inner();
     loop {
-        // No lock is held while the caller looks at records.
+        // The lock of the newest part is free again when the caller looks at records, for which it is taken anew.
         let some = chunk(snapshot, &choice, from..=until, Direction::Forward, STEP)?;
         let Some(last) = some.last().copied() else {
             return Ok(());

@@ -26,6 +26,8 @@ pub(crate) struct Prepared {
     header_end: usize,
     /// The most bytes that its records take in a frame.
     pub(crate) frame_bytes: usize,
+    /// The most bytes that notes of its kinds which have codes take, where the segment does not state them yet.
+    note_bytes: usize,
     /// The kinds of its events, some perhaps more than once.
     pub(crate) kinds: Vec<PreparedKind>,
 }
@@ -69,6 +71,7 @@ impl Prepared {
             bytes: Vec::with_capacity(bytes_about(append)),
             header_end: 0,
             frame_bytes: APPEND_BYTES,
+            note_bytes: 0,
             kinds: Vec::new(),
             looked,
             append: append.clone(),
@@ -77,10 +80,23 @@ impl Prepared {
         prepared
     }
 
+    /// Prepares an append of which nothing was looked up, for a store of these kinds.
+    #[cfg(test)]
+    pub(crate) fn of(append: &Append, kinds: &Kinds) -> Self {
+        Self::new(append, Looked::nothing(), Self::hasher(), kinds)
+    }
+
+    /// The hash function of that store.
+    #[cfg(test)]
+    pub(crate) fn hasher() -> Hasher {
+        Hasher::new(annals_log::LogId::from_bytes([7; 16]))
+    }
+
+    #[expect(clippy::expect_used, reason = "an append is built with few events")]
     fn encode(&mut self, append: &Append, hasher: Hasher, kinds: &Kinds) {
         let header = AppendHeader {
             id: append.id(),
-            events: u32::try_from(append.event_count()).unwrap_or(u32::MAX),
+            events: u32::try_from(append.event_count()).expect("an append has up to 65,536 events"),
         };
         encode_append(&header, &mut self.bytes);
         self.header_end = self.bytes.len();
@@ -93,6 +109,9 @@ impl Prepared {
                 if same.is_none() {
                     let type_hash = hasher.term(Term::Type(event.event_type().as_str()));
                     self.kinds.push(PreparedKind { code, type_hash });
+                    if code.is_some() {
+                        self.note_bytes += RECORD_BYTES + inline_kind_bytes_max(event);
+                    }
                 }
                 last = Some((event, code));
                 let tags = event.tags().iter().map(Tag::as_str);
@@ -120,21 +139,25 @@ impl Prepared {
     }
 
     /// What the record of the first event says of the append.
+    #[expect(clippy::expect_used, reason = "wrong bytes must not be written")]
     pub(crate) fn header(&self) -> &[u8] {
-        self.bytes.get(..self.header_end).unwrap_or_default()
+        let header = self.bytes.get(..self.header_end);
+        header.expect("the bytes only grew since the header ended")
     }
 
     /// The content of the record of each event.
+    #[expect(clippy::expect_used, reason = "wrong bytes must not be written")]
     pub(crate) fn contents(&self) -> impl Iterator<Item = &[u8]> {
         self.events.iter().scan(self.header_end, |start, event| {
             let start = std::mem::replace(start, event.bytes_end);
-            Some(self.bytes.get(start..event.bytes_end).unwrap_or_default())
+            let content = self.bytes.get(start..event.bytes_end);
+            Some(content.expect("the bytes only grew from one event's end to the next"))
         })
     }
 
-    /// The hash of the n-th stream that it writes.
-    pub(crate) fn stream_hash(&self, write: usize) -> Option<u64> {
-        self.streams.get(write).copied()
+    /// The hashes of the streams that it writes, in order.
+    pub(crate) fn stream_hashes(&self) -> &[u64] {
+        &self.streams
     }
 
     /// The hashes of all tags.
@@ -143,20 +166,23 @@ impl Prepared {
     }
 
     /// The tags of the n-th event, which is this one.
+    #[expect(clippy::expect_used, reason = "an event must not lose tags")]
     pub(crate) fn tags<'e>(
         &self,
         index: usize,
         event: &'e NewEvent,
     ) -> impl Iterator<Item = Hashed<'e>> {
-        let end = self.events.get(index).map_or(0, |event| event.tags_end);
-        let start = end - event.tags().len().min(end);
-        let hashes = self.tags.get(start..end).unwrap_or_default();
+        let hashes = self.events.get(index).and_then(|known| {
+            let start = known.tags_end.checked_sub(event.tags().len())?;
+            self.tags.get(start..known.tags_end)
+        });
+        let hashes = hashes.expect("the hashes of the event's tags end with its own mark");
         let tags = event.tags().iter().map(Tag::as_str).zip(hashes);
         tags.map(|(text, hash)| Hashed { text, hash: *hash })
     }
 
-    /// What it counts against the bounds of the queue: about what it takes in memory, and no less than its
-    /// size in a frame.
+    /// What it counts against the bounds of the queue and of a batch: about what it takes in memory beside what
+    /// was sent, and no less than it takes in a frame.
     pub(crate) fn weight(&self) -> usize {
         const APPEND_OVERHEAD: usize = 512;
         const EVENT_OVERHEAD: usize = 256;
@@ -164,11 +190,12 @@ impl Prepared {
         let checks = checks.map(|check| check.stream.as_str().len() + EVENT_OVERHEAD);
         let conditions = self.append.conditions().iter();
         let conditions = conditions.map(|condition| condition.unless.bytes());
-        APPEND_OVERHEAD
+        let in_memory = APPEND_OVERHEAD
             + self.events.len() * EVENT_OVERHEAD
-            + 2 * self.bytes.len()
+            + self.bytes.len()
             + checks.sum::<usize>()
-            + conditions.sum::<usize>()
+            + conditions.sum::<usize>();
+        in_memory.max(self.frame_bytes + self.note_bytes)
     }
 }
 
@@ -183,4 +210,70 @@ fn is_of_one_kind(one: &NewEvent, other: &NewEvent) -> bool {
     one.event_type() == other.event_type()
         && one.schema_version() == other.schema_version()
         && one.content_type() == other.content_type()
+}
+
+#[cfg(test)]
+mod tests {
+    use annals_core::{AppendId, ContentType, EventType, Expected, StreamId};
+
+    use super::*;
+    use crate::record::EventKind;
+
+    fn event_of(event_type: &str, payload_bytes: usize) -> NewEvent {
+        let event_type = EventType::parse(event_type).unwrap();
+        NewEvent::new(event_type, ContentType::OCTETS, vec![7; payload_bytes]).unwrap()
+    }
+
+    fn append_of(events: Vec<NewEvent>) -> Append {
+        let stream = StreamId::parse("account-1").unwrap();
+        Append::builder(AppendId::parse("append-1").unwrap())
+            .write(stream, Expected::Any, events)
+            .build()
+            .unwrap()
+    }
+
+    /// Events of as many kinds, whose names are long.
+    fn of_many_kinds() -> Vec<NewEvent> {
+        (0..100)
+            .map(|number| event_of(&format!("{number:0900}"), 1))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_long_weighs_what_it_takes_in_a_frame() {
+        const PAYLOAD_BYTES: usize = 1024 * 1024;
+        let append = append_of(vec![event_of("opened", PAYLOAD_BYTES)]);
+        let prepared = Prepared::of(&append, &Kinds::default());
+        let weight = prepared.weight();
+        assert!(prepared.frame_bytes <= weight);
+        assert!(weight < PAYLOAD_BYTES + 1024, "{weight}");
+    }
+
+    #[test]
+    fn kinds_that_are_spelled_out_have_their_weight() {
+        let prepared = Prepared::of(&append_of(of_many_kinds()), &Kinds::default());
+        assert!(prepared.frame_bytes > 100 * 900);
+        assert!(prepared.weight() >= prepared.frame_bytes);
+    }
+
+    #[test]
+    fn kinds_that_a_segment_may_have_to_state_have_their_weight() {
+        let mut kinds = Kinds::default();
+        for event in of_many_kinds() {
+            let code = kinds.next_code().unwrap();
+            kinds.insert(code, EventKind::of(&event)).unwrap();
+        }
+        let prepared = Prepared::of(&append_of(of_many_kinds()), &kinds);
+        assert!(prepared.frame_bytes < 100 * 900);
+        assert!(prepared.weight() >= prepared.frame_bytes + 100 * 900);
+    }
+
+    #[test]
+    #[should_panic(expected = "the hashes of the event's tags end with its own mark")]
+    fn an_event_that_is_not_of_the_append_does_not_pass_for_one_without_tags() {
+        let event = event_of("opened", 1);
+        let prepared = Prepared::of(&append_of(vec![event.clone()]), &Kinds::default());
+        assert_eq!(prepared.tags(0, &event).count(), 0);
+        drop(prepared.tags(1, &event));
+    }
 }

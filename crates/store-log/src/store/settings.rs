@@ -6,6 +6,9 @@ pub use annals_log::{Durability, ReadMode};
 use super::ahead::PAGES_MAX;
 use crate::auxiliary::CACHE_BYTES_DEFAULT;
 
+/// The least `index_bytes_max`: with less, most batches would be a file of their own.
+const INDEX_BYTES_MIN: usize = 16 * 1024;
+
 /// Settings of a store: data, checked when the store is opened. Every bound of memory stands here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,12 +32,15 @@ pub struct Settings {
     pub segment_bytes: u32,
     /// The most appends that wait; one more is refused as overloaded. Default: 65,536.
     pub queue_appends_max: usize,
-    /// The most bytes of appends that wait; beyond it they are refused as overloaded, a single append apart. Default: 256 MiB.
+    /// The most bytes of appends that wait; beyond it they are refused as overloaded, a single append apart. An append
+    /// counts what its records take in the log, and no less than 512 bytes and 256 for each event more than their
+    /// contents; what was sent is held beside it. Default: 256 MiB.
     pub queue_bytes_max: usize,
-    /// The most bytes that are written and synced together, a single append apart. Default: 8 MiB.
+    /// The most bytes that are written and synced together, a single append apart. They are counted as those that
+    /// wait, which is no less than what is written. Default: 8 MiB.
     pub batch_bytes_max: usize,
     /// The memory of the index of the newest events, in bytes, after which it goes to a file. Up to three times as much
-    /// is held while files are built. Default: 16 MiB.
+    /// is held while files are built. At least 16 KiB; default: 16 MiB.
     pub index_bytes_max: usize,
     /// The memory in which snapshots and checkpoints are cached, in bytes. Default: 8 MiB.
     pub auxiliary_bytes_max: usize,
@@ -86,7 +92,7 @@ impl Settings {
             ("queue_appends_max", self.queue_appends_max, 1),
             ("queue_bytes_max", self.queue_bytes_max, 1),
             ("batch_bytes_max", self.batch_bytes_max, 1),
-            ("index_bytes_max", self.index_bytes_max, 8 * 1024),
+            ("index_bytes_max", self.index_bytes_max, INDEX_BYTES_MIN),
         ] {
             if value < least {
                 let message = format!("{name} is {value}; give it at least {least}");
@@ -101,5 +107,28 @@ impl Settings {
             return Err(Error::new(ErrorKind::Invalid, message).during("open"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_values_are_good_and_less_is_refused() {
+        let mut settings = Settings {
+            queue_appends_max: 1,
+            queue_bytes_max: 1,
+            batch_bytes_max: 1,
+            index_bytes_max: 16 * 1024,
+            ..Settings::default()
+        };
+        assert!(settings.validate().is_ok());
+        settings.index_bytes_max -= 1;
+        let refused = settings.validate().unwrap_err().to_string();
+        assert!(
+            refused.contains("index_bytes_max is 16383; give it at least 16384"),
+            "{refused}"
+        );
     }
 }

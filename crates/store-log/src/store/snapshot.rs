@@ -314,19 +314,29 @@ impl Live {
         LiveStream::of(&memtable, Hashed { text: stream, hash }, head)
     }
 
-    /// The memory, to look at.
+    /// The memory, to look at. Whoever holds it takes no second one: where a writer waits in between, the second
+    /// waits for the writer, and the writer for the first.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Arc<Memtable>> {
         // A panic while the committer changed it ends the committer, and nothing more is published.
         self.memtable.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the memory.
+    /// Whether anybody holds it.
+    #[cfg(test)]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.memtable.try_write().is_err()
+    }
+
+    /// Changes the memory. There is one who does: the committer, or who follows another process. That one may
+    /// share the memory while it does not change it; nobody else does before it is frozen, after which it is not
+    /// changed any more.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Memtable) -> T) -> T {
         let mut memtable = self
             .memtable
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        // Not shared before it is frozen, so this copies nothing.
+        debug_assert_eq!(Arc::strong_count(&memtable), 1, "the memory is shared");
+        // Not shared, so this copies nothing.
         change(Arc::make_mut(&mut memtable))
     }
 }

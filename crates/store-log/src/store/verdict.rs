@@ -106,7 +106,8 @@ impl<'s> Judging<'s> {
             batch,
             now: self.now,
         };
-        let failures = judge.failures_of(prepared, &mut self.standing)?;
+        let hashes = prepared.stream_hashes();
+        let failures = judge.failures(append, looked, hashes, &mut self.standing)?;
         if !planted::is_active(Bug::NotCheckedAgain) {
             refuse(failures)?;
         }

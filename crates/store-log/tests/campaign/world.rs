@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annals_core::{
-    Append, Clock, ConsistencyLevel, Error, ErrorKind, EventStore, ManualClock, Outcome,
+    Append, Clock, ConsistencyLevel, Error, ErrorKind, EventStore, Expected, ManualClock, Outcome,
     PolicyChange, Position, Receipt, StreamHead, Timestamp,
 };
 use annals_log::Parts;
@@ -45,6 +45,8 @@ pub(crate) struct World {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Append,
+    /// An append of one event, whatever is drawn.
+    Single,
     Batch,
     Retry,
     Policy,
@@ -60,7 +62,7 @@ pub(crate) fn settings(durability: Durability) -> Settings {
     settings.reads = ReadMode::Pread;
     settings.maintenance = Maintenance::Inline;
     settings.segment_bytes = 16 * 1024;
-    settings.index_bytes_max = 8 * 1024;
+    settings.index_bytes_max = 16 * 1024;
     settings
 }
 
@@ -125,6 +127,11 @@ impl World {
         match step {
             Step::Append => {
                 let append = self.append();
+                self.submit(vec![append], counters)
+            }
+            Step::Single => {
+                let append = self.draw.one_event("single", Expected::Any);
+                self.sent.push(append.clone());
                 self.submit(vec![append], counters)
             }
             Step::Batch => {
