@@ -247,7 +247,8 @@ fn widen(range: &Range<u32>) -> Range<u64> {
     u64::from(range.start)..u64::from(range.end)
 }
 
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
+#[cfg(feature = "sim")]
 mod tests {
     use std::path::Path;
     use std::sync::mpsc::{Receiver, Sender, channel};
