@@ -54,7 +54,9 @@ pub use vocabulary::conflict::{Conflict, FailedCheck};
 pub use vocabulary::criteria::{Criteria, CriteriaItem};
 pub use vocabulary::cursor::Cursor;
 pub use vocabulary::event::{ContentRef, NewEvent, Placement};
-pub use vocabulary::event_block::{BlockKind, EventBlock, EventBlockBuilder, EventBlocks};
+pub use vocabulary::event_block::{
+    BlockEvent, BlockKind, EventBlock, EventBlockBuilder, EventBlocks, MetadataForm, MetadataWriter,
+};
 pub use vocabulary::event_type::{ContentType, EventKind, EventType, SchemaVersion};
 pub use vocabulary::expected::Expected;
 pub use vocabulary::ids::{AppendId, EventId, Ids, UuidIds};

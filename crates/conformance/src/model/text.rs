@@ -46,7 +46,7 @@ fn event(event: &NewEvent) -> String {
     let payload = String::from_utf8_lossy(event.payload());
     let mut parts = vec![format!("{}{tags:?} {payload:?}", event.event_type())];
     if let Some(id) = event.id() {
-        parts.push(format!("id ..{:04x}", id.as_uuid().as_u128() & 0xffff));
+        parts.push(format!("id ..{:04x}", id.number() & 0xffff));
     }
     if let Some(time) = event.recorded_at() {
         parts.push(format!("at {time}"));

@@ -2,24 +2,71 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::event::{ContentRef, Placement};
 use super::event_type::{ContentType, EventType, SchemaVersion};
+use super::ids::EventId;
 use super::metadata::{MetadataPacker, MetadataRef};
+use super::number::{Position, Version};
 use super::recorded_event::RecordedEvent;
+use super::stream_id::StreamId;
 use super::tag::Tags;
+use super::time::Timestamp;
 use crate::error::check_limit;
 use crate::{Error, ErrorKind};
 
-/// Events whose payloads and contexts lie in one buffer, and whose names and numbers lie in one table; for authors
-/// of stores that read events from bytes. An event of a block costs no memory of its own.
+/// Events whose bytes lie in one buffer, as their store has them, and whose names and numbers lie in one table; for
+/// authors of stores that read events from bytes. An event of a block costs no memory of its own.
+///
+/// Names of streams and contexts are made, for all events of the block, when the first of them is looked at: many
+/// readers look at types and payloads only.
 ///
 /// A block is built by an [`EventBlockBuilder`] and seen through its events only.
 pub struct EventBlock {
     storage: Storage,
+    streams: OnceLock<Vec<StreamId>>,
+    contexts: OnceLock<Contexts>,
     /// Where the storage goes when the last event is gone.
     pool: Option<Arc<EventBlocks>>,
+}
+
+/// An event that goes into a block, as its store has it.
+#[derive(Debug)]
+pub struct BlockEvent<'a> {
+    /// What [`EventBlockBuilder::kind`] gave for its kind.
+    pub kind: BlockKind,
+    /// The identity of the event.
+    pub id: EventId,
+    /// Its place in the stream.
+    pub version: Version,
+    /// Its place in the whole log.
+    pub position: Position,
+    /// When it happened, by the application's clock.
+    pub recorded_at: Timestamp,
+    /// When the store recorded it.
+    pub appended_at: Timestamp,
+    /// Its tags.
+    pub tags: Tags,
+    /// The name of its stream; then anything; then its context in the store's form, and its payload.
+    pub bytes: &'a [u8],
+    /// How many bytes the name of the stream takes.
+    pub stream_bytes: usize,
+    /// How many bytes the context takes in the store's form, which the block's [`MetadataForm`] reads; 0 for none.
+    pub metadata_bytes: usize,
+    /// How many bytes the payload takes.
+    pub payload_bytes: usize,
+}
+
+/// Reads a context from the form that a store has it in, which the store has checked: it can't fail.
+pub type MetadataForm = fn(bytes: &[u8], context: &mut MetadataWriter<'_>) -> Result<(), Error>;
+
+/// Takes the parts of a context: the correlation id, the causation id, then the headers in ascending order of their
+/// names.
+#[derive(Debug)]
+pub struct MetadataWriter<'a> {
+    packer: MetadataPacker,
+    bytes: &'a mut Vec<u8>,
 }
 
 /// Storage of former blocks, for large blocks to be made in: fresh memory costs more than all else that an event
@@ -32,7 +79,6 @@ pub struct EventBlocks(Mutex<Vec<Storage>>);
 pub struct EventBlockBuilder {
     storage: Storage,
     pool: Option<Arc<EventBlocks>>,
-    metadata: Option<MetadataPacker>,
 }
 
 /// The number of an event kind in the block that is being built.
@@ -42,11 +88,20 @@ pub struct EventBlockBuilder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockKind(usize);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Storage {
     bytes: Vec<u8>,
     kinds: Vec<Kind>,
     entries: Vec<BlockEntry>,
+    form: MetadataForm,
+}
+
+/// The contexts of a block's events in their packed form.
+#[derive(Debug, Default)]
+struct Contexts {
+    bytes: Vec<u8>,
+    /// For each event, where its context ends; the next one begins there.
+    ends: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -61,10 +116,16 @@ pub(crate) struct Kind {
 /// One event of a block.
 #[derive(Debug)]
 pub(crate) struct BlockEntry {
-    pub(crate) placement: Placement,
+    pub(crate) id: EventId,
+    pub(crate) version: Version,
+    pub(crate) position: Position,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) appended_at: Timestamp,
     pub(crate) tags: Tags,
     kind: u32,
-    /// Where the metadata begins; it goes to the payload, which goes to its end.
+    stream_start: u32,
+    stream_end: u32,
+    /// Where the context begins; it goes to the payload, which goes to its end.
     metadata_start: u32,
     payload_start: u32,
     payload_end: u32,
@@ -98,12 +159,21 @@ impl EventBlock {
 
     #[inline]
     pub(crate) fn payload(&self, entry: &BlockEntry) -> &[u8] {
-        self.bytes(entry.payload_start..entry.payload_end)
+        self.storage.bytes(entry.payload_start..entry.payload_end)
     }
 
     #[inline]
-    pub(crate) fn metadata(&self, entry: &BlockEntry) -> MetadataRef<'_> {
-        MetadataRef::of_packed(self.bytes(entry.metadata_start..entry.payload_start))
+    #[expect(clippy::expect_used, reason = "there is one for each entry")]
+    pub(crate) fn stream(&self, index: u32) -> &StreamId {
+        let streams = self.streams.get_or_init(|| self.storage.streams());
+        let stream = streams.get(index as usize);
+        stream.expect("an event's number is that of an entry of its block")
+    }
+
+    #[inline]
+    pub(crate) fn metadata(&self, index: u32) -> MetadataRef<'_> {
+        let contexts = self.contexts.get_or_init(|| self.storage.contexts());
+        contexts.of(index as usize)
     }
 
     #[inline]
@@ -118,35 +188,154 @@ impl EventBlock {
         }
     }
 
+    pub(crate) fn placement(&self, index: u32) -> Placement {
+        let entry = self.entry(index);
+        Placement {
+            id: entry.id,
+            stream: self.stream(index).clone(),
+            version: entry.version,
+            position: entry.position,
+            recorded_at: entry.recorded_at,
+            appended_at: entry.appended_at,
+        }
+    }
+}
+
+impl Storage {
+    const fn new(bytes: Vec<u8>, entries: Vec<BlockEntry>) -> Self {
+        Self {
+            bytes,
+            kinds: Vec::new(),
+            entries,
+            form: no_context,
+        }
+    }
+
     #[inline]
     fn bytes(&self, range: Range<u32>) -> &[u8] {
         let range = range.start as usize..range.end as usize;
-        self.storage.bytes.get(range).unwrap_or_default()
+        self.bytes.get(range).unwrap_or_default()
     }
+
+    /// The stream of each event.
+    #[cold]
+    fn streams(&self) -> Vec<StreamId> {
+        let mut streams: Vec<StreamId> = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            let name = self.bytes(entry.stream_start..entry.stream_end);
+            let stream = match streams.last() {
+                // As it often is.
+                Some(last) if last.as_str().as_bytes() == name => last.clone(),
+                _ => checked_stream(name),
+            };
+            streams.push(stream);
+        }
+        streams
+    }
+
+    /// The context of each event.
+    #[cold]
+    fn contexts(&self) -> Contexts {
+        let mut contexts = Contexts {
+            bytes: Vec::new(),
+            ends: Vec::with_capacity(self.entries.len()),
+        };
+        for entry in &self.entries {
+            let context = self.bytes(entry.metadata_start..entry.payload_start);
+            if !context.is_empty() {
+                contexts.add(context, self.form);
+            }
+            contexts.ends.push(contexts.bytes.len());
+        }
+        contexts
+    }
+}
+
+impl Contexts {
+    #[expect(clippy::expect_used, reason = "the store checked it, as it promises")]
+    fn add(&mut self, context: &[u8], form: MetadataForm) {
+        let mut writer = MetadataWriter {
+            packer: MetadataPacker::begin(&mut self.bytes),
+            bytes: &mut self.bytes,
+        };
+        let read = form(context, &mut writer);
+        read.and_then(|()| writer.packer.finish(writer.bytes))
+            .expect("a store checks the context of an event that goes into a block");
+    }
+
+    fn of(&self, index: usize) -> MetadataRef<'_> {
+        let end = |index: usize| self.ends.get(index).copied();
+        let start = index.checked_sub(1).and_then(end).unwrap_or_default();
+        let packed = end(index).and_then(|end| self.bytes.get(start..end));
+        MetadataRef::of_packed(packed.unwrap_or_default())
+    }
+}
+
+impl MetadataWriter<'_> {
+    /// Takes the correlation id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a text that breaks the rules of the id, and for one that is given twice or out of
+    /// order.
+    pub fn correlation_id(&mut self, id: &str) -> Result<(), Error> {
+        self.packer.correlation_id(id, self.bytes)
+    }
+
+    /// Takes the causation id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], as for the correlation id.
+    pub fn causation_id(&mut self, id: &str) -> Result<(), Error> {
+        self.packer.causation_id(id, self.bytes)
+    }
+
+    /// Takes a header.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for what [`Metadata::check_header`](crate::Metadata::check_header) refuses, and for a
+    /// name that is out of order.
+    #[inline]
+    pub fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
+        self.packer.header(name, value, self.bytes)
+    }
+}
+
+/// The form of contexts where no event has one.
+const fn no_context(_: &[u8], _: &mut MetadataWriter<'_>) -> Result<(), Error> {
+    Ok(())
+}
+
+/// The stream of a name that was checked when its event was taken.
+#[expect(clippy::expect_used, reason = "checked before the event was taken")]
+fn checked_stream(name: &[u8]) -> StreamId {
+    let name = std::str::from_utf8(name).expect("a checked name is UTF-8");
+    StreamId::parse(name).expect("the name was checked")
 }
 
 impl EventBlockBuilder {
     /// A small block for about this many events and bytes.
     pub fn with_capacity(events: usize, bytes: usize) -> Self {
         Self {
-            storage: Storage {
-                bytes: Vec::with_capacity(bytes),
-                kinds: Vec::new(),
-                entries: Vec::with_capacity(events),
-            },
+            storage: Storage::new(Vec::with_capacity(bytes), Vec::with_capacity(events)),
             pool: None,
-            metadata: None,
         }
     }
 
     /// A large block, in the storage of a former one where there is some; it goes back when the last event of the
     /// block is gone.
     pub fn in_pool(pool: &Arc<EventBlocks>) -> Self {
+        let storage = pool.take();
         Self {
-            storage: pool.take().unwrap_or_default(),
+            storage: storage.unwrap_or_else(|| Storage::new(Vec::new(), Vec::new())),
             pool: Some(Arc::clone(pool)),
-            metadata: None,
         }
+    }
+
+    /// The same for contexts of this form. Without one, no event has a context, whatever its bytes.
+    #[must_use]
+    pub const fn with_metadata_form(mut self, form: MetadataForm) -> Self {
+        self.storage.form = form;
+        self
     }
 
     /// Makes room for about this many more events and bytes.
@@ -179,82 +368,62 @@ impl EventBlockBuilder {
         BlockKind(kinds.len().saturating_sub(1))
     }
 
-    /// Gives the event that is pushed next this correlation id, causation id and these headers, in this order; headers
-    /// in ascending order of their names.
+    /// Adds an event, and gives its size as [`RecordedEvent::bytes`] counts it, without its context's.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a name that breaks the rules of its type, and for an id that is given twice or
-    /// out of order.
-    pub fn correlation_id(&mut self, id: &str) -> Result<(), Error> {
-        let (packer, bytes) = self.packer();
-        packer.correlation_id(id, bytes)
-    }
-
-    /// As [`correlation_id`](Self::correlation_id).
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`], as there.
-    pub fn causation_id(&mut self, id: &str) -> Result<(), Error> {
-        let (packer, bytes) = self.packer();
-        packer.causation_id(id, bytes)
-    }
-
-    /// As [`correlation_id`](Self::correlation_id).
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] for a name that breaks the rules of its type or is out of order, for a value with
-    /// U+0000, and for what is not UTF-8.
+    /// [`ErrorKind::Invalid`] for a name that is no stream's, a payload over
+    /// [`limits::PAYLOAD_BYTES_MAX`](crate::limits::PAYLOAD_BYTES_MAX), parts of more bytes than there are, a kind that
+    /// this builder has not given, and an event that would take the block over 4 GiB, far beyond
+    /// [`EventBlock::BYTES_MAX`].
     #[inline]
-    pub fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
-        let (packer, bytes) = self.packer();
-        packer.header(name, value, bytes)
-    }
-
-    /// Adds an event with the context that was given before, and gives its size as
-    /// [`RecordedEvent::bytes`] counts it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] for a payload over [`limits::PAYLOAD_BYTES_MAX`](crate::limits::PAYLOAD_BYTES_MAX), a
-    /// context over [`limits::METADATA_BYTES_MAX`](crate::limits::METADATA_BYTES_MAX), a kind that this builder has not
-    /// given, and an event that would take the block over 4 GiB, far beyond [`EventBlock::BYTES_MAX`].
-    #[inline]
-    pub fn push(
-        &mut self,
-        kind: BlockKind,
-        payload: &[u8],
-        tags: Tags,
-        placement: Placement,
-    ) -> Result<usize, Error> {
-        check_limit!(
-            "payload of too many bytes",
-            payload.len(),
-            PAYLOAD_BYTES_MAX
-        )?;
-        let Storage {
-            bytes,
-            kinds,
-            entries,
-        } = &mut self.storage;
-        let names = kinds.get(kind.0).ok_or_else(other_kind)?.bytes;
-        let start = match self.metadata.take() {
-            Some(packer) => packer.finish(bytes)?.start,
-            None => bytes.len(),
-        };
-        let end = bytes.len() + payload.len();
-        let [_, kind, metadata_start, payload_start, payload_end] =
-            numbers([entries.len() + 1, kind.0, start, bytes.len(), end])?;
-        let metadata = MetadataRef::of_packed(bytes.get(start..).unwrap_or_default()).bytes();
-        let tag_bytes: usize = tags.iter().map(|tag| tag.as_str().len()).sum();
-        bytes.extend_from_slice(payload);
-        entries.push(BlockEntry {
-            placement,
-            tags,
+    pub fn push(&mut self, event: BlockEvent<'_>) -> Result<usize, Error> {
+        let payload = event.payload_bytes;
+        check_limit!("payload of too many bytes", payload, PAYLOAD_BYTES_MAX)?;
+        let storage = &mut self.storage;
+        let kind = storage.kinds.get(event.kind.0).ok_or_else(other_kind)?;
+        let name = event.bytes.get(..event.stream_bytes);
+        StreamId::check(name.ok_or_else(missing_bytes)?)?;
+        let behind = event.stream_bytes + event.metadata_bytes + payload;
+        if behind > event.bytes.len() {
+            return Err(missing_bytes());
+        }
+        let tags = event.tags.iter().map(|tag| tag.as_str().len());
+        let size = kind.bytes + payload + tags.sum::<usize>();
+        let start = storage.bytes.len();
+        let end = start + event.bytes.len();
+        let [
+            _,
             kind,
-            metadata_start,
-            payload_start,
+            stream_start,
+            stream_end,
+            payload_bytes,
+            content_bytes,
+            payload_end,
+        ] = numbers([
+            storage.entries.len() + 1,
+            event.kind.0,
+            start,
+            start + event.stream_bytes,
+            payload,
+            payload + event.metadata_bytes,
+            end,
+        ])?;
+        storage.bytes.extend_from_slice(event.bytes);
+        storage.entries.push(BlockEntry {
+            id: event.id,
+            version: event.version,
+            position: event.position,
+            recorded_at: event.recorded_at,
+            appended_at: event.appended_at,
+            tags: event.tags,
+            kind,
+            stream_start,
+            stream_end,
+            metadata_start: payload_end - content_bytes,
+            payload_start: payload_end - payload_bytes,
             payload_end,
         });
-        Ok(names + payload.len() + tag_bytes + metadata)
+        Ok(size)
     }
 
     /// How many events it holds.
@@ -276,31 +445,18 @@ impl EventBlockBuilder {
         !self.is_empty() && after > EventBlock::BYTES_MAX
     }
 
-    /// The placement of the event that was added last.
-    #[inline]
-    pub fn last(&self) -> Option<&Placement> {
-        self.storage.entries.last().map(|entry| &entry.placement)
-    }
-
     /// Appends the events of the block.
     pub fn finish(self, events: &mut Vec<RecordedEvent>) {
         let count = self.len();
         let block = Arc::new(EventBlock {
             storage: self.storage,
+            streams: OnceLock::new(),
+            contexts: OnceLock::new(),
             pool: self.pool,
         });
         let indices = (0..).take(count);
         let made = indices.map(|index| RecordedEvent::in_block(Arc::clone(&block), index));
         events.extend(made);
-    }
-
-    fn packer(&mut self) -> (&mut MetadataPacker, &mut Vec<u8>) {
-        let bytes = &mut self.storage.bytes;
-        let packer = &mut self.metadata;
-        (
-            packer.get_or_insert_with(|| MetadataPacker::begin(bytes)),
-            bytes,
-        )
     }
 }
 
@@ -327,12 +483,14 @@ impl EventBlocks {
 impl Drop for EventBlock {
     fn drop(&mut self) {
         let Some(pool) = &self.pool else { return };
-        let mut storage = std::mem::take(&mut self.storage);
+        let none = Storage::new(Vec::new(), Vec::new());
+        let mut storage = std::mem::replace(&mut self.storage, none);
         // What grew beyond the usual, for one large event, is not kept.
         if storage.bytes.capacity() <= 2 * Self::BYTES_MAX {
             storage.bytes.clear();
             storage.kinds.clear();
             storage.entries.clear();
+            storage.form = no_context;
             pool.put(storage);
         }
     }
@@ -364,6 +522,12 @@ fn over_full() -> Error {
 }
 
 #[cold]
+fn missing_bytes() -> Error {
+    let message = "event has parts of more bytes than it has; correct their numbers";
+    Error::new(ErrorKind::Invalid, message)
+}
+
+#[cold]
 fn other_kind() -> Error {
     let message = "event kind is not of this block; add it to the builder that gets the event";
     Error::new(ErrorKind::Invalid, message)
@@ -382,9 +546,10 @@ mod tests {
     ];
 
     fn placement(number: u64) -> Placement {
+        let stream = format!("account-{}", number / 2 % 3);
         Placement {
             id: EventId::new(Uuid::from_u128(u128::from(number) + 1)).unwrap(),
-            stream: StreamId::from_static("account-1"),
+            stream: StreamId::parse(&stream).unwrap(),
             version: Version::new(number + 1),
             position: Position::new(number + 7),
             recorded_at: Timestamp::from_micros(1),
@@ -408,19 +573,89 @@ mod tests {
         RecordedEvent::new(event, placement(number))
     }
 
-    fn push(block: &mut EventBlockBuilder, event: &RecordedEvent) {
-        for (name, value) in event.metadata().headers() {
-            block.header(name.as_bytes(), value.as_bytes()).unwrap();
+    /// A form of contexts for tests: the name of a part, `=`, its value, and a line's end.
+    fn lines(bytes: &[u8], context: &mut MetadataWriter<'_>) -> Result<(), Error> {
+        for line in std::str::from_utf8(bytes).unwrap().lines() {
+            match line.split_once('=').unwrap() {
+                ("correlation", id) => context.correlation_id(id),
+                ("causation", id) => context.causation_id(id),
+                (name, value) => context.header(name.as_bytes(), value.as_bytes()),
+            }?;
         }
+        Ok(())
+    }
+
+    fn block() -> EventBlockBuilder {
+        EventBlockBuilder::with_capacity(1, 0).with_metadata_form(lines)
+    }
+
+    /// Adds an event of this stream, of the kind of this number, with these bytes as context and payload.
+    fn push_parts(
+        block: &mut EventBlockBuilder,
+        (kind, stream): (BlockKind, &[u8]),
+        context: &str,
+        payload: &[u8],
+    ) -> Result<usize, Error> {
+        let bytes = [stream, b"anything", context.as_bytes(), payload].concat();
+        block.push(BlockEvent {
+            bytes: &bytes,
+            stream_bytes: stream.len(),
+            metadata_bytes: context.len(),
+            payload_bytes: payload.len(),
+            ..event(kind)
+        })
+    }
+
+    /// An event without bytes but for its stream's name.
+    fn event(kind: BlockKind) -> BlockEvent<'static> {
+        let placement = placement(0);
+        BlockEvent {
+            kind,
+            id: placement.id,
+            version: placement.version,
+            position: placement.position,
+            recorded_at: placement.recorded_at,
+            appended_at: placement.appended_at,
+            tags: Tags::EMPTY,
+            bytes: b"account-0",
+            stream_bytes: 9,
+            metadata_bytes: 0,
+            payload_bytes: 0,
+        }
+    }
+
+    fn first_kind(block: &mut EventBlockBuilder) -> BlockKind {
+        block.kind(&TYPES[0], SchemaVersion::FIRST, &ContentType::JSON)
+    }
+
+    fn push(block: &mut EventBlockBuilder, event: &RecordedEvent) {
+        let metadata = event.metadata();
+        let headers = metadata.headers();
+        let context: String = headers
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect();
         let content = event.content();
         let kind = block.kind(
             content.event_type,
             content.schema_version,
             content.content_type,
         );
-        let (_, placement) = event.clone().into_parts();
-        let bytes = block.push(kind, content.payload, content.tags.clone(), placement);
-        assert_eq!(bytes.unwrap(), event.bytes());
+        let stream = event.stream().as_str();
+        let bytes = [stream.as_bytes(), b"-", context.as_bytes(), content.payload].concat();
+        let size = block.push(BlockEvent {
+            kind,
+            id: event.id(),
+            version: event.version(),
+            position: event.position(),
+            recorded_at: event.recorded_at(),
+            appended_at: event.appended_at(),
+            tags: content.tags.clone(),
+            bytes: &bytes,
+            stream_bytes: stream.len(),
+            metadata_bytes: context.len(),
+            payload_bytes: content.payload.len(),
+        });
+        assert_eq!(size.unwrap() + metadata.bytes(), event.bytes());
     }
 
     #[test]
@@ -428,8 +663,8 @@ mod tests {
         let pool = Arc::default();
         for _ in 0..3 {
             let mut blocks = [
-                EventBlockBuilder::with_capacity(1, 0),
-                EventBlockBuilder::in_pool(&pool),
+                block(),
+                EventBlockBuilder::in_pool(&pool).with_metadata_form(lines),
             ];
             for block in &mut blocks {
                 (0..20).for_each(|number| push(block, &whole(number)));
@@ -451,43 +686,48 @@ mod tests {
         assert_eq!(pool.kept().len(), 1);
     }
 
-    #[test]
-    fn a_context_that_breaks_the_rules_is_refused() {
-        for (name, value) in [
-            (&b""[..], &b"1"[..]),
-            (b"a\n", b"1"),
-            (b"a", b"\0"),
-            (b"a", b"\xff"),
-            (b"\xff", b"1"),
-        ] {
-            let mut block = EventBlockBuilder::with_capacity(1, 0);
-            assert!(block.header(name, value).is_err(), "{name:?} {value:?}");
-        }
-        let mut block = EventBlockBuilder::with_capacity(1, 0);
-        block.header(b"b", "caf\u{e9}".as_bytes()).unwrap();
-        assert!(block.header(b"b", b"again").is_err());
-        assert!(block.header(b"a", b"before").is_err());
-        let mut block = EventBlockBuilder::with_capacity(1, 0);
-        assert!(block.correlation_id("").is_err());
-        assert!(block.causation_id("a\n").is_err());
-    }
-
-    /// Gives parts of a context in this order.
-    fn give(parts: &[&str]) -> Result<EventBlockBuilder, Error> {
-        let mut block = EventBlockBuilder::with_capacity(1, 0);
-        for part in parts {
-            match *part {
-                "correlation" => block.correlation_id("c"),
-                "causation" => block.causation_id("d"),
-                name => block.header(name.as_bytes(), b""),
+    /// Gives these parts of a context, in this order.
+    fn give(parts: &[(&str, &str)]) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        let mut writer = MetadataWriter {
+            packer: MetadataPacker::begin(&mut bytes),
+            bytes: &mut bytes,
+        };
+        for (name, value) in parts {
+            match *name {
+                "correlation" => writer.correlation_id(value),
+                "causation" => writer.causation_id(value),
+                name => writer.header(name.as_bytes(), value.as_bytes()),
             }?;
         }
-        Ok(block)
+        Ok(())
+    }
+
+    #[test]
+    fn a_context_that_breaks_the_rules_is_refused() {
+        for part in [
+            ("", "1"),
+            ("a\n", "1"),
+            ("a", "\0"),
+            ("correlation", ""),
+            ("causation", "a\n"),
+        ] {
+            assert!(give(&[part]).is_err(), "{part:?}");
+        }
+        for (name, value) in [(&b"a"[..], &b"\xff"[..]), (b"\xff", b"1")] {
+            let checked = Metadata::check_header(name, value);
+            assert!(checked.is_err(), "{name:?} {value:?}");
+        }
+        give(&[("b", "caf\u{e9}")]).unwrap();
     }
 
     #[test]
     fn a_context_out_of_order_is_refused() {
         let (correlation, causation) = ("correlation", "causation");
+        let given = |parts: &[&str]| {
+            let parts: Vec<_> = parts.iter().map(|name| (*name, "1")).collect();
+            give(&parts)
+        };
         for parts in [
             &[correlation, causation, "a", "b"][..],
             &[correlation, "a"],
@@ -495,12 +735,16 @@ mod tests {
             &[correlation],
             &[],
         ] {
-            let mut block = give(parts).unwrap();
-            let kind = block.kind(&TYPES[0], SchemaVersion::FIRST, &ContentType::JSON);
-            block.push(kind, b"", Tags::EMPTY, placement(0)).unwrap();
+            given(parts).unwrap();
+            let mut block = block();
+            let kind = first_kind(&mut block);
+            let context: String = parts.iter().map(|name| format!("{name}=1\n")).collect();
+            for context in ["", &context, ""] {
+                push_parts(&mut block, (kind, b"account-1"), context, b"x").unwrap();
+            }
             let mut events = Vec::new();
             block.finish(&mut events);
-            let metadata = events[0].metadata();
+            let metadata = events[1].metadata();
             let ids = [
                 metadata.correlation_id().map(|_| correlation),
                 metadata.causation_id().map(|_| causation),
@@ -508,6 +752,7 @@ mod tests {
             let headers = metadata.headers().map(|(name, _)| name);
             let found: Vec<_> = ids.into_iter().flatten().chain(headers).collect();
             assert_eq!(found, parts);
+            assert!(events[0].metadata().is_empty() && events[2].metadata().is_empty());
         }
         for parts in [
             &[correlation, correlation][..],
@@ -520,9 +765,55 @@ mod tests {
             &["a", "a"],
             &["b", "a"],
         ] {
-            let error = give(parts).err().unwrap_or_else(|| panic!("{parts:?}"));
+            let error = given(parts).err().unwrap_or_else(|| panic!("{parts:?}"));
             assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         }
+    }
+
+    #[test]
+    fn a_name_is_taken_as_it_is_parsed() {
+        for name in [
+            &b"account-1"[..],
+            b"settings",
+            b"account-1-",
+            "caf\u{e9}-1".as_bytes(),
+            b"",
+            b"-1",
+            b"account-",
+            b"account-\n",
+            b"account-\xff",
+            &[b'x'; 1025],
+            &[b'x'; 1024],
+        ] {
+            let mut block = block();
+            let kind = first_kind(&mut block);
+            let text = std::str::from_utf8(name).ok();
+            let stream = text.and_then(|text| StreamId::parse(text).ok());
+            let pushed = push_parts(&mut block, (kind, name), "", b"x");
+            assert_eq!(pushed.is_ok(), stream.is_some(), "{name:?}");
+            let mut events = Vec::new();
+            block.finish(&mut events);
+            let found = events.first().map(|event| event.stream().clone());
+            assert_eq!(found, stream);
+        }
+    }
+
+    #[test]
+    fn parts_of_more_bytes_than_there_are_are_refused() {
+        let mut block = block();
+        let kind = first_kind(&mut block);
+        for (stream_bytes, metadata_bytes, payload_bytes) in
+            [(10, 0, 0), (9, 1, 0), (9, 0, 1), (8, 1, 1)]
+        {
+            let pushed = block.push(BlockEvent {
+                stream_bytes,
+                metadata_bytes,
+                payload_bytes,
+                ..event(kind)
+            });
+            assert_eq!(pushed.unwrap_err().kind(), ErrorKind::Invalid);
+        }
+        assert!(block.is_empty());
     }
 
     #[test]
@@ -530,13 +821,11 @@ mod tests {
         let pool = Arc::default();
         let mut first = EventBlockBuilder::in_pool(&pool);
         let [_, second] = TYPES.map(|it| first.kind(&it, SchemaVersion::FIRST, &ContentType::JSON));
-        first.push(second, b"", Tags::EMPTY, placement(0)).unwrap();
+        first.push(event(second)).unwrap();
         first.finish(&mut Vec::new());
         let mut next = EventBlockBuilder::in_pool(&pool);
         for _ in 0..2 {
-            let error = next
-                .push(second, b"", Tags::EMPTY, placement(1))
-                .unwrap_err();
+            let error = next.push(event(second)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
             assert!(next.is_empty());
             next.kind(&TYPES[0], SchemaVersion::FIRST, &ContentType::JSON);
@@ -547,13 +836,11 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     #[test]
     fn an_event_beyond_4_gib_is_refused() {
-        let mut block = EventBlockBuilder::with_capacity(2, 0);
-        let kind = block.kind(&TYPES[0], SchemaVersion::FIRST, &ContentType::JSON);
-        block.storage.bytes = vec![0; u32::MAX as usize];
-        block.push(kind, b"", Tags::EMPTY, placement(0)).unwrap();
-        let error = block
-            .push(kind, b"x", Tags::EMPTY, placement(1))
-            .unwrap_err();
+        let mut block = block();
+        let kind = first_kind(&mut block);
+        block.storage.bytes = vec![0; u32::MAX as usize - 9];
+        block.push(event(kind)).unwrap();
+        let error = block.push(event(kind)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("begin another"), "{error}");
         let mut events = Vec::new();
@@ -564,11 +851,12 @@ mod tests {
 
     #[test]
     fn a_block_is_full_by_its_bytes_unless_it_is_empty() {
-        let mut block = EventBlockBuilder::with_capacity(1, 0);
+        let mut block = block();
         assert!(!block.is_full_for(usize::MAX));
-        push(&mut block, &whole(4));
-        assert!(!block.is_full_for(EventBlock::BYTES_MAX - 4));
-        assert!(block.is_full_for(EventBlock::BYTES_MAX - 3) && block.is_full_for(usize::MAX));
+        let kind = first_kind(&mut block);
+        block.push(event(kind)).unwrap();
+        assert!(!block.is_full_for(EventBlock::BYTES_MAX - 9));
+        assert!(block.is_full_for(EventBlock::BYTES_MAX - 8) && block.is_full_for(usize::MAX));
     }
 
     #[test]

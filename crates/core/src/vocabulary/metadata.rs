@@ -184,6 +184,24 @@ impl Metadata {
         self.view().bytes()
     }
 
+    /// Checks a header of a store's own bytes by the rules of [`with_header`](Self::with_header); for authors of
+    /// stores. Both are UTF-8.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a name that breaks the rules of its type, for a value with U+0000, and for what is
+    /// not UTF-8.
+    #[inline]
+    pub fn check_header(name: &[u8], value: &[u8]) -> Result<(), Error> {
+        // As most are, so that nothing need be decoded.
+        let is_usual =
+            (1..=NAME_BYTES_MAX).contains(&name.len()) && is_plain(name) && is_plain(value);
+        if is_usual {
+            Ok(())
+        } else {
+            check_unusual_header(name, value)
+        }
+    }
+
     fn packed<'a>(
         correlation: Option<&str>,
         causation: Option<&str>,
@@ -351,12 +369,7 @@ impl MetadataPacker {
         value: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        // As most are, so that nothing need be decoded.
-        let is_plain =
-            (1..=NAME_BYTES_MAX).contains(&name.len()) && is_plain(name) && is_plain(value);
-        if !is_plain {
-            check_header(name, value)?;
-        }
+        Metadata::check_header(name, value)?;
         if self.has_header() && out.get(self.last_name.clone()).unwrap_or_default() >= name {
             let message = "headers are out of order; sort them by name";
             let name = String::from_utf8_lossy(name);
@@ -452,7 +465,7 @@ impl PartialEq<&Metadata> for MetadataRef<'_> {
 }
 
 #[cold]
-fn check_header(name: &[u8], value: &[u8]) -> Result<(), Error> {
+fn check_unusual_header(name: &[u8], value: &[u8]) -> Result<(), Error> {
     let text = |bytes| {
         std::str::from_utf8(bytes).map_err(|error| {
             let message = "header is not UTF-8; encode it";

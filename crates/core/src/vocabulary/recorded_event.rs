@@ -52,34 +52,28 @@ impl RecordedEvent {
     /// The identity of the event.
     #[inline]
     pub fn id(&self) -> EventId {
-        self.with(|whole| whole.placement.id, |_, entry| entry.placement.id)
+        self.with(|whole| whole.placement.id, |_, entry| entry.id)
     }
 
     /// The stream that holds it.
     #[inline]
     pub fn stream(&self) -> &StreamId {
-        self.with(
-            |whole| &whole.placement.stream,
-            |_, entry| &entry.placement.stream,
-        )
+        match &self.0 {
+            Form::Whole(whole) => &whole.placement.stream,
+            Form::InBlock(block, index) => block.stream(*index),
+        }
     }
 
     /// Its place in the stream.
     #[inline]
     pub fn version(&self) -> Version {
-        self.with(
-            |whole| whole.placement.version,
-            |_, entry| entry.placement.version,
-        )
+        self.with(|whole| whole.placement.version, |_, entry| entry.version)
     }
 
     /// Its place in the whole log.
     #[inline]
     pub fn position(&self) -> Position {
-        self.with(
-            |whole| whole.placement.position,
-            |_, entry| entry.placement.position,
-        )
+        self.with(|whole| whole.placement.position, |_, entry| entry.position)
     }
 
     /// When it happened, by the application's clock.
@@ -87,7 +81,7 @@ impl RecordedEvent {
     pub fn recorded_at(&self) -> Timestamp {
         self.with(
             |whole| whole.placement.recorded_at,
-            |_, entry| entry.placement.recorded_at,
+            |_, entry| entry.recorded_at,
         )
     }
 
@@ -96,7 +90,7 @@ impl RecordedEvent {
     pub fn appended_at(&self) -> Timestamp {
         self.with(
             |whole| whole.placement.appended_at,
-            |_, entry| entry.placement.appended_at,
+            |_, entry| entry.appended_at,
         )
     }
 
@@ -160,10 +154,10 @@ impl RecordedEvent {
     /// Its context.
     #[inline]
     pub fn metadata(&self) -> MetadataRef<'_> {
-        self.with(
-            |whole| whole.content.metadata().view(),
-            |block, entry| block.metadata(entry),
-        )
+        match &self.0 {
+            Form::Whole(whole) => whole.content.metadata().view(),
+            Form::InBlock(block, index) => block.metadata(*index),
+        }
     }
 
     /// What it says: type, schema version, form, payload and tags.
@@ -195,10 +189,10 @@ impl RecordedEvent {
 
     /// What was appended and where it stands, taken apart; to copy an event or to change a store.
     pub fn into_parts(self) -> (NewEvent, Placement) {
-        let placement = self.with(
-            |whole| whole.placement.clone(),
-            |_, entry| entry.placement.clone(),
-        );
+        let placement = match &self.0 {
+            Form::Whole(whole) => whole.placement.clone(),
+            Form::InBlock(block, index) => block.placement(*index),
+        };
         (self.to_new_event(), placement)
     }
 

@@ -1,6 +1,6 @@
 //! Which stream, and of which category.
 
-use super::name::{Name, borrowed_as_text, check, text_traits};
+use super::name::{Name, borrowed_as_text, check, is_plain, text_traits};
 use crate::limits::{NAME_BYTES_MAX, STREAM_ID_BYTES_MAX};
 use crate::{Error, ErrorKind};
 
@@ -92,6 +92,22 @@ impl StreamId {
         Ok(Self(Name::from_checked(text)))
     }
 
+    /// Checks bytes as [`parse`](Self::parse) does the text that they are.
+    ///
+    /// # Errors
+    /// As for `parse`, and for bytes that are not UTF-8.
+    #[inline]
+    pub(crate) fn check(bytes: &[u8]) -> Result<(), Error> {
+        let is_usual = is_plain(bytes)
+            && bytes.len() <= STREAM_ID_BYTES_MAX
+            && !matches!(bytes, [] | [b'-', ..] | [.., b'-']);
+        if is_usual {
+            Ok(())
+        } else {
+            check_unusual(bytes)
+        }
+    }
+
     /// The whole name.
     #[inline]
     pub fn as_str(&self) -> &str {
@@ -168,6 +184,15 @@ text_traits!(Category);
 #[cold]
 fn invalid(message: &'static str, text: &str) -> Error {
     Error::new(ErrorKind::Invalid, message).with("text", text)
+}
+
+#[cold]
+fn check_unusual(bytes: &[u8]) -> Result<(), Error> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let message = "stream id is not UTF-8; encode it";
+        Error::new(ErrorKind::Invalid, message).caused_by(error)
+    })?;
+    StreamId::parse(text).map(|_| ())
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ impl RecordHead<'_> {
                 put_zigzag(millis, out);
                 out.extend_from_slice(&rest);
             }
-            None => out.extend_from_slice(self.id.as_uuid().as_bytes()),
+            None => out.extend_from_slice(&self.id.number().to_be_bytes()),
         }
         if let Some(time) = recorded_at {
             put_zigzag(difference(time, self.appended_at), out);
@@ -223,10 +223,9 @@ fn short_id(id: EventId, appended_at: Timestamp) -> Option<(i64, [u8; 10])> {
     /// A zigzag varint of a difference within it has at most five bytes.
     const MILLIS_MAX: u64 = 1 << 33;
     const VERSION: u8 = 7;
-    let uuid = id.as_uuid();
-    let [_, _, _, _, _, _, rest @ ..] = uuid.into_bytes();
+    let [_, _, _, _, _, _, rest @ ..] = id.number().to_be_bytes();
     let [version, ..] = rest;
-    let time = i64::try_from(uuid.as_u128() >> TIME_SHIFT).ok()?;
+    let time = i64::try_from(id.number() >> TIME_SHIFT).ok()?;
     let millis = time - whole_millis(appended_at);
     (version >> 4 == VERSION && millis.unsigned_abs() < MILLIS_MAX).then_some((millis, rest))
 }

@@ -1,10 +1,10 @@
 //! The metadata of an event's record: a length, flags, the ids, then headers to the end.
 
 use annals_core::limits::METADATA_BYTES_MAX;
-use annals_core::{EventBlockBuilder, Metadata};
+use annals_core::{CorrelationId, Error, ErrorKind, Metadata, MetadataWriter};
 
 use super::bad_record::{BadRecord, Part};
-use super::wire::{Reader, VARINT_BYTES_MAX, length, put_identity, put_text, put_varint};
+use super::wire::{Identity, Reader, VARINT_BYTES_MAX, length, put_identity, put_text, put_varint};
 
 const PART: Part = Part::Metadata;
 /// Above what metadata within its limit takes: a header counts one byte for its name, and takes three.
@@ -52,39 +52,92 @@ pub(super) fn skip_metadata<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Bad
     reader.take(length, PART)
 }
 
-/// Gives the metadata of the bytes that were stepped over to the event that the block takes next.
-pub(super) fn parse_metadata(body: &[u8], block: &mut EventBlockBuilder) -> Result<(), BadRecord> {
-    let mut reader = Reader::new(body);
-    let flags = reader.byte(PART)?;
-    if flags & !KNOWN != 0 {
-        return Err(BadRecord::Flags(PART));
-    }
-    if flags == 0 && reader.is_empty() {
-        return Err(BadRecord::Empty(PART));
-    }
-    if flags & CORRELATION != 0 {
-        let id = reader.identity(PART)?;
-        let given = id.with_text(|id| block.correlation_id(id));
-        given.map_err(|_| BadRecord::Name(PART))?;
-    }
-    if flags & CAUSATION != 0 {
-        let id = reader.identity(PART)?;
-        let given = id.with_text(|id| block.causation_id(id));
-        given.map_err(|_| BadRecord::Name(PART))?;
+/// Checks the metadata that was stepped over, so that [`read_metadata`] has nothing to refuse, and counts the bytes of
+/// its texts.
+#[inline]
+pub(super) fn check_metadata(body: &[u8]) -> Result<usize, BadRecord> {
+    let mut parts = MetadataParts::parse(body)?;
+    let mut bytes = 0;
+    for id in [parts.correlation, parts.causation].into_iter().flatten() {
+        bytes += id.with_text(checked_id)?;
     }
     let mut last: &[u8] = &[];
-    while !reader.is_empty() {
-        let name = reader.text_bytes(PART)?;
-        let value = reader.text_bytes(PART)?;
+    while let Some((name, value)) = parts.next_header()? {
         if name <= last && !last.is_empty() {
             return Err(BadRecord::Order(PART));
         }
-        block
-            .header(name, value)
-            .map_err(|_| refused_header(name, value))?;
+        Metadata::check_header(name, value).map_err(|_| refused_header(name, value))?;
+        bytes += name.len() + value.len();
         last = name;
     }
+    if bytes > METADATA_BYTES_MAX {
+        return Err(BadRecord::Range(PART));
+    }
+    Ok(bytes)
+}
+
+/// The bytes of an id, which both kinds of id have the same rules for.
+fn checked_id(id: &str) -> Result<usize, BadRecord> {
+    CorrelationId::parse(id).map_err(|_| BadRecord::Name(PART))?;
+    Ok(id.len())
+}
+
+/// Reads metadata that was checked; the form in which events of a block have theirs.
+pub(super) fn read_metadata(body: &[u8], context: &mut MetadataWriter<'_>) -> Result<(), Error> {
+    let unchecked = |bad: BadRecord| {
+        Error::new(ErrorKind::Corrupt, "metadata was never checked").caused_by(bad)
+    };
+    let mut parts = MetadataParts::parse(body).map_err(unchecked)?;
+    if let Some(id) = parts.correlation {
+        id.with_text(|id| context.correlation_id(id))?;
+    }
+    if let Some(id) = parts.causation {
+        id.with_text(|id| context.causation_id(id))?;
+    }
+    while let Some((name, value)) = parts.next_header().map_err(unchecked)? {
+        context.header(name, value)?;
+    }
     Ok(())
+}
+
+/// Metadata as it is read.
+struct MetadataParts<'a> {
+    correlation: Option<Identity<'a>>,
+    causation: Option<Identity<'a>>,
+    headers: Reader<'a>,
+}
+
+impl<'a> MetadataParts<'a> {
+    #[inline]
+    fn parse(body: &'a [u8]) -> Result<Self, BadRecord> {
+        let mut reader = Reader::new(body);
+        let flags = reader.byte(PART)?;
+        if flags & !KNOWN != 0 {
+            return Err(BadRecord::Flags(PART));
+        }
+        if flags == 0 && reader.is_empty() {
+            return Err(BadRecord::Empty(PART));
+        }
+        let mut id = |flag| match flags & flag {
+            0 => Ok(None),
+            _ => reader.identity(PART).map(Some),
+        };
+        Ok(Self {
+            correlation: id(CORRELATION)?,
+            causation: id(CAUSATION)?,
+            headers: reader,
+        })
+    }
+
+    /// The name and the value of the next header.
+    #[inline]
+    fn next_header(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, BadRecord> {
+        if self.headers.is_empty() {
+            return Ok(None);
+        }
+        let name = self.headers.text_bytes(PART)?;
+        Ok(Some((name, self.headers.text_bytes(PART)?)))
+    }
 }
 
 /// Why a header was not taken.

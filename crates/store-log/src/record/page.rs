@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use annals_core::{
-    BlockKind, EventBlock, EventBlockBuilder, EventBlocks, Placement, Position, RecordedEvent,
+    BlockEvent, BlockKind, EventBlock, EventBlockBuilder, EventBlocks, Position, RecordedEvent,
     StreamId, Tags,
 };
 
 use super::bad_record::{BadRecord, Part};
 use super::kind::{EventKind, KindCode, KindRef, Kinds};
-use super::metadata::parse_metadata;
+use super::metadata::{check_metadata, read_metadata};
 use super::view::EventView;
 
 /// Gathers the events of a page in blocks, so that an event costs no allocation of its own.
@@ -65,11 +65,9 @@ impl<'a> PageBuilder<'a> {
         view: &EventView<'_>,
         position: Position,
     ) -> Result<(), BadRecord> {
-        let payload = view.payload();
-        // A header of a few bytes takes three times as many when it is packed.
-        let bytes = payload.len() + 3 * view.metadata().map_or(0, <[u8]>::len);
+        let (content, stream_bytes) = view.content();
         let kinds = self.kinds;
-        let (block, last_kind) = self.block_for(bytes);
+        let (block, last_kind) = self.block_for(content.len());
         let kind = match (view.kind(), *last_kind) {
             (KindRef::Code(code), Some((last, number))) if code == last => number,
             (kind, _) => other_kind(kind, kinds, block, last_kind)?,
@@ -79,19 +77,26 @@ impl<'a> PageBuilder<'a> {
         } else {
             Tags::EMPTY
         };
-        if let Some(metadata) = view.metadata() {
-            parse_metadata(metadata, block)?;
-        }
-        let placement = Placement {
+        let metadata = view.metadata().unwrap_or_default();
+        let metadata_texts = if metadata.is_empty() {
+            0
+        } else {
+            check_metadata(metadata)?
+        };
+        let pushed = block.push(BlockEvent {
+            kind,
             id: view.id(),
-            stream: stream(view, block)?,
             version: view.version(),
             position,
             recorded_at: view.recorded_at(),
             appended_at: view.appended_at(),
-        };
-        let pushed = block.push(kind, payload, tags, placement);
-        self.bytes += pushed.map_err(|_| BadRecord::Range(Part::Payload))?;
+            tags,
+            bytes: content,
+            stream_bytes,
+            metadata_bytes: metadata.len(),
+            payload_bytes: view.payload().len(),
+        });
+        self.bytes += metadata_texts + pushed.map_err(|_| refused(view))?;
         Ok(())
     }
 
@@ -131,7 +136,7 @@ impl<'a> PageBuilder<'a> {
         let events = self.events_expected.saturating_sub(self.events.len());
         let block = self.block.get_or_insert_with(|| {
             self.is_single = is_single;
-            match &self.pool {
+            let block = match &self.pool {
                 _ if is_single => EventBlockBuilder::with_capacity(1, bytes),
                 Some(pool) => {
                     let mut block = EventBlockBuilder::in_pool(pool);
@@ -142,7 +147,8 @@ impl<'a> PageBuilder<'a> {
                     let bytes = (events * Self::EVENT_BYTES).min(EventBlock::BYTES_MAX);
                     EventBlockBuilder::with_capacity(events, bytes)
                 }
-            }
+            };
+            block.with_metadata_form(read_metadata)
         });
         (block, &mut self.last_kind)
     }
@@ -179,11 +185,12 @@ fn other_kind(
     }
 }
 
-/// The stream of the event: that of the event before, as it often is, or a new one.
-#[inline]
-fn stream(view: &EventView<'_>, block: &EventBlockBuilder) -> Result<StreamId, BadRecord> {
-    match block.last() {
-        Some(last) if view.is_of(last.stream.as_str()) => Ok(last.stream.clone()),
-        _ => StreamId::parse(view.stream()?).map_err(|_| BadRecord::Name(Part::Stream)),
+/// Why the block did not take an event.
+#[cold]
+fn refused(view: &EventView<'_>) -> BadRecord {
+    match view.stream().map(StreamId::parse) {
+        Err(bad) => bad,
+        Ok(Err(_)) => BadRecord::Name(Part::Stream),
+        Ok(Ok(_)) => BadRecord::Range(Part::Payload),
     }
 }

@@ -1,8 +1,9 @@
 //! An event as it is read: a look into its bytes.
 
+use std::num::NonZeroU128;
+
 use annals_core::limits::{APPEND_EVENTS_MAX, PAYLOAD_BYTES_MAX};
 use annals_core::{AppendId, EventId, Timestamp, Version};
-use uuid::Uuid;
 
 use super::bad_record::{BadRecord, Part};
 use super::event::{
@@ -25,12 +26,13 @@ pub(crate) struct EventView<'a> {
     version: Version,
     appended_at: Timestamp,
     recorded_at: Timestamp,
-    /// Not nil; a number, as it is not looked at by most.
-    uuid: u128,
+    id: EventId,
     stream: &'a [u8],
     tags: TagTexts<'a>,
     metadata: Option<&'a [u8]>,
     payload: &'a [u8],
+    /// From the stream's name to the end of the payload.
+    content: &'a [u8],
 }
 
 impl<'a> EventView<'a> {
@@ -62,14 +64,15 @@ impl<'a> EventView<'a> {
             let rest = reader.array(Part::EventId)?;
             long_id(millis, rest, appended_at).ok_or(BadRecord::EventId)?
         };
-        if uuid == 0 {
-            return Err(BadRecord::EventId);
-        }
+        let id = NonZeroU128::new(uuid).map(EventId::from_number);
+        let id = id.ok_or(BadRecord::EventId)?;
         let recorded_at = match flags & RECORDED_AT {
             0 => appended_at,
             _ => moved(appended_at, reader.zigzag(Part::RecordedAt)?),
         };
-        let stream = reader.text_bytes(Part::Stream)?;
+        let stream_bytes = reader.varint(Part::Stream)?;
+        let content = reader.rest();
+        let stream = reader.take(stream_bytes, Part::Stream)?;
         let tags = match flags & TAGS {
             0 => TagTexts::default(),
             _ => reader.apart(TagTexts::parse)?,
@@ -89,11 +92,12 @@ impl<'a> EventView<'a> {
             version,
             appended_at,
             recorded_at,
-            uuid,
+            id,
             stream,
             tags,
             metadata,
             payload,
+            content,
         })
     }
 
@@ -114,10 +118,8 @@ impl<'a> EventView<'a> {
     }
 
     /// Its identity.
-    #[inline]
-    #[expect(clippy::expect_used, reason = "parsing refused the nil uuid")]
-    pub(crate) fn id(&self) -> EventId {
-        EventId::new(Uuid::from_u128(self.uuid)).expect("parsing refused the nil uuid")
+    pub(crate) const fn id(&self) -> EventId {
+        self.id
     }
 
     /// Its kind, by code or spelled out.
@@ -159,6 +161,11 @@ impl<'a> EventView<'a> {
     /// The bytes of its metadata's record, if it has any.
     pub(super) const fn metadata(&self) -> Option<&'a [u8]> {
         self.metadata
+    }
+
+    /// From the name of its stream to the end of its payload, and how much of that is the name.
+    pub(super) const fn content(&self) -> (&'a [u8], usize) {
+        (self.content, self.stream.len())
     }
 
     /// Its content.

@@ -383,7 +383,7 @@ impl<'r> Batch<'r> {
             } else {
                 self.others.insert(*id, position);
             }
-            self.highest_id = self.highest_id.max(id.as_uuid().as_u128());
+            self.highest_id = self.highest_id.max(id.number());
             position = position.next();
         }
         self.ids.extend_from_slice(ids);

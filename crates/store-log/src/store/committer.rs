@@ -261,7 +261,7 @@ fn enter_append(
                 stream,
                 version: version.value(),
                 event_type: event.event_type().as_str(),
-                event_id: event_id.as_uuid().as_u128(),
+                event_id: event_id.number(),
                 append_id: append_id.take(),
                 at: *at,
             };

@@ -35,7 +35,7 @@ impl<'a> FreshIds<'a> {
     pub(crate) fn give(mut self, prepared: &Prepared, ids: &mut Vec<EventId>) -> Result<(), Error> {
         let given = || prepared.events().iter().filter_map(|event| event.id);
         for id in given() {
-            self.highest = self.highest.max(id.as_uuid().as_u128());
+            self.highest = self.highest.max(id.number());
         }
         for event in prepared.events() {
             let id = match event.id {
@@ -50,7 +50,7 @@ impl<'a> FreshIds<'a> {
     /// A new id: mostly it is above all others, so that nothing need be searched.
     fn make(&mut self, known: impl FnOnce() -> HashSet<EventId>) -> Result<EventId, Error> {
         let id = self.source.event_id();
-        let number = id.as_uuid().as_u128();
+        let number = id.number();
         let rises = number > self.highest;
         self.highest = self.highest.max(number);
         let is_known = if rises {

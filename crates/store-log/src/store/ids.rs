@@ -19,9 +19,7 @@ pub(crate) enum Ids {
 /// Where the event of this id stands.
 pub(crate) fn event(snapshot: &Snapshot, id: EventId, ids: Ids) -> Result<Option<Position>, Error> {
     let mut scratch = Vec::new();
-    for position in candidates(snapshot, ids, |part, out| {
-        part.event_id(id.as_uuid().as_u128(), out)
-    })? {
+    for position in candidates(snapshot, ids, |part, out| part.event_id(id.number(), out))? {
         let found = snapshot.look(position, &mut scratch, |event: &EventView<'_>| event.id())?;
         if found == id {
             return Ok(Some(position));

@@ -289,7 +289,7 @@ fn enter_what_is_stated(
         stream: event.stream().map_err(bad)?,
         version: event.version().value(),
         event_type,
-        event_id: event.id().as_uuid().as_u128(),
+        event_id: event.id().number(),
         append_id: append.as_ref().map(|append| append.id.as_str()),
         at: record.at,
     };
