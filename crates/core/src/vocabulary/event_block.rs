@@ -1,6 +1,7 @@
 //! Events that share their memory.
 
 use std::fmt;
+use std::num::NonZeroU128;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -129,6 +130,24 @@ pub(crate) struct BlockEntry {
     metadata_start: u32,
     payload_start: u32,
     payload_end: u32,
+}
+
+impl BlockEntry {
+    /// What an entry is made of, before it is filled in.
+    const EMPTY: Self = Self {
+        id: EventId::from_number(NonZeroU128::MIN),
+        version: Version::ABSENT,
+        position: Position::START,
+        recorded_at: Timestamp::EPOCH,
+        appended_at: Timestamp::EPOCH,
+        tags: Tags::EMPTY,
+        kind: 0,
+        stream_start: 0,
+        stream_end: 0,
+        metadata_start: 0,
+        payload_start: 0,
+        payload_end: 0,
+    };
 }
 
 impl EventBlock {
@@ -409,20 +428,23 @@ impl EventBlockBuilder {
             end,
         ])?;
         storage.bytes.extend_from_slice(event.bytes);
-        storage.entries.push(BlockEntry {
-            id: event.id,
-            version: event.version,
-            position: event.position,
-            recorded_at: event.recorded_at,
-            appended_at: event.appended_at,
-            tags: event.tags,
-            kind,
-            stream_start,
-            stream_end,
-            metadata_start: payload_end - content_bytes,
-            payload_start: payload_end - payload_bytes,
-            payload_end,
-        });
+        // Filled in at its place: to make it elsewhere and to move it would wait for each half of a pair to be
+        // written before both are read at once.
+        storage.entries.push(BlockEntry::EMPTY);
+        if let Some(entry) = storage.entries.last_mut() {
+            entry.id = event.id;
+            entry.version = event.version;
+            entry.position = event.position;
+            entry.recorded_at = event.recorded_at;
+            entry.appended_at = event.appended_at;
+            entry.tags = event.tags;
+            entry.kind = kind;
+            entry.stream_start = stream_start;
+            entry.stream_end = stream_end;
+            entry.metadata_start = payload_end - content_bytes;
+            entry.payload_start = payload_end - payload_bytes;
+            entry.payload_end = payload_end;
+        }
         Ok(size)
     }
 

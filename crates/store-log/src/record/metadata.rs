@@ -56,13 +56,16 @@ pub(super) fn skip_metadata<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Bad
 /// its texts.
 #[inline]
 pub(super) fn check_metadata(body: &[u8]) -> Result<usize, BadRecord> {
-    let mut parts = MetadataParts::parse(body)?;
-    let mut bytes = 0;
-    for id in [parts.correlation, parts.causation].into_iter().flatten() {
-        bytes += id.with_text(checked_id)?;
-    }
+    let mut reader = Reader::new(body);
+    let flags = flags(&mut reader)?;
+    let mut bytes = match flags {
+        0 => 0,
+        _ => reader.apart(|reader| ids_bytes(flags, reader))?,
+    };
     let mut last: &[u8] = &[];
-    while let Some((name, value)) = parts.next_header()? {
+    while !reader.is_empty() {
+        let name = reader.text_bytes(PART)?;
+        let value = reader.text_bytes(PART)?;
         if name <= last && !last.is_empty() {
             return Err(BadRecord::Order(PART));
         }
@@ -76,68 +79,61 @@ pub(super) fn check_metadata(body: &[u8]) -> Result<usize, BadRecord> {
     Ok(bytes)
 }
 
-/// The bytes of an id, which both kinds of id have the same rules for.
-fn checked_id(id: &str) -> Result<usize, BadRecord> {
-    CorrelationId::parse(id).map_err(|_| BadRecord::Name(PART))?;
-    Ok(id.len())
-}
-
 /// Reads metadata that was checked; the form in which events of a block have theirs.
 pub(super) fn read_metadata(body: &[u8], context: &mut MetadataWriter<'_>) -> Result<(), Error> {
-    let unchecked = |bad: BadRecord| {
-        Error::new(ErrorKind::Corrupt, "metadata was never checked").caused_by(bad)
-    };
-    let mut parts = MetadataParts::parse(body).map_err(unchecked)?;
-    if let Some(id) = parts.correlation {
+    let mut reader = Reader::new(body);
+    let flags = flags(&mut reader).map_err(unchecked)?;
+    if let Some(id) = id(CORRELATION, flags, &mut reader).map_err(unchecked)? {
         id.with_text(|id| context.correlation_id(id))?;
     }
-    if let Some(id) = parts.causation {
+    if let Some(id) = id(CAUSATION, flags, &mut reader).map_err(unchecked)? {
         id.with_text(|id| context.causation_id(id))?;
     }
-    while let Some((name, value)) = parts.next_header().map_err(unchecked)? {
+    while !reader.is_empty() {
+        let name = reader.text_bytes(PART).map_err(unchecked)?;
+        let value = reader.text_bytes(PART).map_err(unchecked)?;
         context.header(name, value)?;
     }
     Ok(())
 }
 
-/// Metadata as it is read.
-struct MetadataParts<'a> {
-    correlation: Option<Identity<'a>>,
-    causation: Option<Identity<'a>>,
-    headers: Reader<'a>,
+#[inline]
+fn flags(reader: &mut Reader<'_>) -> Result<u8, BadRecord> {
+    let flags = reader.byte(PART)?;
+    if flags & !KNOWN != 0 {
+        return Err(BadRecord::Flags(PART));
+    }
+    if flags == 0 && reader.is_empty() {
+        return Err(BadRecord::Empty(PART));
+    }
+    Ok(flags)
 }
 
-impl<'a> MetadataParts<'a> {
-    #[inline]
-    fn parse(body: &'a [u8]) -> Result<Self, BadRecord> {
-        let mut reader = Reader::new(body);
-        let flags = reader.byte(PART)?;
-        if flags & !KNOWN != 0 {
-            return Err(BadRecord::Flags(PART));
-        }
-        if flags == 0 && reader.is_empty() {
-            return Err(BadRecord::Empty(PART));
-        }
-        let mut id = |flag| match flags & flag {
-            0 => Ok(None),
-            _ => reader.identity(PART).map(Some),
-        };
-        Ok(Self {
-            correlation: id(CORRELATION)?,
-            causation: id(CAUSATION)?,
-            headers: reader,
-        })
+/// The id that stands next where its flag is set.
+fn id<'a>(flag: u8, flags: u8, reader: &mut Reader<'a>) -> Result<Option<Identity<'a>>, BadRecord> {
+    if flags & flag == 0 {
+        return Ok(None);
     }
+    reader.identity(PART).map(Some)
+}
 
-    /// The name and the value of the next header.
-    #[inline]
-    fn next_header(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, BadRecord> {
-        if self.headers.is_empty() {
-            return Ok(None);
+/// Checks the ids, and counts the bytes of their texts.
+fn ids_bytes(flags: u8, reader: &mut Reader<'_>) -> Result<usize, BadRecord> {
+    let mut bytes = 0;
+    for flag in [CORRELATION, CAUSATION] {
+        if let Some(id) = id(flag, flags, reader)? {
+            // Both kinds of id have the same rules.
+            bytes += id
+                .with_text(|id| CorrelationId::parse(id).map(|_| id.len()))
+                .map_err(|_| BadRecord::Name(PART))?;
         }
-        let name = self.headers.text_bytes(PART)?;
-        Ok(Some((name, self.headers.text_bytes(PART)?)))
     }
+    Ok(bytes)
+}
+
+#[cold]
+fn unchecked(bad: BadRecord) -> Error {
+    Error::new(ErrorKind::Corrupt, "metadata was not checked").caused_by(bad)
 }
 
 /// Why a header was not taken.

@@ -37,7 +37,11 @@ pub(crate) struct EventView<'a> {
 
 impl<'a> EventView<'a> {
     /// Takes apart a body of a segment that begins at `base`.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "what is taken apart stays in registers where it is used at once"
+    )]
+    #[inline(always)]
     pub(crate) fn parse(body: &'a [u8], base: Timestamp) -> Result<Self, BadRecord> {
         let mut reader = Reader::new(body);
         let flags = reader.byte(Part::Flags)?;
