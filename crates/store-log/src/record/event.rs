@@ -230,18 +230,16 @@ fn short_id(id: EventId, appended_at: Timestamp) -> Option<(i64, [u8; 10])> {
     (version >> 4 == VERSION && millis.unsigned_abs() < MILLIS_MAX).then_some((millis, rest))
 }
 
-/// The UUID that [`short_id`] shortened; `None` where its time has no place in a UUID.
+/// The UUID that [`short_id`] shortened, from the first two and the last eight of its other bytes; `None` where its
+/// time has no place in a UUID.
 #[inline]
-pub(super) fn long_id(millis: i64, rest: [u8; 10], appended_at: Timestamp) -> Option<u128> {
+pub(super) fn long_id(millis: i64, high: u16, low: u64, appended_at: Timestamp) -> Option<u128> {
     const TIME_BITS: u32 = 128 - TIME_SHIFT;
     let time = whole_millis(appended_at).checked_add(millis)?;
     let time = u64::try_from(time)
         .ok()
         .filter(|time| time >> TIME_BITS == 0)?;
-    let [high @ .., _, _, _, _, _, _, _, _] = rest;
-    let [_, _, low @ ..] = rest;
-    let high = u128::from(u16::from_be_bytes(high)) << 64;
-    Some(u128::from(time) << TIME_SHIFT | high | u128::from(u64::from_be_bytes(low)))
+    Some(u128::from(time) << TIME_SHIFT | u128::from(high) << 64 | u128::from(low))
 }
 
 /// The milliseconds that have passed since 1970.

@@ -65,8 +65,9 @@ impl<'a> EventView<'a> {
             u128::from_be_bytes(reader.array(Part::EventId)?)
         } else {
             let millis = reader.zigzag(Part::EventId)?;
-            let rest = reader.array(Part::EventId)?;
-            long_id(millis, rest, appended_at).ok_or(BadRecord::EventId)?
+            let high = u16::from_be_bytes(reader.array(Part::EventId)?);
+            let low = u64::from_be_bytes(reader.array(Part::EventId)?);
+            long_id(millis, high, low, appended_at).ok_or(BadRecord::EventId)?
         };
         let id = NonZeroU128::new(uuid).map(EventId::from_number);
         let id = id.ok_or(BadRecord::EventId)?;

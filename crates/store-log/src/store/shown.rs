@@ -78,6 +78,17 @@ impl<'a> Shown<'a> {
         event: &EventView<'_>,
         position: Position,
     ) -> Result<bool, Error> {
+        if self.streams.is_none() {
+            return Ok(true);
+        }
+        self.event_by_policy(event, position)
+    }
+
+    fn event_by_policy(
+        &mut self,
+        event: &EventView<'_>,
+        position: Position,
+    ) -> Result<bool, Error> {
         let Some(streams) = &mut self.streams else {
             return Ok(true);
         };
