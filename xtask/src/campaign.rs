@@ -63,7 +63,10 @@ const CAMPAIGNS: [Campaign; 10] = [
     Campaign {
         id: "T3",
         about: "bytes flipped, files cut, swapped and removed",
-        parts: &[of_the_log(&["damage::"]), of_the_store(&["index::"])],
+        parts: &[
+            of_the_log(&["damage::"]),
+            of_the_store(&["index::", "mapped::no_flipped"]),
+        ],
     },
     Campaign {
         id: "T4",
@@ -95,7 +98,7 @@ const CAMPAIGNS: [Campaign; 10] = [
     Campaign {
         id: "T11",
         about: "histories of concurrent clients over a failing disk",
-        parts: &[of_the_store(&["histories::"])],
+        parts: &[of_the_store(&["histories::", "mapped::a_page"])],
     },
     Campaign {
         id: "T13",

@@ -54,6 +54,8 @@ pub enum Bug {
     CleanFlagKept,
     /// A record's checksum is not checked when it is read.
     RecordUnchecked,
+    /// A record's checksum is not checked when it is read through a map, record after record.
+    MappedRecordUnchecked,
     /// A frame may promise more than is durable.
     DurableUptoAhead,
 }
@@ -70,7 +72,7 @@ mod switch {
 
     impl Bug {
         /// Every bug that can be planted.
-        pub const ALL: [Self; 21] = [
+        pub const ALL: [Self; 22] = [
             Self::AcknowledgedBeforeSync,
             Self::FailedSyncRetried,
             Self::PoisonIgnored,
@@ -91,6 +93,7 @@ mod switch {
             Self::SealNotSynced,
             Self::CleanFlagKept,
             Self::RecordUnchecked,
+            Self::MappedRecordUnchecked,
             Self::DurableUptoAhead,
         ];
     }

@@ -32,6 +32,8 @@ pub enum Bug {
     IndexUnchecked,
     /// Who sends an append twice at once is answered for the second before the first is durable.
     RepeatAcknowledged,
+    /// A page that was made ahead is used whatever was hidden since.
+    PageAheadTrusted,
 }
 
 #[cfg(feature = "planted")]
@@ -46,7 +48,7 @@ mod switch {
 
     impl Bug {
         /// Every bug that can be planted.
-        pub const ALL: [Self; 11] = [
+        pub const ALL: [Self; 12] = [
             Self::NotCheckedAgain,
             Self::StaleHead,
             Self::FailureAcknowledged,
@@ -58,6 +60,7 @@ mod switch {
             Self::IndexAheadTrusted,
             Self::IndexUnchecked,
             Self::RepeatAcknowledged,
+            Self::PageAheadTrusted,
         ];
     }
 

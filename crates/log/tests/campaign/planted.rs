@@ -66,7 +66,11 @@ fn catch(bug: Bug) -> Option<(Part, Violation)> {
 #[test]
 fn every_planted_bug_is_caught() {
     let mut missed = Vec::new();
-    for bug in Bug::ALL {
+    // A simulated disk has no map: the store's campaign catches that one, on a real disk.
+    let simulated = Bug::ALL
+        .into_iter()
+        .filter(|bug| *bug != Bug::MappedRecordUnchecked);
+    for bug in simulated {
         match catch(bug) {
             Some((part, violation)) => {
                 let short: String = violation.chars().take(150).collect();

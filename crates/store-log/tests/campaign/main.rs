@@ -22,6 +22,7 @@ mod histories;
 mod hooked;
 mod index;
 mod io_errors;
+mod mapped;
 mod planted;
 mod power;
 mod reference;

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use annals_log::planted as log;
 use annals_store_log::{Durability, planted as store};
 
-use crate::{Counters, Violation, full_disk, generated, index, power};
+use crate::{Counters, Violation, full_disk, generated, index, mapped, power};
 
 type Campaign = fn(u64, &mut Counters) -> Result<(), Violation>;
 
@@ -33,6 +33,8 @@ const FLIPPED: Hunt = Hunt(
     80_000,
     2,
 );
+const MAPPED: Hunt = Hunt("F2 mapped", mapped::flipped_bits, 84_000, 4);
+const MADE_AHEAD: Hunt = Hunt("F26 ahead", mapped::pages_made_ahead, 85_000, 40);
 const AHEAD: Hunt = Hunt("F6 ahead", index::index_ahead, 82_000, 30);
 
 impl Hunt {
@@ -68,6 +70,7 @@ fn hunt(bug: store::Bug) -> Hunt {
         store::Bug::KindStatedTooEarly => NO_ROOM,
         store::Bug::IndexAheadTrusted => AHEAD,
         store::Bug::IndexUnchecked => FLIPPED,
+        store::Bug::PageAheadTrusted => MADE_AHEAD,
         _ => SYNCED,
     }
 }
@@ -89,6 +92,7 @@ fn bugs_of_the_log_are_caught_at_the_store() {
         (log::Bug::DirectoryNotSynced, SYNCED),
         (log::Bug::ManifestNotSynced, SYNCED),
         (log::Bug::SealNotSynced, SYNCED),
+        (log::Bug::MappedRecordUnchecked, MAPPED),
     ];
     check(&bugs, log::plant);
 }
