@@ -158,7 +158,7 @@ impl Room {
     pub(crate) fn offer(
         self: &Arc<Self>,
         vfs: &Arc<dyn Vfs>,
-        path: PathBuf,
+        path: impl FnOnce() -> PathBuf,
         end: u32,
         capacity: u32,
     ) -> Option<Growth> {
@@ -174,7 +174,7 @@ impl Room {
         Some(Growth {
             room: Arc::clone(self),
             vfs: Arc::clone(vfs),
-            path,
+            path: path(),
             range,
         })
     }
@@ -373,7 +373,7 @@ mod tests {
                 let_through: Arc::new(Mutex::new(waits)),
             });
             let room = Room::new(GROWN);
-            let growth = room.offer(&vfs, path.into(), GROWN, CAPACITY).unwrap();
+            let growth = room.offer(&vfs, || path.into(), GROWN, CAPACITY).unwrap();
             let runs = spawn(move || growth.run());
             begun.recv().unwrap();
             Self {

@@ -188,7 +188,7 @@ impl Log {
         let active = &self.active;
         active.room.offer(
             &self.files.vfs,
-            self.files.segment(active.segment.id()),
+            || self.files.segment(active.segment.id()),
             active.written.offset,
             active.segment.header.capacity,
         )
@@ -282,8 +282,10 @@ impl Log {
             if planted::is_active(Bug::FailedSyncRetried) && synced.is_err() {
                 synced = self.active.file.sync_data();
             }
-            let path = self.active_path();
-            synced.map_err(|error| self.poison("the sync failed", &path, error))?;
+            if let Err(error) = synced {
+                let path = self.active_path();
+                return Err(self.poison("the sync failed", &path, error));
+            }
         }
         self.active.durable = self.active.written;
         Ok(())
@@ -358,16 +360,20 @@ impl Log {
         let noted = self
             .watermark
             .note(self.active.segment.id(), durable, self.active.written);
-        let path = self.watermark.path.clone();
-        noted.map_err(|error| self.poison("the watermark could not be written", &path, error))
+        noted.map_err(|error| {
+            let path = self.watermark.path.clone();
+            self.poison("the watermark could not be written", &path, error)
+        })
     }
 
     fn seal_watermark(&mut self, ended: Ended) -> Result<()> {
         let sealed = self
             .watermark
             .seal(self.active.segment.id(), self.active.durable, ended);
-        let path = self.watermark.path.clone();
-        sealed.map_err(|error| self.poison("the watermark could not be synced", &path, error))
+        sealed.map_err(|error| {
+            let path = self.watermark.path.clone();
+            self.poison("the watermark could not be synced", &path, error)
+        })
     }
 
     /// Rolls a frame back that the disk had no room for.

@@ -49,7 +49,7 @@ pub(crate) enum Closing {
 
 impl Manifest {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut block = begin_block(MAGIC);
+        let mut block = begin_block(MAGIC, 0);
         block.extend_from_slice(&length(&self.segments).to_le_bytes());
         block.extend_from_slice(&self.log.to_bytes());
         for entry in &self.segments {
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn counts_are_checked_before_memory_is_taken() {
-        let mut block = begin_block(MAGIC);
+        let mut block = begin_block(MAGIC, 0);
         block.extend_from_slice(&u32::MAX.to_le_bytes());
         let bytes = block.len() + 4;
         end_block(&mut block, bytes + 16);

@@ -85,9 +85,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Begins a block: magic and version.
-pub(crate) fn begin_block(magic: [u8; 8]) -> Vec<u8> {
-    let mut block = magic.to_vec();
+/// Begins a block of about so many bytes: magic and version.
+pub(crate) fn begin_block(magic: [u8; 8], bytes: usize) -> Vec<u8> {
+    let mut block = Vec::with_capacity(bytes);
+    block.extend_from_slice(&magic);
     block.extend_from_slice(&FORMAT.to_le_bytes());
     block
 }

@@ -26,7 +26,7 @@ pub(crate) struct SegmentHeader {
 
 impl SegmentHeader {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut block = begin_block(MAGIC);
+        let mut block = begin_block(MAGIC, HEADER_BYTES as usize);
         block.extend_from_slice(&self.capacity.to_le_bytes());
         block.extend_from_slice(&self.log.to_bytes());
         block.extend_from_slice(&u64::from(self.id).to_le_bytes());

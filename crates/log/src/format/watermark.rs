@@ -47,7 +47,7 @@ impl Slot {
             Ended::Cleanly => CLEAN,
             Ended::Openly => 0,
         };
-        let mut block = begin_block(MAGIC);
+        let mut block = begin_block(MAGIC, SLOT_BYTES);
         block.extend_from_slice(&flags.to_le_bytes());
         block.extend_from_slice(&self.log.to_bytes());
         block.extend_from_slice(&self.sequence.to_le_bytes());
