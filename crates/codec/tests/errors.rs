@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use annals_codec::{Error, ErrorKind, EventCodec, EventCodecExt, JSON_DEPTH_MAX, JsonCodec};
+use annals_codec::{
+    Decoded, Error, ErrorKind, EventCodec, EventCodecExt, JSON_DEPTH_MAX, JsonCodec,
+};
 use annals_core::{
     ContentType, EventId, EventType, NewEvent, Placement, Position, RecordedEvent, SchemaVersion,
     StreamId, Timestamp, Version,
@@ -77,7 +79,7 @@ fn content(event_type: &str, version: u32, content_type: &ContentType, bytes: &[
 }
 
 fn check_decode(content: &NewEvent, kind: ErrorKind, text: &str) {
-    let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(content.content());
+    let decoded: Result<AccountEvent, Error> = JsonCodec.decode_one(content.content());
     let error = decoded.unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(error.to_string(), text);
@@ -155,7 +157,7 @@ fn bytes_that_do_not_fit_are_told_apart() {
         ),
     ] {
         let event = content("opened", 2, &ContentType::JSON, bytes);
-        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(event.content());
+        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_one(event.content());
         let error = decoded.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         let facts: Vec<(&str, &str)> = error.context().collect();
@@ -179,7 +181,7 @@ fn space_around_and_fields_beside_an_event_are_passed_over() {
         ("closed", 1, b"[]"),
     ] {
         let event = content(event_type, version, &ContentType::JSON, bytes);
-        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(event.content());
+        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_one(event.content());
         assert!(decoded.is_ok(), "{decoded:?}");
     }
 }
@@ -198,7 +200,7 @@ fn an_undecodable_recorded_event_is_named_by_its_place() {
     };
     let frozen = content("closed", 1, &ContentType::JSON, b"{}}");
     let recorded = RecordedEvent::new(frozen, placement);
-    let decoded: Result<AccountEvent, Error> = JsonCodec.decode(&recorded);
+    let decoded: Result<Decoded<AccountEvent>, Error> = JsonCodec.decode(&recorded);
     let error = annals_core::Error::from(decoded.unwrap_err());
     assert_eq!(
         error.to_string(),
@@ -269,10 +271,7 @@ fn what_is_just_within_the_limits_survives() {
         Value::Chained(Chain::of(63, |next| Chain::Named { next })),
     ] {
         let content = JsonCodec.encode(&value).unwrap();
-        assert_eq!(
-            JsonCodec.decode_content(content.content()).ok(),
-            Some(value)
-        );
+        assert_eq!(JsonCodec.decode_one(content.content()).ok(), Some(value));
     }
 }
 

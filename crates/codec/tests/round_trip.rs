@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use annals_codec::{EventCodec, JsonCodec};
+use annals_codec::{EventCodec, EventCodecExt, JsonCodec};
 use annals_core::{ContentType, Event as _};
 use annals_macros::Event;
 use proptest::prelude::*;
@@ -214,7 +214,7 @@ fn check<E: annals_core::Event + PartialEq + std::fmt::Debug>(
     assert_eq!(content.schema_version(), kind.schema_version());
     assert_eq!(content.content_type(), &codec.content_type());
     assert_eq!(content.tags(), &event.tags().unwrap());
-    assert_eq!(&codec.decode_content(content.content()).unwrap(), event);
+    assert_eq!(&codec.decode_one(content.content()).unwrap(), event);
 }
 
 proptest! {
@@ -253,7 +253,7 @@ proptest! {
 fn check_damaged(bytes: Vec<u8>, kind: usize) {
     let event_type = Shape::KINDS.get(kind).unwrap().event_type().clone();
     let content = annals_core::NewEvent::new(event_type, ContentType::JSON, bytes).unwrap();
-    let decoded: Result<Shape, _> = JsonCodec.decode_content(content.content());
+    let decoded: Result<Shape, _> = JsonCodec.decode_one(content.content());
     if let Ok(event) = decoded {
         assert_eq!(event.kind_index(), kind);
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use annals_codec::{Error, ErrorKind, EventCodec, JsonCodec};
+use annals_codec::{Error, ErrorKind, EventCodec, EventCodecExt, JsonCodec};
 use annals_core::{ContentType, Event, EventType, NewEvent};
 use annals_macros::Event;
 use serde::de::{DeserializeOwned, Error as _};
@@ -129,7 +129,7 @@ where
     assert_ne!(payload, template, "a case without a secret shows nothing");
     let event_type = EventType::from_static(event_type);
     let content = NewEvent::new(event_type, ContentType::JSON, payload).unwrap();
-    let decoded: Result<E, Error> = JsonCodec.decode_content(content.content());
+    let decoded: Result<E, Error> = JsonCodec.decode_one(content.content());
     check(decoded.err().unwrap(), kind, template);
 }
 
@@ -212,7 +212,7 @@ fn names_and_versions_that_do_not_fit_say_nothing_of_the_payload() {
     ] {
         let event_type = EventType::from_static(event_type);
         let content = NewEvent::new(event_type, content_type, SECRET).unwrap();
-        let decoded: Result<PatientEvent, Error> = JsonCodec.decode_content(content.content());
+        let decoded: Result<PatientEvent, Error> = JsonCodec.decode_one(content.content());
         check(decoded.unwrap_err(), kind, "names");
     }
 }

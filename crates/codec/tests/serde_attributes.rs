@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use annals_codec::{
-    ContentError, Error, ErrorKind, EventCodec, JsonCodec, TypeFlaw, deserialize_content,
-    serialize_content,
+    ContentError, Error, ErrorKind, EventCodec, EventCodecExt, JsonCodec, TypeFlaw,
+    deserialize_content, serialize_content,
 };
 use annals_core::{ContentType, EventType, NewEvent};
 use annals_macros::Event;
@@ -19,7 +19,7 @@ where
 {
     let content = JsonCodec.encode(event).unwrap();
     assert_eq!(std::str::from_utf8(content.payload()).unwrap(), payload);
-    let decoded: E = JsonCodec.decode_content(content.content()).unwrap();
+    let decoded: E = JsonCodec.decode_one(content.content()).unwrap();
     assert_eq!(&decoded, event);
 }
 
@@ -47,7 +47,7 @@ where
 {
     let event_type = EventType::parse(event_type).unwrap();
     let content = NewEvent::new(event_type, ContentType::JSON, payload.to_owned()).unwrap();
-    let decoded: Result<E, Error> = JsonCodec.decode_content(content.content());
+    let decoded: Result<E, Error> = JsonCodec.decode_one(content.content());
     assert_eq!(decoded.unwrap_err().kind(), kind);
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::variant::{deserialize_content, serialize_content};
-use crate::{ContentError, Error, ErrorKind, EventCodec, label, recognize};
+use crate::{ContentError, Decoded, Error, ErrorKind, EventCodec, label, recognize};
 use guard::{Guard, REASONS};
 use serde_json::error::Category;
 
@@ -31,7 +31,7 @@ const PAYLOAD_BYTES_EXPECTED: usize = 128;
 /// the payload, and none of the text that a `Serialize` or `Deserialize` of the application adds.
 ///
 /// ```
-/// use annals_codec::{EventCodec, JsonCodec};
+/// use annals_codec::{EventCodec, EventCodecExt, JsonCodec};
 /// use annals_macros::Event;
 /// use serde::{Deserialize, Serialize};
 ///
@@ -46,7 +46,7 @@ const PAYLOAD_BYTES_EXPECTED: usize = 128;
 /// let named = JsonCodec.encode(&deposited)?;
 /// assert_eq!(named.event_type().as_str(), "money-deposited");
 /// assert_eq!(named.payload(), r#"{"amount":5}"#);
-/// let decoded: AccountEvent = JsonCodec.decode_content(named.content())?;
+/// let decoded: AccountEvent = JsonCodec.decode_one(named.content())?;
 /// assert_eq!(decoded, deposited);
 /// # Ok::<(), annals_codec::Error>(())
 /// ```
@@ -66,7 +66,7 @@ impl<E: Event + Serialize + DeserializeOwned> EventCodec<E> for JsonCodec {
         label(event, ContentType::JSON, payload)
     }
 
-    fn decode_content(&self, content: ContentRef<'_>) -> Result<E, Error> {
+    fn decode_content(&self, content: ContentRef<'_>) -> Result<Decoded<E>, Error> {
         let kind_index = recognize::<E>(content, &ContentType::JSON)?;
         let mut deserializer = serde_json::Deserializer::from_slice(content.payload);
         let event = deserialize_content(kind_index, &mut deserializer)
@@ -75,7 +75,7 @@ impl<E: Event + Serialize + DeserializeOwned> EventCodec<E> for JsonCodec {
             let message = "more bytes follow the event; the payload is not one JSON value";
             located(ErrorKind::TrailingBytes, message, content, &error)
         })?;
-        Ok(event)
+        Ok(Decoded::One(event))
     }
 }
 
