@@ -55,7 +55,8 @@
 //! nor maps whose keys are numbers: such an event is encoded but does not decode.
 //!
 //! # Limits
-//! A payload has up to 16 MiB ([`annals_core::limits`]); JSON nests up to 127 deep ([`JSON_DEPTH_MAX`]).
+//! A payload has up to 16 MiB ([`annals_core::limits`]); its
+//! values nest up to 127 deep ([`DEPTH_MAX`]).
 //!
 //! # Features
 //! | feature | default | gives |
@@ -66,9 +67,17 @@ mod decoded;
 mod error;
 mod event_codec;
 mod event_codec_ext;
-#[cfg(feature = "json")]
-mod json;
+#[cfg(any(
+    feature = "bincode",
+    feature = "cbor",
+    feature = "json",
+    feature = "messagepack",
+    feature = "postcard"
+))]
+mod form;
+mod format;
 mod kind;
+mod limits;
 mod variant;
 
 pub use decoded::{Decoded, DecodedIter};
@@ -76,6 +85,8 @@ pub use error::{Error, ErrorKind};
 pub use event_codec::EventCodec;
 pub use event_codec_ext::EventCodecExt;
 #[cfg(feature = "json")]
-pub use json::{JSON_DEPTH_MAX, JsonCodec};
+pub use form::JsonCodec;
+pub use format::{Format, FormatExt, Visit};
 pub use kind::{label, recognize};
+pub use limits::{DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX};
 pub use variant::{ContentError, TypeFlaw, deserialize_content, serialize_content};

@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use annals_codec::{
-    Decoded, Error, ErrorKind, EventCodec, EventCodecExt, JSON_DEPTH_MAX, JsonCodec,
-};
+use annals_codec::{DEPTH_MAX, Decoded, Error, ErrorKind, EventCodec, EventCodecExt, JsonCodec};
 use annals_core::{
     ContentType, EventId, EventType, NewEvent, Placement, Position, RecordedEvent, SchemaVersion,
     StreamId, Timestamp, Version,
@@ -222,7 +220,7 @@ fn check_encode(value: &Value, reason: &str) {
 #[test]
 fn a_value_without_a_form_in_json_is_refused_when_it_is_encoded() {
     let not_none = "would read back as none";
-    let too_deep = "JSON_DEPTH_MAX";
+    let too_deep = "DEPTH_MAX";
     for (value, reason) in [
         (Value::Single(f32::NAN), "number is not finite"),
         (
@@ -240,7 +238,7 @@ fn a_value_without_a_form_in_json_is_refused_when_it_is_encoded() {
             Value::ByPair(BTreeMap::from([((1, 2), 3)])),
             "key must be a string",
         ),
-        (Value::Nested(Nest::of(JSON_DEPTH_MAX + 1)), too_deep),
+        (Value::Nested(Nest::of(DEPTH_MAX + 1)), too_deep),
         (Value::Chained(Chain::of(128, Chain::Link)), too_deep),
         (
             Value::Chained(Chain::of(64, |next| Chain::Pair(next, 0))),
@@ -265,7 +263,7 @@ fn what_is_just_within_the_limits_survives() {
         Value::Empty { unit: None },
         Value::Wrapped(Some(Wrapper(Some(1)))),
         Value::ByPair(BTreeMap::new()),
-        Value::Nested(Nest::of(JSON_DEPTH_MAX)),
+        Value::Nested(Nest::of(DEPTH_MAX)),
         Value::Chained(Chain::of(127, Chain::Link)),
         Value::Chained(Chain::of(63, |next| Chain::Pair(next, 0))),
         Value::Chained(Chain::of(63, |next| Chain::Named { next })),
