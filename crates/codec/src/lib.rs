@@ -67,6 +67,7 @@ mod decoded;
 mod error;
 mod event_codec;
 mod event_codec_ext;
+mod evolution;
 #[cfg(any(
     feature = "bincode",
     feature = "cbor",
@@ -84,6 +85,11 @@ pub use decoded::{Decoded, DecodedIter};
 pub use error::{Error, ErrorKind};
 pub use event_codec::EventCodec;
 pub use event_codec_ext::EventCodecExt;
+pub use evolution::{
+    Events, Evolution, EvolutionBuilder, EvolutionError, Evolving, EvolvingEvent, Fallible, Flaw,
+    FlawKind, Plan, PlannedStep, Policy, Raw, RawPayload, Schema, SplitOutput, Typed,
+    UPCAST_PAYLOADS_MAX, UpcastError, UpcastInput, UpcastOutput, VALUE_NODES_MAX, Value,
+};
 #[cfg(feature = "json")]
 pub use form::JsonCodec;
 pub use format::{Format, FormatExt, Visit};
