@@ -62,6 +62,11 @@
 //! | feature | default | gives |
 //! |---|---|---|
 //! | `json` | yes | [`JsonCodec`] |
+//! | `bincode` | no | [`BincodeCodec`] |
+//! | `cbor` | no | [`CborCodec`] |
+//! | `messagepack` | no | [`MessagePackCodec`] |
+//! | `postcard` | no | [`PostcardCodec`] |
+//! | `zstd` | no | [`Compressed`] |
 
 mod error;
 mod event_codec;
@@ -82,8 +87,16 @@ mod variant;
 pub use error::{Error, ErrorKind};
 pub use event_codec::EventCodec;
 pub use event_codec_ext::EventCodecExt;
+#[cfg(feature = "bincode")]
+pub use form::BincodeCodec;
+#[cfg(feature = "cbor")]
+pub use form::CborCodec;
 #[cfg(feature = "json")]
 pub use form::JsonCodec;
+#[cfg(feature = "messagepack")]
+pub use form::MessagePackCodec;
+#[cfg(feature = "postcard")]
+pub use form::PostcardCodec;
 pub use format::{Format, FormatExt, Visit};
 pub use kind::{label, recognize};
 pub use limits::{DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX};
