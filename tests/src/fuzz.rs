@@ -15,7 +15,7 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use annals_codec::{EventCodec, JsonCodec};
+use annals_codec::{EventCodec, EventCodecExt, JsonCodec};
 use annals_core::{
     AppendId, Category, ContentType, Cursor, Event, EventId, EventType, NewEvent, StreamId, Tag,
     Timestamp, limits,
@@ -157,12 +157,12 @@ pub fn json_event(input: &[u8]) {
     };
     let content = content.with_schema_version(kind.schema_version());
     let codec: &dyn EventCodec<LedgerEvent> = &JsonCodec;
-    let Ok(event) = codec.decode_content(content.content()) else {
+    let Ok(event) = codec.decode_one(content.content()) else {
         return;
     };
     let again = codec
         .encode(&event)
-        .and_then(|again| codec.decode_content(again.content()));
+        .and_then(|again| codec.decode_one(again.content()));
     assert_eq!(again.ok(), Some(event));
 }
 

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests")]
 
-use annals_codec::{EventCodec, JsonCodec};
+use annals_codec::{EventCodec, EventCodecExt, JsonCodec};
 use annals_core::Event;
 use annals_tests::ledger::LedgerEvent;
 use annals_tests::strategies::event;
@@ -13,7 +13,7 @@ fn check(codec: &dyn EventCodec<LedgerEvent>, event: &LedgerEvent) {
     assert_eq!(content.event_type(), event.kind().event_type());
     assert_eq!(content.schema_version(), event.kind().schema_version());
     assert_eq!(content.content_type(), &codec.content_type());
-    assert_eq!(&codec.decode_content(content.content()).unwrap(), event);
+    assert_eq!(&codec.decode_one(content.content()).unwrap(), event);
 }
 
 proptest! {

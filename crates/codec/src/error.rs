@@ -36,6 +36,8 @@ pub enum ErrorKind {
     TrailingBytes,
     /// The bytes decode as another kind than the recorded one: correct the serde attributes of the type.
     WrongKind,
+    /// The event reads as several events or as none, where one was asked for: take all of them.
+    NotOne,
     /// The event has no bytes in this form: correct the value, or the serde attributes of its type.
     Encode,
 }

@@ -9,7 +9,7 @@
 //! its own ([`ErrorKind::OldVersion`]).
 //!
 //! ```
-//! use annals_codec::{ErrorKind, EventCodec, JsonCodec};
+//! use annals_codec::{ErrorKind, EventCodec, EventCodecExt, JsonCodec};
 //! use annals_core::{ContentType, EventType, NewEvent};
 //! use annals_macros::Event;
 //! use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@
 //! assert_eq!(named.event_type().as_str(), "opened");
 //! assert_eq!(named.payload(), r#"{"owner":"Ada"}"#);
 //!
-//! let decoded: AccountEvent = JsonCodec.decode_content(named.content())?;
+//! let decoded: AccountEvent = JsonCodec.decode_one(named.content())?;
 //! assert_eq!(decoded, opened);
 //!
 //! let frozen = EventType::from_static("frozen");
@@ -68,6 +68,7 @@
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `zstd` | no | [`Compressed`] |
 
+mod decoded;
 mod error;
 mod event_codec;
 mod event_codec_ext;
@@ -84,6 +85,7 @@ mod kind;
 mod limits;
 mod variant;
 
+pub use decoded::{Decoded, DecodedIter};
 pub use error::{Error, ErrorKind};
 pub use event_codec::EventCodec;
 pub use event_codec_ext::EventCodecExt;

@@ -7,7 +7,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use annals_codec::{DEPTH_MAX, Error, ErrorKind, EventCodec, EventCodecExt, JsonCodec};
+use annals_codec::{DEPTH_MAX, Decoded, Error, ErrorKind, EventCodec, EventCodecExt, JsonCodec};
 use annals_core::{
     ContentType, EventId, EventType, NewEvent, Placement, Position, RecordedEvent, SchemaVersion,
     StreamId, Timestamp, Version,
@@ -81,7 +81,7 @@ fn content(event_type: &str, version: u32, content_type: &ContentType, bytes: &[
 }
 
 fn check_decode(content: &NewEvent, kind: ErrorKind, text: &str) {
-    let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(content.content());
+    let decoded: Result<AccountEvent, Error> = JsonCodec.decode_one(content.content());
     let error = decoded.unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(error.to_string(), text);
@@ -159,7 +159,7 @@ fn bytes_that_do_not_fit_are_told_apart() {
         ),
     ] {
         let event = content("opened", 2, &ContentType::JSON, bytes);
-        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(event.content());
+        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_one(event.content());
         let error = decoded.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         let facts: Vec<(&str, &str)> = error.context().collect();
@@ -289,7 +289,7 @@ fn bytes_that_do_not_fit_are_told_apart_in_every_form() {
     for form in forms::<AccountEvent>() {
         for (_, bytes, kind, facts) in cases.iter().filter(|case| case.0 == form.name()) {
             let event = content("opened", 2, &form.format.content_type(), bytes);
-            let error = form.codec.decode_content(event.content()).unwrap_err();
+            let error = form.codec.decode_one(event.content()).unwrap_err();
             assert_eq!(error.kind(), *kind, "{error}");
             let found: Vec<(&str, &str)> = error.context().collect();
             let expected = [&[("event type", "opened")], *facts].concat();
@@ -315,7 +315,7 @@ fn names_are_looked_at_first_in_every_form() {
             ("opened", 1, &own, ErrorKind::OldVersion),
         ] {
             let event = content(event_type, version, content_type, b"\xff");
-            let error = form.codec.decode_content(event.content()).unwrap_err();
+            let error = form.codec.decode_one(event.content()).unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
         }
     }
@@ -330,7 +330,7 @@ fn space_around_and_fields_beside_an_event_are_passed_over() {
         ("closed", 1, b"[]"),
     ] {
         let event = content(event_type, version, &ContentType::JSON, bytes);
-        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(event.content());
+        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_one(event.content());
         assert!(decoded.is_ok(), "{decoded:?}");
     }
 }
@@ -349,7 +349,7 @@ fn an_undecodable_recorded_event_is_named_by_its_place() {
     };
     let frozen = content("closed", 1, &ContentType::JSON, b"{}}");
     let recorded = RecordedEvent::new(frozen, placement);
-    let decoded: Result<AccountEvent, Error> = JsonCodec.decode(&recorded);
+    let decoded: Result<Decoded<AccountEvent>, Error> = JsonCodec.decode(&recorded);
     let error = annals_core::Error::from(decoded.unwrap_err());
     assert_eq!(
         error.to_string(),
@@ -366,7 +366,7 @@ fn check_encode(value: &Value, reason: &str) {
     for form in forms::<Value>() {
         match form.codec.encode(value) {
             Ok(content) => {
-                let decoded = form.codec.decode_content(content.content()).unwrap();
+                let decoded = form.codec.decode_one(content.content()).unwrap();
                 // Not a number is no equal of itself.
                 assert_eq!(format!("{decoded:?}"), format!("{value:?}"));
             }
@@ -436,7 +436,7 @@ fn what_is_just_within_the_limits_survives() {
     ] {
         for form in forms::<Value>() {
             let content = form.codec.encode(&value).unwrap();
-            let decoded = form.codec.decode_content(content.content());
+            let decoded = form.codec.decode_one(content.content());
             assert_eq!(decoded.ok().as_ref(), Some(&value));
         }
     }

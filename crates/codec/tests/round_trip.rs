@@ -7,7 +7,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use annals_codec::{DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX, ErrorKind, EventCodec, FormatExt};
+use annals_codec::{
+    DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX, ErrorKind, EventCodec, EventCodecExt, FormatExt,
+};
 use annals_core::{Event as _, EventType, NewEvent};
 use annals_macros::Event;
 use proptest::prelude::*;
@@ -217,7 +219,7 @@ fn check<E: annals_core::Event + PartialEq + std::fmt::Debug>(
     assert_eq!(content.schema_version(), kind.schema_version());
     assert_eq!(content.content_type(), &codec.content_type());
     assert_eq!(content.tags(), &event.tags().unwrap());
-    assert_eq!(&codec.decode_content(content.content()).unwrap(), event);
+    assert_eq!(&codec.decode_one(content.content()).unwrap(), event);
 }
 
 /// Survives in every form, but for what only a form that describes itself can hold.
@@ -262,7 +264,7 @@ proptest! {
                 if form.is_json() && !value.is_finite() {
                     assert_eq!(encoded.unwrap_err().kind(), ErrorKind::Encode);
                 } else {
-                    let decoded = form.codec.decode_content(encoded.unwrap().content()).unwrap();
+                    let decoded = form.codec.decode_one(encoded.unwrap().content()).unwrap();
                     assert_eq!(decoded.value.to_bits(), value.to_bits());
                 }
             }
@@ -315,7 +317,7 @@ proptest! {
                 let event_type = content.event_type().clone();
                 let content_type = content.content_type().clone();
                 let other = NewEvent::new(event_type, content_type, bytes.to_vec()).unwrap();
-                form.codec.decode_content(other.content())
+                form.codec.decode_one(other.content())
             };
             let longer = [content.payload(), &[byte][..]].concat();
             let is_space = form.is_json() && byte.is_ascii_whitespace();
@@ -336,7 +338,7 @@ fn check_damaged(bytes: &[u8], kind: usize) {
     for form in forms::<Shape>() {
         let event_type = Shape::KINDS.get(kind).unwrap().event_type().clone();
         let content = NewEvent::new(event_type, form.format.content_type(), bytes.to_vec());
-        let decoded = form.codec.decode_content(content.unwrap().content());
+        let decoded = form.codec.decode_one(content.unwrap().content());
         if let Ok(event) = decoded {
             assert_eq!(event.kind_index(), kind);
         }
@@ -529,6 +531,6 @@ fn lies_about_length_and_depth_are_errors() {
 fn check_lie(form: &support::Form<Hostile>, event_type: &EventType, bytes: &[u8]) {
     let event_type = event_type.clone();
     let content = NewEvent::new(event_type, form.format.content_type(), bytes.to_vec()).unwrap();
-    let decoded = form.codec.decode_content(content.content());
+    let decoded = form.codec.decode_one(content.content());
     assert!(decoded.is_err(), "{} {bytes:02x?}", form.name());
 }

@@ -7,7 +7,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use annals_codec::{Error, ErrorKind, EventCodec, FormatExt, JsonCodec};
+use annals_codec::{Error, ErrorKind, EventCodec, EventCodecExt, FormatExt, JsonCodec};
 use annals_core::{ContentType, Event, EventType, NewEvent};
 use annals_macros::Event;
 use serde::de::{DeserializeOwned, Error as _};
@@ -133,7 +133,7 @@ where
     assert_ne!(payload, template, "a case without a secret shows nothing");
     let event_type = EventType::from_static(event_type);
     let content = NewEvent::new(event_type.clone(), ContentType::JSON, payload.clone()).unwrap();
-    let decoded: Result<E, Error> = JsonCodec.decode_content(content.content());
+    let decoded: Result<E, Error> = JsonCodec.decode_one(content.content());
     check(decoded.err().unwrap(), kind, template);
     if let Ok(value) = serde_json::from_str::<serde_json::Value>(&payload) {
         for form in forms::<E>() {
@@ -148,7 +148,7 @@ fn check_decode_in<E: Event>(form: &Form<E>, event_type: &EventType, value: &ser
     let read = |bytes: &[u8]| {
         let content_type = form.format.content_type();
         let content = NewEvent::new(event_type.clone(), content_type, bytes.to_vec()).unwrap();
-        form.codec.decode_content(content.content())
+        form.codec.decode_one(content.content())
     };
     for end in [bytes.len(), bytes.len() - 1, bytes.len() / 2] {
         match read(&bytes[..end]) {
@@ -250,7 +250,7 @@ fn names_and_versions_that_do_not_fit_say_nothing_of_the_payload() {
     ] {
         let event_type = EventType::from_static(event_type);
         let content = NewEvent::new(event_type, content_type, SECRET).unwrap();
-        let decoded: Result<PatientEvent, Error> = JsonCodec.decode_content(content.content());
+        let decoded: Result<PatientEvent, Error> = JsonCodec.decode_one(content.content());
         check(decoded.unwrap_err(), kind, "names");
     }
 }

@@ -6,7 +6,7 @@
 mod support;
 
 use annals_codec::{
-    ContentError, Error, ErrorKind, EventCodec, FormatExt, JsonCodec, TypeFlaw,
+    ContentError, Error, ErrorKind, EventCodec, EventCodecExt, FormatExt, JsonCodec, TypeFlaw,
     deserialize_content, serialize_content,
 };
 use annals_core::{EventType, NewEvent};
@@ -24,7 +24,7 @@ where
     check_by_name(event, payload);
     for form in forms::<E>() {
         let content = form.codec.encode(event).unwrap();
-        let decoded = form.codec.decode_content(content.content()).unwrap();
+        let decoded = form.codec.decode_one(content.content()).unwrap();
         assert_eq!(&decoded, event);
     }
 }
@@ -39,7 +39,7 @@ where
         match form.codec.encode(event) {
             Ok(content) => {
                 assert!(form.format.describes_itself(), "{form:?}");
-                let decoded = form.codec.decode_content(content.content()).unwrap();
+                let decoded = form.codec.decode_one(content.content()).unwrap();
                 assert_eq!(&decoded, event);
             }
             Err(error) => {
@@ -56,7 +56,7 @@ where
 {
     let content = JsonCodec.encode(event).unwrap();
     assert_eq!(std::str::from_utf8(content.payload()).unwrap(), payload);
-    let decoded: E = JsonCodec.decode_content(content.content()).unwrap();
+    let decoded: E = JsonCodec.decode_one(content.content()).unwrap();
     assert_eq!(&decoded, event);
 }
 
@@ -90,7 +90,7 @@ where
         let event_type = EventType::parse(event_type).unwrap();
         let bytes = form.format.to_bytes(&value).unwrap();
         let content = NewEvent::new(event_type, form.format.content_type(), bytes).unwrap();
-        let decoded: Result<E, Error> = form.codec.decode_content(content.content());
+        let decoded: Result<E, Error> = form.codec.decode_one(content.content());
         assert_eq!(decoded.unwrap_err().kind(), kind, "{}", form.name());
     }
 }

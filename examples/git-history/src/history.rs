@@ -234,7 +234,7 @@ impl<'a> History<'a> {
         while let Some(request) = next {
             let page = block_on(self.store.read(request))?;
             for recorded in &page.events {
-                let event = JsonCodec.decode(recorded)?;
+                let event = JsonCodec.decode(recorded)?.one()?;
                 visit(recorded, event).with_context(|| {
                     format!(
                         "event {} of stream {}",

@@ -28,7 +28,7 @@ const FORM: bincode::config::Configuration = bincode::config::standard();
 /// [`DEPTH_MAX`](crate::DEPTH_MAX). To be sure of it, `encode` reads back what it wrote.
 ///
 /// ```
-/// use annals_codec::{BincodeCodec, EventCodec};
+/// use annals_codec::{BincodeCodec, EventCodec, EventCodecExt};
 /// use annals_macros::Event;
 /// use serde::{Deserialize, Serialize};
 ///
@@ -41,7 +41,7 @@ const FORM: bincode::config::Configuration = bincode::config::standard();
 /// let opened = AccountEvent::Opened { owner: "Ada".to_owned(), limit: 7 };
 /// let named = BincodeCodec.encode(&opened)?;
 /// assert_eq!(named.payload(), &b"\x03Ada\x07"[..]);
-/// let decoded: AccountEvent = BincodeCodec.decode_content(named.content())?;
+/// let decoded: AccountEvent = BincodeCodec.decode_one(named.content())?;
 /// assert_eq!(decoded, opened);
 /// # Ok::<(), annals_codec::Error>(())
 /// ```

@@ -30,7 +30,7 @@ const SKIPPED_DEPTH_MAX: usize = 1_024;
 /// writes: of the CBOR of others, it takes neither floats of 16 bits nor tags but those of bignums.
 ///
 /// ```
-/// use annals_codec::{CborCodec, EventCodec};
+/// use annals_codec::{CborCodec, EventCodec, EventCodecExt};
 /// use annals_macros::Event;
 /// use serde::{Deserialize, Serialize};
 ///
@@ -43,7 +43,7 @@ const SKIPPED_DEPTH_MAX: usize = 1_024;
 /// let opened = AccountEvent::Opened { owner: "Ada".to_owned(), limit: 7 };
 /// let named = CborCodec.encode(&opened)?;
 /// assert_eq!(named.payload(), &b"\xa2\x65owner\x63Ada\x65limit\x07"[..]);
-/// let decoded: AccountEvent = CborCodec.decode_content(named.content())?;
+/// let decoded: AccountEvent = CborCodec.decode_one(named.content())?;
 /// assert_eq!(decoded, opened);
 /// # Ok::<(), annals_codec::Error>(())
 /// ```

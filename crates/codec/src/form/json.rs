@@ -31,7 +31,7 @@ const REASONS: [&str; 2] = [
 /// the payload, and none of the text that a `Serialize` or `Deserialize` of the application adds.
 ///
 /// ```
-/// use annals_codec::{EventCodec, JsonCodec};
+/// use annals_codec::{EventCodec, EventCodecExt, JsonCodec};
 /// use annals_macros::Event;
 /// use serde::{Deserialize, Serialize};
 ///
@@ -46,7 +46,7 @@ const REASONS: [&str; 2] = [
 /// let named = JsonCodec.encode(&deposited)?;
 /// assert_eq!(named.event_type().as_str(), "money-deposited");
 /// assert_eq!(named.payload(), r#"{"amount":5}"#);
-/// let decoded: AccountEvent = JsonCodec.decode_content(named.content())?;
+/// let decoded: AccountEvent = JsonCodec.decode_one(named.content())?;
 /// assert_eq!(decoded, deposited);
 /// # Ok::<(), annals_codec::Error>(())
 /// ```

@@ -20,7 +20,7 @@ const PAYLOAD_BYTES_EXPECTED: usize = 128;
 /// as `None`), and nesting over [`DEPTH_MAX`](crate::DEPTH_MAX). Floats are all kept.
 ///
 /// ```
-/// use annals_codec::{EventCodec, MessagePackCodec};
+/// use annals_codec::{EventCodec, EventCodecExt, MessagePackCodec};
 /// use annals_macros::Event;
 /// use serde::{Deserialize, Serialize};
 ///
@@ -33,7 +33,7 @@ const PAYLOAD_BYTES_EXPECTED: usize = 128;
 /// let opened = AccountEvent::Opened { owner: "Ada".to_owned(), limit: 7 };
 /// let named = MessagePackCodec.encode(&opened)?;
 /// assert_eq!(named.payload(), &b"\x82\xa5owner\xa3Ada\xa5limit\x07"[..]);
-/// let decoded: AccountEvent = MessagePackCodec.decode_content(named.content())?;
+/// let decoded: AccountEvent = MessagePackCodec.decode_one(named.content())?;
 /// assert_eq!(decoded, opened);
 /// # Ok::<(), annals_codec::Error>(())
 /// ```

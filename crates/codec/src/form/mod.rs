@@ -129,8 +129,8 @@ macro_rules! codec {
             fn decode_content(
                 &self,
                 content: annals_core::ContentRef<'_>,
-            ) -> Result<E, $crate::Error> {
-                $crate::form::event::decode::<Self, E>(content)
+            ) -> Result<$crate::Decoded<E>, $crate::Error> {
+                $crate::form::event::decode::<Self, E>(content).map($crate::Decoded::One)
             }
         }
 

@@ -19,7 +19,7 @@ use super::{Damage, Form, Rules, codec};
 /// [`DEPTH_MAX`](crate::DEPTH_MAX). To be sure of it, `encode` reads back what it wrote.
 ///
 /// ```
-/// use annals_codec::{EventCodec, PostcardCodec};
+/// use annals_codec::{EventCodec, EventCodecExt, PostcardCodec};
 /// use annals_macros::Event;
 /// use serde::{Deserialize, Serialize};
 ///
@@ -32,7 +32,7 @@ use super::{Damage, Form, Rules, codec};
 /// let opened = AccountEvent::Opened { owner: "Ada".to_owned(), limit: 7 };
 /// let named = PostcardCodec.encode(&opened)?;
 /// assert_eq!(named.payload(), &b"\x03Ada\x07"[..]);
-/// let decoded: AccountEvent = PostcardCodec.decode_content(named.content())?;
+/// let decoded: AccountEvent = PostcardCodec.decode_one(named.content())?;
 /// assert_eq!(decoded, opened);
 /// # Ok::<(), annals_codec::Error>(())
 /// ```

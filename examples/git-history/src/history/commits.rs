@@ -101,7 +101,7 @@ impl History<'_> {
 
 /// Adds an event to the commit that it is of, the last one or a new one.
 fn extend(commits: &mut Vec<RecordedCommit>, recorded: &RecordedEvent) -> Result<()> {
-    let change = (recorded.version(), JsonCodec.decode(recorded)?);
+    let change = (recorded.version(), JsonCodec.decode(recorded)?.one()?);
     let commit = tag(recorded, COMMIT);
     match commits.last_mut() {
         Some(last) if last.commit == commit => last.changes.push(change),
