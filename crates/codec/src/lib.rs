@@ -62,6 +62,11 @@
 //! | feature | default | gives |
 //! |---|---|---|
 //! | `json` | yes | [`JsonCodec`] |
+//! | `bincode` | no | [`BincodeCodec`] |
+//! | `cbor` | no | [`CborCodec`] |
+//! | `messagepack` | no | [`MessagePackCodec`] |
+//! | `postcard` | no | [`PostcardCodec`] |
+//! | `zstd` | no | [`Compressed`] |
 
 mod decoded;
 mod error;
@@ -90,8 +95,16 @@ pub use evolution::{
     FlawKind, Plan, PlannedStep, Policy, Raw, RawPayload, Schema, SplitOutput, Typed,
     UPCAST_PAYLOADS_MAX, UpcastError, UpcastInput, UpcastOutput, VALUE_NODES_MAX, Value,
 };
+#[cfg(feature = "bincode")]
+pub use form::BincodeCodec;
+#[cfg(feature = "cbor")]
+pub use form::CborCodec;
 #[cfg(feature = "json")]
 pub use form::JsonCodec;
+#[cfg(feature = "messagepack")]
+pub use form::MessagePackCodec;
+#[cfg(feature = "postcard")]
+pub use form::PostcardCodec;
 pub use format::{Format, FormatExt, Visit};
 pub use kind::{label, recognize};
 pub use limits::{DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX};

@@ -3,6 +3,8 @@
 #![cfg(feature = "json")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod support;
+
 use std::collections::BTreeMap;
 
 use annals_codec::{DEPTH_MAX, Decoded, Error, ErrorKind, EventCodec, EventCodecExt, JsonCodec};
@@ -12,6 +14,8 @@ use annals_core::{
 };
 use annals_macros::Event;
 use serde::{Deserialize, Serialize};
+
+use support::forms;
 
 #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
 #[event(category = "account")]
@@ -170,6 +174,153 @@ fn bytes_that_do_not_fit_are_told_apart() {
     }
 }
 
+/// The kinds of damage, in the forms that are no text.
+#[test]
+fn bytes_that_do_not_fit_are_told_apart_in_every_form() {
+    use ErrorKind::{BadBytes, TrailingBytes};
+    let cases: &[(&str, &[u8], ErrorKind, &[(&str, &str)])] = &[
+        (
+            "vnd.msgpack",
+            b"",
+            BadBytes,
+            &[("category", "end of input")],
+        ),
+        (
+            "vnd.msgpack",
+            b"\x81\xa5own",
+            BadBytes,
+            &[("category", "end of input")],
+        ),
+        ("vnd.msgpack", b"\x80", BadBytes, &[("category", "data")]),
+        ("vnd.msgpack", b"\x07", BadBytes, &[("category", "data")]),
+        ("vnd.msgpack", b"\xc1", BadBytes, &[("category", "data")]),
+        (
+            "vnd.msgpack",
+            b"\x81\xa5owner\xa1\xff",
+            BadBytes,
+            &[("category", "syntax")],
+        ),
+        ("vnd.msgpack", b"\x81\xa5owner\xa1AA", TrailingBytes, &[]),
+        (
+            "cbor",
+            b"",
+            BadBytes,
+            &[("category", "end of input"), ("byte", "0")],
+        ),
+        (
+            "cbor",
+            b"\xa1",
+            BadBytes,
+            &[("category", "end of input"), ("byte", "1")],
+        ),
+        (
+            "cbor",
+            b"\xa0",
+            BadBytes,
+            &[("category", "data"), ("byte", "1")],
+        ),
+        (
+            "cbor",
+            b"\x07",
+            BadBytes,
+            &[("category", "data"), ("byte", "1")],
+        ),
+        (
+            "cbor",
+            b"\xa1\x65owner\x61\xff",
+            BadBytes,
+            &[("category", "syntax"), ("byte", "9")],
+        ),
+        (
+            "cbor",
+            b"\xa1\x65owner\x61AA",
+            TrailingBytes,
+            &[("byte", "9")],
+        ),
+        (
+            "vnd.annals.bincode",
+            b"",
+            BadBytes,
+            &[("category", "end of input")],
+        ),
+        (
+            "vnd.annals.bincode",
+            b"\x02A",
+            BadBytes,
+            &[("category", "end of input")],
+        ),
+        (
+            "vnd.annals.bincode",
+            b"\x01\xff",
+            BadBytes,
+            &[("category", "syntax")],
+        ),
+        (
+            "vnd.annals.bincode",
+            b"\x01AA",
+            TrailingBytes,
+            &[("byte", "2")],
+        ),
+        (
+            "vnd.annals.postcard",
+            b"",
+            BadBytes,
+            &[("category", "end of input")],
+        ),
+        (
+            "vnd.annals.postcard",
+            b"\x02A",
+            BadBytes,
+            &[("category", "end of input")],
+        ),
+        (
+            "vnd.annals.postcard",
+            b"\x01\xff",
+            BadBytes,
+            &[("category", "syntax")],
+        ),
+        (
+            "vnd.annals.postcard",
+            b"\x01AA",
+            TrailingBytes,
+            &[("byte", "2")],
+        ),
+    ];
+    for form in forms::<AccountEvent>() {
+        for (_, bytes, kind, facts) in cases.iter().filter(|case| case.0 == form.name()) {
+            let event = content("opened", 2, &form.format.content_type(), bytes);
+            let error = form.codec.decode_one(event.content()).unwrap_err();
+            assert_eq!(error.kind(), *kind, "{error}");
+            let found: Vec<(&str, &str)> = error.context().collect();
+            let expected = [&[("event type", "opened")], *facts].concat();
+            assert_eq!(found, expected, "{} {bytes:02x?}", form.name());
+        }
+    }
+}
+
+/// What an event is recorded as is looked at before its bytes, in every form alike.
+#[test]
+fn names_are_looked_at_first_in_every_form() {
+    for form in forms::<AccountEvent>() {
+        let own = form.format.content_type();
+        for (event_type, version, content_type, kind) in [
+            ("frozen", 1, &own, ErrorKind::UnknownType),
+            (
+                "closed",
+                1,
+                &ContentType::OCTETS,
+                ErrorKind::UnknownContentType,
+            ),
+            ("opened", 3, &own, ErrorKind::FutureVersion),
+            ("opened", 1, &own, ErrorKind::OldVersion),
+        ] {
+            let event = content(event_type, version, content_type, b"\xff");
+            let error = form.codec.decode_one(event.content()).unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+}
+
 #[test]
 fn space_around_and_fields_beside_an_event_are_passed_over() {
     for (event_type, version, bytes) in [
@@ -208,8 +359,23 @@ fn an_undecodable_recorded_event_is_named_by_its_place() {
     );
 }
 
+/// Refused by JSON, and by the other forms or not: a refusal is never for another reason.
 fn check_encode(value: &Value, reason: &str) {
     let error = JsonCodec.encode(value).unwrap_err();
+    check_reason(error, reason);
+    for form in forms::<Value>() {
+        match form.codec.encode(value) {
+            Ok(content) => {
+                let decoded = form.codec.decode_one(content.content()).unwrap();
+                // Not a number is no equal of itself.
+                assert_eq!(format!("{decoded:?}"), format!("{value:?}"));
+            }
+            Err(error) => check_reason(error, reason),
+        }
+    }
+}
+
+fn check_reason(error: Error, reason: &str) {
     assert_eq!(error.kind(), ErrorKind::Encode, "{error}");
     let facts: BTreeMap<&str, &str> = error.context().collect();
     assert!(facts.get("reason").unwrap().contains(reason), "{error}");
@@ -268,8 +434,11 @@ fn what_is_just_within_the_limits_survives() {
         Value::Chained(Chain::of(63, |next| Chain::Pair(next, 0))),
         Value::Chained(Chain::of(63, |next| Chain::Named { next })),
     ] {
-        let content = JsonCodec.encode(&value).unwrap();
-        assert_eq!(JsonCodec.decode_one(content.content()).ok(), Some(value));
+        for form in forms::<Value>() {
+            let content = form.codec.encode(&value).unwrap();
+            let decoded = form.codec.decode_one(content.content());
+            assert_eq!(decoded.ok().as_ref(), Some(&value));
+        }
     }
 }
 
@@ -282,12 +451,14 @@ fn the_limits_of_the_core_are_told_as_the_core_tells_them() {
         ),
         (Value::Tagged("a\nb".to_owned()), None),
     ] {
-        let error = JsonCodec.encode(&value).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Encode);
-        let core = annals_core::Error::from(error);
-        assert_eq!(core.kind(), annals_core::ErrorKind::Invalid);
-        assert_eq!(core.limit().map(|limit| limit.name), limit, "{core}");
-        assert!(core.to_string().starts_with("encode: "), "{core}");
-        assert!(core.to_string().contains("event type: "), "{core}");
+        for form in forms::<Value>() {
+            let error = form.codec.encode(&value).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Encode);
+            let core = annals_core::Error::from(error);
+            assert_eq!(core.kind(), annals_core::ErrorKind::Invalid);
+            assert_eq!(core.limit().map(|limit| limit.name), limit, "{core}");
+            assert!(core.to_string().starts_with("encode: "), "{core}");
+            assert!(core.to_string().contains("event type: "), "{core}");
+        }
     }
 }

@@ -61,7 +61,6 @@ impl Form for JsonCodec {
     const RULES: &'static Rules = &Rules {
         describes_itself: true,
         finite_only: true,
-        limits_reads: true,
     };
 
     fn write<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Option<&'static str>> {

@@ -2,9 +2,17 @@
 //!
 //! A form brings its library; the limits, the refusals and the errors are the same for all and stand here.
 
+#[cfg(feature = "bincode")]
+mod bincode;
+#[cfg(feature = "cbor")]
+mod cbor;
 mod event;
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "messagepack")]
+mod message_pack;
+#[cfg(feature = "postcard")]
+mod postcard;
 mod read_guard;
 mod value;
 mod write_guard;
@@ -15,8 +23,16 @@ use serde::de::DeserializeSeed;
 
 use crate::{DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX, Error, ErrorKind};
 
+#[cfg(feature = "bincode")]
+pub use bincode::BincodeCodec;
+#[cfg(feature = "cbor")]
+pub use cbor::CborCodec;
 #[cfg(feature = "json")]
 pub use json::JsonCodec;
+#[cfg(feature = "messagepack")]
+pub use message_pack::MessagePackCodec;
+#[cfg(feature = "postcard")]
+pub use postcard::PostcardCodec;
 
 /// A form of bytes, as its library has it.
 pub(crate) trait Form {
@@ -40,8 +56,6 @@ pub(crate) struct Rules {
     pub(crate) describes_itself: bool,
     /// Whether floats that are not finite have no form.
     pub(crate) finite_only: bool,
-    /// Whether the library itself limits how deep it reads, and how many elements.
-    pub(crate) limits_reads: bool,
 }
 
 /// Why bytes could not be read, in words that hold none of them.
@@ -162,9 +176,6 @@ fn read<'de, F: Form, S: DeserializeSeed<'de>>(
     bytes: &'de [u8],
     seed: S,
 ) -> Result<S::Value, Damage> {
-    if F::RULES.limits_reads {
-        return F::read(bytes, seed);
-    }
     let reading = read_guard::Reading::new(F::RULES, bytes.len());
     F::read(bytes, reading.guarded(seed)).map_err(|damage| match reading.limit() {
         Some(limit) => Damage::bad()

@@ -25,6 +25,8 @@ pub(super) struct Guard<'a, D> {
     inner: D,
     reading: &'a Reading,
     depth: usize,
+    /// How many options lie around it without a bracket between them, where an option is not written.
+    options: usize,
     elements: Elements,
 }
 
@@ -54,6 +56,7 @@ impl Reading {
             inner: seed,
             reading: self,
             depth: 0,
+            options: 0,
             elements: Elements::Fixed,
         }
     }
@@ -91,6 +94,7 @@ impl<'a, D> Guard<'a, D> {
             inner,
             reading: self.reading,
             depth: self.depth,
+            options: self.options,
             elements: self.elements,
         }
     }
@@ -103,6 +107,22 @@ impl<'a, D> Guard<'a, D> {
         let depth = self.depth + 1;
         Ok(Guard {
             depth,
+            options: 0,
+            ..self.at(inner)
+        })
+    }
+
+    /// What an option holds. Where an option is not written, an option of itself would never end.
+    fn inside_option<T, E: serde::de::Error>(&self, inner: T) -> Result<Guard<'a, T>, E> {
+        if !self.reading.rules.describes_itself {
+            return self.under(inner);
+        }
+        if self.options >= DEPTH_MAX {
+            return Err(self.reading.refuse("DEPTH_MAX"));
+        }
+        let options = self.options + 1;
+        Ok(Guard {
+            options,
             ..self.at(inner)
         })
     }
@@ -267,7 +287,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guard<'_, V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        let deserializer = self.under(deserializer)?;
+        let deserializer = self.inside_option(deserializer)?;
         self.inner.visit_some(deserializer)
     }
 
