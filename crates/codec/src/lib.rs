@@ -68,6 +68,7 @@
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `zstd` | no | [`Compressed`] |
 
+pub mod coverage;
 mod decoded;
 mod error;
 mod event_codec;
