@@ -131,7 +131,12 @@
 //! | `json` | yes | [`JsonCodec`] |
 //! | `macros` | yes | `#[derive(Event)]` |
 //! | `memory` | yes | [`MemoryStore`] |
+//! | `bincode` | no | [`BincodeCodec`] |
+//! | `cbor` | no | [`CborCodec`] |
+//! | `messagepack` | no | [`MessagePackCodec`] |
+//! | `postcard` | no | [`PostcardCodec`] |
 //! | `serde` | no | `Serialize` and `Deserialize` for the vocabulary |
+//! | `zstd` | no | [`Compressed`]; it takes a C compiler to build, which nothing else does |
 
 pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
@@ -145,9 +150,19 @@ pub use annals_store_memory as memory;
 pub use annals_macros::Event;
 
 pub use annals_aggregate::*;
+#[cfg(feature = "bincode")]
+pub use annals_codec::BincodeCodec;
+#[cfg(feature = "cbor")]
+pub use annals_codec::CborCodec;
 #[cfg(feature = "json")]
 pub use annals_codec::JsonCodec;
-pub use annals_codec::{EventCodec, EventCodecExt};
+#[cfg(feature = "messagepack")]
+pub use annals_codec::MessagePackCodec;
+#[cfg(feature = "postcard")]
+pub use annals_codec::PostcardCodec;
+pub use annals_codec::{Codecs, EventCodec, EventCodecExt};
+#[cfg(feature = "zstd")]
+pub use annals_codec::{Compressed, Dictionary};
 pub use annals_core::*;
 #[cfg(feature = "embedded")]
 pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};

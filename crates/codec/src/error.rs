@@ -8,7 +8,8 @@ use annals_core::{BoxError, EventType};
 /// Why an event did not become bytes, or bytes did not become an event, and what to do about it.
 ///
 /// Opaque and one pointer wide. It converts into [`annals_core::Error`], whose source it then is:
-/// [`ErrorKind::Encode`] as [`annals_core::ErrorKind::Invalid`], every other kind as
+/// [`ErrorKind::Encode`] and [`ErrorKind::BadDictionary`] as [`annals_core::ErrorKind::Invalid`], every
+/// other kind as
 /// [`annals_core::ErrorKind::Undecodable`]. The raw bytes of an event that does not decode stay
 /// readable.
 ///
@@ -25,6 +26,14 @@ pub enum ErrorKind {
     UnknownType,
     /// The bytes are in another form than this codec's: decode them with the codec of that form.
     UnknownContentType,
+    /// The bytes are compressed with a dictionary that the codec does not know: give it to the codec.
+    UnknownDictionary,
+    /// The bytes would decompress to more than a limit, and no memory was taken for that: they are a
+    /// decompression bomb, or the limit is too low for them.
+    TooLarge,
+    /// The bytes are no dictionary, or the samples make none: take those that were trained, or other
+    /// samples.
+    BadDictionary,
     /// The event follows a newer schema than the code: update the code.
     FutureVersion,
     /// The event follows an older schema than the code: upcast it first.
@@ -107,6 +116,7 @@ impl From<Error> for annals_core::Error {
     fn from(mut error: Error) -> Self {
         let (kind, operation) = match error.kind() {
             ErrorKind::Encode => (annals_core::ErrorKind::Invalid, "encode"),
+            ErrorKind::BadDictionary => (annals_core::ErrorKind::Invalid, "take a dictionary"),
             _ => (annals_core::ErrorKind::Undecodable, "decode"),
         };
         // Where the core refused a tag or a size, its own error says more, such as the limit.

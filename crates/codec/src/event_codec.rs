@@ -16,7 +16,7 @@ use crate::{Decoded, Error};
 /// The law: what `encode` gives, `decode_content` turns into one equal event; a value for which that
 /// can't hold is refused by `encode`.
 pub trait EventCodec<E>: fmt::Debug + Send + Sync {
-    /// The form of the bytes that it writes.
+    /// The form of the bytes that it writes; a wrapper may leave some events in the inner codec's.
     fn content_type(&self) -> ContentType;
 
     /// The event as named bytes: type, schema version, form, tags and payload are filled in; context,

@@ -68,6 +68,9 @@
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `zstd` | no | [`Compressed`] |
 
+mod codecs;
+#[cfg(feature = "zstd")]
+mod compressed;
 pub mod coverage;
 mod decoded;
 mod error;
@@ -87,6 +90,12 @@ mod kind;
 mod limits;
 mod variant;
 
+pub use codecs::Codecs;
+#[cfg(feature = "zstd")]
+pub use compressed::{
+    COMPRESSED_LEVEL, COMPRESSED_RATIO_MAX, COMPRESSED_THRESHOLD_BYTES, Compressed, Dictionary,
+    DictionaryId,
+};
 pub use decoded::{Decoded, DecodedIter};
 pub use error::{Error, ErrorKind};
 pub use event_codec::EventCodec;

@@ -360,7 +360,7 @@ fn a_codec_is_an_object() {
 #[event(category = "hostile")]
 enum Hostile {
     Units(Vec<()>),
-    UnitMaps(Vec<BTreeMap<(), ()>>),
+    UnitMaps(Vec<BTreeMap<(), Defaults>>),
     Defaults(Vec<Defaults>),
     Words(Vec<String>),
     Bytes(Vec<u8>),

@@ -59,7 +59,7 @@ impl Form for PostcardCodec {
             .deserialize(&mut deserializer)
             .and_then(|value| Ok((value, deserializer.finalize()?)));
         let (value, rest) =
-            read.map_err(|error| Damage::bad().with("category", &category(error)))?;
+            read.map_err(|error| Damage::bad().with("category", &category(&error)))?;
         if !rest.is_empty() {
             let byte = bytes.len().saturating_sub(rest.len());
             return Err(Damage::trailing().with("byte", &byte));
@@ -68,7 +68,7 @@ impl Form for PostcardCodec {
     }
 }
 
-fn category(error: FormatError) -> &'static str {
+fn category(error: &FormatError) -> &'static str {
     match error {
         FormatError::DeserializeUnexpectedEnd => "end of input",
         FormatError::SerdeDeCustom => "data",
