@@ -10,6 +10,7 @@
 
 mod edits;
 mod log_directory;
+mod upcast;
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
@@ -85,6 +86,7 @@ pub const TARGETS: &[Target] = &[
             "4{}",
         ])
     }),
+    Target::new("upcast_event", upcast_event, upcast::seeds).with_inputs(10_000),
     Target::new("log_frame", log_frame, log_directory::frames),
     Target::new(
         "log_segment_header",
@@ -164,6 +166,12 @@ pub fn json_event(input: &[u8]) {
         .encode(&event)
         .and_then(|again| codec.decode_one(again.content()));
     assert_eq!(again.ok(), Some(event));
+}
+
+/// Hostile payloads of old events, in every form, through upcasters on values and on old structs: an error, or
+/// events that survive their codec.
+pub fn upcast_event(input: &[u8]) {
+    upcast::check(input);
 }
 
 /// A frame of a log, with its header, its records or its footer.

@@ -115,6 +115,11 @@ fn json_event() {
 }
 
 #[test]
+fn upcast_event() {
+    check("upcast_event");
+}
+
+#[test]
 fn log_frame() {
     check("log_frame");
 }
