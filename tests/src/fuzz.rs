@@ -10,6 +10,7 @@
 
 mod edits;
 mod log_directory;
+mod upcast;
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
@@ -99,6 +100,7 @@ pub const TARGETS: &[Target] = &[
         compressed_event,
         || events(compressed()),
     ),
+    Target::new("upcast_event", upcast_event, upcast::seeds).with_inputs(10_000),
     Target::new("log_frame", log_frame, log_directory::frames),
     Target::new(
         "log_segment_header",
@@ -184,6 +186,12 @@ pub fn postcard_event(input: &[u8]) {
 /// The same as JSON that is compressed.
 pub fn compressed_event(input: &[u8]) {
     hostile_event(compressed(), input);
+}
+
+/// Hostile payloads of old events, in every form, through upcasters on values and on old structs: an error, or
+/// events that survive their codec.
+pub fn upcast_event(input: &[u8]) {
+    upcast::check(input);
 }
 
 /// A frame of a log, with its header, its records or its footer.

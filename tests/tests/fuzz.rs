@@ -140,6 +140,11 @@ fn compressed_event() {
 }
 
 #[test]
+fn upcast_event() {
+    check("upcast_event");
+}
+
+#[test]
 fn log_frame() {
     check("log_frame");
 }

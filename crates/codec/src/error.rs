@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use annals_core::BoxError;
+use annals_core::{BoxError, EventType};
 
 /// Why an event did not become bytes, or bytes did not become an event, and what to do about it.
 ///
@@ -36,7 +36,7 @@ pub enum ErrorKind {
     BadDictionary,
     /// The event follows a newer schema than the code: update the code.
     FutureVersion,
-    /// The event follows an older schema than the code: upcast it first.
+    /// The event follows an older schema than the code: upcast it first, with [`Evolving`](crate::Evolving).
     OldVersion,
     /// The bytes are not this event, from the place on that the error names: they are damaged, or the
     /// code's fields changed without a new schema version.
@@ -45,6 +45,8 @@ pub enum ErrorKind {
     TrailingBytes,
     /// The bytes decode as another kind than the recorded one: correct the serde attributes of the type.
     WrongKind,
+    /// An upcaster refused an old event, or gave what it may not: correct the upcaster, which the error names.
+    Upcast,
     /// The event reads as several events or as none, where one was asked for: take all of them.
     NotOne,
     /// The event has no bytes in this form: correct the value, or the serde attributes of its type.
@@ -88,6 +90,12 @@ impl Error {
     pub fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// The same as an error of encoding an event of this type.
+    pub(crate) fn of_encoding(mut self, event_type: &EventType) -> Self {
+        self.0.kind = ErrorKind::Encode;
+        self.with("event type", event_type)
     }
 
     /// What the caller does next.

@@ -103,7 +103,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn bytes_of(hex: &str) -> Vec<u8> {
-    let digits: Vec<u32> = hex.trim_matches('-')
+    let digits: Vec<u32> = hex
+        .trim_matches('-')
         .chars()
         .map(|digit| digit.to_digit(16).unwrap())
         .collect();
