@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use annals_benches::shop::{Line, Order, Paid, ShopEvent, line, order, paid};
+use annals_benches::shop::{ShopEvent, line, order, paid};
 use annals_codec::{
     BincodeCodec, CborCodec, Compressed, Dictionary, EventCodec, EventCodecExt, JsonCodec,
     MessagePackCodec, PostcardCodec,

@@ -95,5 +95,6 @@ fn payloads_are_compressed_with_a_dictionary() {
             .as_str()
             .starts_with("application/json+zstd.")
     );
-    assert_eq!(&codec.decode_one(content.content()).unwrap(), event);
+    let decoded: NoteEvent = codec.decode_one(content.content()).unwrap();
+    assert_eq!(&decoded, event);
 }
