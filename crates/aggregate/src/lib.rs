@@ -99,6 +99,7 @@ mod into_events;
 mod loaded;
 mod reading;
 mod repository;
+mod skipped;
 mod transaction;
 mod writer;
 
@@ -109,4 +110,5 @@ pub use executed::Executed;
 pub use into_events::IntoEvents;
 pub use loaded::Loaded;
 pub use repository::Repository;
+pub use skipped::Skipped;
 pub use transaction::Transaction;

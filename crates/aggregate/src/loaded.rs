@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use annals_codec::{EventCodec, EventCodecExt};
+use annals_codec::{Decoded, EventCodec, EventCodecExt};
 use annals_core::{
     Aggregate, AppendBuilder, Error, ErrorKind, EventStore, Expected, Page, RecordedEvent, Refusal,
     StreamId, StreamState, Version,
 };
 
 use crate::writer::Stamp;
-use crate::{CommandError, IntoEvents};
+use crate::{CommandError, IntoEvents, Skipped};
 
 /// An aggregate that a [`Repository`](crate::Repository) loaded, with events that are recorded in
 /// memory and not in the store: [`state`](Self::state) shows them at once, a
@@ -26,6 +26,7 @@ pub struct Loaded<A: Aggregate> {
     /// What tells that nobody wrote or deleted the stream since.
     expected: Expected,
     state: A,
+    skipped: Skipped,
     uncommitted: Vec<A::Event>,
     codec: Arc<dyn EventCodec<A::Event>>,
     store: Arc<dyn EventStore>,
@@ -43,6 +44,7 @@ impl<A: Aggregate> Loaded<A> {
             version: Version::ABSENT,
             expected: Expected::Exactly(Version::ABSENT),
             state: A::default(),
+            skipped: Skipped::default(),
             uncommitted: Vec::new(),
             codec,
             store,
@@ -68,6 +70,12 @@ impl<A: Aggregate> Loaded<A> {
     /// The state by itself, uncommitted events included.
     pub fn into_state(self) -> A {
         self.state
+    }
+
+    /// The events of its stream that the codec's policy passed over: they are not in the state. Empty
+    /// unless a policy skips.
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
     }
 
     /// The events that are not in the store, in order.
@@ -135,12 +143,18 @@ impl<A: Aggregate> Loaded<A> {
         mut folded: impl FnMut(Version, A::Event),
     ) -> Result<(), Error> {
         for recorded in &page.events {
-            let event = self.codec.decode(recorded)?;
-            self.state
-                .apply(&event)
-                .map_err(|refusal| refused_history(recorded, refusal))?;
+            match self.codec.decode(recorded)? {
+                Decoded::Skipped(reason) => self.skipped.push(reason),
+                events => {
+                    for event in events {
+                        self.state
+                            .apply(&event)
+                            .map_err(|refusal| refused_history(recorded, refusal))?;
+                        folded(recorded.version(), event);
+                    }
+                }
+            }
             self.version = recorded.version();
-            folded(self.version, event);
         }
         if let Some(head) = &page.stream {
             self.version = head.version.min(until);

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use annals_core::BoxError;
+use annals_core::{BoxError, EventType};
 
 /// Why an event did not become bytes, or bytes did not become an event, and what to do about it.
 ///
 /// Opaque and one pointer wide. It converts into [`annals_core::Error`], whose source it then is:
-/// [`ErrorKind::Encode`] as [`annals_core::ErrorKind::Invalid`], every other kind as
+/// [`ErrorKind::Encode`] and [`ErrorKind::BadDictionary`] as [`annals_core::ErrorKind::Invalid`], every
+/// other kind as
 /// [`annals_core::ErrorKind::Undecodable`]. The raw bytes of an event that does not decode stay
 /// readable.
 ///
@@ -25,9 +26,17 @@ pub enum ErrorKind {
     UnknownType,
     /// The bytes are in another form than this codec's: decode them with the codec of that form.
     UnknownContentType,
+    /// The bytes are compressed with a dictionary that the codec does not know: give it to the codec.
+    UnknownDictionary,
+    /// The bytes would decompress to more than a limit, and no memory was taken for that: they are a
+    /// decompression bomb, or the limit is too low for them.
+    TooLarge,
+    /// The bytes are no dictionary, or the samples make none: take those that were trained, or other
+    /// samples.
+    BadDictionary,
     /// The event follows a newer schema than the code: update the code.
     FutureVersion,
-    /// The event follows an older schema than the code: upcast it first.
+    /// The event follows an older schema than the code: upcast it first, with [`Evolving`](crate::Evolving).
     OldVersion,
     /// The bytes are not this event, from the place on that the error names: they are damaged, or the
     /// code's fields changed without a new schema version.
@@ -36,6 +45,10 @@ pub enum ErrorKind {
     TrailingBytes,
     /// The bytes decode as another kind than the recorded one: correct the serde attributes of the type.
     WrongKind,
+    /// An upcaster refused an old event, or gave what it may not: correct the upcaster, which the error names.
+    Upcast,
+    /// The event reads as several events or as none, where one was asked for: take all of them.
+    NotOne,
     /// The event has no bytes in this form: correct the value, or the serde attributes of its type.
     Encode,
 }
@@ -79,6 +92,12 @@ impl Error {
         self
     }
 
+    /// The same as an error of encoding an event of this type.
+    pub(crate) fn of_encoding(mut self, event_type: &EventType) -> Self {
+        self.0.kind = ErrorKind::Encode;
+        self.with("event type", event_type)
+    }
+
     /// What the caller does next.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -97,6 +116,7 @@ impl From<Error> for annals_core::Error {
     fn from(mut error: Error) -> Self {
         let (kind, operation) = match error.kind() {
             ErrorKind::Encode => (annals_core::ErrorKind::Invalid, "encode"),
+            ErrorKind::BadDictionary => (annals_core::ErrorKind::Invalid, "take a dictionary"),
             _ => (annals_core::ErrorKind::Undecodable, "decode"),
         };
         // Where the core refused a tag or a size, its own error says more, such as the limit.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use annals_core::{ContentRef, ContentType, NewEvent};
 
-use crate::Error;
+use crate::{Decoded, Error};
 
 /// Turns events of the type `E` into named bytes and back.
 ///
@@ -13,10 +13,10 @@ use crate::Error;
 /// that one store can hold several. Callers find the decoding of recorded events in
 /// [`EventCodecExt`](crate::EventCodecExt); a wrapper forwards every method.
 ///
-/// The law: what `encode` gives, `decode_content` turns into an equal event; a value for which that
+/// The law: what `encode` gives, `decode_content` turns into one equal event; a value for which that
 /// can't hold is refused by `encode`.
 pub trait EventCodec<E>: fmt::Debug + Send + Sync {
-    /// The form of the bytes that it writes.
+    /// The form of the bytes that it writes; a wrapper may leave some events in the inner codec's.
     fn content_type(&self) -> ContentType;
 
     /// The event as named bytes: type, schema version, form, tags and payload are filled in; context,
@@ -27,11 +27,11 @@ pub trait EventCodec<E>: fmt::Debug + Send + Sync {
     /// that makes no tag, and one over a limit of [`annals_core::limits`].
     fn encode(&self, event: &E) -> Result<NewEvent, Error>;
 
-    /// The event that these named bytes are.
+    /// What these named bytes read as: the event, or what an old one has become since.
     ///
     /// # Errors
     /// Any [`ErrorKind`](crate::ErrorKind) but [`Encode`](crate::ErrorKind::Encode).
-    fn decode_content(&self, content: ContentRef<'_>) -> Result<E, Error>;
+    fn decode_content(&self, content: ContentRef<'_>) -> Result<Decoded<E>, Error>;
 }
 
 macro_rules! forward {
@@ -46,7 +46,7 @@ macro_rules! forward {
                 (**self).encode(event)
             }
 
-            fn decode_content(&self, content: ContentRef<'_>) -> Result<E, Error> {
+            fn decode_content(&self, content: ContentRef<'_>) -> Result<Decoded<E>, Error> {
                 (**self).decode_content(content)
             }
         }

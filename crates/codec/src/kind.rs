@@ -75,7 +75,7 @@ fn unknown_type<E: Event>(content: ContentRef<'_>) -> Error {
         .with("known types", known.join(", "))
 }
 
-fn unknown_content_type(content: ContentRef<'_>, codec: &ContentType) -> Error {
+pub(crate) fn unknown_content_type(content: ContentRef<'_>, codec: &ContentType) -> Error {
     let message = "payload is in another form; decode it with the codec of that form";
     Error::new(ErrorKind::UnknownContentType, message)
         .with("event type", content.event_type)

@@ -5,11 +5,10 @@
 //! event's kind, the version of its schema and the form of the bytes stand beside the payload, so the
 //! payload holds the fields alone and depends on no Rust name of a type or a variant.
 //!
-//! It is *not* a store and reads nothing; nor does it upcast: an event of an older schema is an error of
-//! its own ([`ErrorKind::OldVersion`]).
+//! It is *not* a store, and where bytes go is not its business.
 //!
 //! ```
-//! use annals_codec::{ErrorKind, EventCodec, JsonCodec};
+//! use annals_codec::{ErrorKind, EventCodec, EventCodecExt, JsonCodec};
 //! use annals_core::{ContentType, EventType, NewEvent};
 //! use annals_macros::Event;
 //! use serde::{Deserialize, Serialize};
@@ -26,7 +25,7 @@
 //! assert_eq!(named.event_type().as_str(), "opened");
 //! assert_eq!(named.payload(), r#"{"owner":"Ada"}"#);
 //!
-//! let decoded: AccountEvent = JsonCodec.decode_content(named.content())?;
+//! let decoded: AccountEvent = JsonCodec.decode_one(named.content())?;
 //! assert_eq!(decoded, opened);
 //!
 //! let frozen = EventType::from_static("frozen");
@@ -54,26 +53,84 @@
 //! `flatten`, `tag` and `untagged` read through a buffer of serde, which knows neither numbers of 128 bits
 //! nor maps whose keys are numbers: such an event is encoded but does not decode.
 //!
+//! # Older schemas
+//! To a codec of a form an event of an older schema is an error of its own ([`ErrorKind::OldVersion`]).
+//! [`Evolving`] puts upcasters around it, out of a registry that is checked when it is built ([`Evolution`]):
+//!
+//! | | |
+//! |---|---|
+//! | fields renamed, added, dropped, split, merged | [`EvolutionBuilder::upcast`], on an old struct, a [`Value`] or bytes |
+//! | a type renamed | [`EvolutionBuilder::renamed`] |
+//! | a type split, merged into another, dropped | [`EvolutionBuilder::split`], [`becomes`](EvolutionBuilder::becomes), [`dropped`](EvolutionBuilder::dropped) |
+//! | events that are newer, or of an unknown type | [`Policy`]: stop, skip, or hand over as recorded |
+//! | readers that lag | [`EvolutionBuilder::downcast`] and [`write_as`](EvolutionBuilder::write_as) |
+//!
+//! Fields that the code does not know are passed over in JSON, `MessagePack` and CBOR, unless the type says
+//! `deny_unknown_fields`; in bincode and postcard other fields are other bytes. [`coverage`] reports what a store
+//! holds, and what becomes of it.
+//!
 //! # Limits
-//! A payload has up to 16 MiB ([`annals_core::limits`]); JSON nests up to 127 deep ([`JSON_DEPTH_MAX`]).
+//! A payload has up to 16 MiB ([`annals_core::limits`]); its
+//! values nest up to 127 deep ([`DEPTH_MAX`]).
 //!
 //! # Features
 //! | feature | default | gives |
 //! |---|---|---|
 //! | `json` | yes | [`JsonCodec`] |
+//! | `bincode` | no | [`BincodeCodec`] |
+//! | `cbor` | no | [`CborCodec`] |
+//! | `messagepack` | no | [`MessagePackCodec`] |
+//! | `postcard` | no | [`PostcardCodec`] |
+//! | `zstd` | no | [`Compressed`] |
 
+mod codecs;
+#[cfg(feature = "zstd")]
+mod compressed;
+pub mod coverage;
+mod decoded;
 mod error;
 mod event_codec;
 mod event_codec_ext;
-#[cfg(feature = "json")]
-mod json;
+mod evolution;
+#[cfg(any(
+    feature = "bincode",
+    feature = "cbor",
+    feature = "json",
+    feature = "messagepack",
+    feature = "postcard"
+))]
+mod form;
+mod format;
 mod kind;
+mod limits;
 mod variant;
 
+pub use codecs::Codecs;
+#[cfg(feature = "zstd")]
+pub use compressed::{
+    COMPRESSED_LEVEL, COMPRESSED_RATIO_MAX, COMPRESSED_THRESHOLD_BYTES, Compressed, Dictionary,
+    DictionaryId,
+};
+pub use decoded::{Decoded, DecodedIter};
 pub use error::{Error, ErrorKind};
 pub use event_codec::EventCodec;
 pub use event_codec_ext::EventCodecExt;
+pub use evolution::{
+    Events, Evolution, EvolutionBuilder, EvolutionError, Evolving, EvolvingEvent, Fallible, Flaw,
+    FlawKind, Plan, PlannedStep, Policy, Raw, RawPayload, Schema, SplitOutput, Typed,
+    UPCAST_PAYLOADS_MAX, UpcastError, UpcastInput, UpcastOutput, VALUE_NODES_MAX, Value,
+};
+#[cfg(feature = "bincode")]
+pub use form::BincodeCodec;
+#[cfg(feature = "cbor")]
+pub use form::CborCodec;
 #[cfg(feature = "json")]
-pub use json::{JSON_DEPTH_MAX, JsonCodec};
+pub use form::JsonCodec;
+#[cfg(feature = "messagepack")]
+pub use form::MessagePackCodec;
+#[cfg(feature = "postcard")]
+pub use form::PostcardCodec;
+pub use format::{Format, FormatExt, Visit};
 pub use kind::{label, recognize};
+pub use limits::{DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX};
 pub use variant::{ContentError, TypeFlaw, deserialize_content, serialize_content};

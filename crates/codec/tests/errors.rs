@@ -3,15 +3,19 @@
 #![cfg(feature = "json")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod support;
+
 use std::collections::BTreeMap;
 
-use annals_codec::{Error, ErrorKind, EventCodec, EventCodecExt, JSON_DEPTH_MAX, JsonCodec};
+use annals_codec::{DEPTH_MAX, Decoded, Error, ErrorKind, EventCodec, EventCodecExt, JsonCodec};
 use annals_core::{
     ContentType, EventId, EventType, NewEvent, Placement, Position, RecordedEvent, SchemaVersion,
     StreamId, Timestamp, Version,
 };
 use annals_macros::Event;
 use serde::{Deserialize, Serialize};
+
+use support::forms;
 
 #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
 #[event(category = "account")]
@@ -77,7 +81,7 @@ fn content(event_type: &str, version: u32, content_type: &ContentType, bytes: &[
 }
 
 fn check_decode(content: &NewEvent, kind: ErrorKind, text: &str) {
-    let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(content.content());
+    let decoded: Result<AccountEvent, Error> = JsonCodec.decode_one(content.content());
     let error = decoded.unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(error.to_string(), text);
@@ -155,7 +159,7 @@ fn bytes_that_do_not_fit_are_told_apart() {
         ),
     ] {
         let event = content("opened", 2, &ContentType::JSON, bytes);
-        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(event.content());
+        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_one(event.content());
         let error = decoded.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         let facts: Vec<(&str, &str)> = error.context().collect();
@@ -170,6 +174,85 @@ fn bytes_that_do_not_fit_are_told_apart() {
     }
 }
 
+type Damaged = (
+    &'static str,
+    &'static [u8],
+    Option<&'static str>,
+    Option<&'static str>,
+);
+
+/// Bytes in a form, and what is wrong with them: `None` for a byte too many, and where that is told.
+const DAMAGED: &[Damaged] = &[
+    ("vnd.msgpack", b"", Some("end of input"), None),
+    ("vnd.msgpack", b"\x81\xa5own", Some("end of input"), None),
+    ("vnd.msgpack", b"\x80", Some("data"), None),
+    ("vnd.msgpack", b"\x07", Some("data"), None),
+    ("vnd.msgpack", b"\xc1", Some("data"), None),
+    (
+        "vnd.msgpack",
+        b"\x81\xa5owner\xa1\xff",
+        Some("syntax"),
+        None,
+    ),
+    ("vnd.msgpack", b"\x81\xa5owner\xa1AA", None, None),
+    ("cbor", b"", Some("end of input"), Some("0")),
+    ("cbor", b"\xa1", Some("end of input"), Some("1")),
+    ("cbor", b"\xa0", Some("data"), Some("1")),
+    ("cbor", b"\x07", Some("data"), Some("1")),
+    ("cbor", b"\xa1\x65owner\x61\xff", Some("syntax"), Some("9")),
+    ("cbor", b"\xa1\x65owner\x61AA", None, Some("9")),
+    ("vnd.annals.bincode", b"", Some("end of input"), None),
+    ("vnd.annals.bincode", b"\x02A", Some("end of input"), None),
+    ("vnd.annals.bincode", b"\x01\xff", Some("syntax"), None),
+    ("vnd.annals.bincode", b"\x01AA", None, Some("2")),
+    ("vnd.annals.postcard", b"", Some("end of input"), None),
+    ("vnd.annals.postcard", b"\x02A", Some("end of input"), None),
+    ("vnd.annals.postcard", b"\x01\xff", Some("syntax"), None),
+    ("vnd.annals.postcard", b"\x01AA", None, Some("2")),
+];
+
+/// The kinds of damage, in the forms that are no text.
+#[test]
+fn bytes_that_do_not_fit_are_told_apart_in_every_form() {
+    for form in forms::<AccountEvent>() {
+        for (_, bytes, category, byte) in DAMAGED.iter().filter(|case| case.0 == form.name()) {
+            let event = content("opened", 2, &form.format.content_type(), bytes);
+            let error = form.codec.decode_one(event.content()).unwrap_err();
+            let kind = category.map_or(ErrorKind::TrailingBytes, |_| ErrorKind::BadBytes);
+            assert_eq!(error.kind(), kind, "{error}");
+            let found: Vec<(&str, &str)> = error.context().collect();
+            let category = category.map(|category| ("category", category));
+            let byte = byte.map(|byte| ("byte", byte));
+            let expected = [Some(("event type", "opened")), category, byte];
+            let expected: Vec<(&str, &str)> = expected.into_iter().flatten().collect();
+            assert_eq!(found, expected, "{} {bytes:02x?}", form.name());
+        }
+    }
+}
+
+/// What an event is recorded as is looked at before its bytes, in every form alike.
+#[test]
+fn names_are_looked_at_first_in_every_form() {
+    for form in forms::<AccountEvent>() {
+        let own = form.format.content_type();
+        for (event_type, version, content_type, kind) in [
+            ("frozen", 1, &own, ErrorKind::UnknownType),
+            (
+                "closed",
+                1,
+                &ContentType::OCTETS,
+                ErrorKind::UnknownContentType,
+            ),
+            ("opened", 3, &own, ErrorKind::FutureVersion),
+            ("opened", 1, &own, ErrorKind::OldVersion),
+        ] {
+            let event = content(event_type, version, content_type, b"\xff");
+            let error = form.codec.decode_one(event.content()).unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+}
+
 #[test]
 fn space_around_and_fields_beside_an_event_are_passed_over() {
     for (event_type, version, bytes) in [
@@ -179,7 +262,7 @@ fn space_around_and_fields_beside_an_event_are_passed_over() {
         ("closed", 1, b"[]"),
     ] {
         let event = content(event_type, version, &ContentType::JSON, bytes);
-        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_content(event.content());
+        let decoded: Result<AccountEvent, Error> = JsonCodec.decode_one(event.content());
         assert!(decoded.is_ok(), "{decoded:?}");
     }
 }
@@ -198,7 +281,7 @@ fn an_undecodable_recorded_event_is_named_by_its_place() {
     };
     let frozen = content("closed", 1, &ContentType::JSON, b"{}}");
     let recorded = RecordedEvent::new(frozen, placement);
-    let decoded: Result<AccountEvent, Error> = JsonCodec.decode(&recorded);
+    let decoded: Result<Decoded<AccountEvent>, Error> = JsonCodec.decode(&recorded);
     let error = annals_core::Error::from(decoded.unwrap_err());
     assert_eq!(
         error.to_string(),
@@ -208,8 +291,23 @@ fn an_undecodable_recorded_event_is_named_by_its_place() {
     );
 }
 
+/// Refused by JSON, and by the other forms or not: a refusal is never for another reason.
 fn check_encode(value: &Value, reason: &str) {
     let error = JsonCodec.encode(value).unwrap_err();
+    check_reason(error, reason);
+    for form in forms::<Value>() {
+        match form.codec.encode(value) {
+            Ok(content) => {
+                let decoded = form.codec.decode_one(content.content()).unwrap();
+                // Not a number is no equal of itself.
+                assert_eq!(format!("{decoded:?}"), format!("{value:?}"));
+            }
+            Err(error) => check_reason(error, reason),
+        }
+    }
+}
+
+fn check_reason(error: Error, reason: &str) {
     assert_eq!(error.kind(), ErrorKind::Encode, "{error}");
     let facts: BTreeMap<&str, &str> = error.context().collect();
     assert!(facts.get("reason").unwrap().contains(reason), "{error}");
@@ -220,7 +318,7 @@ fn check_encode(value: &Value, reason: &str) {
 #[test]
 fn a_value_without_a_form_in_json_is_refused_when_it_is_encoded() {
     let not_none = "would read back as none";
-    let too_deep = "JSON_DEPTH_MAX";
+    let too_deep = "DEPTH_MAX";
     for (value, reason) in [
         (Value::Single(f32::NAN), "number is not finite"),
         (
@@ -238,7 +336,7 @@ fn a_value_without_a_form_in_json_is_refused_when_it_is_encoded() {
             Value::ByPair(BTreeMap::from([((1, 2), 3)])),
             "key must be a string",
         ),
-        (Value::Nested(Nest::of(JSON_DEPTH_MAX + 1)), too_deep),
+        (Value::Nested(Nest::of(DEPTH_MAX + 1)), too_deep),
         (Value::Chained(Chain::of(128, Chain::Link)), too_deep),
         (
             Value::Chained(Chain::of(64, |next| Chain::Pair(next, 0))),
@@ -263,16 +361,16 @@ fn what_is_just_within_the_limits_survives() {
         Value::Empty { unit: None },
         Value::Wrapped(Some(Wrapper(Some(1)))),
         Value::ByPair(BTreeMap::new()),
-        Value::Nested(Nest::of(JSON_DEPTH_MAX)),
+        Value::Nested(Nest::of(DEPTH_MAX)),
         Value::Chained(Chain::of(127, Chain::Link)),
         Value::Chained(Chain::of(63, |next| Chain::Pair(next, 0))),
         Value::Chained(Chain::of(63, |next| Chain::Named { next })),
     ] {
-        let content = JsonCodec.encode(&value).unwrap();
-        assert_eq!(
-            JsonCodec.decode_content(content.content()).ok(),
-            Some(value)
-        );
+        for form in forms::<Value>() {
+            let content = form.codec.encode(&value).unwrap();
+            let decoded = form.codec.decode_one(content.content());
+            assert_eq!(decoded.ok().as_ref(), Some(&value));
+        }
     }
 }
 
@@ -285,12 +383,14 @@ fn the_limits_of_the_core_are_told_as_the_core_tells_them() {
         ),
         (Value::Tagged("a\nb".to_owned()), None),
     ] {
-        let error = JsonCodec.encode(&value).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Encode);
-        let core = annals_core::Error::from(error);
-        assert_eq!(core.kind(), annals_core::ErrorKind::Invalid);
-        assert_eq!(core.limit().map(|limit| limit.name), limit, "{core}");
-        assert!(core.to_string().starts_with("encode: "), "{core}");
-        assert!(core.to_string().contains("event type: "), "{core}");
+        for form in forms::<Value>() {
+            let error = form.codec.encode(&value).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Encode);
+            let core = annals_core::Error::from(error);
+            assert_eq!(core.kind(), annals_core::ErrorKind::Invalid);
+            assert_eq!(core.limit().map(|limit| limit.name), limit, "{core}");
+            assert!(core.to_string().starts_with("encode: "), "{core}");
+            assert!(core.to_string().contains("event type: "), "{core}");
+        }
     }
 }

@@ -3,7 +3,17 @@
 #![cfg(feature = "json")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use annals_codec::{EventCodec, JsonCodec};
+#[cfg(all(
+    feature = "bincode",
+    feature = "cbor",
+    feature = "messagepack",
+    feature = "postcard",
+    feature = "zstd"
+))]
+#[path = "golden/bytes.rs"]
+mod bytes;
+
+use annals_codec::{EventCodec, EventCodecExt, JsonCodec};
 use annals_macros::Event;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +70,7 @@ where
         .map(annals_core::Tag::as_str)
         .collect();
     assert_eq!(found, tags);
-    let decoded: E = JsonCodec.decode_content(content.content()).unwrap();
+    let decoded: E = JsonCodec.decode_one(content.content()).unwrap();
     assert_eq!(&decoded, event);
 }
 

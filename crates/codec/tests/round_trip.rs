@@ -1,16 +1,21 @@
 //! The law of every codec: what it encodes, it decodes into an equal event.
 
-#![cfg(feature = "json")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use annals_codec::{EventCodec, JsonCodec};
-use annals_core::{ContentType, Event as _};
+use annals_codec::{
+    DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX, ErrorKind, EventCodec, EventCodecExt, FormatExt,
+};
+use annals_core::{Event as _, EventType, NewEvent};
 use annals_macros::Event;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
+
+use support::forms;
 
 /// Every shape of variant.
 #[derive(Clone, Debug, PartialEq, Event, Serialize, Deserialize)]
@@ -214,26 +219,68 @@ fn check<E: annals_core::Event + PartialEq + std::fmt::Debug>(
     assert_eq!(content.schema_version(), kind.schema_version());
     assert_eq!(content.content_type(), &codec.content_type());
     assert_eq!(content.tags(), &event.tags().unwrap());
-    assert_eq!(&codec.decode_content(content.content()).unwrap(), event);
+    assert_eq!(&codec.decode_one(content.content()).unwrap(), event);
+}
+
+/// Survives in every form, but for what only a form that describes itself can hold.
+fn check_shape(event: &Shape) {
+    for form in forms::<Shape>() {
+        if form.format.describes_itself() || !matches!(event, Shape::Flat { .. }) {
+            check(&form.codec, event);
+            let bytes = form.format.to_bytes(event).unwrap();
+            assert_eq!(&form.format.from_bytes::<Shape>(&bytes).unwrap(), event);
+        } else {
+            let error = form.codec.encode(event).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Encode, "{error}");
+        }
+    }
 }
 
 proptest! {
     #[test]
     fn every_shape_of_variant_and_field_survives(event in shape()) {
-        check(&JsonCodec, &event);
+        check_shape(&event);
     }
 
     #[test]
     fn every_struct_survives(sensor: u16, value in finite_double(), amount: i128) {
-        check(&JsonCodec, &Taken { sensor, value });
-        check(&JsonCodec, &Amount(amount));
-        check(&JsonCodec, &Marked);
+        for form in forms() {
+            check(&form.codec, &Taken { sensor, value });
+        }
+        for form in forms() {
+            check(&form.codec, &Amount(amount));
+        }
+        for form in forms() {
+            check(&form.codec, &Marked);
+        }
+    }
+
+    /// JSON alone has no form for floats that are not finite.
+    #[test]
+    fn every_bit_of_a_float_survives(bits: u64, half: u32) {
+        for value in [f64::from_bits(bits), f64::NAN, f64::INFINITY, -0.0] {
+            for form in forms::<Taken>() {
+                let encoded = form.codec.encode(&Taken { sensor: 1, value });
+                if form.is_json() && !value.is_finite() {
+                    assert_eq!(encoded.unwrap_err().kind(), ErrorKind::Encode);
+                } else {
+                    let decoded = form.codec.decode_one(encoded.unwrap().content()).unwrap();
+                    assert_eq!(decoded.value.to_bits(), value.to_bits());
+                }
+            }
+        }
+        let single = f32::from_bits(half);
+        for form in forms::<Taken>().iter().filter(|form| !form.is_json()) {
+            let bytes = form.format.to_bytes(&single).unwrap();
+            let read: f32 = form.format.from_bytes(&bytes).unwrap();
+            assert_eq!(read.to_bits(), half);
+        }
     }
 
     /// Whatever the bytes are, they are an event or an error.
     #[test]
     fn bytes_never_cause_a_panic(bytes: Vec<u8>, kind in 0..Shape::KINDS.len()) {
-        check_damaged(bytes, kind);
+        check_damaged(&bytes, kind);
     }
 
     /// Bytes that are nearly right get further.
@@ -242,27 +289,248 @@ proptest! {
         event in shape(),
         byte: u8,
         at: prop::sample::Index,
+        cut: prop::sample::Index,
     ) {
-        let mut bytes = JsonCodec.encode(&event).unwrap().payload().to_vec();
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        check_damaged(bytes, event.kind_index());
+        for form in forms() {
+            let Ok(content) = form.codec.encode(&event) else {
+                continue;
+            };
+            let mut bytes = content.payload().to_vec();
+            if bytes.is_empty() {
+                continue;
+            }
+            check_damaged(&bytes[..cut.index(bytes.len())], event.kind_index());
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            check_damaged(&bytes, event.kind_index());
+        }
+    }
+
+    /// A byte more is never passed over, a byte less never made up.
+    #[test]
+    fn an_event_has_all_of_its_bytes_and_no_more(event in shape(), byte: u8) {
+        for form in forms::<Shape>() {
+            let Ok(content) = form.codec.encode(&event) else {
+                continue;
+            };
+            let with_bytes = |bytes: &[u8]| {
+                let event_type = content.event_type().clone();
+                let content_type = content.content_type().clone();
+                let other = NewEvent::new(event_type, content_type, bytes.to_vec()).unwrap();
+                form.codec.decode_one(other.content())
+            };
+            let longer = [content.payload(), &[byte][..]].concat();
+            let is_space = form.is_json() && byte.is_ascii_whitespace();
+            match with_bytes(&longer) {
+                Ok(_) => prop_assert!(is_space),
+                // A digit more is a longer number, in JSON.
+                Err(error) if form.is_json() => prop_assert_ne!(error.kind(), ErrorKind::Encode),
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::TrailingBytes),
+            }
+            if let Some((_, shorter)) = content.payload().split_last() {
+                prop_assert!(form.is_json() || with_bytes(shorter).is_err());
+            }
+        }
     }
 }
 
-fn check_damaged(bytes: Vec<u8>, kind: usize) {
-    let event_type = Shape::KINDS.get(kind).unwrap().event_type().clone();
-    let content = annals_core::NewEvent::new(event_type, ContentType::JSON, bytes).unwrap();
-    let decoded: Result<Shape, _> = JsonCodec.decode_content(content.content());
-    if let Ok(event) = decoded {
-        assert_eq!(event.kind_index(), kind);
+fn check_damaged(bytes: &[u8], kind: usize) {
+    for form in forms::<Shape>() {
+        let event_type = Shape::KINDS.get(kind).unwrap().event_type().clone();
+        let content = NewEvent::new(event_type, form.format.content_type(), bytes.to_vec());
+        let decoded = form.codec.decode_one(content.unwrap().content());
+        if let Ok(event) = decoded {
+            assert_eq!(event.kind_index(), kind);
+        }
     }
 }
 
 #[test]
 fn a_codec_is_an_object() {
-    let shared: Arc<dyn EventCodec<Shape>> = Arc::new(JsonCodec);
-    check(&shared, &Shape::Pair(1, 2));
-    let boxed: Box<dyn EventCodec<Shape>> = Box::new(shared);
-    check(&boxed, &Shape::Unit);
+    for form in forms() {
+        let shared: Arc<dyn EventCodec<Shape>> = form.codec.into();
+        check(&shared, &Shape::Pair(1, 2));
+        let boxed: Box<dyn EventCodec<Shape>> = Box::new(shared);
+        check(&boxed, &Shape::Unit);
+    }
+}
+
+/// Types that hostile bytes can make large or deep.
+#[derive(Clone, Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "hostile")]
+enum Hostile {
+    Units(Vec<()>),
+    UnitMaps(Vec<BTreeMap<(), Defaults>>),
+    Defaults(Vec<Defaults>),
+    Words(Vec<String>),
+    Bytes(Vec<u8>),
+    Nested(Nest),
+    Chained(Link),
+    Optional(Optional),
+    Linked(Linked),
+}
+
+/// Takes no byte, and room all the same.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Defaults {
+    #[serde(skip)]
+    room: [u64; 16],
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Nest(Vec<Nest>);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Link {
+    End,
+    Next(Box<Link>),
+    Fields { next: Box<Link> },
+}
+
+/// Deep without a bracket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Optional(Option<Box<Optional>>);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Linked {
+    next: Option<Box<Linked>>,
+}
+
+impl Hostile {
+    fn linked(links: usize) -> Self {
+        let next = |inner, _| Linked {
+            next: Some(Box::new(inner)),
+        };
+        Self::Linked((1..links).fold(Linked { next: None }, next))
+    }
+
+    fn nested(depth: usize) -> Self {
+        Self::Nested((1..depth).fold(Nest(Vec::new()), |inner, _| Nest(vec![inner])))
+    }
+
+    fn chained(links: usize) -> Self {
+        Self::Chained((0..links).fold(Link::End, |next, _| Link::Next(Box::new(next))))
+    }
+
+    fn chained_by_fields(links: usize) -> Self {
+        Self::Chained((0..links).fold(Link::End, |next, _| Link::Fields {
+            next: Box::new(next),
+        }))
+    }
+
+    fn optional(depth: usize) -> Self {
+        let deep = (0..depth).fold(Optional(None), |inner, _| Optional(Some(Box::new(inner))));
+        Self::Optional(deep)
+    }
+}
+
+#[test]
+fn what_is_just_within_the_limits_survives_and_what_is_not_is_refused() {
+    let deep = [
+        (Hostile::nested(DEPTH_MAX), Hostile::nested(DEPTH_MAX + 1)),
+        (Hostile::chained(DEPTH_MAX), Hostile::chained(DEPTH_MAX + 1)),
+        (
+            Hostile::chained_by_fields(DEPTH_MAX / 2),
+            Hostile::chained_by_fields(DEPTH_MAX / 2 + 1),
+        ),
+    ];
+    for form in forms::<Hostile>() {
+        for (within, beyond) in &deep {
+            check(&form.codec, within);
+            let error = form.codec.encode(beyond).unwrap_err();
+            assert!(error.to_string().contains("DEPTH_MAX"), "{error}");
+        }
+        if form.format.describes_itself() {
+            check(
+                &form.codec,
+                &Hostile::Units(vec![(); ELEMENTS_WITHOUT_BYTES_MAX * 2]),
+            );
+            continue;
+        }
+        check(&form.codec, &Hostile::optional(DEPTH_MAX));
+        check(&form.codec, &Hostile::linked(DEPTH_MAX / 2 + 1));
+        assert!(
+            form.codec
+                .encode(&Hostile::linked(DEPTH_MAX / 2 + 2))
+                .is_err()
+        );
+        let error = form
+            .codec
+            .encode(&Hostile::optional(DEPTH_MAX + 1))
+            .unwrap_err();
+        assert!(error.to_string().contains("DEPTH_MAX"), "{error}");
+        check(
+            &form.codec,
+            &Hostile::Units(vec![(); ELEMENTS_WITHOUT_BYTES_MAX]),
+        );
+        let units = Hostile::Units(vec![(); ELEMENTS_WITHOUT_BYTES_MAX * 2]);
+        let error = form.codec.encode(&units).unwrap_err();
+        assert!(
+            error.to_string().contains("ELEMENTS_WITHOUT_BYTES_MAX"),
+            "{error}"
+        );
+    }
+}
+
+/// Lengths that lie and nesting without end, in the form of each codec: no memory is taken for what does
+/// not come, and no stack.
+#[test]
+fn lies_about_length_and_depth_are_errors() {
+    let lies: &[(&str, Vec<u8>)] = &[
+        ("vnd.msgpack", vec![0xdd, 0xff, 0xff, 0xff, 0xff]),
+        ("vnd.msgpack", vec![0xdf, 0xff, 0xff, 0xff, 0xff]),
+        ("vnd.msgpack", vec![0xdb, 0xff, 0xff, 0xff, 0xff, b'a']),
+        (
+            "vnd.msgpack",
+            vec![0x91, 0xc6, 0xff, 0xff, 0xff, 0xff, b'a'],
+        ),
+        ("vnd.msgpack", vec![0x91; 1 << 20]),
+        ("vnd.msgpack", vec![0x01]),
+        ("cbor", [&[0x9b][..], &[0xff; 8]].concat()),
+        ("cbor", [&[0x9b, 0x7f][..], &[0xff; 7]].concat()),
+        ("cbor", [&[0x7b][..], &[0xff; 8], b"a"].concat()),
+        ("cbor", [&[0x81, 0x5b, 0x7f][..], &[0xff; 7], b"a"].concat()),
+        ("cbor", vec![0x9f; 1 << 20]),
+        ("cbor", vec![0x81; 1 << 20]),
+        ("cbor", vec![0x7f; 1 << 20]),
+        ("cbor", vec![0xc6; 1 << 20]),
+        ("cbor", vec![0x01]),
+        ("vnd.annals.bincode", [&[0xfd][..], &[0xff; 8]].concat()),
+        (
+            "vnd.annals.bincode",
+            [&[0xfd][..], &[0xff; 7], &[0x7f]].concat(),
+        ),
+        (
+            "vnd.annals.bincode",
+            [&[0x01, 0xfd][..], &[0xff; 8]].concat(),
+        ),
+        ("vnd.annals.bincode", [&[0xfc][..], &[0xff; 4]].concat()),
+        ("vnd.annals.bincode", vec![0x01; 1 << 20]),
+        ("vnd.annals.bincode", vec![0x02; 1 << 20]),
+        ("vnd.annals.postcard", [&[0xff; 9][..], &[0x01]].concat()),
+        (
+            "vnd.annals.postcard",
+            [&[0x01][..], &[0xff; 9], &[0x01]].concat(),
+        ),
+        ("vnd.annals.postcard", vec![0xff, 0xff, 0xff, 0xff, 0x0f]),
+        ("vnd.annals.postcard", vec![0x01; 1 << 20]),
+        ("vnd.annals.postcard", vec![0x02; 1 << 20]),
+        ("json", b"[".repeat(1 << 20)),
+        ("json", br#"{"Next":"#.repeat(1 << 17)),
+        ("json", b"1".to_vec()),
+    ];
+    for form in forms::<Hostile>() {
+        for (_, bytes) in lies.iter().filter(|(name, _)| *name == form.name()) {
+            for kind in Hostile::KINDS {
+                check_lie(&form, kind.event_type(), bytes);
+            }
+        }
+    }
+}
+
+fn check_lie(form: &support::Form<Hostile>, event_type: &EventType, bytes: &[u8]) {
+    let event_type = event_type.clone();
+    let content = NewEvent::new(event_type, form.format.content_type(), bytes.to_vec()).unwrap();
+    let decoded = form.codec.decode_one(content.content());
+    assert!(decoded.is_err(), "{} {bytes:02x?}", form.name());
 }

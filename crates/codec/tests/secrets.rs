@@ -3,14 +3,18 @@
 #![cfg(feature = "json")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod support;
+
 use std::collections::BTreeMap;
 
-use annals_codec::{Error, ErrorKind, EventCodec, JsonCodec};
+use annals_codec::{Error, ErrorKind, EventCodec, EventCodecExt, FormatExt, JsonCodec};
 use annals_core::{ContentType, Event, EventType, NewEvent};
 use annals_macros::Event;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use support::{Form, forms};
 
 const SECRET: &str = "canary-8842";
 const SECRET_NUMBER: u64 = 884_288_428_842;
@@ -128,9 +132,43 @@ where
         .replace("NUMBER", &SECRET_NUMBER.to_string());
     assert_ne!(payload, template, "a case without a secret shows nothing");
     let event_type = EventType::from_static(event_type);
-    let content = NewEvent::new(event_type, ContentType::JSON, payload).unwrap();
-    let decoded: Result<E, Error> = JsonCodec.decode_content(content.content());
+    let content = NewEvent::new(event_type.clone(), ContentType::JSON, payload.clone()).unwrap();
+    let decoded: Result<E, Error> = JsonCodec.decode_one(content.content());
     check(decoded.err().unwrap(), kind, template);
+    if let Ok(value) = serde_json::from_str::<serde_json::Value>(&payload) {
+        for form in forms::<E>() {
+            check_decode_in(&form, &event_type, &value);
+        }
+    }
+}
+
+/// The same in another form, whole and cut short. What reads as an event is no error that tells anything.
+fn check_decode_in<E: Event>(form: &Form<E>, event_type: &EventType, value: &serde_json::Value) {
+    let bytes = form.format.to_bytes(value).unwrap();
+    let read = |bytes: &[u8]| {
+        let content_type = form.format.content_type();
+        let content = NewEvent::new(event_type.clone(), content_type, bytes.to_vec()).unwrap();
+        form.codec.decode_one(content.content())
+    };
+    for end in [bytes.len(), bytes.len() - 1, bytes.len() / 2] {
+        match read(bytes.get(..end).unwrap()) {
+            Ok(_) => {}
+            Err(error) => {
+                let kind = error.kind();
+                assert!(matches!(
+                    kind,
+                    ErrorKind::BadBytes | ErrorKind::TrailingBytes
+                ));
+                check(error, kind, &form.name());
+            }
+        }
+    }
+    let mut longer = bytes;
+    longer.extend(SECRET.as_bytes());
+    if let Err(error) = read(&longer) {
+        let kind = error.kind();
+        check(error, kind, &form.name());
+    }
 }
 
 #[test]
@@ -212,7 +250,7 @@ fn names_and_versions_that_do_not_fit_say_nothing_of_the_payload() {
     ] {
         let event_type = EventType::from_static(event_type);
         let content = NewEvent::new(event_type, content_type, SECRET).unwrap();
-        let decoded: Result<PatientEvent, Error> = JsonCodec.decode_content(content.content());
+        let decoded: Result<PatientEvent, Error> = JsonCodec.decode_one(content.content());
         check(decoded.unwrap_err(), kind, "names");
     }
 }
@@ -227,10 +265,9 @@ fn what_does_not_encode_stays_out_of_the_error() {
         PatientEvent::Labelled(SECRET.repeat(1_000)),
         PatientEvent::Named(SECRET.repeat(2 << 20)),
     ] {
-        check(
-            JsonCodec.encode(&event).unwrap_err(),
-            ErrorKind::Encode,
-            "encode",
-        );
+        for form in forms() {
+            let error = form.codec.encode(&event).unwrap_err();
+            check(error, ErrorKind::Encode, &form.name());
+        }
     }
 }

@@ -3,23 +3,60 @@
 #![cfg(feature = "json")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod support;
+
 use annals_codec::{
-    ContentError, Error, ErrorKind, EventCodec, JsonCodec, TypeFlaw, deserialize_content,
-    serialize_content,
+    ContentError, Error, ErrorKind, EventCodec, EventCodecExt, FormatExt, JsonCodec, TypeFlaw,
+    deserialize_content, serialize_content,
 };
-use annals_core::{ContentType, EventType, NewEvent};
+use annals_core::{EventType, NewEvent};
 use annals_macros::Event;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// An event that survives, with these bytes.
+use support::forms;
+
+/// An event that survives in every form, with these bytes in JSON.
 fn check<E>(event: &E, payload: &str)
+where
+    E: annals_core::Event + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    check_by_name(event, payload);
+    for form in forms::<E>() {
+        let content = form.codec.encode(event).unwrap();
+        let decoded = form.codec.decode_one(content.content()).unwrap();
+        assert_eq!(&decoded, event);
+    }
+}
+
+/// An event that survives in every form that describes itself, and is refused by the others.
+fn check_by_name_only<E>(event: &E, payload: &str)
+where
+    E: annals_core::Event + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    check_by_name(event, payload);
+    for form in forms::<E>() {
+        match form.codec.encode(event) {
+            Ok(content) => {
+                assert!(form.format.describes_itself(), "{form:?}");
+                let decoded = form.codec.decode_one(content.content()).unwrap();
+                assert_eq!(&decoded, event);
+            }
+            Err(error) => {
+                assert!(!form.format.describes_itself(), "{error}");
+                assert_eq!(error.kind(), ErrorKind::Encode);
+            }
+        }
+    }
+}
+
+fn check_by_name<E>(event: &E, payload: &str)
 where
     E: annals_core::Event + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
 {
     let content = JsonCodec.encode(event).unwrap();
     assert_eq!(std::str::from_utf8(content.payload()).unwrap(), payload);
-    let decoded: E = JsonCodec.decode_content(content.content()).unwrap();
+    let decoded: E = JsonCodec.decode_one(content.content()).unwrap();
     assert_eq!(&decoded, event);
 }
 
@@ -35,9 +72,11 @@ where
         "{written:?}"
     );
     assert!(bytes.is_empty());
-    let error = JsonCodec.encode(event).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Encode);
-    assert!(error.to_string().starts_with(&flaw.to_string()), "{error}");
+    for form in forms() {
+        let error = form.codec.encode(event).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Encode);
+        assert!(error.to_string().starts_with(&flaw.to_string()), "{error}");
+    }
 }
 
 /// Bytes that are an error of this kind.
@@ -45,10 +84,15 @@ fn check_unread<E>(event_type: &str, payload: &str, kind: ErrorKind)
 where
     E: annals_core::Event + Serialize + DeserializeOwned + std::fmt::Debug,
 {
-    let event_type = EventType::parse(event_type).unwrap();
-    let content = NewEvent::new(event_type, ContentType::JSON, payload.to_owned()).unwrap();
-    let decoded: Result<E, Error> = JsonCodec.decode_content(content.content());
-    assert_eq!(decoded.unwrap_err().kind(), kind);
+    let value: serde_json::Value = serde_json::from_str(payload).unwrap();
+    let forms = forms::<E>().into_iter();
+    for form in forms.filter(|form| form.format.describes_itself()) {
+        let event_type = EventType::parse(event_type).unwrap();
+        let bytes = form.format.to_bytes(&value).unwrap();
+        let content = NewEvent::new(event_type, form.format.content_type(), bytes).unwrap();
+        let decoded: Result<E, Error> = form.codec.decode_one(content.content());
+        assert_eq!(decoded.unwrap_err().kind(), kind, "{}", form.name());
+    }
 }
 
 #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
@@ -68,7 +112,7 @@ enum Renamed {
 fn the_serde_names_of_variants_do_not_matter() {
     check(&Renamed::First { a: 1 }, r#"{"a":1}"#);
     check(&Renamed::Second { b: Some(2) }, r#"{"B":2}"#);
-    check(&Renamed::Second { b: None }, "{}");
+    check_by_name_only(&Renamed::Second { b: None }, "{}");
 }
 
 #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
@@ -155,13 +199,13 @@ enum AdjacentlyTagged {
 
 #[test]
 fn a_tag_of_serde_stands_in_the_payload_and_must_agree() {
-    check(
+    check_by_name_only(
         &InternallyTagged::First { a: 1 },
         r#"{"type":"First","a":1}"#,
     );
-    check(&InternallyTagged::Third, r#"{"type":"Third"}"#);
-    check(&AdjacentlyTagged::First(1), r#"{"t":"First","c":1}"#);
-    check(&AdjacentlyTagged::Second, r#"{"t":"Second"}"#);
+    check_by_name_only(&InternallyTagged::Third, r#"{"type":"Third"}"#);
+    check_by_name_only(&AdjacentlyTagged::First(1), r#"{"t":"First","c":1}"#);
+    check_by_name_only(&AdjacentlyTagged::Second, r#"{"t":"Second"}"#);
     check_unread::<InternallyTagged>("second", r#"{"type":"First","a":1}"#, ErrorKind::WrongKind);
     check_unread::<InternallyTagged>("first", r#"{"a":1}"#, ErrorKind::BadBytes);
 }
@@ -189,10 +233,10 @@ enum UntaggedVariant {
 
 #[test]
 fn an_untagged_event_is_never_taken_for_another_kind() {
-    check(&Untagged::First { a: 1 }, r#"{"a":1}"#);
-    check(&Untagged::Second { b: 1 }, r#"{"b":1}"#);
+    check_by_name_only(&Untagged::First { a: 1 }, r#"{"a":1}"#);
+    check_by_name_only(&Untagged::Second { b: 1 }, r#"{"b":1}"#);
     check_unread::<Untagged>("same", r#"{"a":1}"#, ErrorKind::WrongKind);
-    check(&UntaggedVariant::Second { b: 1 }, r#"{"b":1}"#);
+    check_by_name_only(&UntaggedVariant::Second { b: 1 }, r#"{"b":1}"#);
     check_refused(&UntaggedVariant::First { a: 1 }, TypeFlaw::OneSided);
 }
 

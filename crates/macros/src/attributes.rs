@@ -5,9 +5,10 @@
 
 use proc_macro2::Span;
 use quote::ToTokens;
+use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Expr, Lit, LitStr, Meta, Path, Result, Token};
+use syn::{Attribute, Error, Expr, Lit, LitInt, LitStr, Meta, Path, Result, Token};
 
 use crate::case::Case;
 use crate::errors::Errors;
@@ -18,10 +19,34 @@ use crate::suggest::nearest;
 pub(crate) struct Attributes {
     pub(crate) category: Option<LitStr>,
     pub(crate) core: Option<Path>,
+    pub(crate) codec: Option<Path>,
     pub(crate) rename_all: Option<Case>,
     pub(crate) name: Option<LitStr>,
     pub(crate) version: Option<u32>,
+    pub(crate) upcasts: Option<Upcasts>,
+    pub(crate) was: Vec<LitStr>,
     pub(crate) tag: Option<TagAttribute>,
+}
+
+/// `upcast(1 => first_to_second, 2 => second_to_third)`.
+pub(crate) struct Upcasts {
+    pub(crate) span: Span,
+    pub(crate) steps: Vec<UpcastStep>,
+}
+
+/// The older version that an upcaster starts from, and the upcaster.
+pub(crate) struct UpcastStep {
+    pub(crate) version: LitInt,
+    pub(crate) upcaster: Expr,
+}
+
+impl Parse for UpcastStep {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let version = input.parse()?;
+        input.parse::<Token![=>]>()?;
+        let upcaster = input.parse()?;
+        Ok(Self { version, upcaster })
+    }
 }
 
 /// `tag`, or `tag = "key"`.
@@ -80,6 +105,17 @@ const KNOWN: &[Known] = &[
         },
     },
     Known {
+        name: "codec",
+        usage: "codec = \"::annals::codec\"",
+        places: &[Place::Enum, Place::Struct],
+        read: |into, known, meta| {
+            let text = known.string(meta)?;
+            let path = text.parse_with(Path::parse_mod_style);
+            into.codec = Some(path.map_err(|_| known.misuse(&text, "takes a path"))?);
+            Ok(())
+        },
+    },
+    Known {
         name: "name",
         usage: "name = \"money-deposited\"",
         places: &[Place::Struct, Place::Variant],
@@ -94,6 +130,24 @@ const KNOWN: &[Known] = &[
         places: &[Place::Struct, Place::Variant],
         read: |into, known, meta| {
             into.version = Some(known.version(meta)?);
+            Ok(())
+        },
+    },
+    Known {
+        name: "upcast",
+        usage: "upcast(1 => first_to_second)",
+        places: &[Place::Struct, Place::Variant],
+        read: |into, known, meta| {
+            into.upcasts = Some(known.upcasts(meta)?);
+            Ok(())
+        },
+    },
+    Known {
+        name: "was",
+        usage: "was = \"old-name\"` or `was(\"older-name\", \"old-name\")",
+        places: &[Place::Struct, Place::Variant],
+        read: |into, known, meta| {
+            into.was = known.strings(meta)?;
             Ok(())
         },
     },
@@ -212,6 +266,32 @@ impl Known {
         })
     }
 
+    /// The steps of `upcast(1 => ..., 2 => ...)`.
+    fn upcasts(&self, meta: &Meta) -> Result<Upcasts> {
+        let Meta::List(list) = meta else {
+            return Err(self.misuse(meta, "takes steps in parentheses"));
+        };
+        let steps = list.parse_args_with(Punctuated::<UpcastStep, Token![,]>::parse_terminated);
+        let steps = steps.map_err(|error| {
+            let message = format!("`upcast` takes steps ({error}): write `{}`", self.usage);
+            Error::new(error.span(), message)
+        })?;
+        Ok(Upcasts {
+            span: meta.path().span(),
+            steps: steps.into_iter().collect(),
+        })
+    }
+
+    /// The string of `name = "..."`, or those of `name("...", "...")`.
+    fn strings(&self, meta: &Meta) -> Result<Vec<LitStr>> {
+        let Meta::List(list) = meta else {
+            return Ok(vec![self.string(meta)?]);
+        };
+        let strings = list.parse_args_with(Punctuated::<LitStr, Token![,]>::parse_terminated);
+        let strings = strings.map_err(|_| self.misuse(meta, "takes strings"))?;
+        Ok(strings.into_iter().collect())
+    }
+
     fn misuse(&self, at: &impl ToTokens, complaint: &str) -> Error {
         Error::new_spanned(
             at,
@@ -300,7 +380,8 @@ mod tests {
             Some("started")
         );
         assert_eq!(stated.version, None);
-        let accepted = "a variant accepts `name = \"money-deposited\"`, `version = 2`";
+        let accepted = "a variant accepts `name = \"money-deposited\"`, `version = 2`, \
+            `upcast(1 => first_to_second)`, `was = \"old-name\"` or `was(\"older-name\", \"old-name\")`";
         let unknown = format!("unknown attribute `nmae` (did you mean `name`?); {accepted}");
         let misplaced = format!("`tag` belongs on a field; {accepted}");
         let expected = [

@@ -1,4 +1,4 @@
-//! Where the core crate is, seen from the crate that derives.
+//! Where the core crate and the codec crate are, seen from the crate that derives.
 
 use proc_macro_crate::{FoundCrate, crate_name};
 use syn::Path;
@@ -6,11 +6,24 @@ use syn::Path;
 /// The path to the core crate: `annals-core` when the manifest names it, else inside the facade
 /// `annals`.
 pub(crate) fn find() -> Option<Path> {
-    resolve(|package| crate_name(package).ok())
+    resolve(("annals-core", "::core"), |package| {
+        crate_name(package).ok()
+    })
 }
 
-fn resolve(look_up: impl Fn(&str) -> Option<FoundCrate>) -> Option<Path> {
-    let located = |package, inside| {
+/// The path to the codec crate, alike.
+pub(crate) fn find_codec() -> Option<Path> {
+    resolve(("annals-codec", "::codec"), |package| {
+        crate_name(package).ok()
+    })
+}
+
+/// The path to a crate, or to its module in the facade.
+fn resolve(
+    (package, module): (&str, &str),
+    look_up: impl Fn(&str) -> Option<FoundCrate>,
+) -> Option<Path> {
+    let located = |package: &str, inside| {
         let name = match look_up(package)? {
             // Each of the two crates states `extern crate self`, so that its own name leads to it.
             FoundCrate::Itself => package.replace('-', "_"),
@@ -18,7 +31,7 @@ fn resolve(look_up: impl Fn(&str) -> Option<FoundCrate>) -> Option<Path> {
         };
         syn::parse_str(&format!("::{name}{inside}")).ok()
     };
-    located("annals-core", "").or_else(|| located("annals", "::core"))
+    located(package, "").or_else(|| located("annals", module))
 }
 
 #[cfg(test)]
@@ -44,7 +57,7 @@ mod tests {
             (None, Some(FoundCrate::Itself), Some(":: annals :: core")),
             (None, None, None),
         ] {
-            let path = resolve(|package| match package {
+            let path = resolve(("annals-core", "::core"), |package| match package {
                 "annals-core" => core.clone(),
                 "annals" => facade.clone(),
                 _ => None,

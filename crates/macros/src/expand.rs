@@ -5,7 +5,7 @@
 //! nothing.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Generics, Path, parse_quote};
 
@@ -21,6 +21,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let kinds = model.all_kinds().map(|kind| event_kind(core, kind));
     let kind_index = kind_index(&model.kinds);
     let tags = tags(core, model);
+    let evolution = evolution(model);
     quote! {
         #[automatically_derived]
         impl #impl_generics #core::Event for #ident #type_generics #where_clause {
@@ -36,7 +37,40 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
                 #tags
             }
         }
+
+        #evolution
     }
+}
+
+/// Writes the implementation of `EvolvingEvent`, where the type declares something for it.
+fn evolution(model: &Model) -> Option<TokenStream> {
+    let codec = model.codec.as_ref()?;
+    let ident = written_here(&model.ident);
+    let generics = bounded(model);
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let upcasts = model.all_kinds().flat_map(|kind| {
+        let name = &kind.name;
+        let steps = kind.upcasts.iter();
+        steps.map(move |(version, upcaster)| {
+            quote_spanned!(upcaster.span()=> .upcast(#name, #version, #upcaster))
+        })
+    });
+    let renames = model.all_kinds().flat_map(|kind| {
+        let name = &kind.name;
+        kind.was
+            .iter()
+            .map(move |old| quote!(.renamed(#old, #name)))
+    });
+    Some(quote! {
+        #[automatically_derived]
+        impl #impl_generics #codec::EvolvingEvent for #ident #type_generics #where_clause {
+            fn evolution() -> #codec::EvolutionBuilder<Self> {
+                #codec::Evolution::<Self>::builder()
+                    #(#upcasts)*
+                    #(#renames)*
+            }
+        }
+    })
 }
 
 fn event_kind(core: &Path, kind: &Kind) -> TokenStream {

@@ -72,8 +72,11 @@ use crate::model::Model;
 /// | enum, struct | `category = "account"` | the category of the streams that hold the events; required, no `-` |
 /// | enum, struct | `rename_all = "PascalCase"` | the spelling of names that are not stated; `"kebab-case"` by default |
 /// | enum, struct | `crate = "path::to::annals_core"` | where the core crate is, when it is under no name of its own |
+/// | enum, struct | `codec = "path::to::annals_codec"` | where the codec crate is, alike; needed for upcasters only |
 /// | variant, struct | `name = "money-deposited"` | the recorded name |
 /// | variant, struct | `version = 2` | the version of the schema that is written now, from 1; 1 by default |
+/// | variant, struct | `upcast(1 => first_to_second)` | what makes older versions into the next one, for each of them |
+/// | variant, struct | `was = "old-name"`, `was("older-name", "old-name")` | names under which it was recorded before |
 /// | field | `tag` | the event has the tag `field_name:value` |
 /// | field | `tag = "account"` | the event has the tag `account:value`; a field without a name needs this form |
 ///
@@ -101,6 +104,35 @@ use crate::model::Model;
 /// share a key, as both accounts of a transfer do. What only a running program can tell (a value
 /// with a control character, a tag over 1024 bytes, more than 64 tags) is an error of
 /// `Event::tags`, and so of the append.
+///
+/// # Older versions
+///
+/// `upcast` and `was` also implement `annals_codec::EvolvingEvent`, whose `evolution()` is the registry of
+/// upcasters in the making; a type without either has no such implementation. An upcaster is a function or a
+/// closure as `EvolutionBuilder::upcast` takes them. A variant states one for each version below its own, or
+/// none at all: then they are stated in code. Splits, drops and types that are gone are always stated in code.
+///
+/// ```
+/// use annals_codec::{EvolvingEvent, UpcastError, Value};
+/// use annals_macros::Event;
+///
+/// #[derive(Event)]
+/// #[event(category = "account")]
+/// enum AccountEvent {
+///     #[event(version = 2, upcast(1 => in_cents), was = "deposited")]
+///     MoneyDeposited { cents: u64 },
+/// }
+///
+/// fn in_cents(mut old: Value) -> Result<Value, UpcastError> {
+///     let euros = old.take_integer("euros")?;
+///     old.insert("cents", euros * 100);
+///     Ok(old)
+/// }
+///
+/// AccountEvent::evolution().dropped("account-viewed", 1).build()?;
+/// # let _ = AccountEvent::MoneyDeposited { cents: 5 };
+/// # Ok::<(), annals_codec::EvolutionError>(())
+/// ```
 ///
 /// # Generics
 ///

@@ -1,13 +1,13 @@
 //! The proven form of a derive's input: what stands here needs no further check.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::{
-    Data, DeriveInput, Error, Field, Fields, Generics, Ident, LitStr, Member, Path, Result, Token,
-    Type, Variant,
+    Data, DeriveInput, Error, Expr, Field, Fields, Generics, Ident, LitStr, Member, Path, Result,
+    Token, Type, Variant,
 };
 
 use crate::attributes::{self, Attributes, Place, TagAttribute};
@@ -24,6 +24,8 @@ pub(crate) struct Model {
     pub(crate) core: Path,
     pub(crate) category: String,
     pub(crate) kinds: Kinds,
+    /// The path to the codec crate, where a kind declares upcasters or older names.
+    pub(crate) codec: Option<Path>,
 }
 
 /// The kinds of event that the type holds.
@@ -40,6 +42,10 @@ pub(crate) struct Kind {
     pub(crate) name: String,
     /// The schema version, from 1.
     pub(crate) version: u32,
+    /// One for each older version, or none at all.
+    pub(crate) upcasts: Vec<(u32, Expr)>,
+    /// Older names.
+    pub(crate) was: Vec<String>,
     pub(crate) tags: Vec<TagField>,
 }
 
@@ -100,13 +106,23 @@ impl Model {
             Error::new(Span::call_site(), message)
         })?;
         let (ident, generics) = (input.ident.clone(), input.generics.clone());
-        Ok(Self {
+        let mut model = Self {
             ident,
             generics,
             core,
             category,
             kinds,
-        })
+            codec: None,
+        };
+        if model.all_kinds().any(Kind::evolves) {
+            let codec = stated.codec.or_else(core_path::find_codec).ok_or_else(|| {
+                let message = "upcasters need `annals-codec` or `annals` in Cargo.toml; add one to \
+                    [dependencies], or write `#[event(codec = \"path::to::annals_codec\")]`";
+                Error::new(Span::call_site(), message)
+            })?;
+            model.codec = Some(codec);
+        }
+        Ok(model)
     }
 
     /// Every kind of event, in the order of declaration.
@@ -137,12 +153,66 @@ impl Kind {
         let tags = tags
             .filter_map(|(field, member)| TagField::parse(field, member, errors))
             .collect();
+        let version = stated.version.unwrap_or(1);
+        let was = stated.was.iter();
         Self {
             name,
-            version: stated.version.unwrap_or(1),
+            version,
+            upcasts: upcasts(stated, version, errors),
+            was: was
+                .filter_map(|text| errors.keep(name::event_type(text)))
+                .collect(),
             tags,
         }
     }
+
+    /// Whether older events of this kind are read.
+    fn evolves(&self) -> bool {
+        !self.upcasts.is_empty() || !self.was.is_empty()
+    }
+}
+
+/// The stated upcasters; refuses one that is missing, doubled or too high.
+fn upcasts(stated: &Attributes, current: u32, errors: &mut Errors) -> Vec<(u32, Expr)> {
+    let Some(stated) = &stated.upcasts else {
+        return Vec::new();
+    };
+    let mut steps: BTreeMap<u32, (Span, Expr)> = BTreeMap::new();
+    for step in &stated.steps {
+        let span = step.version.span();
+        let Some(version) = errors.keep(step.version.base10_parse::<u32>()) else {
+            continue;
+        };
+        if version == 0 || version >= current {
+            let message = format!(
+                "there is no version {version} before version {current}, which is written now; \
+                 correct the number, or raise `version`"
+            );
+            errors.push(Error::new(span, message));
+        } else if let Some((first, _)) = steps.get(&version) {
+            let message = format!("two upcasters start from version {version}; remove one");
+            errors.push(Error::new(span, message));
+            errors.push(Error::new(*first, "the first one starts here"));
+        } else {
+            steps.insert(version, (span, step.upcaster.clone()));
+        }
+    }
+    let missing = (1..current).filter(|version| !steps.contains_key(version));
+    let missing: Vec<String> = missing
+        .take(10)
+        .map(|version| format!("`{version} => ...`"))
+        .collect();
+    if !missing.is_empty() {
+        let message = format!(
+            "old events need a way to the present; add {}",
+            missing.join(", ")
+        );
+        errors.push(Error::new(stated.span, message));
+    }
+    let steps = steps.into_iter();
+    steps
+        .map(|(version, (_, upcaster))| (version, upcaster))
+        .collect()
 }
 
 impl TagField {
@@ -219,6 +289,7 @@ fn variants(
     }
     let mut spans: HashMap<String, Span> = HashMap::new();
     let mut kinds = Vec::new();
+    let mut olds = Vec::new();
     for variant in variants {
         let stated = attributes::parse(&variant.attrs, Place::Variant, errors);
         let kind = Kind::parse(&variant.ident, &stated, &variant.fields, case, errors);
@@ -242,7 +313,19 @@ fn variants(
                 spans.insert(kind.name.clone(), span);
             }
         }
+        let older = stated.was.iter().map(|text| (text.value(), text.span()));
+        olds.extend(older);
         kinds.push((variant.ident.clone(), kind));
+    }
+    for (old, span) in olds {
+        if let Some(first) = spans.get(&old) {
+            let message =
+                format!("the name `{old}` is taken; an older name is one that is no kind's now");
+            errors.push(Error::new(span, message));
+            let message = format!("the name `{old}` is first used here");
+            errors.push(Error::new(*first, message));
+        }
+        spans.insert(old, span);
     }
     kinds
 }

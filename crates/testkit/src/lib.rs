@@ -5,6 +5,9 @@
 //! line each. [`ManualClock`] and [`CountingIds`] make time and identities foreseeable, and a
 //! [`FaultyStore`] fails at the call that a test chooses.
 //!
+//! A [`schema::Ledger`] holds samples of every event that was ever written, and proves on every build that they
+//! still mean the same.
+//!
 //! It is *not* for authors of stores (that is `annals-conformance`), names no store of its own, and
 //! starts no runtime: a scenario and most laws are plain functions, the others futures for any executor.
 //!
@@ -93,6 +96,7 @@ mod faulty_store;
 pub mod laws;
 mod report;
 mod scenario;
+pub mod schema;
 mod then;
 
 pub use annals_core::ManualClock;

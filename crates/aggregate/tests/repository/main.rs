@@ -6,6 +6,7 @@ mod account;
 mod commands;
 mod context;
 mod decider;
+mod decoded;
 mod deletions;
 mod idempotence;
 mod loaded;

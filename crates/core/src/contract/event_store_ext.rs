@@ -12,7 +12,7 @@ use crate::{
 
 /// An event of the application with the recorded event that it was decoded from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decoded<E> {
+pub struct DecodedEvent<E> {
     /// The application's event.
     pub event: E,
     /// The recorded event: its place, times and context.
@@ -49,10 +49,10 @@ pub trait EventStoreExt: EventStore {
         &'a self,
         request: ReadRequest,
         decode: impl Fn(&RecordedEvent) -> Result<E, Error> + Send + 'a,
-    ) -> BoxStream<'a, Result<Decoded<E>, Error>> {
+    ) -> BoxStream<'a, Result<DecodedEvent<E>, Error>> {
         let decoded = self.events(request).map(move |recorded| {
             let recorded = recorded?;
-            Ok(Decoded {
+            Ok(DecodedEvent {
                 event: decode(&recorded)?,
                 recorded,
             })

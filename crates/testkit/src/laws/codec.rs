@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use annals_codec::EventCodec;
+use annals_codec::{EventCodec, EventCodecExt};
 use annals_core::{Event, EventKind, NewEvent, Tag};
 
 use crate::report::Report;
@@ -44,7 +44,7 @@ pub(super) fn survives<E: Event + PartialEq + Debug>(
     let encoded = encode(codec, event).map_err(about)?;
     labelled(codec, event, &encoded).map_err(about)?;
     let decoded = codec
-        .decode_content(encoded.content())
+        .decode_one(encoded.content())
         .map_err(|error| Report::new("the codec refuses to decode what it encoded").error(&error))
         .map_err(|report| about(report.text("payload", &payload(&encoded))))?;
     if decoded == *event {
@@ -62,7 +62,7 @@ pub(super) fn equal_bytes<E: Event + PartialEq + Debug>(
 ) -> Result<(), Report> {
     survives(codec, event)?;
     let first = encode(codec, event)?;
-    let equal = codec.decode_content(first.content()).map_err(|error| {
+    let equal = codec.decode_one(first.content()).map_err(|error| {
         Report::new("the codec refuses to decode what it encoded").error(&error)
     })?;
     let again = encode(codec, &equal)?;

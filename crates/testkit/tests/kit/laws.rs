@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use annals_aggregate::{CommandError, Repository};
-use annals_codec::{Error, EventCodec, JsonCodec};
+use annals_codec::{Decoded, Error, EventCodec, JsonCodec};
 use annals_core::{
     Aggregate, Category, ContentRef, ContentType, Event, EventKind, EventStoreExt as _, EventType,
     Expected, NewEvent, Refusal, SchemaVersion, Tag, Tags,
@@ -358,12 +358,12 @@ impl EventCodec<Added> for Wrong {
         Ok((self.encode)(event, encoded.with_tags(tags)))
     }
 
-    fn decode_content(&self, content: ContentRef<'_>) -> Result<Added, Error> {
+    fn decode_content(&self, content: ContentRef<'_>) -> Result<Decoded<Added>, Error> {
         let text = std::str::from_utf8(content.payload).expect("digits").trim();
         let number: i64 = text.parse().map_err(|source: ParseIntError| {
             Error::new(annals_codec::ErrorKind::BadBytes, "payload is no number").caused_by(source)
         })?;
-        Ok((self.decode)(Added(number)))
+        Ok(Decoded::One((self.decode)(Added(number))))
     }
 }
 
@@ -623,7 +623,7 @@ fn two_kinds_of_one_name_are_caught() {
             unreachable!("no event is encoded")
         }
 
-        fn decode_content(&self, _: ContentRef<'_>) -> Result<Twins, Error> {
+        fn decode_content(&self, _: ContentRef<'_>) -> Result<Decoded<Twins>, Error> {
             unreachable!("no event is decoded")
         }
     }

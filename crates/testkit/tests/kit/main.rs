@@ -16,4 +16,5 @@ mod faulty_store;
 mod generated;
 mod laws;
 mod scenario;
+mod schema;
 mod support;

@@ -1,32 +1,38 @@
-//! A serializer that refuses what a JSON text would lose.
+//! A serializer that refuses what a form of bytes would lose.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::ser::{
-    Error as _, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
-    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant,
+    SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant,
 };
 use serde::{Serialize, Serializer};
 
-use super::JSON_DEPTH_MAX;
+use super::{DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX, Rules};
 
-/// Why a value is refused, here or by the serializer of JSON itself, in words that hold none of the value.
-pub(super) const REASONS: [&str; 5] = [
-    NOT_FINITE,
-    EMPTY_IN_OPTION,
-    TOO_DEEP,
-    "key must be a string",
-    "float key must be finite (got NaN or +/-inf)",
-];
 const NOT_FINITE: &str = "number is not finite";
 const EMPTY_IN_OPTION: &str = "an option holds an empty value, which would read back as none";
-const TOO_DEEP: &str = "nesting is deeper than JSON_DEPTH_MAX";
+const TOO_DEEP: &str = "nesting is deeper than DEPTH_MAX";
+const SKIPPED_FIELD: &str = "a field is left out, but fields are known by their place; remove #[serde(skip_serializing_if)]";
+const UNKNOWN_LENGTH: &str =
+    "a list or map does not know its length beforehand; remove #[serde(flatten)]";
+const TOO_MANY_ELEMENTS: &str =
+    "more elements without bytes of their own than ELEMENTS_WITHOUT_BYTES_MAX";
 
-/// Passes everything on to a serializer of JSON but what would not read back: floats that are not
-/// finite (`null`), an empty value in an option (`null`, which is `None`), and nesting that the parser
-/// refuses.
-pub(super) struct Guard<S> {
+/// What is known while one value is written.
+pub(super) struct Writing {
+    rules: &'static Rules,
+    /// Why the value is refused, in words that hold none of it.
+    reason: Cell<Option<&'static str>>,
+    elements: Cell<usize>,
+}
+
+/// Passes everything on to the serializer of a form but what would not read back from it: what the form's
+/// [`Rules`] name, and nesting that a reader refuses.
+pub(super) struct Guard<'a, S> {
     inner: S,
+    writing: &'a Writing,
     scope: Scope,
 }
 
@@ -45,31 +51,81 @@ enum InOption {
 }
 
 /// A value whose serializer is guarded.
-struct Guarded<'a, T: ?Sized> {
+pub(super) struct Guarded<'a, T: ?Sized> {
     value: &'a T,
+    writing: &'a Writing,
     scope: Scope,
 }
 
 /// The parts of a value, each guarded.
-pub(super) struct GuardedParts<S> {
+pub(super) struct GuardedParts<'a, S> {
     inner: S,
+    writing: &'a Writing,
     scope: Scope,
+    elements: Elements,
 }
 
-impl<S: Serializer> Guard<S> {
-    pub(super) fn new(inner: S) -> Self {
+/// Whether parts are as many as the value likes, or as the type says.
+#[derive(Clone, Copy)]
+enum Elements {
+    Counted,
+    Fixed,
+}
+
+impl Writing {
+    pub(super) fn new(rules: &'static Rules) -> Self {
+        Self {
+            rules,
+            reason: Cell::new(None),
+            elements: Cell::new(0),
+        }
+    }
+
+    /// The value, to be handed to the form.
+    pub(super) fn guarded<'a, T: ?Sized>(&'a self, value: &'a T) -> Guarded<'a, T> {
         let scope = Scope {
             depth: 0,
             in_option: InOption::No,
         };
-        Self { inner, scope }
+        Guarded {
+            value,
+            writing: self,
+            scope,
+        }
     }
 
+    /// Whether a reader takes as many elements in this many bytes.
+    pub(super) fn check_elements(&self, bytes: usize) -> Result<(), &'static str> {
+        if self.elements.get() > bytes.saturating_add(ELEMENTS_WITHOUT_BYTES_MAX) {
+            return Err(TOO_MANY_ELEMENTS);
+        }
+        Ok(())
+    }
+
+    /// Why the value was refused, where this guard did it.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        self.reason.get()
+    }
+
+    #[cold]
+    fn refuse<E: serde::ser::Error>(&self, reason: &'static str) -> E {
+        self.reason.set(Some(reason));
+        E::custom(reason)
+    }
+
+    fn count(&self, elements: Elements) {
+        if matches!(elements, Elements::Counted) {
+            self.elements.set(self.elements.get().saturating_add(1));
+        }
+    }
+}
+
+impl<'a, S: Serializer> Guard<'a, S> {
     /// The scope of what lies `levels` of brackets deeper.
-    fn deeper<E: serde::ser::Error>(&self, levels: usize) -> Result<Scope, E> {
+    fn deeper(&self, levels: usize) -> Result<Scope, S::Error> {
         let depth = self.scope.depth + levels;
-        if depth > JSON_DEPTH_MAX {
-            return Err(E::custom(TOO_DEEP));
+        if depth > DEPTH_MAX {
+            return Err(self.writing.refuse(TOO_DEEP));
         }
         Ok(Scope {
             depth,
@@ -81,16 +137,58 @@ impl<S: Serializer> Guard<S> {
     fn not_in_option(&self) -> Result<(), S::Error> {
         match self.scope.in_option {
             InOption::No => Ok(()),
-            InOption::Directly => Err(S::Error::custom(EMPTY_IN_OPTION)),
+            InOption::Directly => Err(self.writing.refuse(EMPTY_IN_OPTION)),
+        }
+    }
+
+    fn finite(&self, is_finite: bool) -> Result<(), S::Error> {
+        if is_finite || !self.writing.rules.finite_only {
+            Ok(())
+        } else {
+            Err(self.writing.refuse(NOT_FINITE))
+        }
+    }
+
+    /// Refuses what a form with a length before its elements can't begin to write.
+    fn known(&self, length: Option<usize>) -> Result<(), S::Error> {
+        if length.is_some() || self.writing.rules.describes_itself {
+            Ok(())
+        } else {
+            Err(self.writing.refuse(UNKNOWN_LENGTH))
+        }
+    }
+
+    fn guarded<'b, T: ?Sized>(&self, value: &'b T, scope: Scope) -> Guarded<'b, T>
+    where
+        'a: 'b,
+    {
+        Guarded {
+            value,
+            writing: self.writing,
+            scope,
         }
     }
 }
 
-fn finite<E: serde::ser::Error>(value: f64) -> Result<(), E> {
-    if value.is_finite() {
-        Ok(())
-    } else {
-        Err(E::custom(NOT_FINITE))
+impl<'a, S> GuardedParts<'a, S> {
+    fn new(inner: S, writing: &'a Writing, scope: Scope, elements: Elements) -> Self {
+        Self {
+            inner,
+            writing,
+            scope,
+            elements,
+        }
+    }
+
+    fn guarded<'b, T: ?Sized>(&self, value: &'b T) -> Guarded<'b, T>
+    where
+        'a: 'b,
+    {
+        Guarded {
+            value,
+            writing: self.writing,
+            scope: self.scope,
+        }
     }
 }
 
@@ -102,16 +200,16 @@ macro_rules! forward {
     )*};
 }
 
-impl<S: Serializer> Serializer for Guard<S> {
+impl<'a, S: Serializer> Serializer for Guard<'a, S> {
     type Ok = S::Ok;
     type Error = S::Error;
-    type SerializeSeq = GuardedParts<S::SerializeSeq>;
-    type SerializeTuple = GuardedParts<S::SerializeTuple>;
-    type SerializeTupleStruct = GuardedParts<S::SerializeTupleStruct>;
-    type SerializeTupleVariant = GuardedParts<S::SerializeTupleVariant>;
-    type SerializeMap = GuardedParts<S::SerializeMap>;
-    type SerializeStruct = GuardedParts<S::SerializeStruct>;
-    type SerializeStructVariant = GuardedParts<S::SerializeStructVariant>;
+    type SerializeSeq = GuardedParts<'a, S::SerializeSeq>;
+    type SerializeTuple = GuardedParts<'a, S::SerializeTuple>;
+    type SerializeTupleStruct = GuardedParts<'a, S::SerializeTupleStruct>;
+    type SerializeTupleVariant = GuardedParts<'a, S::SerializeTupleVariant>;
+    type SerializeMap = GuardedParts<'a, S::SerializeMap>;
+    type SerializeStruct = GuardedParts<'a, S::SerializeStruct>;
+    type SerializeStructVariant = GuardedParts<'a, S::SerializeStructVariant>;
 
     forward! {
         serialize_bool: bool,
@@ -131,12 +229,12 @@ impl<S: Serializer> Serializer for Guard<S> {
     }
 
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
-        finite(value.into())?;
+        self.finite(value.is_finite())?;
         self.inner.serialize_f32(value)
     }
 
     fn serialize_f64(self, value: f64) -> Result<S::Ok, S::Error> {
-        finite(value)?;
+        self.finite(value.is_finite())?;
         self.inner.serialize_f64(value)
     }
 
@@ -146,21 +244,34 @@ impl<S: Serializer> Serializer for Guard<S> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
-        let scope = Scope {
-            in_option: InOption::Directly,
-            ..self.scope
+        let scope = if self.writing.rules.describes_itself {
+            Scope {
+                in_option: InOption::Directly,
+                ..self.scope
+            }
+        } else {
+            self.deeper(1)?
         };
-        self.inner.serialize_some(&Guarded { value, scope })
+        let value = self.guarded(value, scope);
+        self.inner.serialize_some(&value)
     }
 
     fn serialize_unit(self) -> Result<S::Ok, S::Error> {
         self.not_in_option()?;
-        self.inner.serialize_unit()
+        if self.writing.rules.describes_itself {
+            self.inner.serialize_none()
+        } else {
+            self.inner.serialize_unit()
+        }
     }
 
     fn serialize_unit_struct(self, name: &'static str) -> Result<S::Ok, S::Error> {
         self.not_in_option()?;
-        self.inner.serialize_unit_struct(name)
+        if self.writing.rules.describes_itself {
+            self.inner.serialize_none()
+        } else {
+            self.inner.serialize_unit_struct(name)
+        }
     }
 
     fn serialize_unit_variant(
@@ -177,9 +288,8 @@ impl<S: Serializer> Serializer for Guard<S> {
         name: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        let scope = self.scope;
-        self.inner
-            .serialize_newtype_struct(name, &Guarded { value, scope })
+        let value = self.guarded(value, self.scope);
+        self.inner.serialize_newtype_struct(name, &value)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -189,21 +299,32 @@ impl<S: Serializer> Serializer for Guard<S> {
         variant: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        let scope = self.deeper(1)?;
+        let value = self.guarded(value, self.deeper(1)?);
         self.inner
-            .serialize_newtype_variant(name, index, variant, &Guarded { value, scope })
+            .serialize_newtype_variant(name, index, variant, &value)
     }
 
     fn serialize_seq(self, length: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
+        self.known(length)?;
         let scope = self.deeper(1)?;
         let inner = self.inner.serialize_seq(length)?;
-        Ok(GuardedParts { inner, scope })
+        Ok(GuardedParts::new(
+            inner,
+            self.writing,
+            scope,
+            Elements::Counted,
+        ))
     }
 
     fn serialize_tuple(self, length: usize) -> Result<Self::SerializeTuple, S::Error> {
         let scope = self.deeper(1)?;
         let inner = self.inner.serialize_tuple(length)?;
-        Ok(GuardedParts { inner, scope })
+        Ok(GuardedParts::new(
+            inner,
+            self.writing,
+            scope,
+            Elements::Fixed,
+        ))
     }
 
     fn serialize_tuple_struct(
@@ -213,7 +334,12 @@ impl<S: Serializer> Serializer for Guard<S> {
     ) -> Result<Self::SerializeTupleStruct, S::Error> {
         let scope = self.deeper(1)?;
         let inner = self.inner.serialize_tuple_struct(name, length)?;
-        Ok(GuardedParts { inner, scope })
+        Ok(GuardedParts::new(
+            inner,
+            self.writing,
+            scope,
+            Elements::Fixed,
+        ))
     }
 
     fn serialize_tuple_variant(
@@ -227,13 +353,24 @@ impl<S: Serializer> Serializer for Guard<S> {
         let inner = self
             .inner
             .serialize_tuple_variant(name, index, variant, length)?;
-        Ok(GuardedParts { inner, scope })
+        Ok(GuardedParts::new(
+            inner,
+            self.writing,
+            scope,
+            Elements::Fixed,
+        ))
     }
 
     fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
+        self.known(length)?;
         let scope = self.deeper(1)?;
         let inner = self.inner.serialize_map(length)?;
-        Ok(GuardedParts { inner, scope })
+        Ok(GuardedParts::new(
+            inner,
+            self.writing,
+            scope,
+            Elements::Counted,
+        ))
     }
 
     fn serialize_struct(
@@ -243,7 +380,12 @@ impl<S: Serializer> Serializer for Guard<S> {
     ) -> Result<Self::SerializeStruct, S::Error> {
         let scope = self.deeper(1)?;
         let inner = self.inner.serialize_struct(name, length)?;
-        Ok(GuardedParts { inner, scope })
+        Ok(GuardedParts::new(
+            inner,
+            self.writing,
+            scope,
+            Elements::Fixed,
+        ))
     }
 
     fn serialize_struct_variant(
@@ -257,7 +399,12 @@ impl<S: Serializer> Serializer for Guard<S> {
         let inner = self
             .inner
             .serialize_struct_variant(name, index, variant, length)?;
-        Ok(GuardedParts { inner, scope })
+        Ok(GuardedParts::new(
+            inner,
+            self.writing,
+            scope,
+            Elements::Fixed,
+        ))
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
@@ -273,27 +420,20 @@ impl<T: Serialize + ?Sized> Serialize for Guarded<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.value.serialize(Guard {
             inner: serializer,
+            writing: self.writing,
             scope: self.scope,
         })
     }
 }
 
-impl<S> GuardedParts<S> {
-    fn guarded<'a, T: ?Sized>(&self, value: &'a T) -> Guarded<'a, T> {
-        Guarded {
-            value,
-            scope: self.scope,
-        }
-    }
-}
-
 macro_rules! parts {
     ($($trait:ident: $method:ident,)*) => {$(
-        impl<S: $trait> $trait for GuardedParts<S> {
+        impl<S: $trait> $trait for GuardedParts<'_, S> {
             type Ok = S::Ok;
             type Error = S::Error;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
+                self.writing.count(self.elements);
                 let value = self.guarded(value);
                 self.inner.$method(&value)
             }
@@ -307,7 +447,7 @@ macro_rules! parts {
 
 macro_rules! named_parts {
     ($($trait:ident,)*) => {$(
-        impl<S: $trait> $trait for GuardedParts<S> {
+        impl<S: $trait> $trait for GuardedParts<'_, S> {
             type Ok = S::Ok;
             type Error = S::Error;
 
@@ -321,6 +461,9 @@ macro_rules! named_parts {
             }
 
             fn skip_field(&mut self, key: &'static str) -> Result<(), S::Error> {
+                if !self.writing.rules.describes_itself {
+                    return Err(self.writing.refuse(SKIPPED_FIELD));
+                }
                 self.inner.skip_field(key)
             }
 
@@ -343,11 +486,12 @@ named_parts! {
     SerializeStructVariant,
 }
 
-impl<S: SerializeMap> SerializeMap for GuardedParts<S> {
+impl<S: SerializeMap> SerializeMap for GuardedParts<'_, S> {
     type Ok = S::Ok;
     type Error = S::Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), S::Error> {
+        self.writing.count(self.elements);
         let key = self.guarded(key);
         self.inner.serialize_key(&key)
     }
@@ -362,6 +506,7 @@ impl<S: SerializeMap> SerializeMap for GuardedParts<S> {
         key: &K,
         value: &T,
     ) -> Result<(), S::Error> {
+        self.writing.count(self.elements);
         let (key, value) = (self.guarded(key), self.guarded(value));
         self.inner.serialize_entry(&key, &value)
     }

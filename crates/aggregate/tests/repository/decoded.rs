@@ -1,0 +1,78 @@
+//! Events that read as several or none: all of them are folded, and what was skipped stays visible.
+
+use std::sync::Arc;
+
+use annals_aggregate::{Repository, Skipped};
+use annals_codec::{Decoded, Error, EventCodec, JsonCodec};
+use annals_core::{ContentRef, ContentType, NewEvent, Version};
+use futures_executor::block_on;
+
+use crate::account::{Account, AccountEvent, accounts, memory};
+
+/// Reads a deposit as two of a half each, drops a deposit of 0, and skips one of more than 100.
+#[derive(Debug)]
+struct Halves;
+
+impl EventCodec<AccountEvent> for Halves {
+    fn content_type(&self) -> ContentType {
+        ContentType::JSON
+    }
+
+    fn encode(&self, event: &AccountEvent) -> Result<NewEvent, Error> {
+        JsonCodec.encode(event)
+    }
+
+    fn decode_content(&self, content: ContentRef<'_>) -> Result<Decoded<AccountEvent>, Error> {
+        let decoded: Decoded<AccountEvent> = JsonCodec.decode_content(content)?;
+        let &[AccountEvent::Deposited { amount }] = decoded.as_slice() else {
+            return Ok(decoded);
+        };
+        let half = AccountEvent::Deposited { amount: amount / 2 };
+        Ok(match amount {
+            0 => Decoded::Many(Vec::new()),
+            1..=100 => Decoded::Many(vec![half.clone(), half]),
+            _ => Decoded::Skipped(Error::new(annals_codec::ErrorKind::FutureVersion, "newer")),
+        })
+    }
+}
+
+#[test]
+fn every_event_is_folded_and_what_is_skipped_is_told() {
+    block_on(async {
+        let store = memory();
+        for amount in [4, 0, 1000, 6]
+            .into_iter()
+            .chain([500; Skipped::REASONS_MAX])
+        {
+            let deposit = |_: &Account| Ok::<_, ()>(AccountEvent::Deposited { amount });
+            accounts(&store).execute("42", deposit).await.unwrap();
+        }
+        let accounts = Repository::<Account>::new(Arc::clone(&store) as _, Halves);
+        let loaded = accounts.load_at("42", Version::new(4)).await.unwrap();
+        assert_eq!(
+            (loaded.state().balance, loaded.version()),
+            (10, Version::new(4))
+        );
+        assert_eq!(loaded.skipped().count(), 1);
+        let reasons: Vec<String> = loaded.skipped().reasons().map(Error::to_string).collect();
+        assert_eq!(
+            reasons,
+            ["newer (stream: account-42, version: 3, position: 3)"]
+        );
+
+        let loaded = accounts.load("42").await.unwrap();
+        let skipped = loaded.skipped();
+        assert_eq!(
+            (skipped.count(), skipped.reasons().count()),
+            (17, Skipped::REASONS_MAX)
+        );
+        assert!(
+            accounts
+                .load_at("42", Version::new(2))
+                .await
+                .unwrap()
+                .skipped()
+                .is_empty()
+        );
+    });
+}

@@ -1,0 +1,121 @@
+//! Events as JSON text.
+
+use annals_core::ContentType;
+use serde::Serialize;
+use serde::de::DeserializeSeed;
+use serde_json::error::Category;
+
+use super::{Damage, Form, Rules, codec};
+
+/// Room for most events, so that the buffer does not grow step by step.
+const PAYLOAD_BYTES_EXPECTED: usize = 128;
+
+/// What the serializer of JSON itself refuses, in its own words.
+const REASONS: [&str; 2] = [
+    "key must be a string",
+    "float key must be finite (got NaN or +/-inf)",
+];
+
+/// Events as JSON text: one value of the fields, without the name of the variant.
+///
+/// Readable without annals, and open to change: a field that is `#[serde(default)]` may be added, and a
+/// field that the code does not know is passed over.
+///
+/// JSON has no form for some values of Rust, and they are refused when they are encoded rather than
+/// changed in silence: a float that is not finite, `Some(None)` and the like (it would read back as
+/// `None`), a map whose keys are neither texts, numbers nor chars, nesting over
+/// [`DEPTH_MAX`](crate::DEPTH_MAX).
+///
+/// An error names the place in the payload and what is wrong there: `syntax`, `end of input`, or `data`
+/// where the JSON is well formed but a field is missing, unknown or of another type. It repeats nothing of
+/// the payload, and none of the text that a `Serialize` or `Deserialize` of the application adds.
+///
+/// ```
+/// use annals_codec::{EventCodec, EventCodecExt, JsonCodec};
+/// use annals_macros::Event;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+/// #[event(category = "account")]
+/// enum AccountEvent {
+///     Opened { owner: String },
+///     MoneyDeposited { amount: u64 },
+/// }
+///
+/// let deposited = AccountEvent::MoneyDeposited { amount: 5 };
+/// let named = JsonCodec.encode(&deposited)?;
+/// assert_eq!(named.event_type().as_str(), "money-deposited");
+/// assert_eq!(named.payload(), r#"{"amount":5}"#);
+/// let decoded: AccountEvent = JsonCodec.decode_one(named.content())?;
+/// assert_eq!(decoded, deposited);
+/// # Ok::<(), annals_codec::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JsonCodec;
+
+codec!(JsonCodec);
+
+impl Form for JsonCodec {
+    const NAME: &'static str = "JSON";
+    const CONTENT_TYPE: ContentType = ContentType::JSON;
+    const RULES: &'static Rules = &Rules {
+        describes_itself: true,
+        finite_only: true,
+    };
+
+    fn write<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Option<&'static str>> {
+        let mut payload = Vec::with_capacity(PAYLOAD_BYTES_EXPECTED);
+        let mut serializer = serde_json::Serializer::new(&mut payload);
+        value
+            .serialize(&mut serializer)
+            .map_err(|error| reason(&error))?;
+        Ok(payload)
+    }
+
+    fn read<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> Result<S::Value, Damage> {
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        let value = seed
+            .deserialize(&mut deserializer)
+            .map_err(|error| located(Damage::bad(), bytes, &error))?;
+        deserializer
+            .end()
+            .map_err(|error| located(Damage::trailing(), bytes, &error))?;
+        Ok(value)
+    }
+}
+
+/// Why a value was not written. The text of the error is shown where it is one of the known ones only: any
+/// other is by the application's `Serialize` and may hold the value.
+fn reason(error: &serde_json::Error) -> Option<&'static str> {
+    let text = error.to_string();
+    REASONS.into_iter().find(|reason| *reason == text)
+}
+
+/// The damage at the place of the payload that the parser had reached. The parser's own error stays behind,
+/// as its text repeats what stands there.
+fn located(damage: Damage, payload: &[u8], error: &serde_json::Error) -> Damage {
+    let category = match error.classify() {
+        Category::Data => "data",
+        Category::Syntax => "syntax",
+        Category::Eof => "end of input",
+        Category::Io => "io",
+    };
+    let damage = damage.with("category", &category);
+    match byte_at(payload, error.line(), error.column()) {
+        None => damage,
+        Some(byte) => damage
+            .with("line", &error.line())
+            .with("column", &error.column())
+            .with("byte", &byte),
+    }
+}
+
+/// How many bytes come up to a place; `None` when the payload has no such place: the parser takes lines
+/// and columns from the end of an application's message too, which may be any numbers.
+fn byte_at(payload: &[u8], line: usize, column: usize) -> Option<usize> {
+    let mut lines = payload.split(|byte| *byte == b'\n');
+    let before = lines.by_ref().take(line.checked_sub(1)?);
+    let start: usize = before.map(|line| line.len() + 1).sum();
+    let is_within = column <= lines.next()?.len();
+    is_within.then(|| start + column)
+}

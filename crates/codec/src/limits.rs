@@ -1,0 +1,12 @@
+//! What an event may hold in every form, beside the limits of the core.
+
+/// How deep lists, maps and structs may lie in each other in an event, in every form: 127.
+///
+/// A variant of an enum with fields counts as two, one that holds one value as one. In forms that don't
+/// describe themselves an option that holds a value counts as one.
+pub const DEPTH_MAX: usize = 127;
+
+/// How many elements of lists and maps an event may have beyond one for every byte of its payload: 65,536.
+///
+/// A unit has no bytes in bincode and postcard, so a few hostile bytes could ask for any number of them.
+pub const ELEMENTS_WITHOUT_BYTES_MAX: usize = 65_536;
