@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests")]
 
 use annals_codec::{
-    BincodeCodec, CborCodec, EventCodec, EventCodecExt, Evolution, Evolving, Format, JsonCodec,
-    MessagePackCodec, PostcardCodec,
+    BincodeCodec, CborCodec, Compressed, EventCodec, EventCodecExt, Evolution, Evolving, Format,
+    JsonCodec, MessagePackCodec, PostcardCodec,
 };
 use annals_core::Aggregate;
 use annals_tests::evolving::{
@@ -92,6 +92,16 @@ proptest! {
         let evolving = Evolving::new(JsonCodec, chained()).unwrap();
         let new = evolving.encode(&event).unwrap();
         prop_assert_eq!(&new, &JsonCodec.encode(&event).unwrap());
-        prop_assert_eq!(evolving.decode_one(new.content()).unwrap(), event);
+        prop_assert_eq!(&evolving.decode_one(new.content()).unwrap(), &event);
+        let around = Compressed::new(evolving).threshold_bytes(0);
+        let new = around.encode(&event).unwrap();
+        prop_assert_eq!(around.decode_one(new.content()).unwrap(), event);
+    }
+
+    #[test]
+    fn wrappers_go_around(recorded in recorded()) {
+        let around = Compressed::new(Evolving::new(CborCodec, chained()).unwrap());
+        let decoded = around.decode_content(recorded.record(&CborCodec).content()).unwrap();
+        prop_assert_eq!(decoded.into_iter().collect::<Vec<_>>(), recorded.meaning());
     }
 }
