@@ -24,6 +24,10 @@ pub struct Paid {
 
 /// A line of an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "a line of an order has a number, which is called so"
+)]
 pub struct Line {
     order: String,
     line: u32,
