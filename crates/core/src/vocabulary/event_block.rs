@@ -115,6 +115,7 @@ impl EventBlock {
             content_type: &kind.content_type,
             payload: self.payload(entry),
             tags: &entry.tags,
+            id: Some(entry.placement.id),
         }
     }
 
