@@ -6,6 +6,7 @@ use annals_core::{
 };
 
 pub mod account;
+pub mod shop;
 
 /// The type of the benchmark event.
 pub const LINE_ADDED: EventType = EventType::from_static("order-line-added");

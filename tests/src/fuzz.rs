@@ -10,18 +10,22 @@
 
 mod edits;
 mod log_directory;
+mod upcast;
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use annals_codec::{EventCodec, EventCodecExt, JsonCodec};
+use annals_codec::{
+    BincodeCodec, CborCodec, Compressed, EventCodec, EventCodecExt, JsonCodec, MessagePackCodec,
+    PostcardCodec,
+};
 use annals_core::{
     AppendId, Category, ContentType, Cursor, Event, EventId, EventType, NewEvent, StreamId, Tag,
     Timestamp, limits,
 };
 
-use crate::ledger::LedgerEvent;
+use crate::ledger::{LedgerEvent, Reference};
 
 /// A fuzz target: its name, its body, and inputs that reach deep to begin with.
 #[derive(Debug)]
@@ -85,6 +89,18 @@ pub const TARGETS: &[Target] = &[
             "4{}",
         ])
     }),
+    Target::new("message_pack_event", message_pack_event, || {
+        events(&MessagePackCodec)
+    }),
+    Target::new("cbor_event", cbor_event, || events(&CborCodec)),
+    Target::new("bincode_event", bincode_event, || events(&BincodeCodec)),
+    Target::new("postcard_event", postcard_event, || events(&PostcardCodec)),
+    Target::new(
+        "compressed_event",
+        compressed_event,
+        || events(compressed()),
+    ),
+    Target::new("upcast_event", upcast_event, upcast::seeds).with_inputs(10_000),
     Target::new("log_frame", log_frame, log_directory::frames),
     Target::new(
         "log_segment_header",
@@ -154,26 +170,38 @@ pub fn times(input: &[u8]) {
 /// Hostile payloads of every event type: an error, or an event that survives its codec. The first byte
 /// chooses the type.
 pub fn json_event(input: &[u8]) {
-    let Some((choice, payload)) = input.split_first() else {
-        return;
-    };
-    let kinds = LedgerEvent::KINDS;
-    let Some(kind) = kinds.get(usize::from(*choice) % 16 % kinds.len()) else {
-        return;
-    };
-    let event_type = kind.event_type().clone();
-    let Ok(content) = NewEvent::new(event_type, ContentType::JSON, payload.to_vec()) else {
-        return;
-    };
-    let content = content.with_schema_version(kind.schema_version());
-    let codec: &dyn EventCodec<LedgerEvent> = &JsonCodec;
-    let Ok(event) = codec.decode_one(content.content()) else {
-        return;
-    };
-    let again = codec
-        .encode(&event)
-        .and_then(|again| codec.decode_one(again.content()));
-    assert_eq!(again.ok(), Some(event));
+    hostile_event(&JsonCodec, input);
+}
+
+/// The same as `MessagePack`.
+pub fn message_pack_event(input: &[u8]) {
+    hostile_event(&MessagePackCodec, input);
+}
+
+/// The same as CBOR.
+pub fn cbor_event(input: &[u8]) {
+    hostile_event(&CborCodec, input);
+}
+
+/// The same as bincode.
+pub fn bincode_event(input: &[u8]) {
+    hostile_event(&BincodeCodec, input);
+}
+
+/// The same as postcard.
+pub fn postcard_event(input: &[u8]) {
+    hostile_event(&PostcardCodec, input);
+}
+
+/// The same as JSON that is compressed.
+pub fn compressed_event(input: &[u8]) {
+    hostile_event(compressed(), input);
+}
+
+/// Hostile payloads of old events, in every form, through upcasters on values and on old structs: an error, or
+/// events that survive their codec.
+pub fn upcast_event(input: &[u8]) {
+    upcast::check(input);
 }
 
 /// A frame of a log, with its header, its records or its footer.
@@ -232,6 +260,55 @@ pub fn envelope(input: &[u8]) {
 /// A file of a store of keys.
 pub fn key_file(input: &[u8]) {
     annals_codec::privacy::fuzzing::key_file(input);
+}
+
+fn hostile_event(codec: &dyn EventCodec<LedgerEvent>, input: &[u8]) {
+    let Some((choice, payload)) = input.split_first() else {
+        return;
+    };
+    let kinds = LedgerEvent::KINDS;
+    let Some(kind) = kinds.get(usize::from(*choice) % 16 % kinds.len()) else {
+        return;
+    };
+    let event_type = kind.event_type().clone();
+    let Ok(content) = NewEvent::new(event_type, codec.content_type(), payload.to_vec()) else {
+        return;
+    };
+    let content = content.with_schema_version(kind.schema_version());
+    let Ok(event) = codec.decode_one(content.content()) else {
+        return;
+    };
+    let again = codec
+        .encode(&event)
+        .and_then(|again| codec.decode_one(again.content()));
+    assert_eq!(again.ok(), Some(event));
+}
+
+/// Made once, as contexts of zstd are dear.
+fn compressed() -> &'static Compressed<JsonCodec> {
+    static COMPRESSED: OnceLock<Compressed<JsonCodec>> = OnceLock::new();
+    COMPRESSED.get_or_init(|| Compressed::new(JsonCodec).threshold_bytes(0))
+}
+
+/// An event of every type, as a codec writes it, after its place in [`Event::KINDS`].
+fn events(codec: &dyn EventCodec<LedgerEvent>) -> Vec<Vec<u8>> {
+    let owner = "Ada, ".repeat(30);
+    let note = (owner.clone(), 7);
+    let events = [
+        LedgerEvent::Opened { owner, alias: None },
+        LedgerEvent::Moved(-7),
+        LedgerEvent::Adjusted(5, "rounding".to_owned()),
+        LedgerEvent::Annotated {
+            notes: vec![note; 3],
+            reference: Some(Reference::Invoice(7)),
+        },
+        LedgerEvent::Closed,
+    ];
+    let payloads = (0_u8..).zip(&events).filter_map(|(kind, event)| {
+        let content = codec.encode(event).ok()?;
+        Some([&[kind][..], content.payload()].concat())
+    });
+    payloads.collect()
 }
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {

@@ -115,6 +115,36 @@ fn json_event() {
 }
 
 #[test]
+fn message_pack_event() {
+    check("message_pack_event");
+}
+
+#[test]
+fn cbor_event() {
+    check("cbor_event");
+}
+
+#[test]
+fn bincode_event() {
+    check("bincode_event");
+}
+
+#[test]
+fn postcard_event() {
+    check("postcard_event");
+}
+
+#[test]
+fn compressed_event() {
+    check("compressed_event");
+}
+
+#[test]
+fn upcast_event() {
+    check("upcast_event");
+}
+
+#[test]
 fn log_frame() {
     check("log_frame");
 }

@@ -108,11 +108,39 @@
 //! }
 //! ```
 //!
+//! # Events of three years ago
+//! What was recorded is never changed; the code goes on. A kind of event says its version and how an older one
+//! becomes the next, [`Evolving`] reads all of them, and a schema ledger (`annals-testkit`) proves on every build
+//! that what was ever recorded still means the same.
+//!
+//! ```
+//! use annals::codec::{EvolutionError, Value};
+//! use annals::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Event, Serialize, Deserialize)]
+//! #[event(category = "account")]
+//! enum AccountEvent {
+//!     #[event(version = 2, upcast(1 => in_cents), was = "paid-in")]
+//!     Deposited { cents: u64 },
+//! }
+//!
+//! fn in_cents(mut old: Value) -> Value {
+//!     old.rename("amount", "cents");
+//!     old
+//! }
+//!
+//! fn codec() -> Result<Evolving<AccountEvent, JsonCodec>, EvolutionError> {
+//!     Evolving::of(JsonCodec)
+//! }
+//! # assert!(codec().is_ok());
+//! ```
+//!
 //! # The layers
 //! | module | is |
 //! |---|---|
 //! | [`core`] | the vocabulary, the contracts of stores, the pure theory |
-//! | [`codec`] | typed events to named bytes and back |
+//! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
 //! | [`aggregate`] | repositories, deciders, transactions |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
@@ -160,7 +188,9 @@ pub use annals_codec::JsonCodec;
 pub use annals_codec::MessagePackCodec;
 #[cfg(feature = "postcard")]
 pub use annals_codec::PostcardCodec;
-pub use annals_codec::{Codecs, EventCodec, EventCodecExt};
+pub use annals_codec::{
+    Codecs, Decoded, EventCodec, EventCodecExt, Evolution, Evolving, EvolvingEvent,
+};
 #[cfg(feature = "zstd")]
 pub use annals_codec::{Compressed, Dictionary};
 pub use annals_core::*;
@@ -175,10 +205,11 @@ pub use futures_util::StreamExt;
 pub mod prelude {
     pub use crate::{
         Aggregate, Append, AppendId, CommandError, ConsistencyLevel, ContentType, Context,
-        Criteria, Cursor, Decided, Decider, ErrorKind, Event, EventCodec, EventCodecExt,
-        EventStore, EventStoreExt, EventType, Executed, Expected, Ids, IntoEvents, Metadata,
-        NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent, Refusal, Repository,
-        StreamExt, StreamId, Tag, Tags, Timestamp, UuidIds, Version,
+        Criteria, Cursor, Decided, Decider, Decoded, ErrorKind, Event, EventCodec, EventCodecExt,
+        EventStore, EventStoreExt, EventType, Evolution, Evolving, EvolvingEvent, Executed,
+        Expected, Ids, IntoEvents, Metadata, NewEvent, Page, Position, ReadRequest, Receipt,
+        RecordedEvent, Refusal, Repository, StreamExt, StreamId, Tag, Tags, Timestamp, UuidIds,
+        Version,
     };
 
     #[cfg(feature = "json")]

@@ -36,7 +36,7 @@ pub enum ErrorKind {
     BadDictionary,
     /// The event follows a newer schema than the code: update the code.
     FutureVersion,
-    /// The event follows an older schema than the code: upcast it first.
+    /// The event follows an older schema than the code: upcast it first, with [`Evolving`](crate::Evolving).
     OldVersion,
     /// The bytes are not this event, from the place on that the error names: they are damaged, or the
     /// code's fields changed without a new schema version.

@@ -5,8 +5,7 @@
 //! event's kind, the version of its schema and the form of the bytes stand beside the payload, so the
 //! payload holds the fields alone and depends on no Rust name of a type or a variant.
 //!
-//! It is *not* a store and reads nothing; nor does it upcast: an event of an older schema is an error of
-//! its own ([`ErrorKind::OldVersion`]).
+//! It is *not* a store, and where bytes go is not its business.
 //!
 //! ```
 //! use annals_codec::{ErrorKind, EventCodec, EventCodecExt, JsonCodec};
@@ -53,6 +52,22 @@
 //!
 //! `flatten`, `tag` and `untagged` read through a buffer of serde, which knows neither numbers of 128 bits
 //! nor maps whose keys are numbers: such an event is encoded but does not decode.
+//!
+//! # Older schemas
+//! To a codec of a form an event of an older schema is an error of its own ([`ErrorKind::OldVersion`]).
+//! [`Evolving`] puts upcasters around it, out of a registry that is checked when it is built ([`Evolution`]):
+//!
+//! | | |
+//! |---|---|
+//! | fields renamed, added, dropped, split, merged | [`EvolutionBuilder::upcast`], on an old struct, a [`Value`] or bytes |
+//! | a type renamed | [`EvolutionBuilder::renamed`] |
+//! | a type split, merged into another, dropped | [`EvolutionBuilder::split`], [`becomes`](EvolutionBuilder::becomes), [`dropped`](EvolutionBuilder::dropped) |
+//! | events that are newer, or of an unknown type | [`Policy`]: stop, skip, or hand over as recorded |
+//! | readers that lag | [`EvolutionBuilder::downcast`] and [`write_as`](EvolutionBuilder::write_as) |
+//!
+//! Fields that the code does not know are passed over in JSON, `MessagePack` and CBOR, unless the type says
+//! `deny_unknown_fields`; in bincode and postcard other fields are other bytes. [`coverage`] reports what a store
+//! holds, and what becomes of it.
 //!
 //! # Limits
 //! A payload has up to 16 MiB ([`annals_core::limits`]); its

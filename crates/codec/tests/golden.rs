@@ -3,6 +3,16 @@
 #![cfg(feature = "json")]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[cfg(all(
+    feature = "bincode",
+    feature = "cbor",
+    feature = "messagepack",
+    feature = "postcard",
+    feature = "zstd"
+))]
+#[path = "golden/bytes.rs"]
+mod bytes;
+
 use annals_codec::{EventCodec, EventCodecExt, JsonCodec};
 use annals_macros::Event;
 use serde::{Deserialize, Serialize};

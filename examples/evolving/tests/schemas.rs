@@ -1,6 +1,6 @@
 //! Every event that the parcel service ever recorded stays readable.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::expect_used, reason = "a helper of tests")]
 
 use annals::codec::FlawKind;
 use annals::codec::{Evolving, EvolvingEvent};
@@ -75,20 +75,21 @@ fn seven_changes_are_undone_for_the_reader() {
         ),
         ("viewed", 1, r#"{"by":"Ben"}"#, vec![]),
     ] {
-        let recorded = NewEvent::new(
-            EventType::parse(event_type).unwrap(),
-            ContentType::JSON,
-            payload,
-        )
-        .unwrap()
-        .with_schema_version(SchemaVersion::new(version).unwrap());
-        let decoded = codec().unwrap().decode_content(recorded.content()).unwrap();
-        assert_eq!(
-            decoded.into_iter().collect::<Vec<_>>(),
-            expected,
-            "{event_type} v{version}"
-        );
+        check(event_type, version, payload, &expected);
     }
+}
+
+/// What a recorded event reads as today.
+fn check(event_type: &str, version: u32, payload: &'static str, expected: &[ParcelEvent]) {
+    let event_type = EventType::parse(event_type).expect("a name");
+    let recorded = NewEvent::new(event_type, ContentType::JSON, payload)
+        .expect("it is short")
+        .with_schema_version(SchemaVersion::new(version).expect("a version"));
+    let codec = codec().expect("the upcasters fit");
+    let decoded = codec
+        .decode_content(recorded.content())
+        .expect("it decodes");
+    assert_eq!(decoded.as_slice(), expected, "{payload}");
 }
 
 // ANCHOR: gap

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::codec::Codec;
+
 /// Reads the mainline of a git repository (the first-parent chain of HEAD) as events: a stream for each
 /// file, an atomic append for each commit.
 ///
@@ -25,6 +27,10 @@ pub struct Cli {
     /// store of its own that is removed in the end.
     #[arg(long, global = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
+    /// In which form to record what the store lacks. A store may hold events of several, and each is read in
+    /// its own.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub codec: Codec,
     /// Print one JSON document for programs (`tail`: one a line), paths in their text form (`%` and hex for
     /// odd bytes).
     #[arg(long, global = true)]

@@ -1,6 +1,9 @@
 //! The forms in which events are recorded, and how all of them are read.
 
-use annals::{BincodeCodec, Codecs, Error, EventCodec as _, JsonCodec, MessagePackCodec, NewEvent};
+use std::sync::LazyLock;
+
+use annals::codec::Error;
+use annals::{BincodeCodec, Codecs, EventCodec as _, JsonCodec, MessagePackCodec, NewEvent};
 use clap::ValueEnum;
 
 use crate::events::FileEvent;
@@ -16,24 +19,27 @@ pub enum Codec {
     /// `MessagePack`: smaller than JSON, and describes itself too.
     #[value(name = "messagepack")]
     MessagePack,
-    /// One event in JSON, the next in bincode, the third in `MessagePack`, and so on.
+    /// A third of the events in each, side by side in the same streams.
     Mixed,
 }
 
 impl Codec {
-    /// The event as named bytes; `number` is its place in the import.
+    /// The event as named bytes; `number` chooses the form where they are mixed.
     pub(crate) fn encode(self, event: &FileEvent, number: usize) -> Result<NewEvent, Error> {
-        Ok(match (self, number % 3) {
-            (Self::Bincode, _) | (Self::Mixed, 1) => BincodeCodec.encode(event)?,
-            (Self::MessagePack, _) | (Self::Mixed, 2) => MessagePackCodec.encode(event)?,
-            _ => JsonCodec.encode(event)?,
-        })
+        match (self, number % 3) {
+            (Self::Bincode, _) | (Self::Mixed, 1) => BincodeCodec.encode(event),
+            (Self::MessagePack, _) | (Self::Mixed, 2) => MessagePackCodec.encode(event),
+            _ => JsonCodec.encode(event),
+        }
     }
 }
 
 /// What reads every form.
-pub(crate) fn reader() -> Codecs<FileEvent> {
-    Codecs::writing(JsonCodec)
-        .reading(BincodeCodec)
-        .reading(MessagePackCodec)
+pub(crate) fn reader() -> &'static Codecs<FileEvent> {
+    static READER: LazyLock<Codecs<FileEvent>> = LazyLock::new(|| {
+        Codecs::writing(JsonCodec)
+            .reading(BincodeCodec)
+            .reading(MessagePackCodec)
+    });
+    &READER
 }

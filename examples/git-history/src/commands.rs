@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use indicatif::HumanCount;
 
 use crate::cli::{Against, Cli, Command, Tail, Verify};
+use crate::codec::Codec;
 use crate::git::{GitPath, Mainline, Repository, TreeSource};
 use crate::history::{History, Imported, RecordedCommit, Summary};
 use crate::kept::Kept;
@@ -34,7 +35,10 @@ pub enum Outcome {
 /// When the repository, the store or what the command names can't be read, and when `out` can't be written.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
     let format = if cli.json { Format::Json } else { Format::Text };
-    let directory = cli.store.as_deref();
+    let target = Target {
+        directory: cli.store.as_deref(),
+        codec: cli.codec,
+    };
     match (&cli.command, &cli.repository) {
         (Some(_), Some(repository)) => bail!(
             "{} stands before the command; give the repository after it",
@@ -44,19 +48,24 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
             "{} is neither a command nor a folder; give the path of a git repository, or see --help",
             repository.display()
         ),
-        (None, None) => import(Path::new("."), directory, format, out),
+        (None, None) => import(Path::new("."), target, format, out),
         (None, Some(repository)) | (Some(Command::Import { repository }), None) => {
-            import(repository, directory, format, out)
+            import(repository, target, format, out)
         }
-        (Some(Command::At { repository, when }), None) => {
-            at(repository, when, directory, format, out)
-        }
+        (Some(Command::At { repository, when }), None) => at(repository, when, target, format, out),
         (Some(Command::Log { repository, path }), None) => {
-            log(repository, path, directory, format, out)
+            log(repository, path, target, format, out)
         }
-        (Some(Command::Verify(options)), None) => verify_commits(options, directory, format, out),
-        (Some(Command::Tail(options)), None) => tail(options, directory, format, out),
+        (Some(Command::Verify(options)), None) => verify_commits(options, target, format, out),
+        (Some(Command::Tail(options)), None) => tail(options, target.directory, format, out),
     }
+}
+
+/// Where events are recorded, and how.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    directory: Option<&'a Path>,
+    codec: Codec,
 }
 
 /// A repository whose history is in a store.
@@ -69,21 +78,20 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn open(path: &Path, directory: Option<&Path>) -> Result<Self> {
+    fn open(path: &Path, target: Target<'_>) -> Result<Self> {
         let repository = Repository::open(path)?;
         let mainline = repository.mainline()?;
-        Self::import(repository, mainline, directory)
+        Self::import(repository, mainline, target)
     }
 
-    fn import(
-        repository: Repository,
-        mainline: Mainline,
-        directory: Option<&Path>,
-    ) -> Result<Self> {
-        let kept = Kept::open(directory)?;
+    fn import(repository: Repository, mainline: Mainline, target: Target<'_>) -> Result<Self> {
+        let kept = Kept::open(target.directory)?;
         let step = Step::begin("importing", mainline.len());
-        let imported = History::new(kept.store())
-            .import(&repository, &mainline, |commits| step.advance_by(commits))?;
+        let imported = History::new(kept.store()).writing(target.codec).import(
+            &repository,
+            &mainline,
+            |commits| step.advance_by(commits),
+        )?;
         let took = step.end();
         Ok(Self {
             repository,
@@ -115,18 +123,13 @@ impl Loaded {
     }
 }
 
-fn import(
-    path: &Path,
-    directory: Option<&Path>,
-    format: Format,
-    out: &mut dyn Write,
-) -> Result<Outcome> {
-    let loaded = Loaded::open(path, directory)?;
+fn import(path: &Path, target: Target<'_>, format: Format, out: &mut dyn Write) -> Result<Outcome> {
+    let loaded = Loaded::open(path, target)?;
     let step = Step::begin("folding", loaded.imported.events);
     let summary = loaded.history().summary(|| step.advance())?;
     let report = report::Import {
         place: &loaded.repository.place(),
-        store: directory,
+        store: target.directory,
         mainline: &loaded.mainline,
         imported: &loaded.imported,
         summary: &summary,
@@ -141,7 +144,7 @@ fn import(
 fn at(
     path: &Path,
     when: &str,
-    directory: Option<&Path>,
+    target: Target<'_>,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<Outcome> {
@@ -149,8 +152,8 @@ fn at(
     let mainline = repository.mainline()?;
     // A revision that there is not is told before the work, not after.
     let place = repository.resolve(&mainline, when)?;
-    let loaded = Loaded::import(repository, mainline, directory)?;
-    loaded.note(directory);
+    let loaded = Loaded::import(repository, mainline, target)?;
+    loaded.note(target.directory);
     let link = loaded.mainline.link(place)?;
     let cursor = loaded.history().cursor(&loaded.mainline, place)?;
     let tree = loaded.history().tree_at(&cursor)?;
@@ -162,13 +165,13 @@ fn at(
 fn log(
     path: &Path,
     file: &OsStr,
-    directory: Option<&Path>,
+    target: Target<'_>,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<Outcome> {
     let meant = paths_meant(file)?;
-    let loaded = Loaded::open(path, directory)?;
-    loaded.note(directory);
+    let loaded = Loaded::open(path, target)?;
+    loaded.note(target.directory);
     for path in &meant {
         let entries = loaded.history().log(path)?;
         if !entries.is_empty() {
@@ -219,7 +222,7 @@ fn file_below<'a>(summary: &'a Summary, folder: &GitPath) -> Option<&'a GitPath>
 
 fn verify_commits(
     options: &Verify,
-    directory: Option<&Path>,
+    target: Target<'_>,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<Outcome> {
@@ -233,8 +236,8 @@ fn verify_commits(
         },
     };
     let mainline = repository.mainline()?;
-    let loaded = Loaded::import(repository, mainline, directory)?;
-    loaded.note(directory);
+    let loaded = Loaded::import(repository, mainline, target)?;
+    loaded.note(target.directory);
     let total = loaded.mainline.len();
     // Without a seed a run chooses by chance, as the standard library seeds its hash maps.
     let seed = options

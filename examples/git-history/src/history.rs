@@ -11,8 +11,8 @@ use std::thread;
 use annals::codec::EventCodecExt as _;
 use annals::core::limits::STREAM_ID_BYTES_MAX;
 use annals::{
-    AppendId, Cursor, Event as _, EventStore, JsonCodec, ReadRequest, RecordedEvent, StreamId, Tag,
-    Timestamp, Version,
+    AppendId, Cursor, Event as _, EventStore, ReadRequest, RecordedEvent, StreamId, Tag, Timestamp,
+    Version,
 };
 use anyhow::{Context as _, Result};
 use futures_executor::block_on;
@@ -20,6 +20,7 @@ use futures_executor::block_on;
 pub use self::commits::RecordedCommit;
 use self::known::Known;
 use self::recorder::Recorder;
+use crate::codec::{self, Codec};
 use crate::events::{FileEvent, Tree};
 use crate::git::{Commits, GitPath, Mainline, ObjectId, Repository, shorten};
 
@@ -35,6 +36,7 @@ const PAGE_EVENTS: usize = 4096;
 #[derive(Clone, Copy, Debug)]
 pub struct History<'a> {
     store: &'a dyn EventStore,
+    codec: Codec,
 }
 
 /// What an import recorded.
@@ -85,7 +87,14 @@ pub struct LogEntry {
 impl<'a> History<'a> {
     /// The history in this store.
     pub fn new(store: &'a dyn EventStore) -> Self {
-        Self { store }
+        let codec = Codec::default();
+        Self { store, codec }
+    }
+
+    /// Records what it imports in this form. What is there is read in whatever form it is.
+    #[must_use]
+    pub fn writing(self, codec: Codec) -> Self {
+        Self { codec, ..self }
     }
 
     /// Records the commits of a mainline, oldest first, from the first that the store lacks on: each as one
@@ -120,7 +129,7 @@ impl<'a> History<'a> {
                     }
                 }
             });
-            let mut recorder = Recorder::new(self.store, known);
+            let mut recorder = Recorder::new(self.store, self.codec, known);
             for commit in receiver {
                 recorder.record(&commit?)?;
                 on_commits(1);
@@ -234,7 +243,7 @@ impl<'a> History<'a> {
         while let Some(request) = next {
             let page = block_on(self.store.read(request))?;
             for recorded in &page.events {
-                let event = JsonCodec.decode(recorded)?.one()?;
+                let event = codec::reader().decode(recorded)?.one()?;
                 visit(recorded, event).with_context(|| {
                     format!(
                         "event {} of stream {}",

@@ -7,6 +7,7 @@
 //! It is *not* a backup of a repository: events name blobs, they do not hold them.
 
 pub mod cli;
+pub mod codec;
 pub mod events;
 pub mod git;
 pub mod history;

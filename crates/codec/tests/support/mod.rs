@@ -1,7 +1,5 @@
 //! Every codec of a form, as a table.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 use annals_codec::{EventCodec, Format};
 use annals_core::Event;
 use serde::Serialize;
@@ -36,7 +34,7 @@ impl<E> Form<E> {
 
 /// Every form whose feature is on.
 pub(crate) fn forms<E: Event + Serialize + DeserializeOwned>() -> Vec<Form<E>> {
-    vec![
+    let forms = vec![
         #[cfg(feature = "json")]
         Form::new(annals_codec::JsonCodec),
         #[cfg(feature = "messagepack")]
@@ -47,5 +45,12 @@ pub(crate) fn forms<E: Event + Serialize + DeserializeOwned>() -> Vec<Form<E>> {
         Form::new(annals_codec::BincodeCodec),
         #[cfg(feature = "postcard")]
         Form::new(annals_codec::PostcardCodec),
-    ]
+    ];
+    // JSON is known by its name.
+    assert!(
+        forms
+            .iter()
+            .all(|form: &Form<E>| form.is_json() == (form.name() == "json"))
+    );
+    forms
 }

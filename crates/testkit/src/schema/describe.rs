@@ -48,8 +48,11 @@ impl Node {
             Self::Some(inside) => inside.write(text, depth),
             Self::LeftOut => text.push_str("left out"),
             Self::Variant(name, content) => {
-                let _ = write!(text, "{name} ");
-                content.write(text, depth);
+                text.push_str(name);
+                if !matches!(**content, Self::Leaf("unit", _)) {
+                    text.push(' ');
+                    content.write(text, depth);
+                }
             }
             Self::Struct(fields) => {
                 write_lines(text, depth, ("{", "}"), fields, |text, (name, value)| {

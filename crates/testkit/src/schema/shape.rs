@@ -118,3 +118,87 @@ impl Shape {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    use super::super::describe::Describer;
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Order<'a> {
+        lines: &'a [(&'a str, u8)],
+        note: Option<&'a str>,
+        paid: Paid,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<u16>,
+    }
+
+    #[derive(Serialize)]
+    enum Paid {
+        No,
+        In { cents: u64 },
+    }
+
+    fn shape(value: &impl Serialize) -> Shape {
+        Shape::of(&value.serialize(Describer).expect("it can be described"))
+    }
+
+    fn full() -> Shape {
+        shape(&Order {
+            lines: &[("tea", 2)],
+            note: Some("soon"),
+            paid: Paid::In { cents: 5 },
+            code: Some(7),
+        })
+    }
+
+    #[test]
+    fn every_path_is_told() {
+        let text = full().text();
+        assert_eq!(
+            text,
+            ".: struct\n.code: option\n.code?: u16\n.lines: list\n.lines[]: struct\n.lines[].0: text\n\
+             .lines[].1: u8\n.note: option\n.note?: text\n.paid: enum\n.paid<In>: struct\n\
+             .paid<In>.cents: u64\n"
+        );
+        assert_eq!(Shape::parse(&text), full());
+    }
+
+    #[test]
+    fn samples_that_say_less_are_of_the_same_shape() {
+        let empty = shape(&Order {
+            lines: &[],
+            note: None,
+            paid: Paid::No,
+            code: None,
+        });
+        for (one, other) in [(full(), empty.clone()), (empty, full())] {
+            let (before, after) = one.comparable(&other);
+            assert_eq!(before, after);
+        }
+    }
+
+    #[test]
+    fn changes_are_seen_at_any_depth() {
+        let lines = |text: &str| Shape::parse(text);
+        for (before, after) in [
+            (".: struct\n.a: u8\n", ".: struct\n.b: u8\n"),
+            (".: struct\n.a: u8\n", ".: struct\n"),
+            (".: struct\n.a: u8\n", ".: struct\n.a: u16\n"),
+            (".: u8\n", ".: struct\n.a: u8\n"),
+            (
+                ".: struct\n.a: list\n.a[]: struct\n.a[].b: u8\n",
+                ".: struct\n.a: list\n.a[]: struct\n.a[].c: u8\n",
+            ),
+            (
+                ".: struct\n.a: option\n.a?: u8\n",
+                ".: struct\n.a: option\n.a?: text\n",
+            ),
+        ] {
+            let (before, after) = lines(before).comparable(&lines(after));
+            assert_ne!(before, after);
+        }
+    }
+}

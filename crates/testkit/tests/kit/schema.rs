@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use annals_codec::{Evolution, Evolving, JsonCodec, Policy, Value};
+use annals_codec::{Codecs, Evolution, Evolving, JsonCodec, Policy, PostcardCodec, Value};
 use annals_core::Event;
 use annals_testkit::schema::Ledger;
 use serde::Serialize;
@@ -405,4 +405,65 @@ fn what_can_not_be_written_is_told_and_what_is_there_is_not_written_over() {
         message.contains("elsewhere run the test without ANNALS_SCHEMAS"),
         "{message}"
     );
+}
+
+mod binary {
+    use annals_macros::Event;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+    #[event(category = "reading")]
+    pub(super) enum First {
+        Measured { volts: u16 },
+    }
+
+    #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+    #[event(category = "reading")]
+    pub(super) enum Second {
+        #[event(version = 2, upcast(1 => |old: Volts| old.volts.wrapping_mul(1000)))]
+        Measured(u32),
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct Volts {
+        volts: u32,
+    }
+}
+
+#[test]
+fn a_form_without_fields_and_a_change_of_forms_are_covered_alike() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ledger = writing(directory.path());
+    ledger.check(&PostcardCodec, &[binary::First::Measured { volts: 300 }]);
+    let second = [binary::Second::Measured(7)];
+    let postcard = Evolving::<binary::Second, _>::of(PostcardCodec).expect("the upcasters fit");
+    let json = Evolving::of(JsonCodec).expect("the upcasters fit");
+    let codec = Codecs::writing(json).reading(postcard);
+    ledger.check(&codec, &second);
+    reading(directory.path()).check(&codec, &second);
+    let files = files(directory.path());
+    let text = |name: &str| {
+        let mut files = files.iter();
+        let found = files.find(|(path, _)| path == name);
+        found.map(|(_, text)| text.as_str())
+    };
+    assert_eq!(
+        text("reading/measured/v1/1.postcard.sample"),
+        Some(
+            "annals schema sample 1\ncontent-type: application/vnd.annals.postcard\nshape:\n.: struct\n\
+             .volts: u16\npayload: hex\nac02\n"
+        )
+    );
+    assert_eq!(
+        text("reading/measured/v1/1.postcard.means-2.txt"),
+        Some("annals schema meaning 1\nas: measured v2\nmeasured v2 300000\n")
+    );
+    assert!(text("reading/measured/v2/1.json.sample").is_some());
+    let only_json = Evolving::of(JsonCodec).expect("the upcasters fit");
+    let message = failure_of(|| reading(directory.path()).check(&only_json, &second));
+    assert!(
+        message.starts_with("measured v1 no longer decodes"),
+        "{message}"
+    );
+    assert!(message.contains("payload is in another form"), "{message}");
 }

@@ -1,11 +1,12 @@
 //! Commits as a store holds them, the newest, and those that come.
 
 use annals::codec::EventCodecExt as _;
-use annals::{Cursor, JsonCodec, Position, ReadRequest, RecordedEvent, Timestamp, Version};
+use annals::{Cursor, Position, ReadRequest, RecordedEvent, Timestamp, Version};
 use anyhow::Result;
 use futures_executor::block_on;
 
 use super::{AUTHOR, COMMIT, History, PAGE_EVENTS, summary_of, tag};
+use crate::codec;
 use crate::events::FileEvent;
 
 /// A commit as it was recorded.
@@ -101,7 +102,7 @@ impl History<'_> {
 
 /// Adds an event to the commit that it is of, the last one or a new one.
 fn extend(commits: &mut Vec<RecordedCommit>, recorded: &RecordedEvent) -> Result<()> {
-    let change = (recorded.version(), JsonCodec.decode(recorded)?.one()?);
+    let change = (recorded.version(), codec::reader().decode(recorded)?.one()?);
     let commit = tag(recorded, COMMIT);
     match commits.last_mut() {
         Some(last) if last.commit == commit => last.changes.push(change),

@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 use annals::core::limits::NAME_BYTES_MAX;
 use annals::{
-    Append, Error, ErrorKind, EventCodec as _, EventStore, Expected, JsonCodec, Metadata, NewEvent,
-    Receipt, StreamId, Tag, Tags, Timestamp, Version,
+    Append, Error, ErrorKind, EventStore, Expected, Metadata, NewEvent, Receipt, StreamId, Tag,
+    Tags, Timestamp, Version,
 };
 use anyhow::{Context as _, Result};
 use futures_executor::block_on;
@@ -15,6 +15,7 @@ use futures_util::stream::{FuturesOrdered, StreamExt as _};
 
 use super::known::Known;
 use super::{AUTHOR, COMMIT, Imported, SUMMARY, append_id, stream_of};
+use crate::codec::Codec;
 use crate::events::FileEvent;
 use crate::git::{Commit, ObjectId, shorten};
 
@@ -33,6 +34,7 @@ const BYTES_IN_FLIGHT_MAX: usize = 16 * 1024 * 1024;
 /// none is recorded unless all before it are.
 pub(super) struct Recorder<'a> {
     store: &'a dyn EventStore,
+    codec: Codec,
     /// How far each stream will be once all appends are recorded, so that the next says on what it builds.
     versions: HashMap<StreamId, Version>,
     /// A stream of the append before, and its version after that.
@@ -53,9 +55,10 @@ struct InFlight {
 }
 
 impl<'a> Recorder<'a> {
-    pub(super) fn new(store: &'a dyn EventStore, known: Known) -> Self {
+    pub(super) fn new(store: &'a dyn EventStore, codec: Codec, known: Known) -> Self {
         Self {
             store,
+            codec,
             versions: HashMap::new(),
             before: known.newest,
             answers: FuturesOrdered::new(),
@@ -133,11 +136,14 @@ impl<'a> Recorder<'a> {
         let mut append = Append::builder(append_id(commit.id)?);
         let before = self.before.take();
         let mut check = before.as_ref();
-        for change in &commit.changes {
+        // The same forms whenever a commit is recorded, and all of them alike.
+        let first = usize::from(commit.id.as_bytes().first().copied().unwrap_or_default());
+        for (number, change) in (first..).zip(&commit.changes) {
             let stream = stream_of(&change.path)?;
             let version = self.version(&stream)?;
             check = check.filter(|(checked, _)| *checked != stream);
-            let event = context.event(&FileEvent::of(change.clone()))?;
+            let event = FileEvent::of(change.clone());
+            let event = context.event(self.codec.encode(&event, number)?);
             self.versions.insert(stream.clone(), version.next());
             self.before = Some((stream.clone(), version.next()));
             append = append.write(stream, Expected::Exactly(version), [event]);
@@ -186,11 +192,10 @@ impl CommitContext {
         })
     }
 
-    fn event(&self, event: &FileEvent) -> Result<NewEvent> {
-        Ok(JsonCodec
-            .encode(event)?
+    fn event(&self, event: NewEvent) -> NewEvent {
+        event
             .with_tags(self.tags.clone())
             .with_metadata(self.metadata.clone())
-            .with_recorded_at(self.time))
+            .with_recorded_at(self.time)
     }
 }

@@ -1,5 +1,6 @@
 //! Histories that are kept: another process goes on where one ended, however it ended.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader, Lines};
@@ -233,4 +234,40 @@ fn a_killed_import_goes_on_and_ends_with_the_same_history() {
     );
     let kept = LogStore::builder(&store).open().unwrap();
     assert_eq!(history_of(&kept), undisturbed(&fixture));
+}
+
+/// Every form in one store, each a third of it, and the history is git's all the same.
+#[test]
+fn a_mixed_history_is_one_history() {
+    let folder = TempDir::new().unwrap();
+    let store = folder.path().join("store");
+    let fixture = long_history(120);
+    let place = fixture.git_dir().as_os_str();
+    let verify = |codec: &str| {
+        let arguments = ["verify", "--all", "--json", "--codec", codec];
+        let arguments = arguments.map(OsStr::new);
+        let text = printed(&store, &[&arguments[..], &[place]].concat());
+        let value: Value = serde_json::from_str(&text).unwrap();
+        ["commits", "different"].map(|key| value[key].as_u64().unwrap())
+    };
+    assert_eq!(verify("mixed"), [120, 0]);
+
+    // The same store, asked by a program that writes another form.
+    assert_eq!(verify("json"), [120, 0]);
+    let reader = LogStore::builder(&store).follow().unwrap();
+    let events = block_on(reader.collect(ReadRequest::all())).unwrap();
+    let mut counts = BTreeMap::<String, usize>::new();
+    for event in &events {
+        *counts.entry(event.content_type().to_string()).or_default() += 1;
+    }
+    let forms: Vec<_> = counts.keys().map(String::as_str).collect();
+    let expected = [
+        "application/json",
+        "application/vnd.annals.bincode",
+        "application/vnd.msgpack",
+    ];
+    assert_eq!(forms, expected);
+    let (third, slack) = (events.len() / 3, events.len() / 10);
+    let is_third = |count: &usize| count.abs_diff(third) <= slack;
+    assert!(counts.values().all(is_third), "{counts:?}");
 }
