@@ -58,7 +58,8 @@ const SUFFIX: &str = "+zstd";
 /// let named = codec.encode(&noted)?;
 /// assert_eq!(named.content_type().as_str(), "application/json+zstd");
 /// assert!(named.payload().len() < 100);
-/// assert_eq!(codec.decode_one(named.content())?, noted);
+/// let decoded: Noted = codec.decode_one(named.content())?;
+/// assert_eq!(decoded, noted);
 /// # Ok::<(), annals_codec::Error>(())
 /// ```
 #[derive(Debug)]

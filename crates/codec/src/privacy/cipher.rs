@@ -1,4 +1,4 @@
-//! The one cipher that everything secret goes through: XChaCha20-Poly1305, by RustCrypto.
+//! The one cipher that everything secret goes through: `XChaCha20-Poly1305`, by `RustCrypto`.
 
 use chacha20poly1305::XChaCha20Poly1305;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};

@@ -58,9 +58,15 @@ pub struct EncryptedEvents<E, C> {
     keys: Arc<dyn KeyStore>,
     ids: Arc<dyn Ids>,
     entropy: Arc<dyn Entropy>,
-    subject: Arc<dyn Fn(&E) -> Option<String> + Send + Sync>,
-    on_erased: Option<Arc<dyn Fn(ErasedEvent) -> Option<E> + Send + Sync>>,
+    subject: Arc<SubjectOf<E>>,
+    on_erased: Option<Arc<Replace<E>>>,
 }
+
+/// Tells whom an event is about.
+type SubjectOf<E> = dyn Fn(&E) -> Option<String> + Send + Sync;
+
+/// Makes what is read in place of an erased event.
+type Replace<E> = dyn Fn(ErasedEvent) -> Option<E> + Send + Sync;
 
 /// What is left of an event whose subject was erased.
 #[derive(Clone, Debug, PartialEq, Eq)]

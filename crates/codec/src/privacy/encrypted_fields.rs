@@ -48,7 +48,8 @@ use crate::{Decoded, Error, ErrorKind, EventCodec};
 /// let codec = EncryptedFields::new(JsonCodec, keys.clone());
 /// let ada = Registered { customer_id: 42, name: Personal::Known("Ada".to_owned()) };
 /// let named = codec.encode(&ada)?;
-/// assert_eq!(codec.decode_one(named.content())?, ada);
+/// let decoded: Registered = codec.decode_one(named.content())?;
+/// assert_eq!(decoded, ada);
 ///
 /// keys.erase(&Subject::new("42")?, Timestamp::EPOCH)?;
 /// let erased: Registered = codec.decode_one(named.content())?;

@@ -3,11 +3,7 @@
 //!
 //! Chance never meets an authentication tag, so the bytes are also looked at as what was sealed with the right key.
 
-#![expect(
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    reason = "a panic is how a fuzz body tells"
-)]
+#![expect(clippy::expect_used, reason = "a panic is how a fuzz body tells")]
 
 use annals_core::EventId;
 use zeroize::Zeroizing;

@@ -15,7 +15,7 @@ use crate::Error;
 /// reach of a disk (a service for keys) answers from memory for what it gave lately, and asks otherwise while the
 /// caller waits, with a limit on that time. It keeps no key in memory that it learns was erased.
 ///
-/// The laws, which `tests/key_stores.rs` holds every implementation to:
+/// The laws, which `tests/privacy/key_stores.rs` holds every implementation to:
 ///
 /// - A subject has one key at a time; [`key_for`](Self::key_for) makes it on first use, durably before it is
 ///   given: an event must never be encrypted with a key that a crash takes along. The same for two processes.

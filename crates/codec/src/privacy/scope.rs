@@ -66,8 +66,21 @@ enum Place {
     Field(usize),
 }
 
+/// For whom a value is written.
+enum Recipient {
+    Subject(Subject, Arc<dyn Entropy>),
+    /// It goes from one upcaster to the next.
+    Upcaster,
+    /// It is not known.
+    Nobody,
+}
+
 /// Ends the scope when it is dropped. It does not leave its thread.
-pub(super) struct Guard(PhantomData<*const ()>);
+pub(super) struct Guard {
+    /// How many scopes there are around this one.
+    depth: usize,
+    thread: PhantomData<*const ()>,
+}
 
 /// What there is to tell of a scope.
 pub(super) struct Outcome {
@@ -137,20 +150,88 @@ pub(super) fn address<T: ?Sized>(value: &T) -> usize {
 
 /// The bytes to write for a value: an erased one, or the text of a known one.
 pub(super) fn protect(text: Option<Plain>) -> Result<Vec<u8>, Refused> {
-    innermost(|scope| match scope.protect(text) {
-        Ok(bytes) => Ok(bytes),
-        Err(error) => Err(scope.refuse(error)),
-    })
-    .unwrap_or_else(|| Err(refused()))
+    match innermost(Scope::recipient) {
+        None => Err(refused()),
+        Some(Recipient::Upcaster) => innermost(|scope| scope.pass(text)).ok_or(Refused),
+        Some(Recipient::Nobody) => Err(refuse(no_subject())),
+        Some(Recipient::Subject(subject, entropy)) => {
+            let sealed = sealed(&subject, &*entropy, text.as_ref());
+            sealed.map_err(refuse)
+        }
+    }
 }
 
 /// What the bytes of a value hold.
 pub(super) fn reveal(bytes: &[u8]) -> Result<Revealed, Refused> {
-    innermost(|scope| match scope.reveal(bytes) {
-        Ok(revealed) => Ok(revealed),
-        Err(error) => Err(scope.refuse(error)),
-    })
-    .unwrap_or_else(|| Err(refused()))
+    let Some(event) = innermost(|scope| scope.event) else {
+        return Err(refused());
+    };
+    if let Some((&PASSING, place)) = bytes.split_first() {
+        return innermost(|scope| scope.passed(place)).ok_or(Refused);
+    }
+    match Envelope::parse(bytes) {
+        None => Ok(Revealed::NoEnvelope),
+        Some(envelope) => opened(&envelope, event).map_err(refuse),
+    }
+}
+
+fn sealed(
+    subject: &Subject,
+    entropy: &dyn Entropy,
+    text: Option<&Plain>,
+) -> Result<Vec<u8>, Error> {
+    let key = key_for(subject)?;
+    let nonce = draw(entropy)?;
+    let event = innermost(|scope| scope.event).flatten();
+    let event = event.ok_or_else(no_identity)?;
+    let text = match text {
+        None => Zeroizing::new(vec![ERASED]),
+        Some(text) => {
+            let mut known = Zeroizing::new(Vec::with_capacity(text.len() + 1));
+            known.push(KNOWN);
+            known.extend_from_slice(text);
+            known
+        }
+    };
+    seal(Use::Field, &key, event, &nonce, &text)
+}
+
+fn opened(envelope: &Envelope<'_>, event: Option<EventId>) -> Result<Revealed, Error> {
+    let event = event.ok_or_else(no_identity)?;
+    let key = match key(envelope.key)? {
+        KeyState::Known(key) => key,
+        KeyState::Erased(_) => return Ok(Revealed::Erased),
+    };
+    let text = envelope.open(Use::Field, &key, event);
+    let text = text.ok_or_else(|| not_authentic(envelope.key))?;
+    match text.split_first() {
+        Some((&KNOWN, known)) => Ok(Revealed::Known(Zeroizing::new(known.to_vec()))),
+        _ => Ok(Revealed::Erased),
+    }
+}
+
+/// The key of this name. The key store is asked once for each event, and while nothing is borrowed: it may use
+/// codecs that encrypt itself.
+fn key(id: KeyId) -> Result<KeyState, Error> {
+    let known = innermost(|scope| scope.used.iter().find(|state| state.id() == id).cloned());
+    if let Some(state) = known.flatten() {
+        return Ok(state);
+    }
+    let keys = innermost(|scope| Arc::clone(&scope.keys)).ok_or_else(without_codec)?;
+    let state = keys.key(id)?;
+    innermost(|scope| scope.used.push(state.clone()));
+    Ok(state)
+}
+
+/// The key of this subject, alike.
+fn key_for(subject: &Subject) -> Result<SubjectKey, Error> {
+    if let Some(key) = innermost(|scope| scope.key_of(subject)).flatten() {
+        return Ok(key);
+    }
+    let keys = innermost(|scope| Arc::clone(&scope.keys)).ok_or_else(without_codec)?;
+    let key = keys.key_for(subject)?;
+    innermost(|scope| scope.used.push(KeyState::Known(key.clone())));
+    Ok(key)
 }
 
 /// Keeps the reason why a value has no form.
@@ -163,7 +244,7 @@ fn refused() -> Refused {
     Refused
 }
 
-/// Looks at the scope that was opened last. No code of the application runs meanwhile but its key store.
+/// Looks at the scope that was opened last. No code of the application runs meanwhile.
 fn innermost<R>(look: impl FnOnce(&mut Scope) -> R) -> Option<R> {
     SCOPES.with_borrow_mut(|scopes| scopes.last_mut().map(look))
 }
@@ -179,16 +260,17 @@ impl Drop for Leave {
 
 impl Guard {
     pub(super) fn end(self) -> Outcome {
-        let outcome = innermost(|scope| {
+        let outcome = SCOPES.with_borrow_mut(|scopes| {
+            let scope = scopes.get_mut(self.depth)?;
             let used = scope.used.iter();
             let keys = used.filter_map(|state| match state {
                 KeyState::Known(key) => Some(key.id()),
                 KeyState::Erased(_) => None,
             });
-            Outcome {
+            Some(Outcome {
                 keys: keys.collect(),
                 error: scope.error.take(),
-            }
+            })
         });
         outcome.unwrap_or(Outcome {
             keys: Vec::new(),
@@ -199,7 +281,11 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let ended = SCOPES.with_borrow_mut(Vec::pop);
+        // What it held is dropped when nothing is borrowed any more.
+        let ended = SCOPES.with_borrow_mut(|scopes| {
+            let depth = self.depth.min(scopes.len());
+            scopes.split_off(depth)
+        });
         drop(ended);
     }
 }
@@ -214,8 +300,14 @@ impl Scope {
             passing: Vec::new(),
             error: None,
         };
-        SCOPES.with_borrow_mut(|scopes| scopes.push(scope));
-        Guard(PhantomData)
+        let depth = SCOPES.with_borrow_mut(|scopes| {
+            scopes.push(scope);
+            scopes.len() - 1
+        });
+        Guard {
+            depth,
+            thread: PhantomData,
+        }
     }
 
     fn refuse(&mut self, error: Error) -> Refused {
@@ -239,34 +331,25 @@ impl Scope {
         }
     }
 
-    fn protect(&mut self, text: Option<Plain>) -> Result<Vec<u8>, Error> {
+    /// For whom the value is that is being written.
+    fn recipient(&mut self) -> Recipient {
         let Task::Write {
             entropy,
             fields,
             place,
         } = &self.task
         else {
-            return Ok(self.pass(text));
+            return Recipient::Upcaster;
         };
         let subject = match place {
             Place::Field(index) => fields.subject(*index),
             Place::Unknown => fields.only(),
             Place::Other => None,
         };
-        let subject = subject.cloned().ok_or_else(no_subject)?;
-        let nonce = draw(&**entropy)?;
-        let key = self.key_for(&subject)?;
-        let event = self.event.ok_or_else(no_identity)?;
-        let text = match &text {
-            None => Zeroizing::new(vec![ERASED]),
-            Some(text) => {
-                let mut known = Zeroizing::new(Vec::with_capacity(text.len() + 1));
-                known.push(KNOWN);
-                known.extend_from_slice(text);
-                known
-            }
-        };
-        seal(Use::Field, &key, event, &nonce, &text)
+        match subject {
+            None => Recipient::Nobody,
+            Some(subject) => Recipient::Subject(subject.clone(), Arc::clone(entropy)),
+        }
     }
 
     /// A value that goes from one upcaster to the next.
@@ -276,27 +359,7 @@ impl Scope {
         [&[PASSING][..], &place].concat()
     }
 
-    fn reveal(&mut self, bytes: &[u8]) -> Result<Revealed, Error> {
-        if let Some((&PASSING, place)) = bytes.split_first() {
-            return Ok(self.passed(place));
-        }
-        let Some(envelope) = Envelope::parse(bytes) else {
-            return Ok(Revealed::NoEnvelope);
-        };
-        let event = self.event.ok_or_else(no_identity)?;
-        let key = match self.key(envelope.key)? {
-            KeyState::Known(key) => key,
-            KeyState::Erased(_) => return Ok(Revealed::Erased),
-        };
-        let text = envelope.open(Use::Field, &key, event);
-        let text = text.ok_or_else(|| not_authentic(envelope.key))?;
-        match text.split_first() {
-            Some((&KNOWN, known)) => Ok(Revealed::Known(Zeroizing::new(known.to_vec()))),
-            _ => Ok(Revealed::Erased),
-        }
-    }
-
-    fn passed(&self, place: &[u8]) -> Revealed {
+    fn passed(&mut self, place: &[u8]) -> Revealed {
         let place = <[u8; size_of::<usize>()]>::try_from(place).map(usize::from_le_bytes);
         match place.ok().and_then(|place| self.passing.get(place)) {
             None => Revealed::NoEnvelope,
@@ -305,27 +368,11 @@ impl Scope {
         }
     }
 
-    fn key(&mut self, id: KeyId) -> Result<KeyState, Error> {
-        let known = self.used.iter().find(|state| state.id() == id);
-        if let Some(state) = known {
-            return Ok(state.clone());
-        }
-        let state = self.keys.key(id)?;
-        self.used.push(state.clone());
-        Ok(state)
-    }
-
-    fn key_for(&mut self, subject: &Subject) -> Result<SubjectKey, Error> {
-        let known = self.used.iter().find_map(|state| match state {
-            KeyState::Known(key) => Some(key).filter(|key| key.subject() == subject),
+    fn key_of(&mut self, subject: &Subject) -> Option<SubjectKey> {
+        self.used.iter().find_map(|state| match state {
+            KeyState::Known(key) => Some(key).filter(|key| key.subject() == subject).cloned(),
             KeyState::Erased(_) => None,
-        });
-        if let Some(key) = known {
-            return Ok(key.clone());
-        }
-        let key = self.keys.key_for(subject)?;
-        self.used.push(KeyState::Known(key.clone()));
-        Ok(key)
+        })
     }
 }
 

@@ -78,7 +78,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn what_is_encoded_decodes(event in event()) {
+    fn what_is_encrypted_decodes(event in event()) {
         check(&event, "no text of it");
     }
 

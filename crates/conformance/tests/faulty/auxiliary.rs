@@ -52,10 +52,8 @@ impl SnapshotStore for Faulty {
                     *keep_newest = keep_newest.saturating_sub(1);
                 }
             }
-            SnapshotRemoval::Purged { streams } => {
-                if self.has(Bug::SnapshotPurgeForgetsAStream) {
-                    streams.pop();
-                }
+            SnapshotRemoval::Purged { streams } if self.has(Bug::SnapshotPurgeForgetsAStream) => {
+                streams.pop();
             }
             _ => {}
         }

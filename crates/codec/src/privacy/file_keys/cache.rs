@@ -25,14 +25,15 @@ impl Cache {
         self.by_id(*self.current.get(subject)?)
     }
 
-    pub(super) fn put(&mut self, key: SubjectKey) {
+    pub(super) fn put(&mut self, key: &SubjectKey) {
         self.current.insert(key.subject().clone(), key.id());
         if self.keys.insert(key.id(), key.clone()).is_none() {
             self.order.push_back(key.id());
         }
         while self.order.len() > FILE_KEYS_CACHED_MAX {
-            let oldest = self.order.pop_front();
-            oldest.iter().for_each(|id| self.drop_key(*id));
+            if let Some(oldest) = self.order.pop_front() {
+                self.drop_key(oldest);
+            }
         }
     }
 

@@ -75,7 +75,7 @@ impl OsDisk {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(directory)?;
         match directory.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+            Some(parent) if !parent.as_os_str().is_empty() => sync_directory(parent),
             _ => Ok(()),
         }
     }
@@ -92,6 +92,15 @@ fn writing() -> OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options
+}
+
+/// Makes names durable, where the system has a way to.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(directory)?.sync_all()
+    } else {
+        fs::metadata(directory).map(drop)
+    }
 }
 
 impl Disk for OsDisk {
@@ -134,7 +143,7 @@ impl Disk for OsDisk {
     }
 
     fn sync(&self) -> io::Result<()> {
-        File::open(&self.0)?.sync_all()
+        sync_directory(&self.0)
     }
 
     fn names(&self, visit: &mut dyn FnMut(&str)) -> io::Result<()> {

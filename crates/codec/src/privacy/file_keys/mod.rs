@@ -375,7 +375,7 @@ impl KeyStore for FileKeys {
             },
             None => self.make_key(subject, ids)?,
         };
-        self.cache().put(key.clone());
+        self.cache().put(&key);
         Ok(key)
     }
 
@@ -390,7 +390,7 @@ impl KeyStore for FileKeys {
             None => self.read_key(id)?,
         };
         if let Some(key) = key {
-            self.cache().put(key.clone());
+            self.cache().put(&key);
             return Ok(KeyState::Known(key));
         }
         // Another process may have erased it since the first look.
