@@ -116,6 +116,16 @@ pub const TARGETS: &[Target] = &[
     Target::new("checkpoint_file", checkpoint_file, || {
         vec![annals_store_log::fuzzing::checkpoints()]
     }),
+    Target::new(
+        "envelope",
+        envelope,
+        annals_codec::privacy::fuzzing::envelopes,
+    ),
+    Target::new(
+        "key_file",
+        key_file,
+        annals_codec::privacy::fuzzing::key_files,
+    ),
 ];
 
 /// A name that parses keeps its text and its limit, and a stream id is its category and its key.
@@ -240,6 +250,16 @@ pub fn index_run(input: &[u8]) {
 /// The file of checkpoints.
 pub fn checkpoint_file(input: &[u8]) {
     annals_store_log::fuzzing::checkpoint_file(input);
+}
+
+/// The envelope of a personal value.
+pub fn envelope(input: &[u8]) {
+    annals_codec::privacy::fuzzing::envelope(input);
+}
+
+/// A file of a store of keys.
+pub fn key_file(input: &[u8]) {
+    annals_codec::privacy::fuzzing::key_file(input);
 }
 
 fn hostile_event(codec: &dyn EventCodec<LedgerEvent>, input: &[u8]) {

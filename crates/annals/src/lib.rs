@@ -161,6 +161,7 @@
 //! | `memory` | yes | [`MemoryStore`] |
 //! | `bincode` | no | [`BincodeCodec`] |
 //! | `cbor` | no | [`CborCodec`] |
+//! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
 //! | `messagepack` | no | [`MessagePackCodec`] |
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `serde` | no | `Serialize` and `Deserialize` for the vocabulary |
@@ -188,6 +189,8 @@ pub use annals_codec::JsonCodec;
 pub use annals_codec::MessagePackCodec;
 #[cfg(feature = "postcard")]
 pub use annals_codec::PostcardCodec;
+#[cfg(feature = "encryption")]
+pub use annals_codec::privacy;
 pub use annals_codec::{
     Codecs, Decoded, EventCodec, EventCodecExt, Evolution, Evolving, EvolvingEvent,
 };

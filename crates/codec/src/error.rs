@@ -8,9 +8,9 @@ use annals_core::{BoxError, EventType};
 /// Why an event did not become bytes, or bytes did not become an event, and what to do about it.
 ///
 /// Opaque and one pointer wide. It converts into [`annals_core::Error`], whose source it then is:
-/// [`ErrorKind::Encode`] and [`ErrorKind::BadDictionary`] as [`annals_core::ErrorKind::Invalid`], every
-/// other kind as
-/// [`annals_core::ErrorKind::Undecodable`]. The raw bytes of an event that does not decode stay
+/// what the caller gave wrong (as [`ErrorKind::Encode`]) as [`annals_core::ErrorKind::Invalid`], the state of
+/// a key store as [`annals_core::ErrorKind::Unavailable`] or [`annals_core::ErrorKind::Corrupt`], every other
+/// kind as [`annals_core::ErrorKind::Undecodable`]. The raw bytes of an event that does not decode stay
 /// readable.
 ///
 /// No codec of annals repeats any of the payload in an error, in its facts or its source: errors are
@@ -51,6 +51,26 @@ pub enum ErrorKind {
     NotOne,
     /// The event has no bytes in this form: correct the value, or the serde attributes of its type.
     Encode,
+    /// Personal data was to be written or read without a codec that encrypts: put `EncryptedFields` around the
+    /// codec, or keep the value out of what is written.
+    PersonalInPlain,
+    /// It is not known whose personal data is, or the text for that is empty or too long: correct the event.
+    BadSubject,
+    /// The whole event was a person's who has been erased: go on without it.
+    Erased,
+    /// The personal data in the event was changed, or is of another event or key: it does not authenticate, and
+    /// nothing of it is shown. Repair or restore it.
+    EnvelopeDamaged,
+    /// The key that the event names is neither there nor erased: give the key store that it was made in, or
+    /// restore that.
+    KeyMissing,
+    /// The key store was opened with another master key than its keys are wrapped with: give that one. Nothing was
+    /// changed.
+    WrongMasterKey,
+    /// The key store can't serve now: see the source, and try again.
+    KeysUnavailable,
+    /// A file of the key store is not what was written: restore it.
+    KeysDamaged,
 }
 
 struct Inner {
@@ -117,6 +137,12 @@ impl From<Error> for annals_core::Error {
         let (kind, operation) = match error.kind() {
             ErrorKind::Encode => (annals_core::ErrorKind::Invalid, "encode"),
             ErrorKind::BadDictionary => (annals_core::ErrorKind::Invalid, "take a dictionary"),
+            ErrorKind::PersonalInPlain | ErrorKind::BadSubject => {
+                (annals_core::ErrorKind::Invalid, "protect personal data")
+            }
+            ErrorKind::WrongMasterKey => (annals_core::ErrorKind::Invalid, "open keys"),
+            ErrorKind::KeysUnavailable => (annals_core::ErrorKind::Unavailable, "use keys"),
+            ErrorKind::KeysDamaged => (annals_core::ErrorKind::Corrupt, "use keys"),
             _ => (annals_core::ErrorKind::Undecodable, "decode"),
         };
         // Where the core refused a tag or a size, its own error says more, such as the limit.

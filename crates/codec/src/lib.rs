@@ -79,6 +79,7 @@
 //! | `json` | yes | [`JsonCodec`] |
 //! | `bincode` | no | [`BincodeCodec`] |
 //! | `cbor` | no | [`CborCodec`] |
+//! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
 //! | `messagepack` | no | [`MessagePackCodec`] |
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `zstd` | no | [`Compressed`] |
@@ -103,6 +104,8 @@ mod form;
 mod format;
 mod kind;
 mod limits;
+#[cfg(feature = "encryption")]
+pub mod privacy;
 mod variant;
 
 pub use codecs::Codecs;

@@ -147,6 +147,7 @@ const PLANTED: &[(Bug, &[&str])] = &[
     (Bug::SnapshotOfAnyFold, &["snapshots"]),
     (Bug::SnapshotNotReplaced, &["snapshots"]),
     (Bug::SnapshotRemovalTakesOneMore, &["snapshots"]),
+    (Bug::SnapshotPurgeForgetsAStream, &["snapshots"]),
     (Bug::CheckpointRevisionUnchecked, &["checkpoints"]),
     (Bug::CheckpointRevisionsComeAgain, &["checkpoints"]),
     (Bug::CheckpointNotRemoved, &["checkpoints"]),

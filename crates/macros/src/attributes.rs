@@ -26,6 +26,14 @@ pub(crate) struct Attributes {
     pub(crate) upcasts: Option<Upcasts>,
     pub(crate) was: Vec<LitStr>,
     pub(crate) tag: Option<TagAttribute>,
+    pub(crate) personal: Option<PersonalAttribute>,
+}
+
+/// `personal(subject = "customer_id")`.
+pub(crate) struct PersonalAttribute {
+    pub(crate) span: Span,
+    /// The name of the field that tells whose it is.
+    pub(crate) subject: LitStr,
 }
 
 /// `upcast(1 => first_to_second, 2 => second_to_third)`.
@@ -163,6 +171,15 @@ const KNOWN: &[Known] = &[
             Ok(())
         },
     },
+    Known {
+        name: "personal",
+        usage: "personal(subject = \"customer_id\")",
+        places: &[Place::Field],
+        read: |into, known, meta| {
+            into.personal = Some(known.personal(meta)?);
+            Ok(())
+        },
+    },
 ];
 
 /// Reads every `#[event(...)]` of one place; what is wrong goes to `errors`, and the rest is kept.
@@ -290,6 +307,22 @@ impl Known {
         let strings = list.parse_args_with(Punctuated::<LitStr, Token![,]>::parse_terminated);
         let strings = strings.map_err(|_| self.misuse(meta, "takes strings"))?;
         Ok(strings.into_iter().collect())
+    }
+
+    /// The field of `personal(subject = "...")`.
+    fn personal(&self, meta: &Meta) -> Result<PersonalAttribute> {
+        let misuse = || self.misuse(meta, "takes the field that tells whose it is");
+        let Meta::List(list) = meta else {
+            return Err(misuse());
+        };
+        let inside: Meta = list.parse_args().map_err(|_| misuse())?;
+        match literal(&inside) {
+            Some(Lit::Str(subject)) if inside.path().is_ident("subject") => Ok(PersonalAttribute {
+                span: meta.path().span(),
+                subject: subject.clone(),
+            }),
+            _ => Err(misuse()),
+        }
     }
 
     fn misuse(&self, at: &impl ToTokens, complaint: &str) -> Error {

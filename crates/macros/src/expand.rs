@@ -9,7 +9,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Generics, Path, parse_quote};
 
-use crate::model::{Kind, Kinds, Model, Presence, TagField};
+use crate::model::{Kind, Kinds, Model, PersonalField, Presence, TagField};
 use crate::types;
 
 /// Writes the implementation of `Event`.
@@ -22,6 +22,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let kind_index = kind_index(&model.kinds);
     let tags = tags(core, model);
     let evolution = evolution(model);
+    let personal = personal(model);
     quote! {
         #[automatically_derived]
         impl #impl_generics #core::Event for #ident #type_generics #where_clause {
@@ -39,12 +40,14 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         }
 
         #evolution
+        #personal
     }
 }
 
 /// Writes the implementation of `EvolvingEvent`, where the type declares something for it.
 fn evolution(model: &Model) -> Option<TokenStream> {
     let codec = model.codec.as_ref()?;
+    model.all_kinds().find(|kind| kind.evolves())?;
     let ident = written_here(&model.ident);
     let generics = bounded(model);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
@@ -71,6 +74,116 @@ fn evolution(model: &Model) -> Option<TokenStream> {
             }
         }
     })
+}
+
+/// Writes the implementation of `PersonalEvent`, where a field says whose it is.
+fn personal(model: &Model) -> Option<TokenStream> {
+    let codec = model.codec.as_ref()?;
+    model.all_kinds().find(|kind| kind.is_personal())?;
+    let ident = written_here(&model.ident);
+    let generics = personally_bounded(model, codec);
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let body = match &model.kinds {
+        Kinds::Struct(kind) => {
+            let (pattern, adds) = (personal_pattern(kind), personal_adds(codec, kind));
+            quote! {
+                let Self #pattern = self;
+                #adds
+            }
+        }
+        Kinds::Enum(kinds) => {
+            let arms = kinds.iter().filter(|(_, kind)| kind.is_personal());
+            let arms = arms.map(|(variant, kind)| {
+                let (pattern, adds) = (personal_pattern(kind), personal_adds(codec, kind));
+                quote!(Self::#variant #pattern => { #adds })
+            });
+            let rest = kinds.iter().any(|(_, kind)| !kind.is_personal());
+            let rest = rest.then(|| quote!(_ => {}));
+            quote!(match self { #(#arms)* #rest })
+        }
+    };
+    Some(quote! {
+        #[automatically_derived]
+        impl #impl_generics #codec::privacy::PersonalEvent for #ident #type_generics #where_clause {
+            fn personal_fields(
+                &self,
+                __fields: &mut #codec::privacy::PersonalFields,
+            ) -> ::core::result::Result<(), #codec::Error> {
+                #body
+                ::core::result::Result::Ok(())
+            }
+        }
+    })
+}
+
+/// The generics of `PersonalEvent`: personal fields are encrypted, and their subjects are texts.
+fn personally_bounded(model: &Model, codec: &Path) -> Generics {
+    let mut generics = bounded(model);
+    let parameters: Vec<_> = generics
+        .type_params()
+        .map(|param| param.ident.clone())
+        .collect();
+    if parameters.is_empty() {
+        return generics;
+    }
+    let clause = generics.make_where_clause();
+    for field in model.all_kinds().flat_map(|kind| &kind.personal) {
+        let PersonalField {
+            ty, subject_type, ..
+        } = field;
+        if types::mentions(ty, parameters.iter()) {
+            let bound = parse_quote!(#ty: #codec::privacy::PersonalData);
+            clause.predicates.push(bound);
+        }
+        if types::mentions(subject_type, parameters.iter()) {
+            let bound = parse_quote!(#subject_type: ::core::fmt::Display);
+            clause.predicates.push(bound);
+        }
+    }
+    generics
+}
+
+/// Binds the personal fields, and each of their subjects once.
+fn personal_pattern(kind: &Kind) -> TokenStream {
+    let fields = (0_usize..).zip(&kind.personal).map(|(index, field)| {
+        let (member, local) = (&field.member, personal_local(index, field));
+        quote!(#member: #local,)
+    });
+    let subjects = (0_usize..)
+        .zip(&kind.personal)
+        .filter_map(|(index, field)| {
+            let (first, local) = subject_local(kind, field);
+            let member = &field.subject;
+            (first == index).then(|| quote!(#member: #local,))
+        });
+    quote!({ #(#fields)* #(#subjects)* .. })
+}
+
+fn personal_adds(codec: &Path, kind: &Kind) -> TokenStream {
+    let adds = (0_usize..).zip(&kind.personal).map(|(index, field)| {
+        let local = personal_local(index, field);
+        let (_, subject) = subject_local(kind, field);
+        let span = field.ty.span();
+        quote_spanned! {span=>
+            #codec::privacy::PersonalFields::add(__fields, #local, #subject)?;
+        }
+    });
+    quote!(#(#adds)*)
+}
+
+/// The local of a personal field, placed at its type, where the compiler then says what that lacks.
+fn personal_local(index: usize, field: &PersonalField) -> Ident {
+    let span = Span::mixed_site().located_at(field.ty.span());
+    format_ident!("__personal{index}", span = span)
+}
+
+/// The local of a field's subject, alike, and the number of the first field that has the same.
+fn subject_local(kind: &Kind, field: &PersonalField) -> (usize, Ident) {
+    let mut fields = kind.personal.iter();
+    let first = fields.position(|other| other.subject == field.subject);
+    let first = first.unwrap_or_default();
+    let span = Span::mixed_site().located_at(field.subject_type.span());
+    (first, format_ident!("__subject{first}", span = span))
 }
 
 fn event_kind(core: &Path, kind: &Kind) -> TokenStream {

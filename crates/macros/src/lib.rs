@@ -78,6 +78,7 @@ use crate::model::Model;
 /// | variant, struct | `upcast(1 => first_to_second)` | what makes older versions into the next one, for each of them |
 /// | variant, struct | `was = "old-name"`, `was("older-name", "old-name")` | names under which it was recorded before |
 /// | field | `tag` | the event has the tag `field_name:value` |
+/// | field | `personal(subject = "customer_id")` | the field is encrypted for whoever the other field names |
 /// | field | `tag = "account"` | the event has the tag `account:value`; a field without a name needs this form |
 ///
 /// Categories, names and keys of tags are 1 to 1024 bytes without control characters, and a key has
@@ -133,6 +134,13 @@ use crate::model::Model;
 /// # let _ = AccountEvent::MoneyDeposited { cents: 5 };
 /// # Ok::<(), annals_codec::EvolutionError>(())
 /// ```
+///
+/// # Personal data
+///
+/// `personal` also implements `annals_codec::privacy::PersonalEvent` (feature `encryption`), by which the codec
+/// `EncryptedFields` knows whose key a field is encrypted with. The field is a `Personal<T>`, or an option or a
+/// collection of such; the subject is the `Display` of another field of the same variant or struct, which stays
+/// readable. In a tuple, the subject is named by its place, as `"0"`.
 ///
 /// # Generics
 ///

@@ -10,10 +10,10 @@ use syn::{
     Token, Type, Variant,
 };
 
-use crate::attributes::{self, Attributes, Place, TagAttribute};
+use crate::attributes::{self, Attributes, PersonalAttribute, Place, TagAttribute};
 use crate::case::Case;
 use crate::errors::Errors;
-use crate::{core_path, name, types};
+use crate::{core_path, name, suggest, types};
 
 /// An implementation of `Event` to be written.
 pub(crate) struct Model {
@@ -24,7 +24,7 @@ pub(crate) struct Model {
     pub(crate) core: Path,
     pub(crate) category: String,
     pub(crate) kinds: Kinds,
-    /// The path to the codec crate, where a kind declares upcasters or older names.
+    /// The path to the codec crate, where a kind declares upcasters, older names or personal fields.
     pub(crate) codec: Option<Path>,
 }
 
@@ -47,6 +47,16 @@ pub(crate) struct Kind {
     /// Older names.
     pub(crate) was: Vec<String>,
     pub(crate) tags: Vec<TagField>,
+    pub(crate) personal: Vec<PersonalField>,
+}
+
+/// A field that is encrypted for somebody.
+pub(crate) struct PersonalField {
+    pub(crate) member: Member,
+    pub(crate) ty: Type,
+    /// The field whose `Display` tells for whom.
+    pub(crate) subject: Member,
+    pub(crate) subject_type: Type,
 }
 
 /// A field that gives a tag.
@@ -114,9 +124,12 @@ impl Model {
             kinds,
             codec: None,
         };
-        if model.all_kinds().any(Kind::evolves) {
+        if model
+            .all_kinds()
+            .any(|kind| kind.evolves() || kind.is_personal())
+        {
             let codec = stated.codec.or_else(core_path::find_codec).ok_or_else(|| {
-                let message = "upcasters need `annals-codec` or `annals` in Cargo.toml; add one to \
+                let message = "upcasters and personal fields need `annals-codec` or `annals` in Cargo.toml; add one to \
                     [dependencies], or write `#[event(codec = \"path::to::annals_codec\")]`";
                 Error::new(Span::call_site(), message)
             })?;
@@ -149,9 +162,17 @@ impl Kind {
             None => name::derived(ident, case),
         };
         let name = errors.keep(name).unwrap_or_default();
-        let tags = fields.iter().zip(fields.members());
+        let stated_fields = fields.iter().zip(fields.members());
+        let stated_fields: Vec<_> = stated_fields
+            .map(|(field, member)| {
+                let stated = attributes::parse(&field.attrs, Place::Field, errors);
+                (field, member, stated)
+            })
+            .collect();
+        let personal = personal_fields(&stated_fields, errors);
+        let tags = stated_fields.into_iter();
         let tags = tags
-            .filter_map(|(field, member)| TagField::parse(field, member, errors))
+            .filter_map(|(field, member, stated)| TagField::parse(field, member, stated, errors))
             .collect();
         let version = stated.version.unwrap_or(1);
         let was = stated.was.iter();
@@ -163,12 +184,77 @@ impl Kind {
                 .filter_map(|text| errors.keep(name::event_type(text)))
                 .collect(),
             tags,
+            personal,
         }
     }
 
+    /// Whether some of its fields are encrypted.
+    pub(crate) fn is_personal(&self) -> bool {
+        !self.personal.is_empty()
+    }
+
     /// Whether older events of this kind are read.
-    fn evolves(&self) -> bool {
+    pub(crate) fn evolves(&self) -> bool {
         !self.upcasts.is_empty() || !self.was.is_empty()
+    }
+}
+
+/// The personal fields of a kind; refuses one whose subject is no field, or personal too.
+fn personal_fields(
+    fields: &[(&Field, Member, Attributes)],
+    errors: &mut Errors,
+) -> Vec<PersonalField> {
+    let mut personal = Vec::new();
+    for (field, member, stated) in fields {
+        let Some(PersonalAttribute { span, subject }) = &stated.personal else {
+            continue;
+        };
+        if stated.tag.is_some() {
+            let message =
+                "a personal field is no tag, as tags are not encrypted; remove one of the two";
+            errors.push(Error::new(*span, message));
+        }
+        let name = subject.value();
+        let found = fields
+            .iter()
+            .find(|(_, member, _)| member_name(member) == name);
+        let Some((subject_field, subject_member, subject_stated)) = found else {
+            let known: Vec<String> = fields
+                .iter()
+                .map(|(_, member, _)| member_name(member))
+                .collect();
+            let hint = suggest::nearest(&name, known.iter().map(String::as_str));
+            let hint = hint.map(|known| format!(" (did you mean `{known}`?)"));
+            let message = format!(
+                "there is no field `{name}` here{}; name the field that tells whose this is",
+                hint.unwrap_or_default()
+            );
+            errors.push(Error::new(subject.span(), message));
+            continue;
+        };
+        if subject_stated.personal.is_some() {
+            let message = format!(
+                "the field `{name}` is personal too, and can't be read before the key is known; \
+                 name a field that stays readable"
+            );
+            errors.push(Error::new(subject.span(), message));
+            continue;
+        }
+        personal.push(PersonalField {
+            member: member.clone(),
+            ty: field.ty.clone(),
+            subject: subject_member.clone(),
+            subject_type: subject_field.ty.clone(),
+        });
+    }
+    personal
+}
+
+/// A field as an attribute names it.
+fn member_name(member: &Member) -> String {
+    match member {
+        Member::Named(ident) => ident.unraw().to_string(),
+        Member::Unnamed(index) => index.index.to_string(),
     }
 }
 
@@ -217,11 +303,13 @@ fn upcasts(stated: &Attributes, current: u32, errors: &mut Errors) -> Vec<(u32, 
 
 impl TagField {
     /// Nothing for a field that is no tag.
-    fn parse(field: &Field, member: Member, errors: &mut Errors) -> Option<Self> {
-        let key = match (
-            attributes::parse(&field.attrs, Place::Field, errors).tag?,
-            &field.ident,
-        ) {
+    fn parse(
+        field: &Field,
+        member: Member,
+        stated: Attributes,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let key = match (stated.tag?, &field.ident) {
             (TagAttribute::Key(text), _) => errors.keep(name::tag_key(&text))?,
             (TagAttribute::FieldName(_), Some(ident)) => ident.unraw().to_string(),
             (TagAttribute::FieldName(span), None) => {

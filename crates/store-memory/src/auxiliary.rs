@@ -1,5 +1,7 @@
 //! Snapshots and checkpoints.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use annals_core::{
     Checkpoint, CheckpointName, CheckpointSave, CheckpointStore, Cursor, Error, ErrorKind,
     Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, Version,
@@ -32,18 +34,38 @@ impl SnapshotStore for MemoryStore {
 
     async fn remove_snapshots(&self, removal: SnapshotRemoval) -> Result<usize, Error> {
         let mut state = self.change()?;
-        let Some(kept) = state.snapshots.get_mut(&removal.key) else {
-            return Ok(0);
-        };
-        let surplus = kept.len().saturating_sub(removal.keep_newest);
-        for _ in 0..surplus {
-            kept.pop_first();
+        match removal {
+            SnapshotRemoval::Older { key, keep_newest } => {
+                Ok(remove_older(&mut state.snapshots, &key, keep_newest))
+            }
+            SnapshotRemoval::Purged { streams } => {
+                let streams: BTreeSet<_> = streams.into_iter().collect();
+                let purged = state
+                    .snapshots
+                    .extract_if(.., |key, _| streams.contains(&key.stream));
+                Ok(purged.map(|(_, kept)| kept.len()).sum())
+            }
+            _ => Err(Error::unsupported("remove snapshots")),
         }
-        if kept.is_empty() {
-            state.snapshots.remove(&removal.key);
-        }
-        Ok(surplus)
     }
+}
+
+fn remove_older(
+    snapshots: &mut BTreeMap<SnapshotKey, BTreeMap<Version, Snapshot>>,
+    key: &SnapshotKey,
+    keep_newest: usize,
+) -> usize {
+    let Some(kept) = snapshots.get_mut(key) else {
+        return 0;
+    };
+    let surplus = kept.len().saturating_sub(keep_newest);
+    for _ in 0..surplus {
+        kept.pop_first();
+    }
+    if kept.is_empty() {
+        snapshots.remove(key);
+    }
+    surplus
 }
 
 /// What is kept of a name: its newest revision, for ever, and where its reader stands.

@@ -58,7 +58,8 @@ const SUFFIX: &str = "+zstd";
 /// let named = codec.encode(&noted)?;
 /// assert_eq!(named.content_type().as_str(), "application/json+zstd");
 /// assert!(named.payload().len() < 100);
-/// assert_eq!(codec.decode_one(named.content())?, noted);
+/// let decoded: Noted = codec.decode_one(named.content())?;
+/// assert_eq!(decoded, noted);
 /// # Ok::<(), annals_codec::Error>(())
 /// ```
 #[derive(Debug)]
@@ -176,17 +177,13 @@ impl<E, C: EventCodec<E>> EventCodec<E> for Compressed<C> {
             return Ok(plain);
         };
         let content_type = suffixed(plain.content_type(), self.writer.suffix());
-        let compressed = NewEvent::new(plain.event_type().clone(), content_type, frame);
-        let compressed = compressed.map_err(|error| {
+        let event_type = plain.event_type().clone();
+        plain.with_payload(content_type, frame).map_err(|error| {
             let message = "event can't be recorded compressed; write it as the inner codec does";
             Error::new(ErrorKind::Encode, message)
-                .with("event type", plain.event_type())
+                .with("event type", event_type)
                 .caused_by(error)
-        })?;
-        Ok(compressed
-            .with_schema_version(plain.schema_version())
-            .with_tags(plain.tags().clone())
-            .with_metadata(plain.metadata().clone()))
+        })
     }
 
     fn decode_content(&self, content: ContentRef<'_>) -> Result<Decoded<E>, Error> {

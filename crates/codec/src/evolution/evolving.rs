@@ -172,11 +172,9 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
                 (schema_version, payload) = (part.schema.schema_version, part.payload);
             }
         }
-        let older = NewEvent::new(
-            new.event_type().clone(),
-            new.content_type().clone(),
-            payload,
-        );
+        let older = new
+            .clone()
+            .with_payload(new.content_type().clone(), payload);
         let older = older.map_err(|error| {
             Error::new(
                 ErrorKind::Encode,
@@ -184,11 +182,7 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
             )
             .caused_by(error)
         })?;
-        Ok(Some(
-            older
-                .with_schema_version(schema_version)
-                .with_tags(new.tags().clone()),
-        ))
+        Ok(Some(older.with_schema_version(schema_version)))
     }
 }
 

@@ -37,8 +37,11 @@ where
 {
     let flaw = Cell::new(None);
     let content = Content { event, flaw: &flaw };
-    let payload = super::write::<F, _>(&content)
-        .map_err(|reason| not_encoded::<F, E>(event, flaw.get(), reason))?;
+    let plain = super::Plain::begin();
+    let payload = super::write::<F, _>(&content).map_err(|reason| match plain.refused() {
+        Some(error) => error.with("event type", event.kind().event_type()),
+        None => not_encoded::<F, E>(event, flaw.get(), reason),
+    })?;
     if !F::RULES.describes_itself {
         read_back::<F, E>(event, &payload)?;
     }
@@ -53,8 +56,11 @@ where
     let kind_index = recognize::<E>(content, &F::CONTENT_TYPE)?;
     let flaw = Cell::new(None);
     let seed = ContentSeed::new(kind_index, &flaw);
+    let plain = super::Plain::begin();
     super::read::<F, _>(content.payload, seed).map_err(|damage| {
-        if let Some(flaw) = flaw.get() {
+        if let Some(error) = plain.refused() {
+            error.with("event type", content.event_type)
+        } else if let Some(flaw) = flaw.get() {
             Error::new(ErrorKind::WrongKind, flaw.to_string())
                 .with("event type", content.event_type)
         } else {

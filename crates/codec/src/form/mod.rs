@@ -111,6 +111,34 @@ impl Damage {
     }
 }
 
+/// Tells whether personal data was refused since it began, as no codec that encrypts was there.
+struct Plain {
+    #[cfg(feature = "encryption")]
+    refusals: u64,
+}
+
+impl Plain {
+    #[inline]
+    fn begin() -> Self {
+        Self {
+            #[cfg(feature = "encryption")]
+            refusals: crate::privacy::scope::refusals(),
+        }
+    }
+
+    #[cfg(feature = "encryption")]
+    fn refused(&self) -> Option<Error> {
+        let is_new = crate::privacy::scope::refusals() != self.refusals;
+        is_new.then(crate::privacy::scope::without_codec)
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    #[expect(clippy::unused_self, reason = "with the feature it tells")]
+    fn refused(&self) -> Option<Error> {
+        None
+    }
+}
+
 /// The two contracts of a codec, from its form.
 macro_rules! codec {
     ($codec:ident) => {

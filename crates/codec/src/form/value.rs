@@ -10,7 +10,11 @@ const NOT_THIS_VALUE: &str = "bytes are not this value; repair them, or read the
 
 /// [`Format::write`](crate::Format::write) of a form.
 pub(super) fn write<F: Form>(value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, Error> {
+    let plain = super::Plain::begin();
     super::write::<F, _>(value).map_err(|reason| {
+        if let Some(error) = plain.refused() {
+            return error;
+        }
         let message = format!("value has no form in {}; correct it", F::NAME);
         Error::new(ErrorKind::Encode, message).with("reason", reason)
     })
@@ -18,8 +22,11 @@ pub(super) fn write<F: Form>(value: &dyn erased_serde::Serialize) -> Result<Vec<
 
 /// [`Format::read`](crate::Format::read) of a form.
 pub(super) fn read<F: Form>(bytes: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
-    super::read::<F, _>(bytes, VisitSeed(visit))
-        .map_err(|damage| damage.error(F::NAME, NOT_THIS_VALUE, None))
+    let plain = super::Plain::begin();
+    super::read::<F, _>(bytes, VisitSeed(visit)).map_err(|damage| match plain.refused() {
+        Some(error) => error,
+        None => damage.error(F::NAME, NOT_THIS_VALUE, None),
+    })
 }
 
 /// Hands the deserializer to a function that knows no type of it.

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::fmt;
 
 use serde::ser::{
-    Error as _, SerializeStruct, SerializeStructVariant, SerializeTuple, SerializeTupleVariant,
+    Error as _, SerializeStruct, SerializeStructVariant, SerializeTuple, SerializeTupleStruct,
+    SerializeTupleVariant,
 };
 use serde::{Serialize, Serializer};
 
@@ -20,10 +21,10 @@ pub(super) struct ContentSerializer<'a, S> {
     pub(super) flaw: &'a Cell<Option<TypeFlaw>>,
 }
 
-/// The fields of a tuple variant, as a tuple.
+/// The fields of a tuple variant, as a tuple, or of a tuple struct.
 pub(super) struct TupleContent<S>(S);
 
-/// The fields of a struct variant, as a struct.
+/// The fields of a struct variant, as a struct, or of a struct.
 pub(super) struct StructContent<S>(S);
 
 impl<S: Serializer> ContentSerializer<'_, S> {
@@ -53,6 +54,18 @@ impl<S: Serializer> ContentSerializer<'_, S> {
     }
 }
 
+/// Does what writes a field of the event itself: where fields are encrypted, it is to be known which it is.
+#[inline]
+fn within_field<T: ?Sized, R>(field: &T, work: impl FnOnce() -> R) -> R {
+    #[cfg(feature = "encryption")]
+    return crate::privacy::scope::within_field(field, work);
+    #[cfg(not(feature = "encryption"))]
+    {
+        let _ = field;
+        work()
+    }
+}
+
 /// A struct without fields, to which fields can be added later.
 fn empty_struct<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_struct(CONTENT_NAME, 0)?.end()
@@ -71,10 +84,10 @@ impl<S: Serializer> Serializer for ContentSerializer<'_, S> {
     type Error = S::Error;
     type SerializeSeq = S::SerializeSeq;
     type SerializeTuple = S::SerializeTuple;
-    type SerializeTupleStruct = S::SerializeTupleStruct;
+    type SerializeTupleStruct = TupleContent<S::SerializeTupleStruct>;
     type SerializeTupleVariant = TupleContent<S::SerializeTuple>;
     type SerializeMap = S::SerializeMap;
-    type SerializeStruct = S::SerializeStruct;
+    type SerializeStruct = StructContent<S::SerializeStruct>;
     type SerializeStructVariant = StructContent<S::SerializeStruct>;
 
     fn serialize_unit_variant(
@@ -93,7 +106,8 @@ impl<S: Serializer> Serializer for ContentSerializer<'_, S> {
         _: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        value.serialize(self.variant(index)?)
+        let inner = self.variant(index)?;
+        within_field(value, || value.serialize(inner))
     }
 
     fn serialize_tuple_variant(
@@ -160,7 +174,8 @@ impl<S: Serializer> Serializer for ContentSerializer<'_, S> {
         name: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        self.other()?.serialize_newtype_struct(name, value)
+        let inner = self.other()?;
+        within_field(value, || inner.serialize_newtype_struct(name, value))
     }
 
     fn serialize_seq(self, length: Option<usize>) -> Result<S::SerializeSeq, S::Error> {
@@ -175,8 +190,9 @@ impl<S: Serializer> Serializer for ContentSerializer<'_, S> {
         self,
         name: &'static str,
         length: usize,
-    ) -> Result<S::SerializeTupleStruct, S::Error> {
-        self.other()?.serialize_tuple_struct(name, length)
+    ) -> Result<Self::SerializeTupleStruct, S::Error> {
+        let tuple = self.other()?.serialize_tuple_struct(name, length);
+        tuple.map(TupleContent)
     }
 
     fn serialize_map(self, length: Option<usize>) -> Result<S::SerializeMap, S::Error> {
@@ -187,8 +203,9 @@ impl<S: Serializer> Serializer for ContentSerializer<'_, S> {
         self,
         name: &'static str,
         length: usize,
-    ) -> Result<S::SerializeStruct, S::Error> {
-        self.other()?.serialize_struct(name, length)
+    ) -> Result<Self::SerializeStruct, S::Error> {
+        let fields = self.other()?.serialize_struct(name, length);
+        fields.map(StructContent)
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
@@ -205,7 +222,7 @@ impl<S: SerializeTuple> SerializeTupleVariant for TupleContent<S> {
     type Error = S::Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
-        self.0.serialize_element(value)
+        within_field(value, || self.0.serialize_element(value))
     }
 
     fn end(self) -> Result<S::Ok, S::Error> {
@@ -222,7 +239,41 @@ impl<S: SerializeStruct> SerializeStructVariant for StructContent<S> {
         key: &'static str,
         value: &T,
     ) -> Result<(), S::Error> {
-        self.0.serialize_field(key, value)
+        within_field(value, || self.0.serialize_field(key, value))
+    }
+
+    fn skip_field(&mut self, key: &'static str) -> Result<(), S::Error> {
+        self.0.skip_field(key)
+    }
+
+    fn end(self) -> Result<S::Ok, S::Error> {
+        self.0.end()
+    }
+}
+
+impl<S: SerializeTupleStruct> SerializeTupleStruct for TupleContent<S> {
+    type Ok = S::Ok;
+    type Error = S::Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), S::Error> {
+        within_field(value, || self.0.serialize_field(value))
+    }
+
+    fn end(self) -> Result<S::Ok, S::Error> {
+        self.0.end()
+    }
+}
+
+impl<S: SerializeStruct> SerializeStruct for StructContent<S> {
+    type Ok = S::Ok;
+    type Error = S::Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        key: &'static str,
+        value: &T,
+    ) -> Result<(), S::Error> {
+        within_field(value, || self.0.serialize_field(key, value))
     }
 
     fn skip_field(&mut self, key: &'static str) -> Result<(), S::Error> {

@@ -18,6 +18,7 @@ cases! {
     streams_and_folds_are_kept_apart needs [Snapshots];
     the_newest_are_kept_when_old_ones_are_removed needs [Snapshots];
     removal_keeps_to_its_key needs [Snapshots];
+    purged_streams_lose_every_fold needs [Snapshots];
 }
 
 fn key(of: &str, fold: &'static str) -> SnapshotKey {
@@ -76,7 +77,7 @@ impl<'a> Shelf<'a> {
         let key = key.clone();
         let removed = self
             .0
-            .remove_snapshots(SnapshotRemoval { key, keep_newest })
+            .remove_snapshots(SnapshotRemoval::Older { key, keep_newest })
             .await?;
         check_eq(
             format!("how many are removed, keeping {keep_newest}"),
@@ -205,4 +206,28 @@ async fn removal_keeps_to_its_key(bench: &Bench) -> Verdict {
     shelf
         .gives(&third, &[(LATEST, Some(2)), (1, Some(1))])
         .await
+}
+
+async fn purged_streams_lose_every_fold(bench: &Bench) -> Verdict {
+    let shelf = Shelf::of(bench)?;
+    let gone = [key("a-1", "f"), key("a-1", "g"), key("a-3", "f")];
+    let stays = [key("a-11", "f"), key("a", "f"), key("a-2", "f")];
+    for key in gone.iter().chain(&stays) {
+        shelf.save(key, &[1, 2]).await?;
+    }
+    let purged = SnapshotRemoval::Purged {
+        streams: vec![stream("a-4"), stream("a-3"), stream("a-1")],
+    };
+    for expected in [6, 0] {
+        let removed = shelf.0.remove_snapshots(purged.clone()).await?;
+        check_eq("how many are purged", removed, expected)?;
+    }
+    for key in &gone {
+        shelf.gives(key, &[(LATEST, None)]).await?;
+    }
+    for key in &stays {
+        shelf.gives(key, &[(LATEST, Some(2)), (1, Some(1))]).await?;
+    }
+    shelf.save(&gone[0], &[3]).await?;
+    shelf.gives(&gone[0], &[(LATEST, Some(3)), (2, None)]).await
 }

@@ -45,9 +45,17 @@ impl SnapshotStore for Faulty {
     }
 
     async fn remove_snapshots(&self, mut removal: SnapshotRemoval) -> Result<usize, Error> {
-        removal.key = self.key(&removal.key);
-        if self.has(Bug::SnapshotRemovalTakesOneMore) {
-            removal.keep_newest = removal.keep_newest.saturating_sub(1);
+        match &mut removal {
+            SnapshotRemoval::Older { key, keep_newest } => {
+                *key = self.key(key);
+                if self.has(Bug::SnapshotRemovalTakesOneMore) {
+                    *keep_newest = keep_newest.saturating_sub(1);
+                }
+            }
+            SnapshotRemoval::Purged { streams } if self.has(Bug::SnapshotPurgeForgetsAStream) => {
+                streams.pop();
+            }
+            _ => {}
         }
         self.store.remove_snapshots(removal).await
     }

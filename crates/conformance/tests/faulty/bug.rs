@@ -94,6 +94,7 @@ pub(crate) enum Bug {
     SnapshotOfAnyFold,
     SnapshotNotReplaced,
     SnapshotRemovalTakesOneMore,
+    SnapshotPurgeForgetsAStream,
     CheckpointRevisionUnchecked,
     CheckpointRevisionsComeAgain,
     CheckpointNotRemoved,

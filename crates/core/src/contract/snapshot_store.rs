@@ -38,11 +38,22 @@ pub struct SnapshotKey {
 
 /// Which snapshots to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SnapshotRemoval {
-    /// Those of this stream and fold.
-    pub key: SnapshotKey,
-    /// All but the newest this many.
-    pub keep_newest: usize,
+#[non_exhaustive]
+pub enum SnapshotRemoval {
+    /// Old ones of one stream and fold.
+    Older {
+        /// What they are of.
+        key: SnapshotKey,
+        /// All but the newest this many.
+        keep_newest: usize,
+    },
+    /// All of these streams, of every fold, for good: no file of the store holds their bytes when the call
+    /// returns. What a person's erasure asks for; slower than [`Older`](Self::Older), so name all streams in
+    /// one call.
+    Purged {
+        /// The streams, in any order.
+        streams: Vec<StreamId>,
+    },
 }
 
 impl Snapshot {
@@ -114,7 +125,7 @@ pub trait SnapshotStore: fmt::Debug + Send + Sync {
         at_most: Version,
     ) -> Result<Option<Snapshot>, Error>;
 
-    /// Removes old snapshots, and tells how many.
+    /// Removes snapshots, and tells how many.
     async fn remove_snapshots(&self, removal: SnapshotRemoval) -> Result<usize, Error>;
 }
 

@@ -36,7 +36,9 @@ pub struct NewEvent {
 
 /// What an event says, borrowed from a new one or a recorded one: all that a codec decodes, and that is compared
 /// when an append is sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Two are equal when all but their [`id`](Self::id) agrees.
+#[derive(Clone, Copy, Debug)]
 pub struct ContentRef<'a> {
     /// The recorded name of its kind.
     pub event_type: &'a EventType,
@@ -48,6 +50,9 @@ pub struct ContentRef<'a> {
     pub payload: &'a [u8],
     /// Its tags.
     pub tags: &'a Tags,
+    /// The identity of the event, where it has one already: no part of what it says, but what a codec that
+    /// encrypts binds its bytes to.
+    pub id: Option<EventId>,
 }
 
 /// What a store adds to an event when it records it.
@@ -94,6 +99,28 @@ impl NewEvent {
             metadata: Metadata::EMPTY,
             id: None,
             recorded_at: None,
+        })
+    }
+
+    /// The same with this payload, in this form, in place of its own.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn with_payload(
+        self,
+        content_type: ContentType,
+        payload: impl Into<Bytes>,
+    ) -> Result<Self, Error> {
+        let payload = payload.into();
+        check_limit!(
+            "payload of too many bytes",
+            payload.len(),
+            PAYLOAD_BYTES_MAX
+        )?;
+        Ok(Self {
+            content_type,
+            payload,
+            ..self
         })
     }
 
@@ -197,7 +224,7 @@ impl NewEvent {
         }
     }
 
-    /// What it says, borrowed; without its identity, time and context.
+    /// What it says, borrowed; without its time and context.
     pub fn content(&self) -> ContentRef<'_> {
         ContentRef {
             event_type: &self.event_type,
@@ -205,9 +232,22 @@ impl NewEvent {
             content_type: &self.content_type,
             payload: &self.payload,
             tags: &self.tags,
+            id: self.id,
         }
     }
 }
+
+impl PartialEq for ContentRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.event_type == other.event_type
+            && self.schema_version == other.schema_version
+            && self.content_type == other.content_type
+            && self.payload == other.payload
+            && self.tags == other.tags
+    }
+}
+
+impl Eq for ContentRef<'_> {}
 
 impl ContentRef<'_> {
     /// Whether a retry that carries `other` in this event's place is the same append: type, schema

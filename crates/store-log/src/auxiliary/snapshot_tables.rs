@@ -6,7 +6,9 @@
 //! | `snapshots` | stream, fold, version | a [row](super::row) |
 //! | `chunks` | number, index | a part of a payload that is too large for its row |
 
-use annals_core::{Snapshot, SnapshotKey, SnapshotRemoval, Version};
+use std::collections::BTreeSet;
+
+use annals_core::{FoldId, Snapshot, SnapshotKey, StreamId, Version};
 use redb::{
     Database, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction,
 };
@@ -24,6 +26,9 @@ const ROW_PAYLOAD_BYTES_MAX: usize = 32 * 1024;
 /// What a chunk holds. redb gives a large value a run of pages of a power of two, which it just fills
 /// with its head and key.
 const CHUNK_BYTES: usize = 128 * 1024 - 128;
+
+/// How many rows are copied in one transaction.
+const COPIED_ROWS_MAX: usize = 16;
 
 type RowKey<'a> = (&'a str, &'a str, u64);
 type ChunkKey = (u64, u32);
@@ -136,8 +141,11 @@ pub(super) fn forget(
     Ok(write.commit()?)
 }
 
-pub(super) fn remove(database: &Database, removal: &SnapshotRemoval) -> Result<usize, Trouble> {
-    let SnapshotRemoval { key, keep_newest } = removal;
+pub(super) fn remove(
+    database: &Database,
+    key: &SnapshotKey,
+    keep_newest: usize,
+) -> Result<usize, Trouble> {
     let write = begin_write(database)?;
     let surplus = {
         let mut tables = Tables::open(&write)?;
@@ -146,7 +154,7 @@ pub(super) fn remove(database: &Database, removal: &SnapshotRemoval) -> Result<u
         for entry in tables.rows.range::<RowKey<'_>>(span)? {
             versions.push(Version::new(entry?.0.value().2));
         }
-        let surplus = versions.len().saturating_sub(*keep_newest);
+        let surplus = versions.len().saturating_sub(keep_newest);
         for version in versions.iter().take(surplus) {
             tables.forget(key, *version)?;
         }
@@ -158,6 +166,36 @@ pub(super) fn remove(database: &Database, removal: &SnapshotRemoval) -> Result<u
         write.abort()?;
     }
     Ok(surplus)
+}
+
+/// Copies to a new database all snapshots but those of these streams, and tells how many those are. What is
+/// damaged stays behind.
+pub(super) fn copy_without(
+    old: &Database,
+    new: &Database,
+    streams: &BTreeSet<&str>,
+) -> Result<usize, Trouble> {
+    let read = old.begin_read()?;
+    let rows = read.open_table(SNAPSHOTS)?;
+    let chunks = read.open_table(CHUNKS)?;
+    let mut left_out = 0;
+    let mut entries = rows.iter()?.peekable();
+    while entries.peek().is_some() {
+        let write = begin_write(new)?;
+        {
+            let mut tables = Tables::open(&write)?;
+            for entry in entries.by_ref().take(COPIED_ROWS_MAX) {
+                let (row_key, row) = entry?;
+                if streams.contains(row_key.value().0) {
+                    left_out += 1;
+                } else {
+                    tables.copy(row_key.value(), row.value(), &chunks)?;
+                }
+            }
+        }
+        write.commit()?;
+    }
+    Ok(left_out)
 }
 
 /// A transaction that is durable when it is committed, and that an unclean end does not make the next
@@ -214,6 +252,31 @@ impl<'t> Tables<'t> {
             self.chunks
                 .retain_in((number, 0)..=(number, u32::MAX), |_, _| false)?;
         }
+        Ok(())
+    }
+
+    /// Takes over a row of another database, with its chunks.
+    fn copy(
+        &mut self,
+        key: RowKey<'_>,
+        row: &[u8],
+        chunks: &impl ReadableTable<ChunkKey, &'static [u8]>,
+    ) -> Result<(), Trouble> {
+        let (stream, fold, version) = key;
+        let (Ok(stream), Ok(fold)) = (StreamId::parse(stream), FoldId::parse(fold)) else {
+            return Ok(());
+        };
+        let snapshot_key = SnapshotKey { stream, fold };
+        let Some((head, _)) = Head::parse(&snapshot_key, Version::new(version), row) else {
+            return Ok(());
+        };
+        if let Some(number) = head.chunks {
+            for entry in chunks.range((number, 0)..=(number, u32::MAX))? {
+                let (chunk_key, chunk) = entry?;
+                self.chunks.insert(chunk_key.value(), chunk.value())?;
+            }
+        }
+        self.rows.insert(key, row)?;
         Ok(())
     }
 

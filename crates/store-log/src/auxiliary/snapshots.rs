@@ -5,12 +5,13 @@
 //! check what it reads, so each row and each payload has a checksum of its own, and a panic of redb over
 //! a damaged page is caught and taken for the damage that it is.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use annals_core::{Error, ErrorKind, Snapshot, SnapshotKey, SnapshotRemoval, Version};
+use annals_core::{Error, ErrorKind, Snapshot, SnapshotKey, SnapshotRemoval, StreamId, Version};
 use annals_log::LogId;
 use annals_log::vfs::{Access, Vfs};
 use redb::{Builder, Database};
@@ -109,12 +110,79 @@ impl Snapshots {
         Ok(found.snapshot)
     }
 
-    /// Removes all but the newest snapshots of a key, and tells how many.
+    /// Removes snapshots, and tells how many.
     pub(super) fn remove(&self, removal: &SnapshotRemoval) -> Result<usize, Error> {
-        let removed = self.work(Absent::Leave, |database| {
-            snapshot_tables::remove(database, removal)
-        })?;
-        Ok(removed.unwrap_or(0))
+        match removal {
+            SnapshotRemoval::Older { key, keep_newest } => {
+                let removed = self.work(Absent::Leave, |database| {
+                    snapshot_tables::remove(database, key, *keep_newest)
+                })?;
+                Ok(removed.unwrap_or(0))
+            }
+            SnapshotRemoval::Purged { streams } => {
+                let streams = streams.iter().map(StreamId::as_str).collect();
+                self.purge(&streams)
+                    .map_err(|trouble| self.error_of(trouble))
+            }
+            _ => Err(Error::unsupported("remove snapshots")),
+        }
+    }
+
+    /// Removes all snapshots of these streams, and every byte of theirs: redb keeps what was removed in pages
+    /// that it may use again, so what stays is copied to a new file. Files that were set aside go too. What
+    /// another thread saves meanwhile may be lost with the old file; it is taken again.
+    fn purge(&self, streams: &BTreeSet<&str>) -> Result<usize, Trouble> {
+        let found = match self.database(Absent::Leave) {
+            Ok(found) => found,
+            Err(Trouble::Damaged(_)) => None,
+            Err(trouble) => return Err(trouble),
+        };
+        let mut opened = self.opened();
+        let removed = match found {
+            None => 0,
+            Some((old, _)) => {
+                let copied = self.begin().and_then(|new| {
+                    caught(|| {
+                        let removed = snapshot_tables::copy_without(&old, &new, streams);
+                        drop(new);
+                        removed
+                    })
+                });
+                let removed = match copied {
+                    Ok(removed) => {
+                        self.adopt()?;
+                        removed
+                    }
+                    // What can't be read can't be kept: snapshots are taken again.
+                    Err(Trouble::Damaged(_)) => {
+                        self.remove_file(FILE)?;
+                        0
+                    }
+                    Err(trouble) => return Err(trouble),
+                };
+                let database = opened.database.take();
+                drop(caught(|| {
+                    drop((database, old));
+                    Ok(())
+                }));
+                removed
+            }
+        };
+        self.remove_set_aside()?;
+        Ok(removed)
+    }
+
+    fn remove_set_aside(&self) -> Result<(), Trouble> {
+        let names = self.vfs.names(&self.directory).map_err(Trouble::Io)?;
+        let aside = format!("{FILE}.damaged");
+        let mut aside = names.iter().filter(|name| name.starts_with(&aside));
+        aside.try_for_each(|name| self.remove_file(name))
+    }
+
+    fn remove_file(&self, name: &str) -> Result<(), Trouble> {
+        let removed = self.vfs.remove(&self.directory.join(name));
+        let synced = removed.and_then(|()| self.vfs.sync_directory(&self.directory));
+        synced.map_err(Trouble::Io)
     }
 
     /// Lets go of the file, with all that was saved in it.
@@ -217,6 +285,13 @@ impl Snapshots {
 
     /// A new database. Its name stands for a whole file at any time, so that a crash leaves no half one.
     fn create(&self) -> Result<Database, Trouble> {
+        let database = self.begin()?;
+        self.adopt()?;
+        Ok(database)
+    }
+
+    /// A new database under a name that nobody looks at.
+    fn begin(&self) -> Result<Database, Trouble> {
         let new = self.directory.join(NEW_FILE);
         match self.vfs.remove(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -225,16 +300,20 @@ impl Snapshots {
             _ => {}
         }
         let file = self.vfs.open(&new, Access::Create).map_err(Trouble::Io)?;
-        let database = caught(|| {
+        caught(|| {
             let database = self.builder().create_with_backend(VfsBackend::new(file))?;
             snapshot_tables::put_meta(&database, self.log)?;
             Ok(database)
-        })?;
+        })
+    }
+
+    /// Puts the new database in place of the old one.
+    fn adopt(&self) -> Result<(), Trouble> {
+        let new = self.directory.join(NEW_FILE);
         self.vfs.rename(&new, &self.path()).map_err(Trouble::Io)?;
         self.vfs
             .sync_directory(&self.directory)
-            .map_err(Trouble::Io)?;
-        Ok(database)
+            .map_err(Trouble::Io)
     }
 
     fn builder(&self) -> Builder {

@@ -84,7 +84,7 @@ fn newest(store: &Auxiliary, stream: &str) -> Option<u64> {
 
 fn remove(store: &Auxiliary, stream: &str, keep_newest: usize) -> Result<usize, Error> {
     let key = key(stream);
-    block_on(store.remove_snapshots(SnapshotRemoval { key, keep_newest }))
+    block_on(store.remove_snapshots(SnapshotRemoval::Older { key, keep_newest }))
 }
 
 fn name(text: &str) -> CheckpointName {
@@ -593,4 +593,59 @@ fn an_error_at_any_call_is_told_or_without_effect() {
             check(&open(&crashed), &told, &what);
         }
     }
+}
+
+#[test]
+fn a_purge_leaves_no_byte_of_its_streams() {
+    let directory = tempfile::tempdir().unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
+    let store = Auxiliary::open(&vfs, directory.path(), LOG, CACHE_BYTES_DEFAULT);
+    let canary = |stream: &str| format!("canary of {stream} ").repeat(4_000);
+    let keep = |stream: &str, version: u64| {
+        let key = key(stream);
+        let payload = canary(stream);
+        let taken_at = Timestamp::EPOCH;
+        let version = Version::new(version);
+        let snapshot = Snapshot::new(key, version, ContentType::JSON, payload, taken_at).unwrap();
+        block_on(store.save_snapshot(snapshot)).unwrap();
+    };
+    for version in 1..=5 {
+        keep("a-1", version);
+        keep("a-2", version);
+    }
+    assert_eq!(remove(&store, "a-1", 1).unwrap(), 4);
+    let aside = directory.path().join("snapshots.redb.damaged-1");
+    std::fs::write(aside, canary("a-1")).unwrap();
+    let found = || {
+        let files = std::fs::read_dir(directory.path()).unwrap();
+        let bytes = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        let bytes: Vec<Vec<u8>> = bytes.collect();
+        ["a-1", "a-2"].map(|stream| {
+            let canary = format!("canary of {stream} ");
+            let holds =
+                |file: &Vec<u8>| file.windows(canary.len()).any(|at| at == canary.as_bytes());
+            bytes.iter().filter(|file| holds(file)).count()
+        })
+    };
+    assert_eq!(found(), [2, 1]);
+    for expected in [1, 0] {
+        let streams = vec![key("a-1").stream];
+        let removed = block_on(store.remove_snapshots(SnapshotRemoval::Purged { streams }));
+        assert_eq!(removed.unwrap(), expected);
+        assert_eq!(found(), [0, 1]);
+    }
+    for version in 1..=5 {
+        let kept = load(&store, "a-2", version).unwrap().unwrap();
+        assert_eq!(
+            (kept.version().value(), kept.payload().len()),
+            (version, canary("a-2").len())
+        );
+    }
+    assert_eq!(newest_version(&store, "a-1"), None);
+}
+
+fn newest_version(store: &Auxiliary, stream: &str) -> Option<Version> {
+    load(store, stream, u64::MAX)
+        .unwrap()
+        .map(|found| found.version())
 }

@@ -233,6 +233,7 @@ fn decode<E: Event>(
         content_type: &sample.content_type,
         payload: &sample.payload,
         tags: &Tags::EMPTY,
+        id: None,
     };
     match codec.decode_content(content) {
         Ok(Decoded::Skipped(reason)) => {

@@ -143,6 +143,7 @@ impl EventBlock {
             content_type: &kind.content_type,
             payload: self.payload(entry),
             tags: &entry.tags,
+            id: Some(entry.id),
         }
     }
 
