@@ -183,9 +183,7 @@ fn in_words(failure: &FailedCheck) -> ExplainedCheck {
             format!("no {unless} after {after}"),
             "there is".into(),
         ),
-        FailedCheck::EventId { id, .. } => {
-            of(None, format!("no event {id}"), "there is".into())
-        }
+        FailedCheck::EventId { id, .. } => of(None, format!("no event {id}"), "there is".into()),
         // A check of a later version of annals, which says itself what it is.
         other => of(None, "every check to hold".into(), other.to_string()),
     }

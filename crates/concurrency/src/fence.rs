@@ -70,7 +70,9 @@ impl Fence {
 
     /// Whether this conflict says that the right is lost: no later try passes then.
     pub fn is_broken_by(&self, error: &Error) -> bool {
-        let failures = error.conflict().map_or(&[][..], |conflict| conflict.failures());
+        let failures = error
+            .conflict()
+            .map_or(&[][..], |conflict| conflict.failures());
         failures.iter().any(|failure| match failure {
             FailedCheck::Stream { stream, .. } | FailedCheck::Closed { stream } => {
                 *stream == self.stream

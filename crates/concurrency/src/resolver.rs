@@ -22,7 +22,8 @@ pub enum Resolution {
 ///
 /// A closure over two slices of events is one.
 pub trait ConflictResolver<E>: Send + Sync {
-    /// What to do with the new events, given those that came between; neither is empty, both are in order.
+    /// What to do with the new events, given those that came between, both in order. None came between
+    /// where upcasters drop all that did.
     fn resolve(&self, between: &[E], new: &[E]) -> Resolution;
 }
 

@@ -171,7 +171,9 @@ impl Leases {
                 .build()?;
             match tries.append(&self.store, &append).await {
                 Ok(receipt) => {
-                    let version = receipt.version_of(&stream).unwrap_or(standing.version.next());
+                    let version = receipt
+                        .version_of(&stream)
+                        .unwrap_or(standing.version.next());
                     return Ok(Acquired::Granted(Lease {
                         fence: Fence::new(stream, version),
                         renewals,
@@ -218,7 +220,11 @@ impl Leases {
         let stream = lease.fence.stream().clone();
         let append = self
             .begin()
-            .write(stream, Expected::Exactly(token), [Change::Released.encode()?])
+            .write(
+                stream,
+                Expected::Exactly(token),
+                [Change::Released.encode()?],
+            )
             .build()?;
         self.retrier.append(&self.store, &append).await.map(drop)
     }

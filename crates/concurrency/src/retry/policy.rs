@@ -151,11 +151,41 @@ mod tests {
     fn senseless_settings_are_refused() {
         let policy = || RetryPolicy::DEFAULT;
         for (policy, message) in [
-            (RetryPolicy { attempts_max: 0, ..policy() }, "attempts_max"),
-            (RetryPolicy { backoff_factor: 0, ..policy() }, "backoff_factor"),
-            (RetryPolicy { backoff_max: Duration::ZERO, ..policy() }, "backoff_initial"),
-            (RetryPolicy { backoff_max: Duration::MAX, ..policy() }, "an hour"),
-            (RetryPolicy { deadline: Some(Duration::ZERO), ..policy() }, "deadline"),
+            (
+                RetryPolicy {
+                    attempts_max: 0,
+                    ..policy()
+                },
+                "attempts_max",
+            ),
+            (
+                RetryPolicy {
+                    backoff_factor: 0,
+                    ..policy()
+                },
+                "backoff_factor",
+            ),
+            (
+                RetryPolicy {
+                    backoff_max: Duration::ZERO,
+                    ..policy()
+                },
+                "backoff_initial",
+            ),
+            (
+                RetryPolicy {
+                    backoff_max: Duration::MAX,
+                    ..policy()
+                },
+                "an hour",
+            ),
+            (
+                RetryPolicy {
+                    deadline: Some(Duration::ZERO),
+                    ..policy()
+                },
+                "deadline",
+            ),
         ] {
             let error = policy.validate().unwrap_err();
             assert!(error.to_string().contains(message), "{error}");
@@ -166,11 +196,17 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_the_longest() {
-        let policy = RetryPolicy { jitter: Jitter::None, ..RetryPolicy::DEFAULT };
+        let policy = RetryPolicy {
+            jitter: Jitter::None,
+            ..RetryPolicy::DEFAULT
+        };
         for (retry, millis) in [(1, 1), (2, 2), (3, 4), (8, 128), (9, 250), (u32::MAX, 250)] {
             assert_eq!(policy.pause(retry, 0), MILLI * millis);
         }
-        let none = RetryPolicy { backoff_initial: Duration::ZERO, ..policy };
+        let none = RetryPolicy {
+            backoff_initial: Duration::ZERO,
+            ..policy
+        };
         assert_eq!(none.pause(u32::MAX, u64::MAX), Duration::ZERO);
     }
 
@@ -196,7 +232,11 @@ mod tests {
     fn settings_are_data() {
         let policy: RetryPolicy =
             serde_json::from_str(r#"{"attempts_max": 3, "jitter": "none"}"#).unwrap();
-        let expected = RetryPolicy { attempts_max: 3, jitter: Jitter::None, ..RetryPolicy::DEFAULT };
+        let expected = RetryPolicy {
+            attempts_max: 3,
+            jitter: Jitter::None,
+            ..RetryPolicy::DEFAULT
+        };
         assert_eq!(policy, expected);
         let text = serde_json::to_string(&policy).unwrap();
         assert_eq!(serde_json::from_str::<RetryPolicy>(&text).unwrap(), policy);

@@ -109,7 +109,8 @@ impl Tries {
             return store.append(append.clone()).await;
         };
         if left.is_zero() {
-            let message = "deadline passed before the append was sent; raise it, or try again later";
+            let message =
+                "deadline passed before the append was sent; raise it, or try again later";
             return Err(Error::new(ErrorKind::Unavailable, message).during("append"));
         }
         let answer = pin!(store.append(append.clone()));
