@@ -48,6 +48,7 @@ impl Worker {
                 Err(error) if error.kind() == ErrorKind::Conflict => turns.fenced += 1,
                 // The lease, or the work, may be there: another turn tells.
                 Err(error) if error.kind() == ErrorKind::Unknown => {}
+                Err(error) if error.kind() == ErrorKind::Overloaded => {}
                 Err(error) => panic!("{}: {error:?}", self.name),
             }
         }
@@ -99,9 +100,9 @@ pub(crate) fn contend(seed: u64, discipline: Discipline) -> Turns {
     let mut short = LeaseSettings::DEFAULT;
     short.time_to_live = Duration::from_secs(5);
     let workers = (0..WORKERS).map(|number| {
-        // The store has the machine's clock: these are years off, each by itself.
+        // The clock of the store stands still; these are up to a minute off, each by itself.
         let clock = ManualClock::default();
-        clock.advance(Duration::from_secs(below(&chance, 60 * 60 * 24 * 365 * 60)));
+        clock.advance(Duration::from_secs(below(&chance, 60)));
         let leases = Leases::new(store.clone(), Arc::new(ManualTimer::default()));
         let worker = Worker {
             leases: leases
@@ -137,7 +138,7 @@ pub(crate) fn contend(seed: u64, discipline: Discipline) -> Turns {
 #[test]
 fn of_two_holders_only_the_later_one_writes() {
     let mut all = Turns::default();
-    for seed in seeds(60) {
+    for seed in seeds(25) {
         let turns = contend(seed, Discipline::Guarded);
         all.fenced += turns.fenced;
         all.worked += turns.worked;

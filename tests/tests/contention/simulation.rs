@@ -8,14 +8,14 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use annals_concurrency::{Chance, SeededChance};
 use annals_core::{
     Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Ids,
-    Page, PolicyChange, ReadRequest, Receipt, StreamHead, StreamId, UuidIds,
+    ManualClock, Page, PolicyChange, ReadRequest, Receipt, StreamHead, StreamId, UuidIds,
 };
 use annals_store_memory::MemoryStore;
 use annals_testkit::{Fault, FaultyStore};
 use async_trait::async_trait;
 
 /// How many appends of a run may meet a fault.
-const FAULTY_APPENDS: u64 = 20_000;
+const FAULTY_APPENDS: u64 = 5_000;
 
 /// The seeds of a test: that of `ANNALS_SEED`, or the first of these.
 pub(crate) fn seeds(count: u64) -> impl Iterator<Item = u64> {
@@ -41,7 +41,8 @@ pub(crate) struct Restless {
 impl Restless {
     /// One that loses so many of a hundred appends, and refuses as many.
     pub(crate) fn new(chance: &SeededChance, lost_percent: u64) -> Self {
-        let mut inner = FaultyStore::new(MemoryStore::new());
+        let store = MemoryStore::builder().clock(Arc::new(ManualClock::default()));
+        let mut inner = FaultyStore::new(store.build());
         for nth in 1..=FAULTY_APPENDS {
             let drawn = below(chance, 300);
             inner = match drawn {

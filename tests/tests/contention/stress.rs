@@ -204,7 +204,7 @@ pub(crate) fn rough(seed: u64, identity: Identity) -> World {
 #[test]
 fn what_was_acknowledged_adds_up() {
     let mut rebased = 0;
-    for seed in seeds(20) {
+    for seed in seeds(10) {
         rebased += hammer(&World::quiet(seed), CommutingPairs::declared()).rebased;
     }
     assert!(rebased > 0, "no command was rebased: the tasks do not meet");
@@ -213,7 +213,7 @@ fn what_was_acknowledged_adds_up() {
 #[test]
 fn a_command_is_recorded_once_whatever_is_lost_and_whoever_dies() {
     let mut tally = Tally::default();
-    for seed in seeds(60) {
+    for seed in seeds(25) {
         let came = hammer(&rough(seed, Identity::Fixed), CommutingPairs::declared());
         tally.rebased += came.rebased;
         tally.refused += came.refused;
@@ -225,7 +225,7 @@ fn a_command_is_recorded_once_whatever_is_lost_and_whoever_dies() {
 #[test]
 fn without_a_fixed_id_a_command_is_recorded_once_or_not_at_all() {
     let mut open = 0;
-    for seed in seeds(60) {
+    for seed in seeds(25) {
         open += hammer(&rough(seed, Identity::Fresh), CommutingPairs::declared()).open;
     }
     assert!(open > 0, "no task died");
