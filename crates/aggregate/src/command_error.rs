@@ -4,6 +4,9 @@ use std::fmt;
 
 use annals_core::{Append, Error};
 
+#[cfg(doc)]
+use crate::Context;
+
 /// Why a command was not executed, and what to do about it. `E` is the error of the decision.
 ///
 /// Shown or debugged, it repeats nothing of the payloads in [`Unknown`](Self::Unknown).
@@ -19,6 +22,12 @@ pub enum CommandError<E> {
         /// The conflict of the last try.
         conflict: Error,
     },
+    /// Others wrote the aggregate meanwhile, and the [resolver](crate::Repository::with_resolver) says that what they
+    /// recorded rules this command out. Nothing was written.
+    Conflicting(Error),
+    /// The right to append that the context's [fence](Context::with_fence) stands for is lost, as a lease is that
+    /// somebody else holds by now: stop, and acquire it again. Nothing was written.
+    FenceBroken(Error),
     /// It can't be told whether the events were recorded: append `append` again when the store answers,
     /// which records it once, or look at the aggregate. Sending the command again may execute it twice,
     /// unless its context fixes the append id.
@@ -53,6 +62,8 @@ impl<E> CommandError<E> {
                 conflict: error, ..
             }
             | Self::Unknown { error, .. }
+            | Self::Conflicting(error)
+            | Self::FenceBroken(error)
             | Self::AppendIdReused(error)
             | Self::Store(error) => Some(error),
         }
@@ -65,6 +76,8 @@ impl<E> CommandError<E> {
             Self::Contended { attempts, conflict } => {
                 CommandError::Contended { attempts, conflict }
             }
+            Self::Conflicting(error) => CommandError::Conflicting(error),
+            Self::FenceBroken(error) => CommandError::FenceBroken(error),
             Self::Unknown { append, error } => CommandError::Unknown { append, error },
             Self::AppendIdReused(error) => CommandError::AppendIdReused(error),
             Self::Store(error) => CommandError::Store(error),
@@ -87,6 +100,8 @@ impl<E: fmt::Debug> fmt::Debug for CommandError<E> {
                 .field("attempts", attempts)
                 .field("conflict", conflict)
                 .finish(),
+            Self::Conflicting(error) => f.debug_tuple("Conflicting").field(error).finish(),
+            Self::FenceBroken(error) => f.debug_tuple("FenceBroken").field(error).finish(),
             Self::Unknown { append, error } => f
                 .debug_struct("Unknown")
                 .field("append", &append.id())
@@ -107,6 +122,12 @@ impl<E: fmt::Display> fmt::Display for CommandError<E> {
                     f,
                     "aggregate was written by others in {attempts} attempts; try again later"
                 )
+            }
+            Self::Conflicting(_) => {
+                f.write_str("aggregate was written by others, which rules the command out")
+            }
+            Self::FenceBroken(_) => {
+                f.write_str("right to append is lost; acquire it again before the next command")
             }
             Self::Unknown { append, .. } => write!(
                 f,
@@ -129,6 +150,8 @@ impl<E: std::error::Error + 'static> std::error::Error for CommandError<E> {
             Self::Contended {
                 conflict: error, ..
             }
+            | Self::Conflicting(error)
+            | Self::FenceBroken(error)
             | Self::Unknown { error, .. }
             | Self::AppendIdReused(error) => Some(error),
         }

@@ -1,5 +1,6 @@
 //! What a command carries to its events.
 
+use annals_concurrency::Fence;
 use annals_core::{
     AppendId, CausationId, CorrelationId, Error, Metadata, RecordedEvent, Timestamp,
 };
@@ -22,6 +23,7 @@ pub struct Context {
     metadata: Metadata,
     append_id: Option<AppendId>,
     recorded_at: Option<Timestamp>,
+    fence: Option<Fence>,
 }
 
 impl Context {
@@ -31,6 +33,7 @@ impl Context {
             metadata: Metadata::EMPTY,
             append_id: None,
             recorded_at: None,
+            fence: None,
         }
     }
 
@@ -69,6 +72,15 @@ impl Context {
         self
     }
 
+    /// The same under this fence, as that of a lease: the store refuses the append once the right to it is lost
+    /// ([`CommandError::FenceBroken`](crate::CommandError::FenceBroken)). A command that decides no event appends
+    /// nothing, and is not checked.
+    #[must_use]
+    pub fn with_fence(mut self, fence: Fence) -> Self {
+        self.fence = Some(fence);
+        self
+    }
+
     /// The correlation, the cause and the headers.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
@@ -82,6 +94,17 @@ impl Context {
     /// When the events happened, if it is fixed.
     pub fn recorded_at(&self) -> Option<Timestamp> {
         self.recorded_at
+    }
+
+    /// The fence of the append, if it has one.
+    pub fn fence(&self) -> Option<&Fence> {
+        self.fence.as_ref()
+    }
+
+    /// Whether a conflict says that the right to append is lost.
+    pub(crate) fn is_fence_broken_by(&self, error: &Error) -> bool {
+        let mut fence = self.fence.iter();
+        fence.any(|fence| fence.is_broken_by(error))
     }
 }
 

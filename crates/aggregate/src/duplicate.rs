@@ -32,6 +32,7 @@ impl<A: Aggregate> Repository<A> {
             state,
             version,
             attempts: attempts.used(),
+            rebases: attempts.rebases,
         })
     }
 

@@ -21,6 +21,8 @@ pub struct Executed<A: Aggregate> {
     pub version: Version,
     /// How often this call tried the command: 1, and one more for each conflict.
     pub attempts: u32,
+    /// How many of these tries appended the same events at a newer version, without a new decision.
+    pub rebases: u32,
 }
 
 impl<A: Aggregate> Executed<A> {

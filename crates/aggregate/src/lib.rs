@@ -5,8 +5,8 @@
 //! if somebody did, it loads and decides again. A command method is a plain function from a state to
 //! events, so it is tested without any store.
 //!
-//! It is *not* a runtime, a message bus or a cache: it starts no task, never sleeps between attempts and
-//! reads an aggregate's events each time, a page of 1000 at once.
+//! It is *not* a runtime, a message bus or a cache: it starts no task, and reads an aggregate's events each
+//! time, a page of 1000 at once.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -79,12 +79,15 @@
 //! | two aggregates that change together | [`Repository::execute_both`] |
 //! | any number of them | [`Transaction`] |
 //! | a request that may come twice | a [`Context`] with an append id |
+//! | an aggregate that many write at once | [`Repository::with_resolver`] |
+//! | a process that is to be the only one who writes | a [`Context`] with the fence of a lease |
 //!
 //! # Limits
-//! A command is tried 10 times against conflicts, without a pause
-//! ([`with_attempts_max`](Repository::with_attempts_max)), and appends of unknown outcome are sent again 3
-//! times in all of them together ([`with_resends_max`](Repository::with_resends_max)): it makes at most
-//! 10 + 3 = 13 appends, and a save or a commit at most 1 + 3 = 4. A load begins at most 10 times, as often
+//! A command is tried 10 times against conflicts ([`with_attempts_max`](Repository::with_attempts_max)); in all
+//! of them together appends of unknown outcome are sent again 3 times
+//! ([`with_resends_max`](Repository::with_resends_max)), and those that an overloaded store refused 5 times, with
+//! random pauses between of up to 250 ms ([`with_retry_policy`](Repository::with_retry_policy)). It makes at most
+//! 10 + 3 + 5 = 18 appends, and a save or a commit at most 1 + 3 + 5 = 9. A load begins at most 10 times, as often
 //! as a command is tried, when its stream is truncated or deleted between two pages; a command that loads
 //! in each of its tries begins at most 10 x 10 loads of each aggregate. An append takes up to 65,536 events
 //! and 64 MiB ([`annals_core::limits`]).
@@ -98,6 +101,7 @@ mod executed;
 mod into_events;
 mod loaded;
 mod reading;
+mod rebase;
 mod repository;
 mod skipped;
 mod transaction;

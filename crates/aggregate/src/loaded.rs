@@ -6,7 +6,7 @@ use std::sync::Arc;
 use annals_codec::{Decoded, EventCodec, EventCodecExt};
 use annals_core::{
     Aggregate, AppendBuilder, Error, ErrorKind, EventStore, Expected, Page, RecordedEvent, Refusal,
-    StreamId, StreamState, Version,
+    StreamId, StreamPolicy, StreamState, Version,
 };
 
 use crate::writer::Stamp;
@@ -25,6 +25,8 @@ pub struct Loaded<A: Aggregate> {
     version: Version,
     /// What tells that nobody wrote or deleted the stream since.
     expected: Expected,
+    /// What of the stream was shown.
+    policy: StreamPolicy,
     state: A,
     skipped: Skipped,
     uncommitted: Vec<A::Event>,
@@ -43,6 +45,7 @@ impl<A: Aggregate> Loaded<A> {
             stream,
             version: Version::ABSENT,
             expected: Expected::Exactly(Version::ABSENT),
+            policy: StreamPolicy::default(),
             state: A::default(),
             skipped: Skipped::default(),
             uncommitted: Vec::new(),
@@ -158,6 +161,7 @@ impl<A: Aggregate> Loaded<A> {
         }
         if let Some(head) = &page.stream {
             self.version = head.version.min(until);
+            self.policy = head.policy.clone();
             let is_deleted = head.policy.state == StreamState::SoftDeleted;
             // A deleted stream meets no version; one that is read as of the past is not to be written.
             self.expected = if is_deleted && self.version == head.version {
@@ -172,6 +176,18 @@ impl<A: Aggregate> Loaded<A> {
     /// The store that it was loaded from.
     pub(crate) fn store(&self) -> &Arc<dyn EventStore> {
         &self.store
+    }
+
+    /// Whether this is the policy under which it was loaded.
+    pub(crate) fn has_policy(&self, policy: &StreamPolicy) -> bool {
+        self.policy == *policy
+    }
+
+    /// The same without its uncommitted events, in the state before them; and these events.
+    pub(crate) fn set_back(mut self, before: A) -> (Self, Vec<A::Event>) {
+        let uncommitted = std::mem::take(&mut self.uncommitted);
+        self.state = before;
+        (self, uncommitted)
     }
 
     /// Adds the uncommitted events to an append: as a write of the stream as it was loaded, or as a check

@@ -26,7 +26,8 @@ impl<A: Aggregate> Repository<A> {
         until: Version,
         keep_after: Version,
     ) -> Result<(Loaded<A>, Vec<A::Event>), Error> {
-        for _ in 0..self.writer.attempts_max {
+        let attempts_max = self.writer.retrier.policy().attempts_max;
+        for _ in 0..attempts_max {
             if let Some(read) = self.read_pages(&stream, until, keep_after).await? {
                 return Ok(read);
             }
@@ -36,7 +37,7 @@ impl<A: Aggregate> Repository<A> {
         Err(Error::new(ErrorKind::Unavailable, message)
             .during("load")
             .with("stream", stream)
-            .with("attempts", self.writer.attempts_max))
+            .with("attempts", attempts_max))
     }
 
     /// One attempt to read the stream; `None` when its pages are not of one history.

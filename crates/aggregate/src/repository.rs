@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use annals_codec::EventCodec;
+use annals_concurrency::{Chance, ConflictResolver, RetryPolicy, Timer};
 use annals_core::{
     Aggregate, Clock, Error, ErrorKind, Event, EventStore, Ids, ReadRequest, Receipt, StreamId,
     Version,
@@ -11,6 +12,7 @@ use annals_core::{
 
 use crate::attempts::Attempts;
 use crate::duplicate::check_same;
+use crate::rebase::Rebase;
 use crate::writer::{Writer, is_same_store};
 use crate::{CommandError, Context, Executed, IntoEvents, Loaded, Transaction};
 
@@ -25,16 +27,18 @@ pub struct Repository<A: Aggregate> {
     pub(crate) writer: Writer,
     pub(crate) codec: Arc<dyn EventCodec<A::Event>>,
     pub(crate) page_events_max: usize,
+    pub(crate) rebase: Option<Arc<Rebase<A>>>,
 }
 
 impl<A: Aggregate> Repository<A> {
     /// The aggregates in this store, their events in the form of this codec; with the machine's clock,
-    /// random append ids, 10 attempts and 3 resends a command, and 1000 events a page.
+    /// random append ids, the default [`RetryPolicy`], no resolver, and 1000 events a page.
     pub fn new(store: Arc<dyn EventStore>, codec: impl EventCodec<A::Event> + 'static) -> Self {
         Self {
             writer: Writer::new(store),
             codec: Arc::new(codec),
             page_events_max: ReadRequest::EVENTS_MAX_DEFAULT,
+            rebase: None,
         }
     }
 
@@ -52,12 +56,56 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
+    /// The same with these retries, in place of those that were set before: how often a command is tried again
+    /// after which errors, with what pauses, until when.
+    ///
+    /// # Errors
+    /// As [`RetryPolicy::validate`] has it.
+    pub fn with_retry_policy(mut self, policy: RetryPolicy) -> Result<Self, Error> {
+        self.writer.retrier = self.writer.retrier.with_policy(policy)?;
+        Ok(self)
+    }
+
+    /// The same with the pauses of this timer between tries, as that of a runtime; by default it is
+    /// [`SystemTimer`](annals_concurrency::SystemTimer), which works under any.
+    #[must_use]
+    pub fn with_timer(mut self, timer: Arc<dyn Timer>) -> Self {
+        self.writer.retrier = self.writer.retrier.with_timer(timer);
+        self
+    }
+
+    /// The same with the chance from here, by which pauses differ.
+    #[must_use]
+    pub fn with_chance(mut self, chance: Arc<dyn Chance>) -> Self {
+        self.writer.retrier = self.writer.retrier.with_chance(chance);
+        self
+    }
+
+    /// The same with who resolves the conflicts of [`execute`](Self::execute) and
+    /// [`execute_with`](Self::execute_with), as [`CommutingPairs`](annals_concurrency::CommutingPairs): where it says
+    /// so, what was decided is appended at the newer version without deciding again, which counts as an attempt.
+    ///
+    /// It is asked when the stream has up to a page of newer events, all of which are known, and nothing else is in
+    /// the way; otherwise the command is decided again. So it is when the aggregate refuses the new events after
+    /// those that came between. The state is copied once for each command and each rebase.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: impl ConflictResolver<A::Event> + 'static) -> Self
+    where
+        A: Clone,
+    {
+        self.rebase = Some(Arc::new(Rebase {
+            resolver: Arc::new(resolver),
+            copy: A::clone,
+        }));
+        self
+    }
+
     /// The same with at most this many attempts: to execute a command against conflicts, and to load an
     /// aggregate whose stream is truncated or deleted between two pages. The first one counts, and is
     /// always made.
     #[must_use]
     pub fn with_attempts_max(mut self, attempts_max: u32) -> Self {
-        self.writer.attempts_max = attempts_max.max(1);
+        self.writer.retrier = self.writer.retrier.with_attempts_max(attempts_max);
         self
     }
 
@@ -66,7 +114,7 @@ impl<A: Aggregate> Repository<A> {
     /// attempts and resends together. 0 sends each append once.
     #[must_use]
     pub fn with_resends_max(mut self, resends_max: u32) -> Self {
-        self.writer.resends_max = resends_max;
+        self.writer.retrier = self.writer.retrier.with_resends_max(resends_max);
         self
     }
 
@@ -145,8 +193,8 @@ impl<A: Aggregate> Repository<A> {
         }
         let (append, stamp) = self.writer.begin(context);
         let append = loaded.add_to(append, &stamp)?.build()?;
-        let mut resends_left = self.writer.resends_max;
-        let receipt = self.writer.send(&append, &mut resends_left).await?;
+        let mut attempts = Attempts::first(&self.writer);
+        let receipt = attempts.send(&self.writer, &append).await?;
         if receipt.version_of(loaded.stream()) == Some(loaded.next_version()) {
             loaded.commit();
         } else {
@@ -250,16 +298,14 @@ impl<A: Aggregate> Repository<A> {
             }
             let mut loaded = loaded?;
             let decided = decide(loaded.state()).map_err(CommandError::Refused)?;
+            let before = self.copy_for_rebase(&loaded);
             loaded.take(decided.into_events())?;
             if loaded.uncommitted().is_empty() {
                 return Ok(self.executed(loaded, None, &attempts).await?);
             }
-            let (append, stamp) = self.writer.begin(context);
-            let append = loaded.add_to(append, &stamp)?.build()?;
-            let sent = self.writer.send(&append, &mut attempts.resends_left);
-            match sent.await {
-                Ok(receipt) => return Ok(self.executed(loaded, Some(receipt), &attempts).await?),
-                Err(error) => attempts.next(append, error, context)?,
+            let appended = self.append_decided(loaded, before, context, &mut attempts);
+            if let Some((loaded, receipt)) = appended.await? {
+                return Ok(self.executed(loaded, Some(receipt), &attempts).await?);
             }
         }
     }
@@ -310,11 +356,10 @@ impl<A: Aggregate> Repository<A> {
                 let (append, stamp) = self.writer.begin(context);
                 let append = second.add_to(first.add_to(append, &stamp)?, &stamp)?;
                 let append = append.build()?;
-                let sent = self.writer.send(&append, &mut attempts.resends_left);
-                match sent.await {
+                match attempts.send(&self.writer, &append).await {
                     Ok(receipt) => Some(receipt),
                     Err(error) => {
-                        attempts.next(append, error, context)?;
+                        attempts.next(append, error, context).await?;
                         continue;
                     }
                 }
@@ -325,7 +370,7 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// Begins an append over several aggregates, with this repository's store, clock, ids and resends.
+    /// Begins an append over several aggregates, with this repository's store, clock, ids and retries.
     pub fn transaction(&self) -> Transaction {
         Transaction::of(self.writer.clone())
     }
@@ -355,6 +400,7 @@ impl<A: Aggregate> Repository<A> {
             state,
             version,
             attempts: attempts.used(),
+            rebases: attempts.rebases,
         })
     }
 }
@@ -365,6 +411,7 @@ impl<A: Aggregate> Clone for Repository<A> {
             writer: self.writer.clone(),
             codec: self.codec.clone(),
             page_events_max: self.page_events_max,
+            rebase: self.rebase.clone(),
         }
     }
 }
@@ -376,7 +423,7 @@ impl<A: Aggregate> fmt::Debug for Repository<A> {
             .field("writer", &self.writer)
             .field("codec", &self.codec)
             .field("page_events_max", &self.page_events_max)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use annals_concurrency::RetryPolicy;
 use annals_core::{Aggregate, AppendBuilder, Clock, Error, EventStore, Ids, Receipt, StreamId};
 
+use crate::attempts::Attempts;
 use crate::writer::{Stamp, Writer};
 use crate::{Context, Loaded};
 
@@ -61,8 +63,17 @@ impl Transaction {
     /// The same with at most this many resends in a commit: while the outcome of the append is unknown, it
     /// is sent again. 0 sends it once.
     pub fn with_resends_max(mut self, resends_max: u32) -> Self {
-        self.writer.resends_max = resends_max;
+        self.writer.retrier = self.writer.retrier.with_resends_max(resends_max);
         self
+    }
+
+    /// The same with these retries: of a commit, those of an append of unknown outcome and of an overloaded store.
+    ///
+    /// # Errors
+    /// As [`RetryPolicy::validate`] has it.
+    pub fn with_retry_policy(mut self, policy: RetryPolicy) -> Result<Self, Error> {
+        self.writer.retrier = self.writer.retrier.with_policy(policy)?;
+        Ok(self)
     }
 
     /// The same with this aggregate: its uncommitted events, or that it has not changed.
@@ -98,10 +109,9 @@ impl Transaction {
         for member in &self.members {
             append = member.add_to(append, &stamp)?;
         }
-        let mut resends_left = self.writer.resends_max;
-        let append = append.build()?;
-        let sent = self.writer.send(&append, &mut resends_left);
-        sent.await.map(Some)
+        let mut attempts = Attempts::first(&self.writer);
+        let receipt = attempts.send(&self.writer, &append.build()?).await?;
+        Ok(Some(receipt))
     }
 }
 

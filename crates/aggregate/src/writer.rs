@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use annals_concurrency::Retrier;
 use annals_core::{
     Append, AppendBuilder, Clock, Error, ErrorKind, EventStore, Ids, Metadata, NewEvent, Receipt,
     StreamId, SystemClock, Timestamp, UuidIds,
@@ -15,10 +16,8 @@ pub(crate) struct Writer {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// How often a command is tried, and a load begun; at least 1.
-    pub(crate) attempts_max: u32,
-    /// How often one command, save or commit sends an append of unknown outcome again.
-    pub(crate) resends_max: u32,
+    /// How often a command is tried, a load begun, an append sent.
+    pub(crate) retrier: Retrier,
 }
 
 /// What the events of one append have in common.
@@ -28,16 +27,12 @@ pub(crate) struct Stamp {
 }
 
 impl Writer {
-    const ATTEMPTS_MAX_DEFAULT: u32 = 10;
-    const RESENDS_MAX_DEFAULT: u32 = 3;
-
     pub(crate) fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
             store,
             ids: Arc::new(UuidIds::default()),
             clock: Arc::new(SystemClock),
-            attempts_max: Self::ATTEMPTS_MAX_DEFAULT,
-            resends_max: Self::RESENDS_MAX_DEFAULT,
+            retrier: Retrier::default(),
         }
     }
 
@@ -61,6 +56,10 @@ impl Writer {
     pub(crate) fn begin(&self, context: &Context) -> (AppendBuilder, Stamp) {
         let id = context.append_id();
         let append = Append::builder(id.unwrap_or_else(|| self.ids.append_id()));
+        let append = match context.fence() {
+            Some(fence) => fence.guard(append),
+            None => append,
+        };
         let stamp = Stamp {
             metadata: context.metadata().clone(),
             recorded_at: context.recorded_at().unwrap_or_else(|| self.clock.now()),
@@ -73,28 +72,6 @@ impl Writer {
         match context.append_id() {
             Some(id) => self.store.receipt(&id).await,
             None => Ok(None),
-        }
-    }
-
-    /// Appends, and sends the same append again while its outcome is unknown: it is recorded once. Takes
-    /// the repeats off `resends_left`.
-    pub(crate) async fn send(
-        &self,
-        append: &Append,
-        resends_left: &mut u32,
-    ) -> Result<Receipt, Error> {
-        let mut sent = 1_u32;
-        loop {
-            match self.store.append(append.clone()).await {
-                Err(error) if error.kind() == ErrorKind::Unknown && *resends_left > 0 => {
-                    *resends_left -= 1;
-                    sent += 1;
-                }
-                Err(error) if error.kind() == ErrorKind::Unknown => {
-                    return Err(error.with("append", append.id()).with("sent", sent));
-                }
-                answer => return answer,
-            }
         }
     }
 }

@@ -87,6 +87,12 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Many at once
+//! A command that meets another on the same aggregate is decided again, after a pause by a [`RetryPolicy`]; where
+//! the events that came between commute with its own, [`Repository::with_resolver`] appends it without a new
+//! decision. [`explain`] says who came between. [`Leases`] let one process be the only one who writes, with a
+//! [`Fence`] that the store checks.
+//!
 //! # Following along
 //! [`EventStoreExt::into_subscription`] gives the pages of a selection from a cursor on, then new ones as
 //! they come; keep [`Page::cursor`] to go on there after a restart. [`StreamExt`] has `next`.
@@ -141,6 +147,7 @@
 //! |---|---|
 //! | [`core`] | the vocabulary, the contracts of stores, the pure theory |
 //! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
+//! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
@@ -157,6 +164,7 @@
 //! |---|---|---|
 //! | `embedded` | yes | [`LogStore`] |
 //! | `json` | yes | [`JsonCodec`] |
+//! | `lease` | yes | [`Leases`] |
 //! | `macros` | yes | `#[derive(Event)]` |
 //! | `memory` | yes | [`MemoryStore`] |
 //! | `bincode` | no | [`BincodeCodec`] |
@@ -164,11 +172,12 @@
 //! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
 //! | `messagepack` | no | [`MessagePackCodec`] |
 //! | `postcard` | no | [`PostcardCodec`] |
-//! | `serde` | no | `Serialize` and `Deserialize` for the vocabulary |
+//! | `serde` | no | `Serialize` and `Deserialize` for the vocabulary, settings and explained conflicts |
 //! | `zstd` | no | [`Compressed`]; it takes a C compiler to build, which nothing else does |
 
 pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
+pub use annals_concurrency as concurrency;
 pub use annals_core as core;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;
@@ -196,6 +205,11 @@ pub use annals_codec::{
 };
 #[cfg(feature = "zstd")]
 pub use annals_codec::{Compressed, Dictionary};
+#[cfg(feature = "lease")]
+pub use annals_concurrency::{Acquired, Lease, LeaseSettings, Leases};
+pub use annals_concurrency::{
+    CommutingPairs, ConflictResolver, Fence, Resolution, RetryPolicy, SystemTimer, Timer, explain,
+};
 pub use annals_core::*;
 #[cfg(feature = "embedded")]
 pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};

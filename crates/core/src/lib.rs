@@ -4,7 +4,7 @@
 //! This crate is what every other crate of annals speaks: names and numbers that are checked once
 //! ([`StreamId`], [`EventType`], [`Tag`], [`Version`], [`Position`], ...), what is appended and read
 //! ([`Append`], [`Receipt`], [`ReadRequest`], [`Page`]), what a backend implements ([`EventStore`],
-//! [`SnapshotStore`], [`CheckpointStore`]), and the theory without any store ([`Event`], [`Aggregate`],
+//! [`SnapshotStore`], [`CheckpointStore`]), and the theory without any store ([`Event`], [`CommutingEvent`], [`Aggregate`],
 //! [`fold`](fn@fold), [`EventStream`], [`EventSourcingSystem`]).
 //!
 //! It is *not* a store, a format or a runtime: it knows no disk, no network, no serialization, no
@@ -44,6 +44,7 @@ pub use contract::event_store_ext::{DecodedEvent, EventStoreExt};
 pub use contract::snapshot_store::{FoldId, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore};
 pub use error::{BoxError, Error, ErrorKind, LimitExceeded};
 pub use theory::aggregate::{Aggregate, Refusal};
+pub use theory::commuting::CommutingEvent;
 pub use theory::event::Event;
 pub use theory::event_stream::{EventStream, StreamEntry};
 pub use theory::fold::{FoldError, fold, fold_from};

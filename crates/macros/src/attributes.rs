@@ -25,6 +25,7 @@ pub(crate) struct Attributes {
     pub(crate) version: Option<u32>,
     pub(crate) upcasts: Option<Upcasts>,
     pub(crate) was: Vec<LitStr>,
+    pub(crate) commutes_with: Vec<LitStr>,
     pub(crate) tag: Option<TagAttribute>,
     pub(crate) personal: Option<PersonalAttribute>,
 }
@@ -156,6 +157,15 @@ const KNOWN: &[Known] = &[
         places: &[Place::Struct, Place::Variant],
         read: |into, known, meta| {
             into.was = known.strings(meta)?;
+            Ok(())
+        },
+    },
+    Known {
+        name: "commutes_with",
+        usage: "commutes_with = \"deposited\"` or `commutes_with(\"deposited\", \"withdrawn\")",
+        places: &[Place::Struct, Place::Variant],
+        read: |into, known, meta| {
+            into.commutes_with = known.strings(meta)?;
             Ok(())
         },
     },
@@ -414,7 +424,8 @@ mod tests {
         );
         assert_eq!(stated.version, None);
         let accepted = "a variant accepts `name = \"money-deposited\"`, `version = 2`, \
-            `upcast(1 => first_to_second)`, `was = \"old-name\"` or `was(\"older-name\", \"old-name\")`";
+            `upcast(1 => first_to_second)`, `was = \"old-name\"` or `was(\"older-name\", \"old-name\")`, \
+            `commutes_with = \"deposited\"` or `commutes_with(\"deposited\", \"withdrawn\")`";
         let unknown = format!("unknown attribute `nmae` (did you mean `name`?); {accepted}");
         let misplaced = format!("`tag` belongs on a field; {accepted}");
         let expected = [

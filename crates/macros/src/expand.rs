@@ -21,6 +21,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
     let kinds = model.all_kinds().map(|kind| event_kind(core, kind));
     let kind_index = kind_index(&model.kinds);
     let tags = tags(core, model);
+    let commuting = commuting(model);
     let evolution = evolution(model);
     let personal = personal(model);
     quote! {
@@ -39,9 +40,33 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             }
         }
 
+        #commuting
+
         #evolution
         #personal
     }
+}
+
+/// Writes the implementation of `CommutingEvent`, where the type declares a pair.
+fn commuting(model: &Model) -> Option<TokenStream> {
+    if model.commuting.is_empty() {
+        return None;
+    }
+    let Model { core, .. } = model;
+    let ident = written_here(&model.ident);
+    let generics = bounded(model);
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let pairs = model.commuting.iter().map(|(one, other)| {
+        let [one, other] = [one, other].map(|index| Literal::usize_unsuffixed(*index));
+        quote!((#one, #other))
+    });
+    Some(quote! {
+        #[automatically_derived]
+        impl #impl_generics #core::CommutingEvent for #ident #type_generics #where_clause {
+            const COMMUTING: &'static [(::core::primitive::usize, ::core::primitive::usize)] =
+                &[#(#pairs),*];
+        }
+    })
 }
 
 /// Writes the implementation of `EvolvingEvent`, where the type declares something for it.

@@ -77,6 +77,7 @@ use crate::model::Model;
 /// | variant, struct | `version = 2` | the version of the schema that is written now, from 1; 1 by default |
 /// | variant, struct | `upcast(1 => first_to_second)` | what makes older versions into the next one, for each of them |
 /// | variant, struct | `was = "old-name"`, `was("older-name", "old-name")` | names under which it was recorded before |
+/// | variant, struct | `commutes_with = "deposited"`, `commutes_with("deposited", "withdrawn")` | kinds of this type whose events may change places with its own, by recorded name |
 /// | field | `tag` | the event has the tag `field_name:value` |
 /// | field | `personal(subject = "customer_id")` | the field is encrypted for whoever the other field names |
 /// | field | `tag = "account"` | the event has the tag `account:value`; a field without a name needs this form |
@@ -141,6 +142,30 @@ use crate::model::Model;
 /// `EncryptedFields` knows whose key a field is encrypted with. The field is a `Personal<T>`, or an option or a
 /// collection of such; the subject is the `Display` of another field of the same variant or struct, which stays
 /// readable. In a tuple, the subject is named by its place, as `"0"`.
+///
+/// # Commuting events
+///
+/// `commutes_with` also implements `annals_core::CommutingEvent`; a pair is stated once and holds in both
+/// orders. A kind may commute with itself. What is stated is not proven here: the law
+/// `commuting_pairs_commute` of `annals-testkit` holds the aggregate to it.
+///
+/// ```
+/// use annals_core::CommutingEvent as _;
+/// use annals_macros::Event;
+///
+/// #[derive(Event)]
+/// #[event(category = "account")]
+/// enum AccountEvent {
+///     #[event(commutes_with("deposited", "withdrawn"))]
+///     Deposited { cents: u64 },
+///     Withdrawn { cents: u64 },
+/// }
+///
+/// let (deposited, withdrawn) =
+///     (AccountEvent::Deposited { cents: 5 }, AccountEvent::Withdrawn { cents: 5 });
+/// assert!(withdrawn.commutes_with(&deposited));
+/// assert!(!withdrawn.commutes_with(&withdrawn));
+/// ```
 ///
 /// # Generics
 ///

@@ -1,6 +1,6 @@
 //! The proven form of a derive's input: what stands here needs no further check.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
@@ -24,6 +24,8 @@ pub(crate) struct Model {
     pub(crate) core: Path,
     pub(crate) category: String,
     pub(crate) kinds: Kinds,
+    /// Pairs of kinds that are declared to commute, by their places; the lower one first.
+    pub(crate) commuting: BTreeSet<(usize, usize)>,
     /// The path to the codec crate, where a kind declares upcasters, older names or personal fields.
     pub(crate) codec: Option<Path>,
 }
@@ -46,6 +48,8 @@ pub(crate) struct Kind {
     pub(crate) upcasts: Vec<(u32, Expr)>,
     /// Older names.
     pub(crate) was: Vec<String>,
+    /// Names of the kinds that it commutes with, as stated.
+    commutes_with: Vec<LitStr>,
     pub(crate) tags: Vec<TagField>,
     pub(crate) personal: Vec<PersonalField>,
 }
@@ -109,7 +113,8 @@ impl Model {
         let category = category(&input.ident, &stated, &mut errors);
         refuse_lifetimes(&input.generics, &mut errors);
         let kinds = kinds(&stated, stated.rename_all.unwrap_or_default(), &mut errors);
-        let (category, kinds) = errors.finish((category, kinds))?;
+        let commuting = commuting(&kinds, &mut errors);
+        let (category, kinds, commuting) = errors.finish((category, kinds, commuting))?;
         let core = stated.core.or_else(core_path::find).ok_or_else(|| {
             let message = "found neither `annals-core` nor `annals` in Cargo.toml; add one to \
                 [dependencies], or write `#[event(crate = \"path::to::annals_core\")]`";
@@ -122,6 +127,7 @@ impl Model {
             core,
             category,
             kinds,
+            commuting,
             codec: None,
         };
         if model
@@ -140,9 +146,16 @@ impl Model {
 
     /// Every kind of event, in the order of declaration.
     pub(crate) fn all_kinds(&self) -> impl Iterator<Item = &Kind> {
-        let (one, many) = match &self.kinds {
-            Kinds::Struct(kind) => (Some(kind), &[][..]),
-            Kinds::Enum(kinds) => (None, kinds.as_slice()),
+        self.kinds.iter()
+    }
+}
+
+impl Kinds {
+    /// The kinds, in the order of declaration.
+    fn iter(&self) -> impl Iterator<Item = &Kind> {
+        let (one, many) = match self {
+            Self::Struct(kind) => (Some(kind), &[][..]),
+            Self::Enum(kinds) => (None, kinds.as_slice()),
         };
         one.into_iter().chain(many.iter().map(|(_, kind)| kind))
     }
@@ -183,6 +196,7 @@ impl Kind {
             was: was
                 .filter_map(|text| errors.keep(name::event_type(text)))
                 .collect(),
+            commutes_with: stated.commutes_with.clone(),
             tags,
             personal,
         }
@@ -256,6 +270,29 @@ fn member_name(member: &Member) -> String {
         Member::Named(ident) => ident.unraw().to_string(),
         Member::Unnamed(index) => index.index.to_string(),
     }
+}
+
+/// The stated pairs; refuses a name that no kind has.
+fn commuting(kinds: &Kinds, errors: &mut Errors) -> BTreeSet<(usize, usize)> {
+    let mut pairs = BTreeSet::new();
+    for (index, kind) in kinds.iter().enumerate() {
+        for stated in &kind.commutes_with {
+            let name = stated.value();
+            let other = kinds.iter().position(|other| other.name == name);
+            if let Some(other) = other {
+                pairs.insert((index.min(other), index.max(other)));
+                continue;
+            }
+            let names = kinds.iter().map(|other| other.name.as_str());
+            let hint = suggest::nearest(&name, names).map(|name| format!(" (did you mean `{name}`?)"));
+            let message = format!(
+                "no kind is recorded as `{name}`{}; write the recorded name of one here",
+                hint.unwrap_or_default()
+            );
+            errors.push(Error::new(stated.span(), message));
+        }
+    }
+    pairs
 }
 
 /// The stated upcasters; refuses one that is missing, doubled or too high.

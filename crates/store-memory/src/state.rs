@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use annals_concurrency::OptimisticConcurrency;
 use annals_core::limits::CONFLICT_POSITIONS_MAX;
 use annals_core::{
     Answer, Append, AppendId, CheckpointName, Condition, Conflict, ConsistencyLevel, Cursor, Error,
@@ -234,32 +235,12 @@ impl State {
             Some(found) => (found.version(), found.policy.state),
             None => (Version::ABSENT, StreamState::Open),
         };
-        if state == TOMBSTONED {
-            return Some(FailedCheck::Closed {
-                stream: stream.clone(),
-            });
-        }
-        if expected.holds(version, state == StreamState::SoftDeleted) {
-            return None;
-        }
-        let after = match expected {
-            Expected::Any | Expected::StreamExists => Version::MAX,
-            Expected::NoStream => Version::ABSENT,
-            Expected::Exactly(version) => version,
-        };
-        let positions = versions(self.of_stream(stream), after, Version::MAX)
-            .iter()
-            .copied()
-            .filter(|position| self.shown(*position, now).is_some())
-            .take(CONFLICT_POSITIONS_MAX)
-            .collect();
-        let stream = stream.clone();
-        Some(FailedCheck::Stream {
-            stream,
-            expected,
-            actual: version,
-            state,
-            positions,
+        OptimisticConcurrency::judge(stream, expected, (version, state), |after| {
+            let positions = versions(self.of_stream(stream), after, Version::MAX);
+            let shown = positions
+                .iter()
+                .filter(|position| self.shown(**position, now).is_some());
+            shown.copied().take(CONFLICT_POSITIONS_MAX).collect()
         })
     }
 

@@ -4,6 +4,7 @@ use annals::{Aggregate, Event, Refusal};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+// ANCHOR: events
 /// What happens to an account. Amounts are in cents.
 #[derive(Clone, Debug, PartialEq, Eq, Event, Serialize, Deserialize)]
 #[event(category = "account")]
@@ -15,6 +16,7 @@ pub enum AccountEvent {
         owner: String,
     },
     /// Money came in.
+    #[event(commutes_with("deposited", "withdrawn"))]
     Deposited {
         /// How much.
         cents: u64,
@@ -25,6 +27,7 @@ pub enum AccountEvent {
         cents: u64,
     },
 }
+// ANCHOR_END: events
 
 /// An account as its events make it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,12 @@
 //! The bank: what can be done with accounts by their numbers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use annals::{CommandError, Context, Error, EventStore, JsonCodec, Repository, Version};
+use annals::{
+    CommandError, CommutingPairs, Context, Error, EventStore, JsonCodec, Lease, Repository,
+    RetryPolicy, Version, explain,
+};
 
 use crate::account::{Account, AccountError};
 
@@ -16,12 +20,69 @@ pub struct Bank {
 }
 
 impl Bank {
+    // ANCHOR: resolver
     /// The bank whose history is in this store.
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
-            accounts: Repository::new(store, JsonCodec),
+            accounts: Repository::new(store, JsonCodec).with_resolver(CommutingPairs::declared()),
         }
     }
+    // ANCHOR_END: resolver
+
+    // ANCHOR: policy
+    /// The same bank for tellers who have a second for each customer.
+    ///
+    /// # Errors
+    /// None, as the policy is right.
+    pub fn in_a_hurry(self) -> Result<Self, Error> {
+        let mut policy = RetryPolicy::DEFAULT;
+        policy.attempts_max = 50;
+        policy.backoff_max = Duration::from_millis(20);
+        policy.deadline = Some(Duration::from_secs(1));
+        let accounts = self.accounts.with_retry_policy(policy)?;
+        Ok(Self { accounts })
+    }
+    // ANCHOR_END: policy
+
+    /// The same bank with at most this many attempts for each command.
+    #[must_use]
+    pub fn with_attempts_max(self, attempts_max: u32) -> Self {
+        let accounts = self.accounts.with_attempts_max(attempts_max);
+        Self { accounts }
+    }
+
+    // ANCHOR: fence
+    /// Pays interest into an account, as the one process that holds the lease for it.
+    ///
+    /// # Errors
+    /// [`CommandError::FenceBroken`] when another process holds the lease by now; the account's refusal, or
+    /// the store's error.
+    pub async fn pay_interest(&self, number: &str, cents: u64, lease: &Lease) -> Answer {
+        let context = Context::new().with_fence(lease.fence().clone());
+        let paid = self
+            .accounts
+            .execute_with(&context, number, |account| account.deposit(cents))
+            .await?;
+        Ok(paid.state.balance())
+    }
+    // ANCHOR_END: fence
+
+    // ANCHOR: explain
+    /// One line for the log about a command that lost against others.
+    ///
+    /// # Errors
+    /// As the store has it.
+    pub async fn who_was_first(
+        &self,
+        error: &CommandError<AccountError>,
+    ) -> Result<Option<String>, Error> {
+        let Some(conflict) = error.store().and_then(Error::conflict) else {
+            return Ok(None);
+        };
+        let explained = explain(self.accounts.store(), conflict).await?;
+        Ok(Some(explained.to_string()))
+    }
+    // ANCHOR_END: explain
 
     /// Opens an account.
     ///

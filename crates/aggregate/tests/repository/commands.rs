@@ -260,7 +260,7 @@ fn other_failures_are_passed_on_at_once() {
     block_on(async {
         for kind in [
             ErrorKind::NoSpace,
-            ErrorKind::Overloaded,
+            ErrorKind::Unavailable,
             ErrorKind::AppendIdReused,
         ] {
             let store = Scripted::new([Step::Fail(kind)]);

@@ -4,6 +4,7 @@
 
 mod account;
 mod commands;
+mod concurrency;
 mod context;
 mod decider;
 mod decoded;

@@ -128,16 +128,25 @@ pub(crate) async fn append_raw(
     event_type: &'static str,
     payload: &'static str,
 ) {
-    let event = NewEvent::new(
-        EventType::from_static(event_type),
-        ContentType::JSON,
-        payload,
-    );
-    let append = Append::builder(UuidIds::default().append_id());
     let stream = StreamId::parse("account-42").unwrap();
-    let append = append
-        .write(stream, Expected::Any, [event.unwrap()])
-        .build();
+    append_event(store, stream, event_type, payload).await;
+}
+
+/// Appends some event to this stream.
+pub(crate) async fn append_to(store: &Arc<MemoryStore>, stream: StreamId) {
+    append_event(store, stream, "noted", "{}").await;
+}
+
+async fn append_event(
+    store: &Arc<MemoryStore>,
+    stream: StreamId,
+    event_type: &'static str,
+    payload: &'static str,
+) {
+    let event_type = EventType::from_static(event_type);
+    let event = NewEvent::new(event_type, ContentType::JSON, payload).unwrap();
+    let append = Append::builder(UuidIds::default().append_id());
+    let append = append.write(stream, Expected::Any, [event]).build();
     store.append(append.unwrap()).await.unwrap();
 }
 

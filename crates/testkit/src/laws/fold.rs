@@ -18,9 +18,9 @@ statics or the thread, nor on the order in which a `HashMap` gives its entries";
 pub(super) type Compare<'a, A> = &'a dyn Fn(&A, &A) -> Result<(), Report>;
 
 /// A history as a law is given it, and its place among the others.
-struct History<'a, E> {
-    number: usize,
-    events: &'a [E],
+pub(super) struct History<'a, E> {
+    pub(super) number: usize,
+    pub(super) events: &'a [E],
 }
 
 /// Replays every history in the same order, in another, and on another thread.
@@ -111,7 +111,7 @@ pub(super) fn some_event<E>(histories: &[impl AsRef<[E]>]) -> Result<(), Report>
     Err(Report::new(headline))
 }
 
-fn numbered<E>(histories: &[impl AsRef<[E]>]) -> Vec<History<'_, E>> {
+pub(super) fn numbered<E>(histories: &[impl AsRef<[E]>]) -> Vec<History<'_, E>> {
     histories
         .iter()
         .enumerate()
@@ -180,7 +180,7 @@ fn diverging_event<A: Aggregate<Event: Debug>>(
 }
 
 /// The places at which a history of this many events is split: all of them, or some over its length.
-fn splits(events: usize) -> impl Iterator<Item = usize> {
+pub(super) fn splits(events: usize) -> impl Iterator<Item = usize> {
     let step = events.div_ceil(SPLITS_MAX).max(1);
     (0..=events).step_by(step)
 }

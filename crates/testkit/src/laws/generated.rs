@@ -38,13 +38,13 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use annals_codec::EventCodec;
-use annals_core::{Aggregate, Event, fold};
+use annals_core::{Aggregate, CommutingEvent, Event, fold};
 use proptest::arbitrary::any;
 use proptest::collection::vec;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
-use super::{DETERMINISM, SURVIVAL, TWO_PARTS, codec, fold as fold_laws};
+use super::{COMMUTING, DETERMINISM, SURVIVAL, TWO_PARTS, codec, commute, fold as fold_laws};
 use crate::report::Report;
 
 /// Histories of up to this many of these events that the aggregate accepts: an event that it refuses
@@ -122,6 +122,26 @@ pub fn every_event_survives_its_codec<E: Event + PartialEq + Debug>(
     events: &impl Strategy<Value = E>,
 ) {
     run(SURVIVAL, events, |event| codec::survives(codec, event));
+}
+
+/// [`commuting_pairs_commute`](super::commuting_pairs_commute) for generated histories, which should be short: each
+/// pair of events of a history is tried on each of its states. A pair that can never happen is not missed.
+///
+/// # Panics
+/// Where the law is broken, with the smallest history found that breaks it.
+#[track_caller]
+pub fn commuting_pairs_commute<A>(histories: &impl Strategy<Value = Vec<A::Event>>)
+where
+    A: Aggregate<Event: CommutingEvent + Debug> + PartialEq + Debug,
+{
+    let pairs = commute::ordered(A::Event::COMMUTING.iter().copied());
+    run_histories(COMMUTING, histories, |history| {
+        let declared = commute::Declared {
+            pairs: &pairs,
+            invariant: &|_: &A| true,
+        };
+        commute::commute(&declared, &[history]).map(drop)
+    });
 }
 
 /// The events without those that the aggregate refuses.

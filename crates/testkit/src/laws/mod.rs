@@ -6,6 +6,7 @@
 
 mod codec;
 mod command;
+mod commute;
 mod fold;
 #[cfg(feature = "proptest")]
 pub mod generated;
@@ -15,7 +16,8 @@ use std::panic::Location;
 
 use annals_aggregate::Repository;
 use annals_codec::EventCodec;
-use annals_core::{Aggregate, Event};
+use annals_concurrency::CommutingPairs;
+use annals_core::{Aggregate, CommutingEvent, Event};
 
 use crate::report::Report;
 
@@ -23,6 +25,7 @@ const DETERMINISM: &str = "replay is deterministic";
 const TWO_PARTS: &str = "folding in two parts is folding in one";
 const SURVIVAL: &str = "every event survives its codec";
 const EQUAL_BYTES: &str = "equal events have equal bytes";
+const COMMUTING: &str = "commuting pairs commute";
 const NO_TRACE: &str = "a refused command records nothing";
 
 /// Holds an aggregate and its codec to every law that needs histories alone:
@@ -110,6 +113,81 @@ pub fn folding_in_two_parts_is_folding_in_one_by<A, P>(
     P: PartialEq + Debug,
 {
     hold_two_parts(histories, &fold::by(projection));
+}
+
+/// Events that are declared to commute do: on every state on which either of two can happen alone, both can in
+/// both orders, and give the same state.
+///
+/// It takes every pair of the given events, on every state of the given histories (of one of more than 64 events
+/// on up to 65), so it wants few and short histories of a full life. What a command forbids and `apply` lets pass is
+/// not seen here: let `apply` refuse it, or take [`commuting_pairs_commute_in`] with an invariant.
+///
+/// # Panics
+/// Where the law is broken, and where a declared pair can't happen on any given state.
+#[track_caller]
+pub fn commuting_pairs_commute<A>(histories: &[impl AsRef<[A::Event]>])
+where
+    A: Aggregate<Event: CommutingEvent + Debug> + PartialEq + Debug,
+{
+    commuting_pairs_commute_in::<A>(&CommutingPairs::declared(), |_| true, histories);
+}
+
+/// Like [`commuting_pairs_commute`], for the pairs of a resolver, and for states that keep this invariant: a pair
+/// of events of which either alone keeps it, and both together do not, is false as well.
+///
+/// ```
+/// # use annals_core::{Aggregate, Category, Error, Event, EventKind, EventType, Refusal, SchemaVersion, Tags};
+/// # #[derive(Debug)]
+/// # struct Changed(i64);
+/// # impl Event for Changed {
+/// #     const CATEGORY: Category = Category::from_static("count");
+/// #     const KINDS: &'static [EventKind] =
+/// #         &[EventKind::new(EventType::from_static("changed"), SchemaVersion::FIRST)];
+/// #     fn kind_index(&self) -> usize { 0 }
+/// #     fn tags(&self) -> Result<Tags, Error> { Ok(Tags::EMPTY) }
+/// # }
+/// # #[derive(Debug, Default, PartialEq)]
+/// # struct Count(i64);
+/// # impl Aggregate for Count {
+/// #     type Event = Changed;
+/// #     fn apply(&mut self, event: &Changed) -> Result<(), Refusal> {
+/// #         self.0 += event.0;
+/// #         Ok(())
+/// #     }
+/// # }
+/// use annals_concurrency::CommutingPairs;
+/// use annals_testkit::laws::commuting_pairs_commute_in;
+///
+/// let pairs = CommutingPairs::none().with("changed", "changed")?;
+/// let histories = [[Changed(5), Changed(-3)]];
+/// commuting_pairs_commute_in::<Count>(&pairs, |_| true, &histories);
+/// let positive = |count: &Count| count.0 >= 0;
+/// let broken = std::panic::catch_unwind(|| {
+///     commuting_pairs_commute_in::<Count>(&pairs, positive, &histories);
+/// });
+/// assert!(broken.is_err(), "of 5, 3 can be taken once");
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Panics
+/// As there.
+#[track_caller]
+pub fn commuting_pairs_commute_in<A>(
+    pairs: &CommutingPairs<A::Event>,
+    invariant: impl Fn(&A) -> bool,
+    histories: &[impl AsRef<[A::Event]>],
+) where
+    A: Aggregate<Event: Debug> + PartialEq + Debug,
+{
+    let pairs = commute::ordered(pairs.pairs());
+    let declared = commute::Declared {
+        pairs: &pairs,
+        invariant: &invariant,
+    };
+    match commute::commute(&declared, histories) {
+        Ok(met) => require(COMMUTING, commute::all_met::<A::Event>(&pairs, &met)),
+        Err(report) => report.of_law(COMMUTING).fail(),
+    }
 }
 
 /// An event that is encoded and decoded is the same event; the name, the schema version, the form and

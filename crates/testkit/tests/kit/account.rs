@@ -11,7 +11,7 @@ pub(crate) enum AccountEvent {
         #[event(tag)]
         owner: String,
     },
-    #[event(version = 2)]
+    #[event(version = 2, commutes_with("deposited", "withdrawn"))]
     Deposited {
         cents: u64,
     },

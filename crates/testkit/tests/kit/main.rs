@@ -11,6 +11,7 @@
 )]
 
 mod account;
+mod commute;
 mod faulty_store;
 #[cfg(feature = "proptest")]
 mod generated;

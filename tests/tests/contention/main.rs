@@ -1,0 +1,14 @@
+//! Many tasks and few aggregates: what was acknowledged is recorded once and adds up, whatever is lost, and
+//! wherever a task dies.
+//!
+//! Tasks are polled in the order of a seed over a store that yields and fails by the same seed, so a seed
+//! replays exactly. `ANNALS_SEED` chooses one.
+
+#![expect(clippy::expect_used, reason = "helpers of tests")]
+
+mod account;
+mod leases;
+mod planted;
+mod scale;
+mod simulation;
+mod stress;
