@@ -4,4 +4,5 @@ pub(crate) mod aggregate;
 pub(crate) mod event;
 pub(crate) mod event_stream;
 pub(crate) mod fold;
+mod kinds;
 pub(crate) mod system;
