@@ -205,11 +205,11 @@ pub use futures_util::StreamExt;
 pub mod prelude {
     pub use crate::{
         Aggregate, Append, AppendId, CommandError, ConsistencyLevel, ContentType, Context,
-        Criteria, Cursor, Decided, Decider, Decoded, ErrorKind, Event, EventCodec, EventCodecExt,
-        EventStore, EventStoreExt, EventType, Evolution, Evolving, EvolvingEvent, Executed,
-        Expected, Ids, IntoEvents, Metadata, NewEvent, Page, Position, ReadRequest, Receipt,
-        RecordedEvent, Refusal, Repository, StreamExt, StreamId, Tag, Tags, Timestamp, UuidIds,
-        Version,
+        Criteria, Cursor, Decided, Decider, Decision, DecisionMade, DecisionModel, Decisions,
+        Decoded, ErrorKind, Event, EventCodec, EventCodecExt, EventStore, EventStoreExt, EventType,
+        Evolution, Evolving, EvolvingEvent, Executed, Expected, Ids, IntoEvents, Metadata,
+        NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent, Refusal, Repository,
+        StreamExt, StreamId, Tag, Tags, Timestamp, UuidIds, Version,
     };
 
     #[cfg(feature = "json")]
