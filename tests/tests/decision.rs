@@ -7,8 +7,10 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use annals_aggregate::{CommandError, DecisionModel, Decisions};
-use annals_codec::{EventCodecExt, JsonCodec};
-use annals_core::{Criteria, CriteriaItem, Error, EventStoreExt, ReadRequest, Refusal, Tag, Tags};
+use annals_codec::{Decoded, EventCodec, EventCodecExt, JsonCodec};
+use annals_core::{
+    Criteria, CriteriaItem, Error, Event, EventStoreExt, EventType, ReadRequest, Refusal, Tag, Tags,
+};
 use annals_macros::Event;
 use annals_store_memory::MemoryStore;
 use futures_executor::block_on;
@@ -89,7 +91,7 @@ fn criteria(kinds: &'static [&'static str]) -> impl Strategy<Value = Criteria> {
         0..3,
     );
     let item = (kinds, tags).prop_map(|(kinds, tags)| {
-        let kinds = kinds.into_iter().map(annals_core::EventType::from_static);
+        let kinds = kinds.into_iter().map(EventType::from_static);
         let tags = Tags::new(tags.into_iter().map(Tag::from_static)).expect("few tags");
         CriteriaItem::new(kinds, tags).expect("few kinds")
     });
@@ -121,26 +123,34 @@ fn event() -> impl Strategy<Value = Either> {
 }
 
 fn record(decisions: &Decisions<JsonCodec>, event: &Either) {
-    let made = match event {
-        Either::Left(event) => block_on(decisions.decide((), |()| unasked(event))).map(drop),
-        Either::Right(event) => block_on(decisions.decide((), |()| unasked(event))).map(drop),
-    };
-    made.expect("it is recorded");
+    match event {
+        Either::Left(event) => record_one(decisions, event),
+        Either::Right(event) => record_one(decisions, event),
+    }
 }
 
-fn unasked<E: Clone>(event: &E) -> Result<E, Infallible> {
-    Ok(event.clone())
+fn record_one<E: Event + Clone>(decisions: &Decisions<JsonCodec>, event: &E)
+where
+    JsonCodec: EventCodec<E>,
+{
+    let made = decisions.decide((), |()| Ok::<_, Infallible>(event.clone()));
+    block_on(made).expect("it is recorded");
+}
+
+/// An executor does not run inside another one.
+fn in_another_thread(work: impl FnOnce() + Send) {
+    let joined = std::thread::scope(|scope| scope.spawn(work).join());
+    joined.expect("nobody panics");
 }
 
 /// What the criteria of a model select of the whole log.
 fn folded<E>(store: &MemoryStore, model: &All<E>) -> Vec<E>
 where
-    JsonCodec: annals_codec::EventCodec<E>,
+    JsonCodec: EventCodec<E>,
 {
     let log = block_on(store.collect(ReadRequest::all())).expect("it is read");
     let selected = log.iter().filter(|event| model.criteria.matches(event));
-    let decoded =
-        selected.map(|event| JsonCodec.decode(event).and_then(annals_codec::Decoded::one));
+    let decoded = selected.map(|event| JsonCodec.decode(event).and_then(Decoded::one));
     decoded.collect::<Result<_, _>>().expect("it decodes")
 }
 
@@ -161,7 +171,7 @@ fn selects((one, (two, three), four): &Composed, event: &Either) -> bool {
         || selected(&four.criteria)
 }
 
-fn is_selected<E: annals_core::Event>(criteria: &Criteria, event: &E) -> bool {
+fn is_selected<E: Event>(criteria: &Criteria, event: &E) -> bool {
     criteria.selects(event.kind().event_type(), &event.tags().expect("few tags"))
 }
 
@@ -203,7 +213,7 @@ proptest! {
         let others = Mutex::new(Some(missed));
         let made = block_on(decisions.decide(decision, |_| {
             if let Some(missed) = others.lock().expect("nobody panics").take() {
-                record(&decisions, &missed);
+                in_another_thread(|| record(&decisions, &missed));
             }
             Ok::<_, Infallible>(Right::D { number: 0 })
         }));
