@@ -14,8 +14,8 @@ use crate::Context;
 pub enum CommandError<E> {
     /// The decision refused the command: tell whoever sent it. Nothing was written.
     Refused(E),
-    /// Others kept writing the same aggregates until all attempts were used up: send the command again
-    /// later. Nothing was written.
+    /// Others kept writing the same aggregates, or what a decision selects, until all attempts were used up:
+    /// send the command again later. Nothing was written.
     Contended {
         /// How often the command was tried.
         attempts: u32,
@@ -120,7 +120,7 @@ impl<E: fmt::Display> fmt::Display for CommandError<E> {
             Self::Contended { attempts, .. } => {
                 write!(
                     f,
-                    "aggregate was written by others in {attempts} attempts; try again later"
+                    "what is decided on was written by others in {attempts} attempts; try again later"
                 )
             }
             Self::Conflicting(_) => {

@@ -78,6 +78,7 @@
 //! | commands as values, states as values | a [`Decider`] and [`Repository::decide`] |
 //! | two aggregates that change together | [`Repository::execute_both`] |
 //! | any number of them | [`Transaction`] |
+//! | a rule that no aggregate holds, or that crosses many | a [`DecisionModel`] for each question, and [`Decisions::decide`] |
 //! | a request that may come twice | a [`Context`] with an append id |
 //! | an aggregate that many write at once | [`Repository::with_resolver`] |
 //! | a process that is to be the only one who writes | a [`Context`] with the fence of a lease |
@@ -96,6 +97,7 @@ mod attempts;
 mod command_error;
 mod context;
 mod decider;
+mod decision;
 mod duplicate;
 mod executed;
 mod into_events;
@@ -110,6 +112,7 @@ mod writer;
 pub use command_error::CommandError;
 pub use context::Context;
 pub use decider::{Decided, Decider};
+pub use decision::{Decision, DecisionMade, DecisionModel, Decisions, Informed, Selected};
 pub use executed::Executed;
 pub use into_events::IntoEvents;
 pub use loaded::Loaded;

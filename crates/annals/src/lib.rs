@@ -56,34 +56,44 @@
 //! opened the next time.
 //!
 //! # Rules that cross streams
-//! A rule about more than one aggregate is a *dynamic consistency boundary*: read the events that the rule
-//! is about, decide, and append on condition that no more of them were recorded after what was read. The
-//! cursor of the condition is the last page's own, never one that is asked for later.
+//! A rule that no aggregate holds is a *decision* (a dynamic consistency boundary): it says which events it is
+//! about, and is recorded on condition that no more of them were recorded since it read. [`Decisions`] makes
+//! the condition of what was read.
 //!
 //! ```
+//! use std::sync::Arc;
 //! use annals::prelude::*;
+//! use serde::{Deserialize, Serialize};
 //!
-//! const TAKEN: EventType = EventType::from_static("username-taken");
-//!
-//! async fn take(store: &dyn EventStore, name: &str) -> Result<Receipt, annals::Error> {
-//!     let same = Criteria::of_types([TAKEN])?.tagged([Tag::from_parts("username", name)?])?;
-//!     let page = store.read(ReadRequest::matching(same.clone())).await?;
-//!     if !page.events.is_empty() {
-//!         return Err(annals::Error::new(ErrorKind::Refused, "the name is taken"));
-//!     }
-//!     let taken = NewEvent::new(TAKEN, ContentType::JSON, "{}")?
-//!         .with_tags(Tags::new([Tag::from_parts("username", name)?])?);
-//!     let append = Append::builder(UuidIds::default().append_id())
-//!         .write(StreamId::parse("usernames")?, Expected::Any, [taken])
-//!         .unless(same, page.cursor)
-//!         .build()?;
-//!     store.append(append).await
+//! #[derive(Debug, Event, Serialize, Deserialize)]
+//! #[event(category = "user")]
+//! enum UserEvent {
+//!     Registered { #[event(tag)] name: String },
 //! }
+//!
+//! struct NameTaken<'a> { name: &'a str, is_taken: bool }
+//!
+//! impl DecisionModel for NameTaken<'_> {
+//!     type Event = UserEvent;
+//!     fn criteria(&self) -> Result<Criteria, annals::Error> {
+//!         Criteria::of_kinds::<UserEvent>(["registered"])?.tagged([Tag::from_parts("name", self.name)?])
+//!     }
+//!     fn apply(&mut self, _: &UserEvent) -> Result<(), Refusal> {
+//!         self.is_taken = true;
+//!         Ok(())
+//!     }
+//! }
+//!
 //! # futures_executor::block_on(async {
-//! let store = MemoryStore::new();
-//! take(&store, "ada").await?;
-//! assert_eq!(take(&store, "ada").await.unwrap_err().kind(), ErrorKind::Refused);
-//! # Ok::<(), annals::Error>(())
+//! let decisions = Decisions::new(Arc::new(MemoryStore::new()), JsonCodec);
+//! let register = |NameTaken { name, is_taken }: &NameTaken<'_>| match is_taken {
+//!     true => Err("the name is taken"),
+//!     false => Ok(UserEvent::Registered { name: name.to_string() }),
+//! };
+//! decisions.decide(NameTaken { name: "ada", is_taken: false }, register).await?;
+//! let again = decisions.decide(NameTaken { name: "ada", is_taken: false }, register).await;
+//! assert_eq!(again.unwrap_err().refused(), Some(&"the name is taken"));
+//! # Ok::<(), CommandError<&'static str>>(())
 //! # }).unwrap();
 //! ```
 //!
@@ -148,7 +158,7 @@
 //! | [`core`] | the vocabulary, the contracts of stores, the pure theory |
 //! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
-//! | [`aggregate`] | repositories, deciders, transactions |
+//! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
 //!
@@ -222,11 +232,11 @@ pub use futures_util::StreamExt;
 pub mod prelude {
     pub use crate::{
         Aggregate, Append, AppendId, CommandError, ConsistencyLevel, ContentType, Context,
-        Criteria, Cursor, Decided, Decider, Decoded, ErrorKind, Event, EventCodec, EventCodecExt,
-        EventStore, EventStoreExt, EventType, Evolution, Evolving, EvolvingEvent, Executed,
-        Expected, Ids, IntoEvents, Metadata, NewEvent, Page, Position, ReadRequest, Receipt,
-        RecordedEvent, Refusal, Repository, StreamExt, StreamId, Tag, Tags, Timestamp, UuidIds,
-        Version,
+        Criteria, Cursor, Decided, Decider, Decision, DecisionMade, DecisionModel, Decisions,
+        Decoded, ErrorKind, Event, EventCodec, EventCodecExt, EventStore, EventStoreExt, EventType,
+        Evolution, Evolving, EvolvingEvent, Executed, Expected, Ids, IntoEvents, Metadata,
+        NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent, Refusal, Repository,
+        StreamExt, StreamId, Tag, Tags, Timestamp, UuidIds, Version,
     };
 
     #[cfg(feature = "json")]

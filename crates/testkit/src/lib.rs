@@ -3,7 +3,7 @@
 //! A [`Scenario`] tests commands: given these events, when this command comes, then these events or this
 //! error. The [`laws`] hold an aggregate and its codec to what every store, cache and replay relies on, a
 //! line each. [`ManualClock`] and [`CountingIds`] make time and identities foreseeable, and a
-//! [`FaultyStore`] fails at the call that a test chooses.
+//! [`FaultyStore`] fails at the call that a test chooses. At a [`MeetingStore`] races come about each time.
 //!
 //! A [`schema::Ledger`] holds samples of every event that was ever written, and proves on every build that they
 //! still mean the same.
@@ -94,6 +94,7 @@
 mod counting_ids;
 mod faulty_store;
 pub mod laws;
+mod meeting_store;
 mod report;
 mod scenario;
 pub mod schema;
@@ -102,5 +103,6 @@ mod then;
 pub use annals_core::ManualClock;
 pub use counting_ids::CountingIds;
 pub use faulty_store::{Fault, FaultyStore};
+pub use meeting_store::MeetingStore;
 pub use scenario::Scenario;
 pub use then::Then;

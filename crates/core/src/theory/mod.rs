@@ -5,4 +5,5 @@ pub(crate) mod commuting;
 pub(crate) mod event;
 pub(crate) mod event_stream;
 pub(crate) mod fold;
+mod kinds;
 pub(crate) mod system;
