@@ -167,15 +167,18 @@ impl<C> Compressed<C> {
 impl<E, C: EventCodec<E>> EventCodec<E> for Compressed<C> {
     /// Of payloads that are compressed; the others have the inner codec's.
     fn content_type(&self) -> ContentType {
-        suffixed(&self.inner.content_type(), self.writer.suffix())
+        let inner = self.inner.content_type();
+        suffixed(&inner, self.writer.suffix()).unwrap_or(inner)
     }
 
     fn encode(&self, event: &E) -> Result<NewEvent, Error> {
         let plain = self.inner.encode(event)?;
+        let Some(content_type) = suffixed(plain.content_type(), self.writer.suffix()) else {
+            return Ok(plain);
+        };
         let Some(frame) = self.compressed(plain.payload()) else {
             return Ok(plain);
         };
-        let content_type = suffixed(plain.content_type(), self.writer.suffix());
         let compressed = NewEvent::new(plain.event_type().clone(), content_type, frame);
         let compressed = compressed.map_err(|error| {
             let message = "event can't be recorded compressed; write it as the inner codec does";
@@ -221,8 +224,7 @@ fn split(content_type: &ContentType) -> Option<(&str, &str)> {
     is_zstd.then_some((inner, suffix))
 }
 
-/// Within the limit of names: a content type that long is of no codec of annals, and stays as it is.
-fn suffixed(content_type: &ContentType, suffix: &str) -> ContentType {
-    let text = format!("{content_type}{suffix}");
-    ContentType::parse(&text).unwrap_or_else(|_| content_type.clone())
+/// `None` where the limit of names leaves no room for the suffix: such payloads are not compressed.
+fn suffixed(content_type: &ContentType, suffix: &str) -> Option<ContentType> {
+    ContentType::parse(&format!("{content_type}{suffix}")).ok()
 }

@@ -102,6 +102,11 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
     /// What an event reads as that is not of the current version, or not of this name.
     #[cold]
     fn decode_other(&self, content: ContentRef<'_>) -> Result<Decoded<E>, Error> {
+        // No policy decides on bytes of another form, whose codec may know more.
+        let own = Format::content_type(&self.codec);
+        if *content.content_type != own {
+            return Err(unknown_content_type(content, &own));
+        }
         let (schema, standing) = self
             .evolution
             .standing(content.event_type, content.schema_version);
@@ -120,10 +125,6 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
 
     /// Runs the steps until all that is left is of the present.
     fn upcast(&self, content: ContentRef<'_>, schema: Schema) -> Result<Decoded<E>, Error> {
-        let codec_type = Format::content_type(&self.codec);
-        if *content.content_type != codec_type {
-            return Err(unknown_content_type(content, &codec_type));
-        }
         let named = |error: Error| {
             error
                 .with("recorded event type", content.event_type)
