@@ -58,7 +58,8 @@ const SUFFIX: &str = "+zstd";
 /// let named = codec.encode(&noted)?;
 /// assert_eq!(named.content_type().as_str(), "application/json+zstd");
 /// assert!(named.payload().len() < 100);
-/// assert_eq!(codec.decode_one(named.content())?, noted);
+/// let decoded: Noted = codec.decode_one(named.content())?;
+/// assert_eq!(decoded, noted);
 /// # Ok::<(), annals_codec::Error>(())
 /// ```
 #[derive(Debug)]
@@ -110,6 +111,9 @@ impl<C> Compressed<C> {
 
     /// The level of zstd to write with: from 1, fast, to 22, small; [`COMPRESSED_LEVEL`] by default. What
     /// was written at any level is read.
+    ///
+    /// Up to 16 contexts of zstd of up to 8 MiB are kept for the events to come, for each dictionary. From level
+    /// 10 or so on a payload of mebibytes takes a larger one, up to hundreds of MiB, which is let go at once.
     #[must_use]
     pub fn level(mut self, level: i32) -> Self {
         self.writer = Dialect::new(self.writer.dictionary().cloned(), level);
