@@ -9,6 +9,7 @@ use annals_core::{ContentRef, ContentType, Event, NewEvent};
 use super::builder::EvolvingEvent;
 use super::flaw::{Flaw, FlawKind};
 use super::registry::Standing;
+use super::step::too_many;
 use super::{Evolution, EvolutionError, Plan, Schema};
 use crate::kind::unknown_content_type;
 use crate::{Decoded, Error, ErrorKind, EventCodec, Format};
@@ -23,7 +24,8 @@ pub const UPCAST_PAYLOADS_MAX: usize = 65_536;
 ///
 /// The inner codec is one of a form ([`JsonCodec`](crate::JsonCodec) and its like). Put wrappers around this
 /// codec, not into it, and for a store of several forms one of these for each form into a
-/// `Codecs`; they may share one [`Evolution`].
+/// [`Codecs`](crate::Codecs); they may share one [`Evolution`]. Bytes of another form than the codec's are
+/// [`ErrorKind::UnknownContentType`], whatever their type and version, and whatever the policies say.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -62,18 +64,18 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
     /// This codec for the present and these upcasters for the past.
     ///
     /// # Errors
-    /// [`FlawKind::NeedsFields`] when an upcaster reads a [`Value`](crate::Value) and the codec's form does not
+    /// [`FlawKind::NeedsFields`] when an upcaster reads or gives a [`Value`](crate::Value) and the codec's form does not
     /// describe itself.
     pub fn new(codec: C, evolution: impl Into<Arc<Evolution<E>>>) -> Result<Self, EvolutionError> {
         let evolution = evolution.into();
         let mut flaws = Vec::new();
         if !codec.describes_itself() {
             let content_type = Format::content_type(&codec);
-            let steps = evolution.all_steps().filter(|step| step.reads_value);
+            let steps = evolution.all_steps().filter(|step| step.uses_value);
             flaws.extend(steps.map(|step| {
                 let step = step.planned();
                 let text = format!(
-                    "{step} reads a `Value`, and {content_type} does not tell of fields; read a struct of the old fields"
+                    "{step} reads or gives a `Value`, and {content_type} does not tell of fields; take structs of the fields"
                 );
                 Flaw::new(FlawKind::NeedsFields, text)
             }));
@@ -160,13 +162,12 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
 
     /// The same event in the version that readers who lag know.
     fn downcast(&self, new: &NewEvent) -> Result<Option<NewEvent>, Error> {
-        let steps = self.evolution.downcasts(new.event_type());
-        if steps.is_empty() {
+        let Some(lagging) = self.evolution.lagging.get(new.event_type()) else {
             return Ok(None);
-        }
+        };
         let mut schema_version = new.schema_version();
         let mut payload = new.payload().to_vec();
-        for step in steps {
+        for step in &lagging.steps {
             let parts = step.run(&payload, &self.codec);
             let parts = parts.map_err(|error| error.of_encoding(new.event_type()))?;
             for part in parts {
@@ -174,7 +175,7 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
             }
         }
         let older = NewEvent::new(
-            new.event_type().clone(),
+            lagging.event_type.clone(),
             new.content_type().clone(),
             payload,
         );
@@ -185,11 +186,26 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
             )
             .caused_by(error)
         })?;
-        Ok(Some(
-            older
-                .with_schema_version(schema_version)
-                .with_tags(new.tags().clone()),
-        ))
+        let older = older
+            .with_schema_version(schema_version)
+            .with_tags(new.tags().clone());
+        self.check_read_back(&older)?;
+        Ok(Some(older))
+    }
+
+    /// Refuses what the own upcasters don't read: it would be recorded for nobody.
+    fn check_read_back(&self, older: &NewEvent) -> Result<(), Error> {
+        match self.decode_content(older.content()) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let message =
+                    "event of an older version does not read back; correct its downcaster";
+                Err(Error::new(ErrorKind::Encode, message)
+                    .with("event type", older.event_type())
+                    .with("schema version", older.schema_version())
+                    .caused_by(error))
+            }
+        }
     }
 }
 
@@ -234,11 +250,6 @@ fn future(content: ContentRef<'_>, known: annals_core::SchemaVersion) -> Error {
         .with("event type", content.event_type)
         .with("schema version", content.schema_version)
         .with("current version", known)
-}
-
-fn too_many() -> Error {
-    let message = "upcasters make too many events of one; split it into less";
-    Error::new(ErrorKind::Upcast, message).with("UPCAST_PAYLOADS_MAX", UPCAST_PAYLOADS_MAX)
 }
 
 impl<E, C: Clone> Clone for Evolving<E, C> {
