@@ -14,7 +14,8 @@ use crate::{Decoded, Error};
 /// [`EventCodecExt`](crate::EventCodecExt); a wrapper forwards every method.
 ///
 /// The law: what `encode` gives, `decode_content` turns into one equal event; a value for which that
-/// can't hold is refused by `encode`.
+/// can't hold is refused by `encode`. Where the types of the event break it by attributes of serde, the codecs of
+/// forms find most of that, and the crate's front page says what they don't.
 pub trait EventCodec<E>: fmt::Debug + Send + Sync {
     /// The form of the bytes that it writes; a wrapper may leave some events in the inner codec's.
     fn content_type(&self) -> ContentType;

@@ -12,10 +12,11 @@ use crate::Error;
 /// from.
 ///
 /// Small and object-safe: hold it as `&dyn Format` or `Arc<dyn Format>`. A caller finds typed methods in
-/// [`FormatExt`]. Every codec of a form implements it, with the same refusals and limits as for events.
+/// [`FormatExt`]. Every codec of a form implements it, with the same limits as for events.
 ///
-/// The law: what `write` gives, `read` reads as an equal value; a value for which that can't hold is
-/// refused by `write`.
+/// The law: what `write` gives, `read` reads as an equal value, if its type is read as it is written. `write`
+/// refuses values without a form, but unlike a codec does not read back what it wrote, as it does not know the
+/// type: `tag` and its like of serde in a form that does not describe itself pass.
 pub trait Format: fmt::Debug + Send + Sync {
     /// The name under which bytes of this form are recorded.
     fn content_type(&self) -> ContentType;

@@ -43,20 +43,21 @@ pub fn label<E: Event>(
 /// [`EventCodec::decode_content`](crate::EventCodec::decode_content).
 ///
 /// # Errors
-/// [`ErrorKind::UnknownType`], [`ErrorKind::UnknownContentType`], [`ErrorKind::FutureVersion`] or
-/// [`ErrorKind::OldVersion`]: the first that applies.
+/// [`ErrorKind::UnknownContentType`], [`ErrorKind::UnknownType`], [`ErrorKind::FutureVersion`] or
+/// [`ErrorKind::OldVersion`]: the first that applies. The form comes first: a codec of another form may know
+/// types and versions that this one does not.
 pub fn recognize<E: Event>(
     content: ContentRef<'_>,
     content_type: &ContentType,
 ) -> Result<usize, Error> {
+    if *content.content_type != *content_type {
+        return Err(unknown_content_type(content, content_type));
+    }
     let mut kinds = E::KINDS.iter().enumerate();
     let Some((index, kind)) = kinds.find(|(_, kind)| kind.event_type() == content.event_type)
     else {
         return Err(unknown_type::<E>(content));
     };
-    if *content.content_type != *content_type {
-        return Err(unknown_content_type(content, content_type));
-    }
     if content.schema_version != kind.schema_version() {
         return Err(other_version(content, kind));
     }

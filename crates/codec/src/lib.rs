@@ -48,10 +48,15 @@
 //! | `other` on a variant | none: an unknown event type is an error, never that variant |
 //! | `tag`, `tag` and `content` on the enum | the payload repeats the kind, under serde's name; formats that describe themselves only |
 //! | `untagged` on the enum | the fields alone, as without it; an event that reads as another variant is an error |
+//! | `untagged` on an enum inside | the first variant that fits is read, whichever was written; refused in forms that don't describe themselves |
+//! | `skip_serializing` on a field without a `default` | the event does not read; refused in forms that don't describe themselves |
 //! | `transparent` on a struct around an enum | refused when an event is encoded, unless both know it by the same index |
 //!
 //! `flatten`, `tag` and `untagged` read through a buffer of serde, which knows neither numbers of 128 bits
-//! nor maps whose keys are numbers: such an event is encoded but does not decode.
+//! nor maps whose keys are numbers. Where an event holds such a thing, where it uses `flatten` or leaves a field
+//! out, and always in bincode and postcard, `encode` reads back what it wrote, and refuses an event that does not
+//! read or that is written in other bytes again. What has no order, such as a `HashMap`, may come in another
+//! one. The laws of `annals_testkit` compare the events themselves.
 //!
 //! # Older schemas
 //! To a codec of a form an event of an older schema is an error of its own ([`ErrorKind::OldVersion`]).
@@ -71,7 +76,8 @@
 //!
 //! # Limits
 //! A payload has up to 16 MiB ([`annals_core::limits`]); its
-//! values nest up to 127 deep ([`DEPTH_MAX`]).
+//! values nest up to 127 deep ([`DEPTH_MAX`]), and the elements of its lists and maps take up to 32 times its
+//! size of memory and 64 MiB ([`ELEMENTS_MEMORY_RATIO_MAX`], [`ELEMENTS_MEMORY_BYTES_FREE`]).
 //!
 //! # Features
 //! | feature | default | gives |
@@ -135,5 +141,7 @@ pub use form::MessagePackCodec;
 pub use form::PostcardCodec;
 pub use format::{Format, FormatExt, Visit};
 pub use kind::{label, recognize};
-pub use limits::{DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX};
+pub use limits::{
+    DEPTH_MAX, ELEMENTS_MEMORY_BYTES_FREE, ELEMENTS_MEMORY_RATIO_MAX, ELEMENTS_WITHOUT_BYTES_MAX,
+};
 pub use variant::{ContentError, TypeFlaw, deserialize_content, serialize_content};

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annals_codec::{
-    DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX, ErrorKind, EventCodec, EventCodecExt, FormatExt,
+    DEPTH_MAX, ELEMENTS_MEMORY_BYTES_FREE, ELEMENTS_MEMORY_RATIO_MAX, ELEMENTS_WITHOUT_BYTES_MAX,
+    ErrorKind, EventCodec, EventCodecExt, FormatExt,
 };
 use annals_core::{Event as _, EventType, NewEvent};
 use annals_macros::Event;
@@ -533,4 +534,69 @@ fn check_lie(form: &support::Form<Hostile>, event_type: &EventType, bytes: &[u8]
     let content = NewEvent::new(event_type, form.format.content_type(), bytes.to_vec()).unwrap();
     let decoded = form.codec.decode_one(content.content());
     assert!(decoded.is_err(), "{} {bytes:02x?}", form.name());
+}
+
+/// An element that takes no byte and much room, and counts how often it was made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Roomy {
+    #[serde(skip)]
+    room: [u64; 512],
+}
+
+thread_local! {
+    static MADE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+impl<'de> Deserialize<'de> for Roomy {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Empty {}
+        Empty::deserialize(deserializer)?;
+        MADE.set(MADE.get() + 1);
+        Ok(Self { room: [0; 512] })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "room")]
+enum RoomEvent {
+    Listed(Vec<Roomy>),
+    Mapped(BTreeMap<String, Roomy>),
+}
+
+/// What elements take is limited by the bytes of the payload, not only their number; what would go over it is
+/// not written either.
+#[test]
+fn elements_take_a_limited_amount_of_memory() {
+    let fits = ELEMENTS_MEMORY_BYTES_FREE / size_of::<Roomy>();
+    let roomy = Roomy { room: [0; 512] };
+    for form in forms::<RoomEvent>() {
+        check(&form.codec, &RoomEvent::Listed(vec![roomy.clone(); fits]));
+        MADE.set(0);
+        let payload = form.format.to_bytes(&vec![(); fits * 3]).unwrap();
+        let empty = form
+            .format
+            .to_bytes(&vec![BTreeMap::<String, u8>::new(); fits * 3]);
+        let payload = match form.name().as_str() {
+            "vnd.annals.bincode" | "vnd.annals.postcard" => payload,
+            _ => empty.unwrap(),
+        };
+        let bytes = payload.len();
+        let event_type = EventType::from_static("listed");
+        let content = NewEvent::new(event_type, form.format.content_type(), payload).unwrap();
+        let error = form.codec.decode_one(content.content()).err().unwrap();
+        assert!(
+            error.to_string().contains("ELEMENTS_MEMORY_RATIO_MAX"),
+            "{error}"
+        );
+        let limit = ELEMENTS_MEMORY_BYTES_FREE + bytes * ELEMENTS_MEMORY_RATIO_MAX;
+        assert!(
+            MADE.get() <= limit / size_of::<Roomy>() + 1,
+            "{}",
+            MADE.get()
+        );
+        let too_many = RoomEvent::Listed(vec![roomy.clone(); fits * 2]);
+        let error = form.codec.encode(&too_many).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Encode, "{error}");
+    }
 }

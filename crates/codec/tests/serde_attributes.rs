@@ -5,6 +5,9 @@
 
 mod support;
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
+
 use annals_codec::{
     ContentError, Error, ErrorKind, EventCodec, EventCodecExt, FormatExt, JsonCodec, TypeFlaw,
     deserialize_content, serialize_content,
@@ -329,5 +332,138 @@ fn content_is_read_by_the_index_of_its_kind() {
             Err(_) => Err(()),
         };
         assert_eq!(found, expected, "{index}");
+    }
+}
+
+/// In each form, an event is either refused or kept, as the form's name says.
+fn check_kept_in<E>(event: &E, kept: &[&str])
+where
+    E: annals_core::Event + Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    for form in forms::<E>() {
+        let name = form.name();
+        match form.codec.encode(event) {
+            Ok(content) => {
+                let decoded = form.codec.decode_one(content.content());
+                assert_eq!(decoded.ok().as_ref(), Some(event), "{name}");
+                assert!(kept.contains(&name.as_str()), "{name} keeps {event:?}");
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Encode);
+                assert!(error.to_string().contains("back"), "{error}");
+                assert!(!kept.contains(&name.as_str()), "{name}: {error}");
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "a")]
+enum Doubtful {
+    OneSided {
+        #[serde(skip_serializing, default)]
+        cache: u8,
+        list: Vec<u8>,
+    },
+    FlatOption {
+        id: u8,
+        #[serde(flatten)]
+        extra: Option<Extra>,
+    },
+    FlatNumber {
+        #[serde(flatten)]
+        number: Number,
+    },
+    FlatMap {
+        id: u8,
+        #[serde(flatten)]
+        rest: HashMap<String, u8>,
+    },
+    Tagged(Tagged),
+    Unnamed {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        list: Vec<u8>,
+    },
+    Unordered {
+        set: HashSet<String>,
+        map: HashMap<u64, u8>,
+    },
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Extra {
+    note: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Number {
+    big: u128,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t")]
+enum Tagged {
+    Number { big: u128 },
+    Keys { keys: BTreeMap<u8, u8> },
+    Address { address: IpAddr },
+    Plain { list: Vec<u8> },
+}
+
+const BY_NAME: &[&str] = &["json", "vnd.msgpack", "cbor"];
+
+#[test]
+fn what_reads_back_as_another_event_or_not_at_all_is_refused() {
+    // The cache takes the length of the list, in bytes that tell no fields.
+    let (cache, list) = (0, vec![1, 9]);
+    check_kept_in(&Doubtful::OneSided { cache, list }, BY_NAME);
+    for form in forms() {
+        let event = Doubtful::FlatOption { id: 1, extra: None };
+        assert!(form.codec.encode(&event).is_err(), "{form:?}");
+    }
+    let big = 5;
+    let number = Number { big };
+    for event in [
+        Doubtful::FlatNumber { number },
+        Doubtful::Tagged(Tagged::Number { big }),
+        Doubtful::Unnamed { list: Vec::new() },
+    ] {
+        for form in forms() {
+            if let Ok(content) = form.codec.encode(&event) {
+                let decoded: Result<Doubtful, Error> = form.codec.decode_one(content.content());
+                assert_eq!(decoded.ok().as_ref(), Some(&event), "{form:?}");
+            }
+        }
+        assert!(JsonCodec.encode(&event).is_err(), "{event:?}");
+    }
+    let keys = [(1, 2)].into();
+    check_kept_in(
+        &Doubtful::Tagged(Tagged::Keys { keys }),
+        &["vnd.msgpack", "cbor"],
+    );
+    let address = Ipv4Addr::LOCALHOST.into();
+    check_kept_in(&Doubtful::Tagged(Tagged::Address { address }), &["json"]);
+    let list = vec![1];
+    check_kept_in(&Doubtful::Tagged(Tagged::Plain { list }), BY_NAME);
+}
+
+#[test]
+fn what_has_no_order_is_kept_whatever_order_it_reads_back_in() {
+    for _ in 0..20 {
+        let texts = (0..20_u8).map(|number| number.to_string());
+        let rest = texts.clone().zip(0..).collect();
+        let event = Doubtful::FlatMap { id: 1, rest };
+        for form in forms()
+            .into_iter()
+            .filter(|form| form.format.describes_itself())
+        {
+            let content = form.codec.encode(&event).unwrap();
+            assert_eq!(form.codec.decode_one(content.content()).unwrap(), event);
+        }
+        let set = texts.collect();
+        let map = (0..20).zip(0..).collect();
+        check_kept_in(
+            &Doubtful::Unordered { set, map },
+            &[BY_NAME, &["vnd.annals.bincode", "vnd.annals.postcard"]].concat(),
+        );
     }
 }

@@ -8,10 +8,10 @@ mod support;
 use std::sync::OnceLock;
 
 use annals_codec::{
-    Codecs, Compressed, Dictionary, Error, ErrorKind, EventCodec, EventCodecExt, JsonCodec,
-    MessagePackCodec,
+    Codecs, Compressed, Decoded, Dictionary, Error, ErrorKind, EventCodec, EventCodecExt,
+    Evolution, Evolving, JsonCodec, MessagePackCodec, Policy, Value,
 };
-use annals_core::{ContentType, NewEvent};
+use annals_core::{ContentRef, ContentType, EventType, NewEvent};
 use annals_macros::Event;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -323,4 +323,79 @@ fn codecs_read_every_form_that_they_know() {
     // Bytes that a codec should read and can't are its error, not the next one's.
     let damaged = renamed(&content, content.content_type().clone(), vec![0xc1]);
     assert_eq!(failure(&all, &damaged), ErrorKind::BadBytes);
+}
+
+/// The store of an application that changed both its form and its events: the writer knows nothing of the past.
+#[test]
+fn codecs_ask_on_past_one_that_knows_neither_the_form_nor_the_type() {
+    let evolution = || {
+        Evolution::<NoteEvent>::builder()
+            .upcast("noted", 1, |old: Value| old)
+            .becomes(("jotted", 1), ("noted", 2), |mut old: Value| {
+                old.rename("jot", "text");
+                old
+            })
+            .renamed("deleted", "removed")
+            .build()
+            .unwrap()
+    };
+    let past = || Compressed::new(Evolving::new(JsonCodec, evolution()).unwrap());
+    let lax = Evolution::builder()
+        .upcast("noted", 1, |old: Value| old)
+        .on_unknown_type(Policy::Skip)
+        .on_future(Policy::Skip);
+    let lax = Evolving::new(MessagePackCodec, lax.build().unwrap()).unwrap();
+    for codecs in [
+        Codecs::writing(MessagePackCodec).reading(past()),
+        Codecs::writing(lax).reading(past()),
+    ] {
+        for (event_type, payload, expected) in [
+            ("jotted", r#"{"jot":"a","number":7}"#, noted("a")),
+            ("noted", r#"{"text":"a","number":7}"#, noted("a")),
+            ("deleted", "{}", NoteEvent::Removed),
+        ] {
+            let event_type = EventType::from_static(event_type);
+            let old = NewEvent::new(event_type, ContentType::JSON, payload).unwrap();
+            assert_eq!(codecs.decode_one(old.content()).unwrap(), expected);
+        }
+        // Nobody knows this one, and the codec of its form says so.
+        let event_type = EventType::from_static("frozen");
+        let strange = NewEvent::new(event_type, ContentType::JSON, "{}").unwrap();
+        assert_eq!(failure(&codecs, &strange), ErrorKind::UnknownType);
+    }
+}
+
+/// A form whose name has no room for a suffix.
+#[derive(Debug)]
+struct LongName;
+
+impl LongName {
+    fn of(content: &NewEvent) -> NewEvent {
+        let content_type = EventCodec::<NoteEvent>::content_type(&Self);
+        renamed(content, content_type, content.payload().to_vec()).with_tags(content.tags().clone())
+    }
+}
+
+impl EventCodec<NoteEvent> for LongName {
+    fn content_type(&self) -> ContentType {
+        let bytes_left = annals_core::limits::NAME_BYTES_MAX - "application/".len();
+        ContentType::parse(&format!("application/{}", "x".repeat(bytes_left))).unwrap()
+    }
+
+    fn encode(&self, event: &NoteEvent) -> Result<NewEvent, Error> {
+        JsonCodec.encode(event).map(|content| Self::of(&content))
+    }
+
+    fn decode_content(&self, content: ContentRef<'_>) -> Result<Decoded<NoteEvent>, Error> {
+        JsonCodec.decode_content(ContentRef {
+            content_type: &ContentType::JSON,
+            ..content
+        })
+    }
+}
+
+#[test]
+fn a_form_whose_name_has_no_room_for_the_suffix_is_not_compressed() {
+    let content = check(&Compressed::new(LongName), &noted("a".repeat(2_000)));
+    assert!(content.payload().len() > 2_000);
 }

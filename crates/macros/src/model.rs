@@ -284,7 +284,8 @@ fn commuting(kinds: &Kinds, errors: &mut Errors) -> BTreeSet<(usize, usize)> {
                 continue;
             }
             let names = kinds.iter().map(|other| other.name.as_str());
-            let hint = suggest::nearest(&name, names).map(|name| format!(" (did you mean `{name}`?)"));
+            let hint =
+                suggest::nearest(&name, names).map(|name| format!(" (did you mean `{name}`?)"));
             let message = format!(
                 "no kind is recorded as `{name}`{}; write the recorded name of one here",
                 hint.unwrap_or_default()

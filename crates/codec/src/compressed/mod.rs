@@ -111,6 +111,9 @@ impl<C> Compressed<C> {
 
     /// The level of zstd to write with: from 1, fast, to 22, small; [`COMPRESSED_LEVEL`] by default. What
     /// was written at any level is read.
+    ///
+    /// Up to 16 contexts of zstd of up to 8 MiB are kept for the events to come, for each dictionary. From level
+    /// 10 or so on a payload of mebibytes takes a larger one, up to hundreds of MiB, which is let go at once.
     #[must_use]
     pub fn level(mut self, level: i32) -> Self {
         self.writer = Dialect::new(self.writer.dictionary().cloned(), level);
@@ -168,15 +171,18 @@ impl<C> Compressed<C> {
 impl<E, C: EventCodec<E>> EventCodec<E> for Compressed<C> {
     /// Of payloads that are compressed; the others have the inner codec's.
     fn content_type(&self) -> ContentType {
-        suffixed(&self.inner.content_type(), self.writer.suffix())
+        let inner = self.inner.content_type();
+        suffixed(&inner, self.writer.suffix()).unwrap_or(inner)
     }
 
     fn encode(&self, event: &E) -> Result<NewEvent, Error> {
         let plain = self.inner.encode(event)?;
+        let Some(content_type) = suffixed(plain.content_type(), self.writer.suffix()) else {
+            return Ok(plain);
+        };
         let Some(frame) = self.compressed(plain.payload()) else {
             return Ok(plain);
         };
-        let content_type = suffixed(plain.content_type(), self.writer.suffix());
         let event_type = plain.event_type().clone();
         plain.with_payload(content_type, frame).map_err(|error| {
             let message = "event can't be recorded compressed; write it as the inner codec does";
@@ -218,8 +224,7 @@ fn split(content_type: &ContentType) -> Option<(&str, &str)> {
     is_zstd.then_some((inner, suffix))
 }
 
-/// Within the limit of names: a content type that long is of no codec of annals, and stays as it is.
-fn suffixed(content_type: &ContentType, suffix: &str) -> ContentType {
-    let text = format!("{content_type}{suffix}");
-    ContentType::parse(&text).unwrap_or_else(|_| content_type.clone())
+/// `None` where the limit of names leaves no room for the suffix: such payloads are not compressed.
+fn suffixed(content_type: &ContentType, suffix: &str) -> Option<ContentType> {
+    ContentType::parse(&format!("{content_type}{suffix}")).ok()
 }

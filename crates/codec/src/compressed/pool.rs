@@ -11,6 +11,10 @@ use super::{Dictionary, SUFFIX};
 /// How many contexts of each kind are kept for the next event; as many threads find one at once.
 const KEPT_MAX: usize = 16;
 
+/// How large a context for writing may be that is kept: what it took for a large payload at a high level, it
+/// would hold for ever. One for reading takes about 0.2 MiB, whatever it read.
+const KEPT_BYTES_MAX: usize = 8 << 20;
+
 /// A way to write zstd: with a dictionary or without.
 pub(super) struct Dialect {
     dictionary: Option<Dictionary>,
@@ -55,7 +59,9 @@ impl Dialect {
     pub(super) fn compress(&self, payload: &[u8]) -> Option<Vec<u8>> {
         let mut compressor = self.compressors.take(|| self.compressor())?;
         let frame = compressor.compress(payload).ok()?;
-        self.compressors.give_back(compressor);
+        if compressor.context_mut().sizeof() <= KEPT_BYTES_MAX {
+            self.compressors.give_back(compressor);
+        }
         Some(frame)
     }
 
@@ -109,5 +115,26 @@ impl fmt::Debug for Dialect {
             .field("dictionary", &self.dictionary)
             .field("level", &self.level)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_that_grew_large_is_not_kept() {
+        let large = vec![7; 16 << 20];
+        for (level, payload, kept) in [
+            (3, &large[..100], 1),
+            (3, &large, 1),
+            (19, &large[..100], 1),
+            (19, &large, 0),
+        ] {
+            let dialect = Dialect::new(None, level);
+            let frame = dialect.compress(payload);
+            assert!(frame.is_some());
+            assert_eq!(dialect.compressors.kept().len(), kept, "level {level}");
+        }
     }
 }

@@ -161,6 +161,9 @@ impl<E: Event> EvolutionBuilder<E> {
 
     /// Writes events of this type in an older version, for as long as readers are about that know no newer
     /// one. What the downcasters leave out is not recorded.
+    ///
+    /// Where readers know no new name, the type is an older one that [`renamed`](Self::renamed) states:
+    /// `write_as("handed-over", 1)`. What was split, merged or dropped is not written as it was.
     #[must_use]
     pub fn write_as(mut self, event_type: &str, version: u32) -> Self {
         if let Some(schema) = self.schema((event_type, version)) {
@@ -190,9 +193,10 @@ impl<E: Event> EvolutionBuilder<E> {
     pub fn build(mut self) -> Result<Evolution<E>, EvolutionError> {
         let mut flaws = std::mem::take(&mut self.flaws);
         let renamed = check::renames(&self, &mut flaws);
-        let downcasts = check::downcasts(
+        let lagging = check::lagging(
             std::mem::take(&mut self.downcasts),
             &self.write_as,
+            &renamed,
             &mut flaws,
             E::KINDS,
         );
@@ -213,7 +217,7 @@ impl<E: Event> EvolutionBuilder<E> {
         Ok(Evolution {
             steps,
             renamed,
-            downcasts,
+            lagging,
             on_future: self.on_future,
             on_unknown_type: self.on_unknown_type,
         })

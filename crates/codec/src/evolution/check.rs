@@ -6,7 +6,7 @@ use annals_core::{Event, EventKind, EventType, SchemaVersion};
 
 use super::builder::Renames;
 use super::flaw::{Flaw, FlawKind};
-use super::registry::{Steps, current_version};
+use super::registry::{Lagging, Steps, current_version};
 use super::step::Step;
 use super::{EvolutionBuilder, Schema};
 
@@ -194,13 +194,14 @@ pub(super) fn renames<E: Event>(builder: &EvolutionBuilder<E>, flaws: &mut Vec<F
     present
 }
 
-/// The downcasters that run, in order, by type.
-pub(super) fn downcasts(
+/// What is written for readers that lag, by the present type.
+pub(super) fn lagging(
     steps: Vec<Step>,
     write_as: &[Schema],
+    renamed: &Renames,
     flaws: &mut Vec<Flaw>,
     kinds: &[EventKind],
-) -> HashMap<EventType, Vec<Step>> {
+) -> HashMap<EventType, Lagging> {
     let mut by_schema: BTreeMap<Schema, Step> = BTreeMap::new();
     for step in steps {
         let (from, planned) = (step.from.clone(), step.planned());
@@ -219,7 +220,9 @@ pub(super) fn downcasts(
     }
     let mut chosen = HashMap::new();
     for oldest in write_as {
-        let event_type = &oldest.event_type;
+        let event_type = renamed
+            .get(&oldest.event_type)
+            .unwrap_or(&oldest.event_type);
         let kind = kinds.iter().find(|kind| kind.event_type() == event_type);
         let Some(kind) = kind.filter(|kind| oldest.schema_version <= kind.schema_version()) else {
             let text =
@@ -243,7 +246,11 @@ pub(super) fn downcasts(
             );
             flaws.push(Flaw::new(FlawKind::Gap, text));
         }
-        if chosen.insert(event_type.clone(), chain).is_some() {
+        let lagging = Lagging {
+            event_type: oldest.event_type.clone(),
+            steps: chain,
+        };
+        if chosen.insert(event_type.clone(), lagging).is_some() {
             let text = format!("`{event_type}` is to be written in two versions; remove one");
             flaws.push(Flaw::new(FlawKind::TwoSteps, text));
         }

@@ -9,6 +9,7 @@ use annals_core::{ContentRef, ContentType, Event, NewEvent};
 use super::builder::EvolvingEvent;
 use super::flaw::{Flaw, FlawKind};
 use super::registry::Standing;
+use super::step::too_many;
 use super::{Evolution, EvolutionError, Plan, Schema};
 use crate::kind::unknown_content_type;
 use crate::{Decoded, Error, ErrorKind, EventCodec, Format};
@@ -23,7 +24,8 @@ pub const UPCAST_PAYLOADS_MAX: usize = 65_536;
 ///
 /// The inner codec is one of a form ([`JsonCodec`](crate::JsonCodec) and its like). Put wrappers around this
 /// codec, not into it, and for a store of several forms one of these for each form into a
-/// `Codecs`; they may share one [`Evolution`].
+/// [`Codecs`](crate::Codecs); they may share one [`Evolution`]. Bytes of another form than the codec's are
+/// [`ErrorKind::UnknownContentType`], whatever their type and version, and whatever the policies say.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -62,18 +64,18 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
     /// This codec for the present and these upcasters for the past.
     ///
     /// # Errors
-    /// [`FlawKind::NeedsFields`] when an upcaster reads a [`Value`](crate::Value) and the codec's form does not
+    /// [`FlawKind::NeedsFields`] when an upcaster reads or gives a [`Value`](crate::Value) and the codec's form does not
     /// describe itself.
     pub fn new(codec: C, evolution: impl Into<Arc<Evolution<E>>>) -> Result<Self, EvolutionError> {
         let evolution = evolution.into();
         let mut flaws = Vec::new();
         if !codec.describes_itself() {
             let content_type = Format::content_type(&codec);
-            let steps = evolution.all_steps().filter(|step| step.reads_value);
+            let steps = evolution.all_steps().filter(|step| step.uses_value);
             flaws.extend(steps.map(|step| {
                 let step = step.planned();
                 let text = format!(
-                    "{step} reads a `Value`, and {content_type} does not tell of fields; read a struct of the old fields"
+                    "{step} reads or gives a `Value`, and {content_type} does not tell of fields; take structs of the fields"
                 );
                 Flaw::new(FlawKind::NeedsFields, text)
             }));
@@ -102,6 +104,11 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
     /// What an event reads as that is not of the current version, or not of this name.
     #[cold]
     fn decode_other(&self, content: ContentRef<'_>) -> Result<Decoded<E>, Error> {
+        // No policy decides on bytes of another form, whose codec may know more.
+        let own = Format::content_type(&self.codec);
+        if *content.content_type != own {
+            return Err(unknown_content_type(content, &own));
+        }
         let (schema, standing) = self
             .evolution
             .standing(content.event_type, content.schema_version);
@@ -120,10 +127,6 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
 
     /// Runs the steps until all that is left is of the present.
     fn upcast(&self, content: ContentRef<'_>, schema: Schema) -> Result<Decoded<E>, Error> {
-        let codec_type = Format::content_type(&self.codec);
-        if *content.content_type != codec_type {
-            return Err(unknown_content_type(content, &codec_type));
-        }
         let named = |error: Error| {
             error
                 .with("recorded event type", content.event_type)
@@ -159,22 +162,23 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
 
     /// The same event in the version that readers who lag know.
     fn downcast(&self, new: &NewEvent) -> Result<Option<NewEvent>, Error> {
-        let steps = self.evolution.downcasts(new.event_type());
-        if steps.is_empty() {
+        let Some(lagging) = self.evolution.lagging.get(new.event_type()) else {
             return Ok(None);
-        }
+        };
         let mut schema_version = new.schema_version();
         let mut payload = new.payload().to_vec();
-        for step in steps {
+        for step in &lagging.steps {
             let parts = step.run(&payload, &self.codec);
             let parts = parts.map_err(|error| error.of_encoding(new.event_type()))?;
             for part in parts {
                 (schema_version, payload) = (part.schema.schema_version, part.payload);
             }
         }
-        let older = new
-            .clone()
-            .with_payload(new.content_type().clone(), payload);
+        let older = NewEvent::new(
+            lagging.event_type.clone(),
+            new.content_type().clone(),
+            payload,
+        );
         let older = older.map_err(|error| {
             Error::new(
                 ErrorKind::Encode,
@@ -182,7 +186,31 @@ impl<E: Event, C: EventCodec<E> + Format> Evolving<E, C> {
             )
             .caused_by(error)
         })?;
-        Ok(Some(older.with_schema_version(schema_version)))
+        let mut older = older
+            .with_schema_version(schema_version)
+            .with_tags(new.tags().clone())
+            .with_metadata(new.metadata().clone());
+        // Encrypted fields are bound to it.
+        if let Some(id) = new.id() {
+            older = older.with_id(id);
+        }
+        self.check_read_back(&older)?;
+        Ok(Some(older))
+    }
+
+    /// Refuses what the own upcasters don't read: it would be recorded for nobody.
+    fn check_read_back(&self, older: &NewEvent) -> Result<(), Error> {
+        match self.decode_content(older.content()) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let message =
+                    "event of an older version does not read back; correct its downcaster";
+                Err(Error::new(ErrorKind::Encode, message)
+                    .with("event type", older.event_type())
+                    .with("schema version", older.schema_version())
+                    .caused_by(error))
+            }
+        }
     }
 }
 
@@ -227,11 +255,6 @@ fn future(content: ContentRef<'_>, known: annals_core::SchemaVersion) -> Error {
         .with("event type", content.event_type)
         .with("schema version", content.schema_version)
         .with("current version", known)
-}
-
-fn too_many() -> Error {
-    let message = "upcasters make too many events of one; split it into less";
-    Error::new(ErrorKind::Upcast, message).with("UPCAST_PAYLOADS_MAX", UPCAST_PAYLOADS_MAX)
 }
 
 impl<E, C: Clone> Clone for Evolving<E, C> {

@@ -34,8 +34,8 @@ pub enum FlawKind {
     TakenName,
     /// A name or a version is none.
     BadName,
-    /// An upcaster reads a [`Value`](crate::Value), and the form of the bytes does not describe itself:
-    /// read an old struct.
+    /// An upcaster reads or gives a [`Value`](crate::Value), and the form of the bytes does not describe
+    /// itself: take structs of the fields.
     NeedsFields,
 }
 

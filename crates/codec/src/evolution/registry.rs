@@ -23,10 +23,19 @@ pub struct Evolution<E> {
     pub(super) steps: Steps,
     /// What older names are now.
     pub(super) renamed: HashMap<EventType, EventType>,
-    /// Downcasters from the present, in the order in which they run, by type.
-    pub(super) downcasts: HashMap<EventType, Vec<Step>>,
+    /// What is written for readers that lag, by the present type.
+    pub(super) lagging: HashMap<EventType, Lagging>,
     pub(super) on_future: Policy<E>,
     pub(super) on_unknown_type: Policy<E>,
+}
+
+/// How events of a type are written for readers that lag.
+#[derive(Debug)]
+pub(super) struct Lagging {
+    /// The name that they know.
+    pub(super) event_type: EventType,
+    /// Downcasters from the present, in the order in which they run.
+    pub(super) steps: Vec<Step>,
 }
 
 /// What the code knows of a schema.
@@ -145,11 +154,7 @@ impl<E> Evolution<E> {
 
     pub(super) fn all_steps(&self) -> impl Iterator<Item = &Step> {
         let up = self.steps.values().flat_map(BTreeMap::values);
-        up.chain(self.downcasts.values().flatten())
-    }
-
-    pub(super) fn downcasts(&self, event_type: &EventType) -> &[Step] {
-        self.downcasts.get(event_type).map_or(&[], Vec::as_slice)
+        up.chain(self.lagging.values().flat_map(|lagging| &lagging.steps))
     }
 }
 
@@ -165,7 +170,7 @@ impl<E> fmt::Debug for Evolution<E> {
         f.debug_struct("Evolution")
             .field("steps", &self.steps)
             .field("renamed", &self.renamed)
-            .field("downcasts", &self.downcasts)
+            .field("lagging", &self.lagging)
             .field("on_future", &self.on_future)
             .field("on_unknown_type", &self.on_unknown_type)
             .finish()

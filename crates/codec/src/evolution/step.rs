@@ -7,7 +7,7 @@ use annals_core::{ContentType, EventType, SchemaVersion};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Schema, Value};
+use super::{Schema, UPCAST_PAYLOADS_MAX, Value};
 use crate::{Error, ErrorKind, Format, FormatExt};
 
 /// A payload as its bytes, for upcasters that want nothing else.
@@ -32,7 +32,15 @@ pub struct RawPayload {
 /// assert_eq!(events.len(), 1);
 /// ```
 #[derive(Default)]
-pub struct Events(Vec<(String, u32, Box<dyn erased_serde::Serialize>)>);
+pub struct Events(Vec<NewPart>);
+
+/// A part of a split, whose payload is not yet written.
+struct NewPart {
+    event_type: String,
+    schema_version: u32,
+    payload: Box<dyn erased_serde::Serialize>,
+    is_value: bool,
+}
 
 /// Why an upcaster refuses an old event: what is wrong, in fixed words, as payloads may be secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +59,9 @@ pub trait UpcastInput<Marker>: Sized + 'static {
 /// What an upcaster gives: any type that serde writes, a [`RawPayload`], or a `Result` of either with an
 /// [`UpcastError`]. The parameter tells them apart and is inferred.
 pub trait UpcastOutput<Marker> {
+    /// Whether it is a [`Value`], which only forms that describe themselves hold as fields.
+    fn is_value() -> bool;
+
     /// The new payload, written.
     ///
     /// # Errors
@@ -91,8 +102,8 @@ type Run = dyn Fn(&[u8], &dyn Format) -> Result<Vec<Part>, Error> + Send + Sync;
 pub(super) struct Step {
     pub(super) from: Schema,
     pub(super) to: Vec<Schema>,
-    /// Whether it reads a [`Value`], which not every form has.
-    pub(super) reads_value: bool,
+    /// Whether it reads or gives a [`Value`], which not every form has.
+    pub(super) uses_value: bool,
     run: Box<Run>,
 }
 
@@ -129,12 +140,12 @@ impl Events {
         schema_version: u32,
         payload: impl Serialize + 'static,
     ) -> Self {
-        let part = (
-            event_type.to_owned(),
+        self.0.push(NewPart {
+            event_type: event_type.to_owned(),
             schema_version,
-            Box::new(payload) as _,
-        );
-        self.0.push(part);
+            is_value: is_value(&payload),
+            payload: Box::new(payload),
+        });
         self
     }
 
@@ -171,13 +182,21 @@ impl UpcastInput<Raw> for RawPayload {
     }
 }
 
-impl<T: Serialize> UpcastOutput<Typed> for T {
+impl<T: Serialize + 'static> UpcastOutput<Typed> for T {
+    fn is_value() -> bool {
+        TypeId::of::<T>() == TypeId::of::<Value>()
+    }
+
     fn write(self, format: &dyn Format) -> Result<Vec<u8>, Error> {
         format.to_bytes(&self)
     }
 }
 
 impl UpcastOutput<Raw> for RawPayload {
+    fn is_value() -> bool {
+        false
+    }
+
     fn write(self, format: &dyn Format) -> Result<Vec<u8>, Error> {
         if self.content_type == format.content_type() {
             return Ok(self.bytes);
@@ -190,6 +209,10 @@ impl UpcastOutput<Raw> for RawPayload {
 }
 
 impl<T: UpcastOutput<Marker>, Marker> UpcastOutput<Fallible<Marker>> for Result<T, UpcastError> {
+    fn is_value() -> bool {
+        T::is_value()
+    }
+
     fn write(self, format: &dyn Format) -> Result<Vec<u8>, Error> {
         self?.write(format)
     }
@@ -234,7 +257,9 @@ impl Step {
             let schema = schema.clone();
             Ok(vec![Part { schema, payload }])
         };
-        Self::new::<Old>(from, vec![to], run)
+        let mut step = Self::new::<Old>(from, vec![to], run);
+        step.uses_value |= New::is_value();
+        step
     }
 
     /// A step that gives any number of payloads, of the declared schemas.
@@ -250,13 +275,18 @@ impl Step {
         let declared = to.clone();
         let run = move |bytes: &[u8], format: &dyn Format| {
             let events = split(Old::read(bytes, format)?).into_events()?;
-            let part = |(event_type, version, payload): (
-                String,
-                u32,
-                Box<dyn erased_serde::Serialize>,
-            )| {
-                let schema = declared_as(&declared, &event_type, version)?;
-                let payload = format.write(&*payload)?;
+            if events.len() > UPCAST_PAYLOADS_MAX {
+                return Err(too_many());
+            }
+            let part = |part: NewPart| {
+                let schema = declared_as(&declared, &part.event_type, part.schema_version)?;
+                if part.is_value && !format.describes_itself() {
+                    return Err(UpcastError::new(
+                        "a split gave a Value, and the form does not tell of fields; give a struct",
+                    )
+                    .into());
+                }
+                let payload = format.write(&*part.payload)?;
                 Ok(Part { schema, payload })
             };
             events.0.into_iter().map(part).collect()
@@ -272,7 +302,7 @@ impl Step {
         Self {
             from,
             to,
-            reads_value: TypeId::of::<Old>() == TypeId::of::<Value>(),
+            uses_value: TypeId::of::<Old>() == TypeId::of::<Value>(),
             run: Box::new(run),
         }
     }
@@ -293,6 +323,16 @@ impl Step {
             to: self.to.clone(),
         }
     }
+}
+
+fn is_value<T: 'static>(_: &T) -> bool {
+    TypeId::of::<T>() == TypeId::of::<Value>()
+}
+
+/// The error of an event that becomes more than [`UPCAST_PAYLOADS_MAX`].
+pub(super) fn too_many() -> Error {
+    let message = "upcasters make too many events of one; split it into less";
+    Error::new(ErrorKind::Upcast, message).with("UPCAST_PAYLOADS_MAX", UPCAST_PAYLOADS_MAX)
 }
 
 fn declared_as(declared: &[Schema], event_type: &str, version: u32) -> Result<Schema, Error> {
@@ -337,7 +377,7 @@ impl fmt::Debug for Events {
         let schemas = self
             .0
             .iter()
-            .map(|(event_type, version, _)| (event_type, version));
+            .map(|part| (&part.event_type, part.schema_version));
         f.debug_list().entries(schemas).finish()
     }
 }

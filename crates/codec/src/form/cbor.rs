@@ -26,8 +26,9 @@ const SKIPPED_DEPTH_MAX: usize = 1_024;
 /// map by the names of its fields, `None` and units are null, a number of more than 64 bits is a bignum.
 ///
 /// Refused when it is encoded rather than changed in silence: `Some(None)` and the like (it would read back
-/// as `None`), and nesting over [`DEPTH_MAX`](crate::DEPTH_MAX). Floats are all kept. It reads what it
-/// writes: of the CBOR of others, it takes neither floats of 16 bits nor tags but those of bignums.
+/// as `None`), and nesting over [`DEPTH_MAX`](crate::DEPTH_MAX). Floats are all kept. Floats of 32 and
+/// of 64 bits and whole numbers read as either kind of float. Of the CBOR of others, it takes neither floats of
+/// 16 bits nor tags but those of bignums.
 ///
 /// ```
 /// use annals_codec::{CborCodec, EventCodec, EventCodecExt};
@@ -64,6 +65,8 @@ impl Form for CborCodec {
     const RULES: &'static Rules = &Rules {
         describes_itself: true,
         finite_only: false,
+        floats_by_width: true,
+        rounds: None,
     };
 
     fn write<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Option<&'static str>> {

@@ -23,7 +23,7 @@ const REASONS: [&str; 2] = [
 ///
 /// JSON has no form for some values of Rust, and they are refused when they are encoded rather than
 /// changed in silence: a float that is not finite, `Some(None)` and the like (it would read back as
-/// `None`), a map whose keys are neither texts, numbers nor chars, nesting over
+/// `None`), a map whose keys are neither texts, numbers, bools nor chars, nesting over
 /// [`DEPTH_MAX`](crate::DEPTH_MAX).
 ///
 /// An error names the place in the payload and what is wrong there: `syntax`, `end of input`, or `data`
@@ -61,6 +61,8 @@ impl Form for JsonCodec {
     const RULES: &'static Rules = &Rules {
         describes_itself: true,
         finite_only: true,
+        floats_by_width: false,
+        rounds: Some(has_long_integer),
     };
 
     fn write<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Option<&'static str>> {
@@ -118,4 +120,53 @@ fn byte_at(payload: &[u8], line: usize, column: usize) -> Option<usize> {
     let start: usize = before.map(|line| line.len() + 1).sum();
     let is_within = column <= lines.next()?.len();
     is_within.then(|| start + column)
+}
+
+/// Whether a JSON text holds, outside its strings, a whole number that no type of 64 bits has: without a type
+/// it reads as a float.
+fn has_long_integer(json: &[u8]) -> bool {
+    let (mut is_text, mut is_escaped) = (false, false);
+    let mut number = String::new();
+    for byte in json.iter().chain(b" ") {
+        if is_text {
+            is_text = is_escaped || *byte != b'"';
+            is_escaped = !is_escaped && *byte == b'\\';
+        } else if matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') {
+            number.push(char::from(*byte));
+        } else {
+            if is_long(&number) {
+                return true;
+            }
+            number.clear();
+            is_text = *byte == b'"';
+        }
+    }
+    false
+}
+
+fn is_long(number: &str) -> bool {
+    let is_whole = !number.is_empty() && !number.contains(['.', 'e', 'E']);
+    is_whole && number.parse::<u64>().is_err() && number.parse::<i64>().is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_integers_are_found_outside_of_texts() {
+        for (json, expected) in [
+            ("18446744073709551615", false),
+            ("18446744073709551616", true),
+            ("-9223372036854775808", false),
+            ("[1,-9223372036854775809]", true),
+            (r#"{"a":true,"b":1e300,"c":118059162071741130342.5}"#, false),
+            (r#"{"a":"118059162071741130342","b":null}"#, false),
+            (r#"{"\\":"\"118059162071741130342"}"#, false),
+            (r#"{"\\":118059162071741130342}"#, true),
+            ("", false),
+        ] {
+            assert_eq!(has_long_integer(json.as_bytes()), expected, "{json}");
+        }
+    }
 }

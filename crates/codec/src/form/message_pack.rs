@@ -48,6 +48,8 @@ impl Form for MessagePackCodec {
     const RULES: &'static Rules = &Rules {
         describes_itself: true,
         finite_only: false,
+        floats_by_width: false,
+        rounds: None,
     };
 
     fn write<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Option<&'static str>> {

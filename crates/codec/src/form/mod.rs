@@ -21,7 +21,10 @@ use annals_core::ContentType;
 use serde::Serialize;
 use serde::de::DeserializeSeed;
 
-use crate::{DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX, Error, ErrorKind};
+use crate::{
+    DEPTH_MAX, ELEMENTS_MEMORY_BYTES_FREE, ELEMENTS_MEMORY_RATIO_MAX, ELEMENTS_WITHOUT_BYTES_MAX,
+    Error, ErrorKind,
+};
 
 #[cfg(feature = "bincode")]
 pub use bincode::BincodeCodec;
@@ -56,6 +59,10 @@ pub(crate) struct Rules {
     pub(crate) describes_itself: bool,
     /// Whether floats that are not finite have no form.
     pub(crate) finite_only: bool,
+    /// Whether the library reads a float from bytes of its own width only, and from no whole number.
+    pub(crate) floats_by_width: bool,
+    /// Where whole numbers that are read without a type may be rounded: whether these bytes have such a one.
+    pub(crate) rounds: Option<fn(&[u8]) -> bool>,
 }
 
 /// Why bytes could not be read, in words that hold none of them.
@@ -126,6 +133,14 @@ impl Plain {
         }
     }
 
+    /// Whether a codec that encrypts is at work.
+    fn is_encrypted() -> bool {
+        #[cfg(feature = "encryption")]
+        return crate::privacy::scope::is_open();
+        #[cfg(not(feature = "encryption"))]
+        return false;
+    }
+
     #[cfg(feature = "encryption")]
     fn refused(&self) -> Option<Error> {
         let is_new = crate::privacy::scope::refusals() != self.refusals;
@@ -187,8 +202,15 @@ macro_rules! codec {
 }
 use codec;
 
+/// A value as bytes.
+struct Written {
+    bytes: Vec<u8>,
+    /// Whether only reading them shows that they are the value.
+    is_in_doubt: bool,
+}
+
 /// The value as bytes, unless the form would lose some of it; else why not.
-fn write<F: Form, T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, &'static str> {
+fn write<F: Form, T: Serialize + ?Sized>(value: &T) -> Result<Written, &'static str> {
     let writing = write_guard::Writing::new(F::RULES);
     let written = F::write(&writing.guarded(value));
     let bytes = written.map_err(|reason| {
@@ -196,7 +218,10 @@ fn write<F: Form, T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, &'static 
         reason.unwrap_or("a value refuses to be serialized")
     })?;
     writing.check_elements(bytes.len())?;
-    Ok(bytes)
+    Ok(Written {
+        bytes,
+        is_in_doubt: writing.is_in_doubt(),
+    })
 }
 
 /// What the seed reads from all of the bytes, within the limits.
@@ -204,7 +229,7 @@ fn read<'de, F: Form, S: DeserializeSeed<'de>>(
     bytes: &'de [u8],
     seed: S,
 ) -> Result<S::Value, Damage> {
-    let reading = read_guard::Reading::new(F::RULES, bytes.len());
+    let reading = read_guard::Reading::new(F::RULES, bytes);
     F::read(bytes, reading.guarded(seed)).map_err(|damage| match reading.limit() {
         Some(limit) => Damage::bad()
             .with("category", &"limit")

@@ -47,6 +47,8 @@ impl Form for PostcardCodec {
     const RULES: &'static Rules = &Rules {
         describes_itself: false,
         finite_only: false,
+        floats_by_width: false,
+        rounds: None,
     };
 
     fn write<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Option<&'static str>> {

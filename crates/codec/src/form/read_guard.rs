@@ -8,22 +8,37 @@ use serde::de::{
     DeserializeSeed, EnumAccess, Error as _, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::{DEPTH_MAX, ELEMENTS_WITHOUT_BYTES_MAX, Rules};
+use super::{
+    DEPTH_MAX, ELEMENTS_MEMORY_BYTES_FREE, ELEMENTS_MEMORY_RATIO_MAX, ELEMENTS_WITHOUT_BYTES_MAX,
+    Rules,
+};
+use crate::evolution::VALUE_NAME;
+
+const LONG_INTEGER: &str =
+    "whole numbers of 64 bits in a Value of this form; read a struct of the old fields";
+const HUGE_INTEGER: &str = "whole numbers of 127 bits in a Value; read a struct of the old fields";
+
+/// The least size of a float that may have been a whole number beyond 64 bits: 2^63.
+const LONG_INTEGER_MIN: f64 = 9_223_372_036_854_775_808.0;
 
 /// What is known while one value is read.
-pub(super) struct Reading {
+pub(super) struct Reading<'a> {
     rules: &'static Rules,
     /// The limit that the bytes went over, by its name.
     limit: Cell<Option<&'static str>>,
-    bytes: usize,
+    payload: &'a [u8],
     /// How many elements of lists and maps may still come.
     elements_left: Cell<usize>,
+    /// How many bytes of memory they may still take.
+    memory_left: Cell<usize>,
+    /// Whether a [`Value`](crate::Value) is read, which is to be written again as it was.
+    is_exact: Cell<bool>,
 }
 
 /// A deserializer, an access or a seed, and how deep it lies.
 pub(super) struct Guard<'a, D> {
     inner: D,
-    reading: &'a Reading,
+    reading: &'a Reading<'a>,
     depth: usize,
     /// How many options lie around it without a bracket between them, where an option is not written.
     options: usize,
@@ -40,13 +55,17 @@ enum Elements {
 /// Takes `None` for the unit that it was written for.
 struct UnitOfNone<V>(V);
 
-impl Reading {
-    pub(super) fn new(rules: &'static Rules, bytes: usize) -> Self {
+impl<'a> Reading<'a> {
+    pub(super) fn new(rules: &'static Rules, payload: &'a [u8]) -> Self {
+        let bytes = payload.len();
+        let memory = bytes.saturating_mul(ELEMENTS_MEMORY_RATIO_MAX);
         Self {
             rules,
             limit: Cell::new(None),
-            bytes,
+            payload,
             elements_left: Cell::new(bytes.saturating_add(ELEMENTS_WITHOUT_BYTES_MAX)),
+            memory_left: Cell::new(memory.saturating_add(ELEMENTS_MEMORY_BYTES_FREE)),
+            is_exact: Cell::new(false),
         }
     }
 
@@ -68,7 +87,7 @@ impl Reading {
 
     /// For how many elements room may be made before they come: bytes that lie about a length are short.
     fn room(&self, elements: Option<usize>) -> Option<usize> {
-        elements.map(|elements| elements.min(self.bytes))
+        elements.map(|elements| elements.min(self.payload.len()))
     }
 
     #[cold]
@@ -77,13 +96,33 @@ impl Reading {
         E::custom(limit)
     }
 
-    fn count<E: serde::de::Error>(&self, elements: Elements) -> Result<(), E> {
+    /// Counts an element, and its size in its list.
+    fn count<T, E: serde::de::Error>(&self, elements: Elements) -> Result<(), E> {
         if matches!(elements, Elements::Counted) {
             let left = self.elements_left.get().checked_sub(1);
             let left = left.ok_or_else(|| self.refuse("ELEMENTS_WITHOUT_BYTES_MAX"))?;
             self.elements_left.set(left);
+            self.take_memory::<T, E>()?;
         }
         Ok(())
+    }
+
+    fn take_memory<T, E: serde::de::Error>(&self) -> Result<(), E> {
+        let left = self.memory_left.get().checked_sub(size_of::<T>());
+        let left = left.ok_or_else(|| self.refuse("ELEMENTS_MEMORY_RATIO_MAX"))?;
+        self.memory_left.set(left);
+        Ok(())
+    }
+
+    /// Refuses a float that may be what a whole number was rounded to, where it is to be written again.
+    fn check_float<E: serde::de::Error>(&self, number: f64) -> Result<(), E> {
+        let rounds = self.rules.rounds.filter(|_| self.is_exact.get());
+        match rounds {
+            Some(rounds) if number.abs() >= LONG_INTEGER_MIN && rounds(self.payload) => {
+                Err(self.refuse(LONG_INTEGER))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -180,8 +219,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guard<'_, D> {
         deserialize_u32
         deserialize_u64
         deserialize_u128
-        deserialize_f32
-        deserialize_f64
         deserialize_char
         deserialize_str
         deserialize_identifier
@@ -192,13 +229,41 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guard<'_, D> {
         deserialize_any(), Counted;
         deserialize_bytes(), Counted;
         deserialize_option(), Fixed;
-        deserialize_newtype_struct(name: &'static str), Fixed;
         deserialize_seq(), Counted;
         deserialize_tuple(length: usize), Fixed;
         deserialize_tuple_struct(name: &'static str, length: usize), Fixed;
         deserialize_map(), Counted;
         deserialize_struct(name: &'static str, fields: &'static [&'static str]), Fixed;
         deserialize_enum(name: &'static str, variants: &'static [&'static str]), Fixed;
+    }
+
+    /// Whatever width a float was written in, and a whole number that an upcaster put in its place.
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        if self.reading.rules.floats_by_width {
+            return self.deserialize_any(visitor);
+        }
+        self.inner.deserialize_f32(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        if self.reading.rules.floats_by_width {
+            return self.deserialize_any(visitor);
+        }
+        self.inner.deserialize_f64(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        let reading = self.reading;
+        let was_exact = reading.is_exact.get();
+        reading.is_exact.set(was_exact || name == VALUE_NAME);
+        let (inner, visitor) = self.visit(visitor, Elements::Fixed);
+        let read = inner.deserialize_newtype_struct(name, visitor);
+        reading.is_exact.set(was_exact);
+        read
     }
 
     /// Borrowed from the payload, where a form would believe the length and make room for it.
@@ -261,9 +326,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guard<'_, V> {
         visit_u16: u16,
         visit_u32: u32,
         visit_u64: u64,
-        visit_u128: u128,
         visit_f32: f32,
-        visit_f64: f64,
         visit_char: char,
         visit_str: &str,
         visit_borrowed_str: &'de str,
@@ -271,6 +334,18 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Guard<'_, V> {
         visit_bytes: &[u8],
         visit_borrowed_bytes: &'de [u8],
         visit_byte_buf: Vec<u8>,
+    }
+
+    fn visit_u128<E: serde::de::Error>(self, value: u128) -> Result<V::Value, E> {
+        if self.reading.is_exact.get() && i128::try_from(value).is_err() {
+            return Err(self.reading.refuse(HUGE_INTEGER));
+        }
+        self.inner.visit_u128(value)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<V::Value, E> {
+        self.reading.check_float(value)?;
+        self.inner.visit_f64(value)
     }
 
     fn visit_none<E: serde::de::Error>(self) -> Result<V::Value, E> {
@@ -325,7 +400,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Guard<'_, A> {
         let seed = self.at(seed);
         let element = self.inner.next_element_seed(seed)?;
         if element.is_some() {
-            self.reading.count(self.elements)?;
+            self.reading.count::<S::Value, _>(self.elements)?;
         }
         Ok(element)
     }
@@ -345,14 +420,17 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Guard<'_, A> {
         let seed = self.at(seed);
         let key = self.inner.next_key_seed(seed)?;
         if key.is_some() {
-            self.reading.count(self.elements)?;
+            self.reading.count::<S::Value, _>(self.elements)?;
         }
         Ok(key)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        let seed = self.at(seed);
-        self.inner.next_value_seed(seed)
+        let value = self.inner.next_value_seed(self.at(seed))?;
+        if matches!(self.elements, Elements::Counted) {
+            self.reading.take_memory::<S::Value, _>()?;
+        }
+        Ok(value)
     }
 
     fn size_hint(&self) -> Option<usize> {

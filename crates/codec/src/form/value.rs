@@ -11,13 +11,14 @@ const NOT_THIS_VALUE: &str = "bytes are not this value; repair them, or read the
 /// [`Format::write`](crate::Format::write) of a form.
 pub(super) fn write<F: Form>(value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, Error> {
     let plain = super::Plain::begin();
-    super::write::<F, _>(value).map_err(|reason| {
+    let written = super::write::<F, _>(value).map_err(|reason| {
         if let Some(error) = plain.refused() {
             return error;
         }
         let message = format!("value has no form in {}; correct it", F::NAME);
         Error::new(ErrorKind::Encode, message).with("reason", reason)
-    })
+    })?;
+    Ok(written.bytes)
 }
 
 /// [`Format::read`](crate::Format::read) of a form.

@@ -17,6 +17,9 @@ const TOO_DEEP: &str = "nesting is deeper than DEPTH_MAX";
 const SKIPPED_FIELD: &str = "a field is left out, but fields are known by their place; remove #[serde(skip_serializing_if)]";
 const UNKNOWN_LENGTH: &str =
     "a list or map does not know its length beforehand; remove #[serde(flatten)]";
+/// With more elements than this, what is written is read back: they may take more memory than a reader has.
+const ELEMENTS_UNDOUBTED_MAX: usize = 16_384;
+
 const TOO_MANY_ELEMENTS: &str =
     "more elements without bytes of their own than ELEMENTS_WITHOUT_BYTES_MAX";
 
@@ -26,6 +29,8 @@ pub(super) struct Writing {
     /// Why the value is refused, in words that hold none of it.
     reason: Cell<Option<&'static str>>,
     elements: Cell<usize>,
+    /// Whether something was written that not every type reads back from a form that describes itself.
+    in_doubt: Cell<bool>,
 }
 
 /// Passes everything on to the serializer of a form but what would not read back from it: what the form's
@@ -41,6 +46,15 @@ pub(super) struct Guard<'a, S> {
 struct Scope {
     depth: usize,
     in_option: InOption,
+    role: Role,
+}
+
+/// What a value is to the one around it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Value,
+    /// The key of a map, in a form that describes itself.
+    Key,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,6 +92,8 @@ impl Writing {
             rules,
             reason: Cell::new(None),
             elements: Cell::new(0),
+            // In a closed form nothing shows how a type is read.
+            in_doubt: Cell::new(!rules.describes_itself),
         }
     }
 
@@ -86,6 +102,7 @@ impl Writing {
         let scope = Scope {
             depth: 0,
             in_option: InOption::No,
+            role: Role::Value,
         };
         Guarded {
             value,
@@ -100,6 +117,19 @@ impl Writing {
             return Err(TOO_MANY_ELEMENTS);
         }
         Ok(())
+    }
+
+    /// Whether only reading shows that what was written reads back.
+    ///
+    /// In a form that describes itself these are: maps that don't know their length (`flatten`), fields that
+    /// are left out, very many elements, and what the buffer loses through which serde reads `tag`, `untagged` and `flatten`
+    /// (numbers of 128 bits, keys that are no texts, types with a form for people and one for machines).
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.in_doubt.get() || self.elements.get() > ELEMENTS_UNDOUBTED_MAX
+    }
+
+    fn doubt(&self) {
+        self.in_doubt.set(true);
     }
 
     /// Why the value was refused, where this guard did it.
@@ -130,7 +160,14 @@ impl<'a, S: Serializer> Guard<'a, S> {
         Ok(Scope {
             depth,
             in_option: InOption::No,
+            role: Role::Value,
         })
+    }
+
+    fn doubt_key(&self) {
+        if self.scope.role == Role::Key {
+            self.writing.doubt();
+        }
     }
 
     /// Refuses a value that is written as `null` where `null` is `None`.
@@ -190,11 +227,35 @@ impl<'a, S> GuardedParts<'a, S> {
             scope: self.scope,
         }
     }
+
+    fn guarded_key<'b, T: ?Sized>(&self, key: &'b T) -> Guarded<'b, T>
+    where
+        'a: 'b,
+    {
+        let scope = Scope {
+            role: Role::Key,
+            ..self.scope
+        };
+        Guarded {
+            value: key,
+            writing: self.writing,
+            scope,
+        }
+    }
 }
 
 macro_rules! forward {
     ($($method:ident: $value:ty,)*) => {$(
         fn $method(self, value: $value) -> Result<S::Ok, S::Error> {
+            self.inner.$method(value)
+        }
+    )*};
+}
+
+macro_rules! forward_no_text {
+    ($($method:ident: $value:ty,)*) => {$(
+        fn $method(self, value: $value) -> Result<S::Ok, S::Error> {
+            self.doubt_key();
             self.inner.$method(value)
         }
     )*};
@@ -212,28 +273,41 @@ impl<'a, S: Serializer> Serializer for Guard<'a, S> {
     type SerializeStructVariant = GuardedParts<'a, S::SerializeStructVariant>;
 
     forward! {
+        serialize_char: char,
+        serialize_str: &str,
+    }
+
+    forward_no_text! {
         serialize_bool: bool,
         serialize_i8: i8,
         serialize_i16: i16,
         serialize_i32: i32,
         serialize_i64: i64,
-        serialize_i128: i128,
         serialize_u8: u8,
         serialize_u16: u16,
         serialize_u32: u32,
         serialize_u64: u64,
-        serialize_u128: u128,
-        serialize_char: char,
-        serialize_str: &str,
         serialize_bytes: &[u8],
     }
 
+    fn serialize_i128(self, value: i128) -> Result<S::Ok, S::Error> {
+        self.writing.doubt();
+        self.inner.serialize_i128(value)
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<S::Ok, S::Error> {
+        self.writing.doubt();
+        self.inner.serialize_u128(value)
+    }
+
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
+        self.doubt_key();
         self.finite(value.is_finite())?;
         self.inner.serialize_f32(value)
     }
 
     fn serialize_f64(self, value: f64) -> Result<S::Ok, S::Error> {
+        self.doubt_key();
         self.finite(value.is_finite())?;
         self.inner.serialize_f64(value)
     }
@@ -363,6 +437,9 @@ impl<'a, S: Serializer> Serializer for Guard<'a, S> {
 
     fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
         self.known(length)?;
+        if length.is_none() {
+            self.writing.doubt();
+        }
         let scope = self.deeper(1)?;
         let inner = self.inner.serialize_map(length)?;
         Ok(GuardedParts::new(
@@ -411,8 +488,13 @@ impl<'a, S: Serializer> Serializer for Guard<'a, S> {
         self.inner.collect_str(value)
     }
 
+    /// A type that asks has two forms, and a buffer of serde reads the one for people.
     fn is_human_readable(&self) -> bool {
-        self.inner.is_human_readable()
+        let is_for_people = self.inner.is_human_readable();
+        if !is_for_people {
+            self.writing.doubt();
+        }
+        is_for_people
     }
 }
 
@@ -464,6 +546,7 @@ macro_rules! named_parts {
                 if !self.writing.rules.describes_itself {
                     return Err(self.writing.refuse(SKIPPED_FIELD));
                 }
+                self.writing.doubt();
                 self.inner.skip_field(key)
             }
 
@@ -492,7 +575,7 @@ impl<S: SerializeMap> SerializeMap for GuardedParts<'_, S> {
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), S::Error> {
         self.writing.count(self.elements);
-        let key = self.guarded(key);
+        let key = self.guarded_key(key);
         self.inner.serialize_key(&key)
     }
 
@@ -507,7 +590,7 @@ impl<S: SerializeMap> SerializeMap for GuardedParts<'_, S> {
         value: &T,
     ) -> Result<(), S::Error> {
         self.writing.count(self.elements);
-        let (key, value) = (self.guarded(key), self.guarded(value));
+        let (key, value) = (self.guarded_key(key), self.guarded(value));
         self.inner.serialize_entry(&key, &value)
     }
 

@@ -78,7 +78,7 @@ fn associated(of: Use, key: &SubjectKey, event: EventId) -> Vec<u8> {
         Use::Payload => b"annals personal payload\0",
     };
     let key_id = key.id().to_bytes();
-    let event = event.as_uuid().as_bytes();
+    let event = event.number().to_be_bytes();
     let subject = key.subject().as_str().as_bytes();
-    [domain, &[ENVELOPE_VERSION], &key_id, event, subject].concat()
+    [domain, &[ENVELOPE_VERSION], &key_id, &event, subject].concat()
 }

@@ -131,6 +131,11 @@ pub(crate) fn within_field<T: ?Sized, R>(field: &T, work: impl FnOnce() -> R) ->
     done
 }
 
+/// Whether a codec that encrypts is at work on this thread.
+pub(crate) fn is_open() -> bool {
+    SCOPES.with_borrow(|scopes| !scopes.is_empty())
+}
+
 /// How many personal values were refused on this thread, as no codec was there to encrypt them.
 pub(crate) fn refusals() -> u64 {
     REFUSALS.get()

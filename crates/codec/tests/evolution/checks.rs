@@ -300,8 +300,8 @@ fn a_value_is_not_asked_of_a_form_without_fields() {
     let mut kinds = error.flaws().iter().map(annals_codec::Flaw::kind);
     assert!(kinds.all(|kind| kind == FlawKind::NeedsFields), "{error}");
     assert!(error.to_string().contains(
-        "deposited v1 -> deposited v2 reads a `Value`, and application/json does not tell of fields; \
-         read a struct of the old fields"
+        "deposited v1 -> deposited v2 reads or gives a `Value`, and application/json does not tell of \
+         fields; take structs of the fields"
     ), "{error}");
     let typed = Evolution::<AccountEvent>::builder()
         .upcast("deposited", 1, |old: u64| old)

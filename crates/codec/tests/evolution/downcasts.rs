@@ -91,3 +91,68 @@ fn what_an_older_version_can_not_say_is_refused() {
     assert!(text.contains("the amount is not of whole euros"), "{text}");
     assert!(text.contains("deposited v2 -> deposited v1"), "{text}");
 }
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "parcel")]
+enum ParcelEvent {
+    #[event(version = 2)]
+    Delivered { to: String, at: u8 },
+}
+
+fn renamed() -> annals_codec::EvolutionBuilder<ParcelEvent> {
+    Evolution::builder()
+        .renamed("handed-over", "delivered")
+        .upcast("delivered", 1, |mut old: Value| {
+            old.insert("at", 7);
+            old
+        })
+        .downcast("delivered", 2, |mut new: Value| {
+            new.remove("at");
+            new
+        })
+}
+
+#[test]
+fn a_renamed_event_is_written_under_the_name_that_a_lagging_reader_knows() {
+    for (name, version, payload) in [
+        ("handed-over", 1, r#"{"to":"Ada"}"#),
+        ("handed-over", 2, r#"{"to":"Ada","at":7}"#),
+        ("delivered", 1, r#"{"to":"Ada"}"#),
+    ] {
+        let evolution = renamed().write_as(name, version).build().unwrap();
+        let codec = Evolving::new(JsonCodec, evolution).unwrap();
+        let event = ParcelEvent::Delivered {
+            to: "Ada".to_owned(),
+            at: 7,
+        };
+        let new = codec.encode(&event).unwrap();
+        assert_eq!(new.event_type().as_str(), name);
+        assert_eq!(new.schema_version().value(), version);
+        assert_eq!(new.payload(), payload);
+        assert_eq!(codec.decode_one(new.content()).unwrap(), event);
+    }
+    let twice = renamed()
+        .write_as("handed-over", 1)
+        .write_as("delivered", 1);
+    assert!(twice.build().is_err());
+    assert!(renamed().write_as("posted", 1).build().is_err());
+}
+
+#[test]
+fn an_older_version_that_nobody_can_read_is_not_written() {
+    let evolution = Evolution::<ParcelEvent>::builder()
+        .upcast("delivered", 1, |old: Value| old)
+        .downcast("delivered", 2, |_: Value| Value::Map(Vec::new()))
+        .write_as("delivered", 1);
+    let codec = Evolving::new(JsonCodec, evolution.build().unwrap()).unwrap();
+    let event = ParcelEvent::Delivered {
+        to: "Ada".to_owned(),
+        at: 7,
+    };
+    let error = codec.encode(&event).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Encode);
+    assert!(
+        error.to_string().contains("correct its downcaster"),
+        "{error}"
+    );
+}

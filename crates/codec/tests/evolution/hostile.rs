@@ -80,7 +80,7 @@ fn a_value_reads_within_limits() {
 }
 
 #[test]
-fn numbers_of_any_size_survive_a_value() {
+fn numbers_of_64_bits_survive_a_value() {
     for text in [
         "0",
         "-1",

@@ -8,6 +8,7 @@ mod checks;
 mod downcasts;
 mod hostile;
 mod policies;
+mod values;
 
 use annals_codec::{Decoded, Error, EventCodec, Evolution, Evolving, JsonCodec};
 use annals_core::{ContentType, Event, EventType, NewEvent, SchemaVersion};

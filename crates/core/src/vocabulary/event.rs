@@ -1,5 +1,7 @@
 //! Events as bytes with a name: before they are recorded and after.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::event_type::{ContentType, EventType, SchemaVersion};
@@ -22,7 +24,9 @@ use crate::error::check_limit;
 /// assert_eq!(event.event_type(), &DEPOSITED);
 /// # Ok::<(), annals_core::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Its `Debug` tells the size of the payload and nothing of it: payloads may be secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct NewEvent {
     event_type: EventType,
     schema_version: SchemaVersion,
@@ -37,8 +41,9 @@ pub struct NewEvent {
 /// What an event says, borrowed from a new one or a recorded one: all that a codec decodes, and that is compared
 /// when an append is sent again.
 ///
-/// Two are equal when all but their [`id`](Self::id) agrees.
-#[derive(Clone, Copy, Debug)]
+/// Two are equal when all but their [`id`](Self::id) agrees. Its `Debug` tells the size of the payload and nothing of
+/// it: payloads may be secret.
+#[derive(Clone, Copy)]
 pub struct ContentRef<'a> {
     /// The recorded name of its kind.
     pub event_type: &'a EventType,
@@ -265,5 +270,74 @@ impl ContentRef<'_> {
             + self.event_type.as_str().len()
             + self.content_type.as_str().len()
             + tags.sum::<usize>()
+    }
+}
+
+impl fmt::Debug for NewEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewEvent")
+            .field("event_type", &self.event_type)
+            .field("schema_version", &self.schema_version)
+            .field("content_type", &self.content_type)
+            .field("payload", &SizeOf(&self.payload))
+            .field("tags", &self.tags)
+            .field("metadata", &self.metadata)
+            .field("id", &self.id)
+            .field("recorded_at", &self.recorded_at)
+            .finish()
+    }
+}
+
+impl fmt::Debug for ContentRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContentRef")
+            .field("event_type", self.event_type)
+            .field("schema_version", &self.schema_version)
+            .field("content_type", self.content_type)
+            .field("payload", &SizeOf(self.payload))
+            .field("tags", self.tags)
+            .finish()
+    }
+}
+
+/// Bytes, of which only the number is shown.
+struct SizeOf<'a>(&'a [u8]);
+
+impl fmt::Debug for SizeOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RecordedEvent;
+
+    #[test]
+    fn debug_tells_nothing_of_a_payload() -> Result<(), Error> {
+        let event_type = EventType::from_static("noted");
+        let new = NewEvent::new(event_type, ContentType::JSON, "canary")?;
+        let placement = Placement {
+            id: "01890a5d-ac96-774b-bcce-b302099a8057".parse()?,
+            stream: StreamId::from_static("note-1"),
+            version: Version::FIRST,
+            position: Position::FIRST,
+            recorded_at: Timestamp::EPOCH,
+            appended_at: Timestamp::EPOCH,
+        };
+        let recorded = RecordedEvent::new(new.clone(), placement);
+        for text in [
+            format!("{new:?}"),
+            format!("{:?}", new.content()),
+            format!("{recorded:?}"),
+        ] {
+            assert!(text.contains("payload: 6 bytes"), "{text}");
+            assert!(
+                !text.contains("canary") && !text.contains("99, 97"),
+                "{text}"
+            );
+        }
+        Ok(())
     }
 }

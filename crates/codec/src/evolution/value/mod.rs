@@ -2,6 +2,8 @@
 
 mod serde;
 
+pub(crate) use self::serde::VALUE_NAME;
+
 use super::UpcastError;
 
 /// How many values may lie in a [`Value`] that is read: 1,048,576. It takes up to about 64 MiB of memory and what
@@ -14,8 +16,9 @@ pub const VALUE_NODES_MAX: usize = 1 << 20;
 /// It reads up to [`DEPTH_MAX`](crate::DEPTH_MAX) deep and up to [`VALUE_NODES_MAX`] values, and refuses a map with
 /// two equal texts as keys. Fields stay in order, also those that the upcaster does not know.
 ///
-/// In JSON a number beyond 64 bits reads as a float, which may round it: take a struct of the old fields
-/// where there are such numbers.
+/// Whole numbers beyond 64 bits are not in it everywhere; take a struct of the old fields where there are such
+/// numbers. In JSON they would be rounded, and are refused when they are read. In CBOR those beyond 127 bits are
+/// refused. In `MessagePack` those beyond 64 bits are [`Bytes`](Self::Bytes), and are kept as they are.
 ///
 /// ```
 /// use annals_codec::{FormatExt, JsonCodec, Value};

@@ -14,6 +14,9 @@ use crate::DEPTH_MAX;
 /// Room that a list or a map is given at once, whatever it says of its length.
 const CAPACITY_MAX: usize = 64;
 
+/// The name that a value without a type is read under.
+pub(crate) const VALUE_NAME: &str = "annals::Value";
+
 /// Reads a value that lies this deep.
 #[derive(Clone, Copy)]
 struct ValueSeed<'a> {
@@ -23,12 +26,13 @@ struct ValueSeed<'a> {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let nodes_left = Cell::new(VALUE_NODES_MAX);
+        let nodes_left = Cell::new(VALUE_NODES_MAX - 1);
         let seed = ValueSeed {
             depth: 0,
             nodes_left: &nodes_left,
         };
-        seed.deserialize(deserializer)
+        // Its name tells a guard of this crate that what is read is to be written again.
+        deserializer.deserialize_newtype_struct(VALUE_NAME, seed)
     }
 }
 
@@ -101,11 +105,12 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         self.deeper()?.deserialize(deserializer)
     }
 
+    /// The value itself, under its name.
     fn visit_newtype_struct<D: Deserializer<'de>>(
         self,
         deserializer: D,
     ) -> Result<Value, D::Error> {
-        self.deeper()?.deserialize(deserializer)
+        deserializer.deserialize_any(self)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
