@@ -83,7 +83,7 @@ fn payloads_are_compressed_with_a_dictionary() {
     // Wherever events are written or read.
     let dictionary = Dictionary::from_bytes(kept).unwrap();
     let codec = Compressed::new(JsonCodec)
-        .threshold_bytes(64)
+        .threshold_bytes(32)
         .writing(dictionary);
     // ANCHOR_END: dictionary
     let event = events.first().unwrap();

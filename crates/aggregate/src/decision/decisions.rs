@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use annals_codec::EventCodec;
+use annals_concurrency::{RetryPolicy, Timer};
 use annals_core::{
     Append, Clock, Error, ErrorKind, Event, EventStore, Expected, Ids, ReadRequest, StreamId,
 };
@@ -75,7 +76,7 @@ impl<C: Send + Sync> Decisions<C> {
     /// The same with at most this many attempts against conflicts. The first one counts, and is always made.
     #[must_use]
     pub fn with_attempts_max(mut self, attempts_max: u32) -> Self {
-        self.writer.attempts_max = attempts_max.max(1);
+        self.writer.retrier = self.writer.retrier.with_attempts_max(attempts_max);
         self
     }
 
@@ -83,7 +84,24 @@ impl<C: Send + Sync> Decisions<C> {
     /// [`Repository::with_resends_max`](crate::Repository::with_resends_max).
     #[must_use]
     pub fn with_resends_max(mut self, resends_max: u32) -> Self {
-        self.writer.resends_max = resends_max;
+        self.writer.retrier = self.writer.retrier.with_resends_max(resends_max);
+        self
+    }
+
+    /// The same with these retries, in place of those that were set before.
+    ///
+    /// # Errors
+    /// As [`RetryPolicy::validate`] has it.
+    pub fn with_retry_policy(mut self, policy: RetryPolicy) -> Result<Self, Error> {
+        self.writer.retrier = self.writer.retrier.with_policy(policy)?;
+        Ok(self)
+    }
+
+    /// The same with the pauses of this timer between tries, as
+    /// [`Repository::with_timer`](crate::Repository::with_timer).
+    #[must_use]
+    pub fn with_timer(mut self, timer: Arc<dyn Timer>) -> Self {
+        self.writer.retrier = self.writer.retrier.with_timer(timer);
         self
     }
 
@@ -239,11 +257,10 @@ impl<C: Send + Sync> Decisions<C> {
             let mut receipt = None;
             if !events.is_empty() {
                 let append = self.append_of(context, &reading, &stream, &events)?;
-                let sent = self.writer.send(&append, &mut attempts.resends_left);
-                match sent.await {
+                match attempts.send(&self.writer, &append).await {
                     Ok(recorded) => receipt = Some(recorded),
                     Err(error) => {
-                        attempts.next(append, error, context)?;
+                        attempts.next(append, error, context).await?;
                         continue;
                     }
                 }
