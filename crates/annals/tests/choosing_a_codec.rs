@@ -7,7 +7,6 @@
     feature = "messagepack",
     feature = "zstd"
 ))]
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::Arc;
 
