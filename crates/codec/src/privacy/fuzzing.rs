@@ -63,3 +63,20 @@ pub fn key_files() -> Vec<Vec<u8>> {
 fn secret() -> Secret {
     Zeroizing::new([9; 32])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_to_begin_with_and_every_cut_of_them_keep_the_promises() {
+        for (body, seeds) in [
+            (envelope as fn(&[u8]), envelopes()),
+            (key_file, key_files()),
+        ] {
+            for seed in seeds {
+                (0..=seed.len()).for_each(|end| body(&seed[..end]));
+            }
+        }
+    }
+}

@@ -70,7 +70,10 @@ fn files_with(directory: &Path, text: &[u8]) -> usize {
 }
 
 fn holds(bytes: &[u8], text: &[u8]) -> bool {
-    let hex: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = String::new();
+    for byte in text {
+        write!(hex, "{byte:02x}").unwrap();
+    }
     [text, hex.as_bytes()]
         .iter()
         .any(|text| bytes.windows(text.len()).any(|at| at == *text))

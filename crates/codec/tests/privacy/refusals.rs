@@ -12,7 +12,7 @@ const SECRET: &str = "canary-8842";
 
 #[track_caller]
 fn refused<T>(result: Result<T, Error>, kind: ErrorKind) {
-    let error = result.err().expect("an error");
+    let error = result.err().unwrap();
     assert_eq!(error.kind(), kind, "{error}");
     let core = annals_core::Error::from(error);
     let mut next: Option<&dyn std::error::Error> = Some(&core);
@@ -226,7 +226,7 @@ struct Panics;
 
 impl Serialize for Panics {
     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        panic!("a planted panic")
+        unreachable!("a planted panic")
     }
 }
 

@@ -1,6 +1,7 @@
 //! The power may go at any call.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
@@ -193,7 +194,9 @@ impl Disk for PowerDisk {
 
     fn names(&self, visit: &mut dyn FnMut(&str)) -> io::Result<()> {
         let names: Vec<String> = self.model().names.keys().cloned().collect();
-        names.iter().for_each(|name| visit(name));
+        for name in &names {
+            visit(name);
+        }
         Ok(())
     }
 
@@ -348,12 +351,11 @@ fn the_golden_directory_reads_for_good() {
     let model = disk.model();
     let mut text = String::new();
     for (name, inode) in &model.names {
-        let bytes: String = model.inodes[*inode]
-            .now
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        text += &format!("{name} {bytes}\n");
+        write!(text, "{name} ").unwrap();
+        for byte in &model.inodes[*inode].now {
+            write!(text, "{byte:02x}").unwrap();
+        }
+        text.push('\n');
     }
     drop(model);
     assert_eq!(text, GOLDEN);
@@ -380,7 +382,7 @@ fn no_bit_of_a_file_changes_unseen() {
     let names: Vec<(String, usize)> = disk.model().names.clone().into_iter().collect();
     for (name, inode) in names {
         let bytes = disk.model().inodes[inode].now.clone();
-        for at in 0..bytes.len() {
+        for (at, byte) in bytes.iter().enumerate() {
             disk.model().inodes[inode].now[at] ^= 1 << (at % 8);
             let all = open(&disk, &master()).and_then(|keys| {
                 keys.key_for(&ada)?;
@@ -391,7 +393,7 @@ fn no_bit_of_a_file_changes_unseen() {
             let error = all.unwrap_err();
             let kinds = [ErrorKind::KeysDamaged, ErrorKind::KeysUnavailable];
             assert!(kinds.contains(&error.kind()), "{name} at {at}: {error}");
-            disk.model().inodes[inode].now[at] = bytes[at];
+            disk.model().inodes[inode].now[at] = *byte;
         }
     }
 }
