@@ -14,7 +14,7 @@ pub trait Chance: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemChance;
 
-/// Numbers that a seed foretells: SplitMix64. Clones go on with the same sequence.
+/// Numbers that a seed foretells: `SplitMix64`. Clones go on with the same sequence.
 ///
 /// ```
 /// use annals_concurrency::{Chance, SeededChance};

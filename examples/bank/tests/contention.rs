@@ -1,5 +1,11 @@
 //! What holds when several write at once.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
+
 use std::sync::Arc;
 
 use annals::{

@@ -4,7 +4,13 @@
 //! Tasks are polled in the order of a seed over a store that yields and fails by the same seed, so a seed
 //! replays exactly. `ANNALS_SEED` chooses one.
 
-#![expect(clippy::expect_used, reason = "helpers of tests")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests, which print their seeds"
+)]
 
 mod account;
 mod leases;

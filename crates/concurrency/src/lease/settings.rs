@@ -19,7 +19,7 @@ pub struct LeaseSettings {
 
 impl LeaseSettings {
     /// The longest time to live: a day.
-    pub const TIME_TO_LIVE_MAX: Duration = Duration::from_secs(86_400);
+    pub const TIME_TO_LIVE_MAX: Duration = Duration::from_hours(24);
 
     /// What holds where nothing is said: 30 s to live, clocks that differ by up to 1 s.
     pub const DEFAULT: Self = Self {

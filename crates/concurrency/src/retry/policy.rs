@@ -68,7 +68,7 @@ pub enum Jitter {
 
 impl RetryPolicy {
     /// The longest pause that a policy may ask for: an hour.
-    pub const BACKOFF_MAX: Duration = Duration::from_secs(3600);
+    pub const BACKOFF_MAX: Duration = Duration::from_hours(1);
 
     /// What holds where nothing is said: 10 attempts, 3 resends, 5 after an overload, pauses of up to 1 ms
     /// that grow to 250 ms, no deadline.

@@ -68,12 +68,13 @@ fn it_is_taken_once_and_expires_after_the_difference_of_clocks() {
     let world = world();
     let first = world.granted("first");
     assert_eq!(world.holder().as_deref(), Some("first"));
-    world
-        .clock
-        .advance(LIFE + DIFFERENCE - Duration::from_millis(1));
+    let millisecond = Duration::from_millis(1);
+    world.clock.advance(LIFE);
+    assert_eq!(world.holder().as_deref(), Some("first"));
+    world.clock.advance(DIFFERENCE.saturating_sub(millisecond));
     assert_eq!(world.holder().as_deref(), Some("first"));
     assert!(world.writes(&first));
-    world.clock.advance(Duration::from_millis(1));
+    world.clock.advance(millisecond);
     let second = world.granted("second");
     assert!(second.token() > first.token());
     assert!(!world.writes(&first) && world.writes(&second));
