@@ -25,7 +25,7 @@ use crate::{CommandError, Context, IntoEvents};
 /// write down, and none to forget.
 ///
 /// `C` is the codec of all events: one that is a codec of several event types, as the codecs of the forms
-/// are ([`JsonCodec`](annals_codec::JsonCodec)), or a type of the application that hands each type to its
+/// are (`JsonCodec`), or a type of the application that hands each type to its
 /// own ([`Evolving`](annals_codec::Evolving)).
 ///
 /// Events are recorded in one stream: that of their category without a key, unless
