@@ -113,7 +113,7 @@ pub(super) fn dictionaries() -> Vec<Vec<u8>> {
 fn content_type(choice: u8) -> ContentType {
     let writers = writers();
     let writer = writers.get(usize::from(choice % 8) % writers.len());
-    writer.map_or(ContentType::OCTETS, |writer| writer.content_type())
+    writer.map_or(ContentType::OCTETS, EventCodec::content_type)
 }
 
 fn writers() -> &'static [Box<dyn EventCodec<WideEvent>>; 5] {
