@@ -8,6 +8,7 @@
     reason = "a panic is how a fuzz body tells"
 )]
 
+mod codecs;
 mod edits;
 mod log_directory;
 mod upcast;
@@ -100,6 +101,9 @@ pub const TARGETS: &[Target] = &[
         compressed_event,
         || events(compressed()),
     ),
+    Target::new("wide_event", wide_event, codecs::seeds).with_inputs(10_000),
+    Target::new("value", value, codecs::value_seeds),
+    Target::new("dictionary", dictionary, codecs::dictionaries).with_inputs(2_000),
     Target::new("upcast_event", upcast_event, upcast::seeds).with_inputs(10_000),
     Target::new("log_frame", log_frame, log_directory::frames),
     Target::new(
@@ -196,6 +200,22 @@ pub fn postcard_event(input: &[u8]) {
 /// The same as JSON that is compressed.
 pub fn compressed_event(input: &[u8]) {
     hostile_event(compressed(), input);
+}
+
+/// Hostile payloads of every form, bare and compressed with a dictionary and without, of events with everything
+/// in them, through one codec of all: an error, or an event that survives every form that has it.
+pub fn wide_event(input: &[u8]) {
+    codecs::check(input);
+}
+
+/// A payload that is read without a type, in the forms that describe themselves.
+pub fn value(input: &[u8]) {
+    codecs::check_value(input);
+}
+
+/// Bytes that may be a dictionary of zstd.
+pub fn dictionary(input: &[u8]) {
+    codecs::check_dictionary(input);
 }
 
 /// Hostile payloads of old events, in every form, through upcasters on values and on old structs: an error, or

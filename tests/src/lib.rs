@@ -7,3 +7,4 @@ pub mod evolving;
 pub mod fuzz;
 pub mod ledger;
 pub mod strategies;
+pub mod wide;

@@ -33,7 +33,7 @@ fn codecs() -> &'static [Codec] {
             Box::new(codec),
             Box::new(codecs.clone()),
             Box::new(Compressed::new(codec).threshold_bytes(0)),
-            Box::new(Compressed::new(codecs)),
+            Box::new(Compressed::new(codecs).threshold_bytes(0)),
         ]
     }
     static CODECS: OnceLock<Vec<Codec>> = OnceLock::new();

@@ -140,6 +140,21 @@ fn compressed_event() {
 }
 
 #[test]
+fn wide_event() {
+    check("wide_event");
+}
+
+#[test]
+fn value() {
+    check("value");
+}
+
+#[test]
+fn dictionary() {
+    check("dictionary");
+}
+
+#[test]
 fn upcast_event() {
     check("upcast_event");
 }
