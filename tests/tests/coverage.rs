@@ -199,3 +199,68 @@ fn an_empty_store_is_covered() {
     let report = report(&MemoryStore::new(), ReadRequest::all());
     assert!(report.is_complete() && report.schemas.is_empty() && report.first_position.is_none());
 }
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+#[event(category = "account")]
+struct Frozen {}
+
+#[test]
+fn several_event_types_of_a_category_are_each_read_by_their_own() {
+    let store = store();
+    let accounts = Evolving::new(JsonCodec, evolution()).unwrap();
+    let (accounts, frozen) = (&accounts, &JsonCodec);
+    for coverage in [
+        Coverage::new().with(accounts).with::<Frozen>(frozen),
+        Coverage::new().with::<Frozen>(frozen).with(accounts),
+    ] {
+        let report = block_on(coverage.report(&store, ReadRequest::all())).unwrap();
+        let lines: Vec<String> = report.schemas.iter().map(line).collect();
+        assert!(
+            lines[3].starts_with("account frozen v1 Current: 1 at 7-7, 1 as 1, "),
+            "{lines:?}"
+        );
+        assert!(lines[1].contains("1 as 1"), "{lines:?}");
+        // A type that only the upcasters know, which the codec was given without.
+        assert!(
+            lines[4].contains("1 as 0, 0 skipped, 0 failed"),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_handed_over_is_told_apart() {
+    let evolution = Evolution::<AccountEvent>::builder()
+        .dropped("viewed", 1)
+        .upcast("deposited", 1, |old: Value| old)
+        .on_unknown_type(Policy::hand_over(|_| AccountEvent::Closed));
+    let codec = Evolving::new(JsonCodec, evolution.build().unwrap()).unwrap();
+    let store = MemoryStore::new();
+    append(
+        &store,
+        "account-1",
+        &[("frozen", 1, "{}"), ("closed", 1, "{}")],
+    );
+    let coverage = Coverage::new().with(&codec);
+    let report = block_on(coverage.report(&store, ReadRequest::all())).unwrap();
+    assert_eq!(
+        (report.handed_over, report.decoded, report.is_complete()),
+        (1, 1, false)
+    );
+    assert_eq!(report.schemas[1].handed_over, 1);
+}
+
+#[test]
+fn a_survey_tells_of_what_it_has_seen_so_far() {
+    let store = store();
+    let journals = JsonCodec;
+    let coverage = Coverage::new().with::<JournalEvent>(&journals);
+    let mut survey = coverage.survey();
+    let page = block_on(store.read(ReadRequest::all().events_max(8))).unwrap();
+    page.events.iter().for_each(|recorded| survey.add(recorded));
+    assert_eq!((survey.events(), survey.report().schemas.len()), (8, 6));
+    let rest = block_on(store.read(page.next.unwrap())).unwrap();
+    rest.events.iter().for_each(|recorded| survey.add(recorded));
+    let whole = block_on(coverage.report(&store, ReadRequest::all())).unwrap();
+    assert_eq!(survey.report(), whole);
+}

@@ -24,12 +24,13 @@ impl<A: Aggregate> Repository<A> {
             (unchanged, unchanged, None)
         };
         let (loaded, events) = self.read_and_keep(stream, version, before).await?;
-        let (stream, state, _) = loaded.into_parts();
+        let (stream, state, skipped, _) = loaded.into_parts();
         Ok(Executed {
             stream,
             events,
             receipt,
             state,
+            skipped,
             version,
             attempts: attempts.used(),
             rebases: attempts.rebases,

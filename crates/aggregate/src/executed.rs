@@ -2,6 +2,8 @@
 
 use annals_core::{Aggregate, Receipt, StreamId, Version};
 
+use crate::Skipped;
+
 /// What a command did to one aggregate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,6 +19,10 @@ pub struct Executed<A: Aggregate> {
     pub receipt: Option<Receipt>,
     /// The state after the events.
     pub state: A,
+    /// The earlier events that the codec's policy passed over: they are not in the state. Empty unless the
+    /// repository [allows](crate::Repository::deciding_despite_skipped) decisions on such a state, or the command
+    /// was executed before.
+    pub skipped: Skipped,
     /// The version of the stream after the events.
     pub version: Version,
     /// How often this call tried the command: 1, and one more for each conflict.

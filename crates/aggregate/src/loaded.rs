@@ -9,6 +9,7 @@ use annals_core::{
     StreamId, StreamPolicy, StreamState, Version,
 };
 
+use crate::skipped::Gaps;
 use crate::writer::Stamp;
 use crate::{CommandError, IntoEvents, Skipped};
 
@@ -29,6 +30,7 @@ pub struct Loaded<A: Aggregate> {
     policy: StreamPolicy,
     state: A,
     skipped: Skipped,
+    gaps: Gaps,
     uncommitted: Vec<A::Event>,
     codec: Arc<dyn EventCodec<A::Event>>,
     store: Arc<dyn EventStore>,
@@ -40,6 +42,7 @@ impl<A: Aggregate> Loaded<A> {
         stream: StreamId,
         codec: Arc<dyn EventCodec<A::Event>>,
         store: Arc<dyn EventStore>,
+        gaps: Gaps,
     ) -> Self {
         Self {
             stream,
@@ -48,6 +51,7 @@ impl<A: Aggregate> Loaded<A> {
             policy: StreamPolicy::default(),
             state: A::default(),
             skipped: Skipped::default(),
+            gaps,
             uncommitted: Vec::new(),
             codec,
             store,
@@ -70,7 +74,7 @@ impl<A: Aggregate> Loaded<A> {
         &self.state
     }
 
-    /// The state by itself, uncommitted events included.
+    /// The state by itself, uncommitted events included. It no longer tells of [skipped](Self::skipped) events.
     pub fn into_state(self) -> A {
         self.state
     }
@@ -108,7 +112,8 @@ impl<A: Aggregate> Loaded<A> {
     ///
     /// # Errors
     /// [`CommandError::Refused`] as the decision has it; [`CommandError::Store`] when the aggregate
-    /// refuses a decided event. All is as before then.
+    /// refuses a decided event, or when events were [skipped](Self::skipped) and the repository does not
+    /// [allow](crate::Repository::deciding_despite_skipped) that. All is as before then.
     pub fn execute<I, E>(
         &mut self,
         decide: impl FnOnce(&A) -> Result<I, E>,
@@ -117,6 +122,7 @@ impl<A: Aggregate> Loaded<A> {
         A: Clone,
         I: IntoEvents<A::Event>,
     {
+        self.check_whole()?;
         let decided = decide(&self.state).map_err(CommandError::Refused)?;
         let before = self.uncommitted.len();
         self.record(decided.into_events())?;
@@ -190,6 +196,11 @@ impl<A: Aggregate> Loaded<A> {
         (self, uncommitted)
     }
 
+    /// Refuses a state that leaves out events, where decisions may not rest on one.
+    pub(crate) fn check_whole(&self) -> Result<(), Error> {
+        self.skipped.check(self.gaps, &self.stream)
+    }
+
     /// Adds the uncommitted events to an append: as a write of the stream as it was loaded, or as a check
     /// of it where there are none.
     pub(crate) fn add_to(
@@ -197,6 +208,7 @@ impl<A: Aggregate> Loaded<A> {
         append: AppendBuilder,
         stamp: &Stamp,
     ) -> Result<AppendBuilder, Error> {
+        self.check_whole()?;
         if self.uncommitted.is_empty() {
             return Ok(append.check(self.stream.clone(), self.expected));
         }
@@ -221,8 +233,8 @@ impl<A: Aggregate> Loaded<A> {
         self.uncommitted.clear();
     }
 
-    pub(crate) fn into_parts(self) -> (StreamId, A, Vec<A::Event>) {
-        (self.stream, self.state, self.uncommitted)
+    pub(crate) fn into_parts(self) -> (StreamId, A, Skipped, Vec<A::Event>) {
+        (self.stream, self.state, self.skipped, self.uncommitted)
     }
 }
 
@@ -232,6 +244,7 @@ impl<A: Aggregate + fmt::Debug> fmt::Debug for Loaded<A> {
             .field("stream", &self.stream)
             .field("version", &self.version)
             .field("state", &self.state)
+            .field("skipped", &self.skipped.count())
             .field("uncommitted", &self.uncommitted.len())
             .finish_non_exhaustive()
     }

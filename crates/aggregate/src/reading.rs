@@ -48,7 +48,8 @@ impl<A: Aggregate> Repository<A> {
         keep_after: Version,
     ) -> Result<Option<(Loaded<A>, Vec<A::Event>)>, Error> {
         let store = &self.writer.store;
-        let mut loaded = Loaded::absent(stream.clone(), self.codec.clone(), store.clone());
+        let mut loaded =
+            Loaded::absent(stream.clone(), self.codec.clone(), store.clone(), self.gaps);
         let mut kept = Vec::new();
         let mut seen = None;
         let request = ReadRequest::stream(stream.clone()).until_version(until);

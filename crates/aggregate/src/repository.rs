@@ -13,6 +13,7 @@ use annals_core::{
 use crate::attempts::Attempts;
 use crate::duplicate::check_same;
 use crate::rebase::Rebase;
+use crate::skipped::Gaps;
 use crate::writer::{Writer, is_same_store};
 use crate::{CommandError, Context, Executed, IntoEvents, Loaded, Transaction};
 
@@ -28,6 +29,7 @@ pub struct Repository<A: Aggregate> {
     pub(crate) codec: Arc<dyn EventCodec<A::Event>>,
     pub(crate) page_events_max: usize,
     pub(crate) rebase: Option<Arc<Rebase<A>>>,
+    pub(crate) gaps: Gaps,
 }
 
 impl<A: Aggregate> Repository<A> {
@@ -39,6 +41,7 @@ impl<A: Aggregate> Repository<A> {
             codec: Arc::new(codec),
             page_events_max: ReadRequest::EVENTS_MAX_DEFAULT,
             rebase: None,
+            gaps: Gaps::Refused,
         }
     }
 
@@ -126,6 +129,16 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
+    /// The same that decides and appends although the codec's policy passed over events of the aggregate, which
+    /// are not in its state then. Without this, such an aggregate can be loaded, and no command is executed on it.
+    ///
+    /// What was passed over is told with every answer: [`Executed::skipped`].
+    #[must_use]
+    pub fn deciding_despite_skipped(mut self) -> Self {
+        self.gaps = Gaps::Allowed;
+        self
+    }
+
     /// The store.
     pub fn store(&self) -> &Arc<dyn EventStore> {
         &self.writer.store
@@ -177,7 +190,8 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`](annals_core::ErrorKind::Conflict) when others wrote the stream meanwhile,
-    /// or deleted it: load it and decide again. [`ErrorKind::Unknown`](annals_core::ErrorKind::Unknown)
+    /// or deleted it: load it and decide again. [`ErrorKind::Undecodable`](annals_core::ErrorKind::Undecodable) when
+    /// events were skipped as it was loaded, as for [`execute`](Self::execute). [`ErrorKind::Unknown`](annals_core::ErrorKind::Unknown)
     /// when the outcome is unknown after all resends; [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid)
     /// when the aggregate was loaded from another store; or as encoding and the store have it. The events
     /// stay uncommitted.
@@ -244,7 +258,9 @@ impl<A: Aggregate> Repository<A> {
     /// which fixes the append id ([`execute_with`](Self::execute_with)).
     ///
     /// # Errors
-    /// See [`CommandError`]. An event that the aggregate itself would refuse is never appended.
+    /// See [`CommandError`]. An event that the aggregate itself would refuse is never appended, and
+    /// [`ErrorKind::Undecodable`](annals_core::ErrorKind::Undecodable) says that the codec skipped events of the
+    /// aggregate, unless the repository [decides all the same](Self::deciding_despite_skipped).
     pub async fn execute<I, E>(
         &self,
         key: &str,
@@ -297,6 +313,7 @@ impl<A: Aggregate> Repository<A> {
                 return Ok(self.executed_before(stream, receipt, &attempts).await?);
             }
             let mut loaded = loaded?;
+            loaded.check_whole()?;
             let decided = decide(loaded.state()).map_err(CommandError::Refused)?;
             let before = self.copy_for_rebase(&loaded);
             loaded.take(decided.into_events())?;
@@ -347,6 +364,8 @@ impl<A: Aggregate> Repository<A> {
                 return Ok((first.await?, second.await?));
             }
             let (mut first, mut second) = (loaded?, other_loaded?);
+            first.check_whole()?;
+            second.check_whole()?;
             let decided = decide(first.state(), second.state()).map_err(CommandError::Refused)?;
             first.take(decided.0.into_events())?;
             second.take(decided.1.into_events())?;
@@ -384,13 +403,14 @@ impl<A: Aggregate> Repository<A> {
     ) -> Result<Executed<A>, Error> {
         let receipt = receipt.filter(|_| !loaded.uncommitted().is_empty());
         let mut version = loaded.next_version();
-        let (stream, mut state, events) = loaded.into_parts();
+        let (stream, mut state, mut skipped, events) = loaded.into_parts();
         let recorded = receipt
             .as_ref()
             .and_then(|receipt| receipt.version_of(&stream));
         // Another execution recorded the same events since, on a later state than the one at hand.
         if let Some(earlier) = recorded.filter(|recorded| *recorded != version) {
-            state = self.read(stream.clone(), earlier).await?.into_state();
+            let read = self.read(stream.clone(), earlier).await?;
+            (_, state, skipped, _) = read.into_parts();
             version = earlier;
         }
         Ok(Executed {
@@ -398,6 +418,7 @@ impl<A: Aggregate> Repository<A> {
             events,
             receipt,
             state,
+            skipped,
             version,
             attempts: attempts.used(),
             rebases: attempts.rebases,
@@ -412,6 +433,7 @@ impl<A: Aggregate> Clone for Repository<A> {
             codec: self.codec.clone(),
             page_events_max: self.page_events_max,
             rebase: self.rebase.clone(),
+            gaps: self.gaps,
         }
     }
 }
@@ -423,6 +445,7 @@ impl<A: Aggregate> fmt::Debug for Repository<A> {
             .field("writer", &self.writer)
             .field("codec", &self.codec)
             .field("page_events_max", &self.page_events_max)
+            .field("gaps", &self.gaps)
             .finish_non_exhaustive()
     }
 }

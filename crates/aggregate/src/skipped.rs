@@ -2,12 +2,21 @@
 
 use std::sync::Arc;
 
+use annals_core::{Error, ErrorKind, StreamId};
+
 /// The events of an aggregate that its codec passed over, as its policy says: how many, and for what
 /// reasons.
 #[derive(Clone, Debug, Default)]
 pub struct Skipped {
     count: u64,
     reasons: Vec<Arc<annals_codec::Error>>,
+}
+
+/// Whether decisions may rest on a state that leaves out events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gaps {
+    Refused,
+    Allowed,
 }
 
 impl Skipped {
@@ -36,4 +45,33 @@ impl Skipped {
             self.reasons.push(Arc::new(reason));
         }
     }
+
+    /// Refuses to decide on a state that leaves out events, where that is not allowed.
+    pub(crate) fn check(&self, gaps: Gaps, stream: &StreamId) -> Result<(), Error> {
+        if self.is_empty() || gaps == Gaps::Allowed {
+            return Ok(());
+        }
+        let message = "state leaves out events that the codec skipped, so no decision may rest on it; update the \
+                       code so that it reads them, or allow it with `deciding_despite_skipped`";
+        let error = Error::new(ErrorKind::Undecodable, message)
+            .during("decide")
+            .with("stream", stream)
+            .with("skipped events", self.count);
+        Err(match self.reasons.first() {
+            Some(reason) => error.caused_by(Arc::clone(reason)),
+            None => error,
+        })
+    }
 }
+
+/// As many events, for reasons of the same words.
+impl PartialEq for Skipped {
+    fn eq(&self, other: &Self) -> bool {
+        let words = |skipped: &Self| -> Vec<String> {
+            skipped.reasons().map(ToString::to_string).collect()
+        };
+        self.count == other.count && words(self) == words(other)
+    }
+}
+
+impl Eq for Skipped {}

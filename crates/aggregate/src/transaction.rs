@@ -96,7 +96,9 @@ impl Transaction {
     /// [`ErrorKind::Conflict`](annals_core::ErrorKind::Conflict) with every aggregate that others wrote;
     /// [`ErrorKind::Unknown`](annals_core::ErrorKind::Unknown) when the outcome is unknown after all
     /// resends; [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) when an aggregate is there
-    /// twice, or was loaded from another store; or as encoding and the store have it.
+    /// twice, or was loaded from another store; [`ErrorKind::Undecodable`](annals_core::ErrorKind::Undecodable) when
+    /// one was loaded without events that its codec skipped, unless its repository
+    /// [decides all the same](crate::Repository::deciding_despite_skipped); or as encoding and the store have it.
     pub async fn commit(&self, context: &Context) -> Result<Option<Receipt>, Error> {
         for member in &self.members {
             self.writer

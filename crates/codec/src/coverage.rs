@@ -16,7 +16,8 @@
 //! }
 //! ```
 //!
-//! It reads every event once and decodes it. Memory is bounded by [`SCHEMAS_MAX`], whatever the store holds.
+//! It reads every event once and decodes it. Who wants to tell of the progress, or to stop early, reads the pages
+//! and gives their events to a [`Survey`]. Memory is bounded by [`SCHEMAS_MAX`], whatever the store holds.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +25,7 @@ use std::fmt;
 use annals_core::{Category, Error, Event, EventStore, ReadRequest, RecordedEvent};
 use serde::Serialize;
 
-use crate::{Decoded, EventCodec, EventCodecExt, Evolution, Plan, Schema};
+use crate::{Decoded, ErrorKind, EventCodec, EventCodecExt, Evolution, Plan, Schema};
 
 /// How many schemas a report tells apart: 4,096. Events of further ones are counted together.
 pub const SCHEMAS_MAX: usize = 4096;
@@ -33,6 +34,22 @@ pub const SCHEMAS_MAX: usize = 4096;
 #[derive(Default)]
 pub struct Coverage<'a> {
     readers: Vec<Box<dyn Reader + 'a>>,
+}
+
+/// A look at a store that goes on: what was seen so far. Made by [`Coverage::survey`].
+pub struct Survey<'a> {
+    readers: &'a [Box<dyn Reader + 'a>],
+    totals: CoverageReport,
+    rows: Vec<Row<'a>>,
+    places: BTreeMap<Key, usize>,
+    /// The row of the last event: the next one is often of the same.
+    last: usize,
+}
+
+/// What was seen of one schema, and who reads it.
+struct Row<'a> {
+    reader: Option<&'a dyn Reader>,
+    seen: SchemaCoverage,
 }
 
 /// What a store holds, and what became of it. Serialises to JSON and the like.
@@ -47,6 +64,8 @@ pub struct CoverageReport {
     pub last_position: Option<u64>,
     /// How many decode.
     pub decoded: u64,
+    /// How many a policy hands over as they are, as the code does not know them.
+    pub handed_over: u64,
     /// How many a policy passes over.
     pub skipped: u64,
     /// How many do not decode.
@@ -85,6 +104,8 @@ pub struct SchemaCoverage {
     pub decoded: u64,
     /// How many events of the application they read as; more than that, or less, after splits and drops.
     pub decoded_as: u64,
+    /// How many a policy hands over as they are, as the code does not know them.
+    pub handed_over: u64,
     /// How many a policy passes over.
     pub skipped: u64,
     /// How many do not decode.
@@ -180,60 +201,138 @@ impl<'a> Coverage<'a> {
         store: &dyn EventStore,
         request: ReadRequest,
     ) -> Result<CoverageReport, Error> {
-        let mut report = CoverageReport::default();
-        let mut rows: BTreeMap<Key, SchemaCoverage> = BTreeMap::new();
+        let mut survey = self.survey();
         let mut next = Some(request);
         while let Some(request) = next {
             let page = store.read(request).await?;
             for recorded in &page.events {
-                self.look_at(recorded, &mut report, &mut rows);
+                survey.add(recorded);
             }
             next = page.next;
         }
-        report.schemas = rows.into_values().collect();
-        Ok(report)
+        Ok(survey.report())
     }
 
-    fn look_at(
-        &self,
-        recorded: &RecordedEvent,
-        report: &mut CoverageReport,
-        rows: &mut BTreeMap<Key, SchemaCoverage>,
-    ) {
+    /// A look that has seen nothing yet, to be given the events page by page:
+    ///
+    /// ```
+    /// use annals_codec::coverage::{Coverage, CoverageReport};
+    /// use annals_core::{Error, EventStore, ReadRequest};
+    ///
+    /// async fn look(coverage: &Coverage<'_>, store: &dyn EventStore) -> Result<CoverageReport, Error> {
+    ///     let mut survey = coverage.survey();
+    ///     let mut next = Some(ReadRequest::all());
+    ///     while let Some(request) = next {
+    ///         let page = store.read(request).await?;
+    ///         page.events.iter().for_each(|recorded| survey.add(recorded));
+    ///         println!("{} events", survey.events());
+    ///         next = page.next;
+    ///     }
+    ///     Ok(survey.report())
+    /// }
+    /// ```
+    pub fn survey(&self) -> Survey<'_> {
+        Survey {
+            readers: &self.readers,
+            totals: CoverageReport::default(),
+            rows: Vec::new(),
+            places: BTreeMap::new(),
+            last: 0,
+        }
+    }
+}
+
+impl Survey<'_> {
+    /// How many events were looked at.
+    pub fn events(&self) -> u64 {
+        self.totals.events
+    }
+
+    /// Looks at an event.
+    pub fn add(&mut self, recorded: &RecordedEvent) {
         let position = recorded.position().value();
-        let category = recorded.stream().category();
-        let mut readers = self.readers.iter();
-        let reader = readers.find(|reader| *reader.category() == category);
+        let place = self.place(recorded);
+        let row = place.and_then(|place| self.rows.get_mut(place));
+        let reader = match &row {
+            Some(row) => row.reader,
+            None => reader_of(self.readers, recorded),
+        };
         let read = reader.map(|reader| reader.read(recorded));
-        report.count(position, read.as_ref());
+        self.totals.count(position, read.as_ref());
+        match row {
+            Some(row) => row.seen.count(position, read),
+            None => self.totals.events_of_other_schemas += 1,
+        }
+    }
+
+    /// What was seen so far.
+    pub fn report(&self) -> CoverageReport {
+        let rows = self.places.values();
+        let rows = rows.filter_map(|place| self.rows.get(*place));
+        CoverageReport {
+            schemas: rows.map(|row| row.seen.clone()).collect(),
+            ..self.totals.clone()
+        }
+    }
+
+    /// The row of an event's schema; `None` for one beyond [`SCHEMAS_MAX`].
+    fn place(&mut self, recorded: &RecordedEvent) -> Option<usize> {
+        let last = self.rows.get(self.last);
+        if last.is_some_and(|row| row.seen.is_of(recorded)) {
+            return Some(self.last);
+        }
         let key = (
-            category.to_string(),
+            recorded.stream().category().to_string(),
             recorded.event_type().to_string(),
             recorded.schema_version().value(),
             recorded.content_type().to_string(),
         );
-        if !rows.contains_key(&key) && rows.len() == SCHEMAS_MAX {
-            report.events_of_other_schemas += 1;
-            return;
+        if let Some(place) = self.places.get(&key) {
+            self.last = *place;
+            return Some(*place);
         }
-        let row = rows.entry(key).or_insert_with_key(|key| {
-            SchemaCoverage::new(
-                key,
-                position,
-                reader.map(|reader| {
-                    reader.plan(&Schema::new(
-                        recorded.event_type().clone(),
-                        recorded.schema_version(),
-                    ))
-                }),
-            )
-        });
-        row.count(position, read);
+        if self.rows.len() == SCHEMAS_MAX {
+            return None;
+        }
+        let reader = reader_of(self.readers, recorded);
+        let plan = reader.map(|reader| reader.plan(&schema_of(recorded)));
+        let seen = SchemaCoverage::new(&key, recorded.position().value(), plan);
+        self.rows.push(Row { reader, seen });
+        self.last = self.rows.len() - 1;
+        self.places.insert(key, self.last);
+        Some(self.last)
     }
 }
 
+/// Who reads an event: of the codecs for its category the one that knows its type, else the first.
+fn reader_of<'a>(
+    readers: &'a [Box<dyn Reader + 'a>],
+    recorded: &RecordedEvent,
+) -> Option<&'a dyn Reader> {
+    let category = recorded.stream().category();
+    let of_category = || {
+        let readers = readers.iter().map(|reader| &**reader);
+        readers.filter(|reader| *reader.category() == category)
+    };
+    let schema = schema_of(recorded);
+    let knows = |reader: &&dyn Reader| reader.plan(&schema) != Plan::UnknownType;
+    // A codec may know more than it was given with.
+    let reads = |reader: &&dyn Reader| match reader.read(recorded) {
+        Ok(decoded) => matches!(decoded, Decoded::One(()) | Decoded::Many(_)),
+        Err(error) => error.kind() != ErrorKind::UnknownType,
+    };
+    let reader = of_category().find(knows);
+    reader
+        .or_else(|| of_category().find(reads))
+        .or_else(|| of_category().next())
+}
+
+fn schema_of(recorded: &RecordedEvent) -> Schema {
+    Schema::new(recorded.event_type().clone(), recorded.schema_version())
+}
+
 impl CoverageReport {
-    /// Whether every event decodes, none is passed over, and each has a codec.
+    /// Whether every event decodes, none is passed or handed over, and each has a codec.
     pub fn is_complete(&self) -> bool {
         self.decoded == self.events
     }
@@ -245,6 +344,7 @@ impl CoverageReport {
             None => &mut self.unread,
             Some(Err(_)) => &mut self.failed,
             Some(Ok(Decoded::Skipped(_))) => &mut self.skipped,
+            Some(Ok(Decoded::HandedOver(()))) => &mut self.handed_over,
             Some(Ok(_)) => &mut self.decoded,
         } += 1;
     }
@@ -282,10 +382,19 @@ impl SchemaCoverage {
             last_position: position,
             decoded: 0,
             decoded_as: 0,
+            handed_over: 0,
             skipped: 0,
             failed: 0,
             first_failure: None,
         }
+    }
+
+    /// Whether an event is of this schema, told without a copy of its names.
+    fn is_of(&self, recorded: &RecordedEvent) -> bool {
+        self.schema_version == recorded.schema_version().value()
+            && self.event_type == recorded.event_type().as_str()
+            && self.content_type == recorded.content_type().as_str()
+            && self.category == recorded.stream().category().as_str()
     }
 
     fn count(&mut self, position: u64, read: Option<Result<Decoded<()>, crate::Error>>) {
@@ -295,6 +404,7 @@ impl SchemaCoverage {
         match read {
             None => {}
             Some(Ok(Decoded::Skipped(_))) => self.skipped += 1,
+            Some(Ok(Decoded::HandedOver(()))) => self.handed_over += 1,
             Some(Ok(decoded)) => {
                 self.decoded += 1;
                 self.decoded_as += u64::try_from(decoded.as_slice().len()).unwrap_or(u64::MAX);
@@ -337,5 +447,14 @@ impl fmt::Debug for Coverage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let categories = self.readers.iter().map(|reader| reader.category());
         f.debug_list().entries(categories).finish()
+    }
+}
+
+impl fmt::Debug for Survey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Survey")
+            .field("events", &self.totals.events)
+            .field("schemas", &self.rows.len())
+            .finish_non_exhaustive()
     }
 }

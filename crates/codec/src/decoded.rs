@@ -8,7 +8,7 @@ use crate::{Error, ErrorKind};
 ///
 /// An event that is of the code's own schema is [`One`](Self::One). An older one may have been split into
 /// several, or dropped (no event at all), by its upcasters, and a policy may have passed over one that the
-/// code does not know. Iterating gives the events in order; what was skipped gives none.
+/// code does not know, or have made one of it. Iterating gives the events in order; what was skipped gives none.
 ///
 /// ```
 /// use annals_codec::Decoded;
@@ -24,6 +24,8 @@ pub enum Decoded<E> {
     One(E),
     /// As many events as the recorded one was split into; without any, the event was dropped.
     Many(Vec<E>),
+    /// What a policy made of an event that the code does not know, which it was handed as it was recorded.
+    HandedOver(E),
     /// A policy passed over the event, for this reason.
     Skipped(Error),
 }
@@ -46,7 +48,7 @@ impl<E> Decoded<E> {
     /// skipped.
     pub fn one(self) -> Result<E, Error> {
         let events = match self {
-            Self::One(event) => return Ok(event),
+            Self::One(event) | Self::HandedOver(event) => return Ok(event),
             Self::Many(events) => events,
             Self::Skipped(reason) => return Err(reason),
         };
@@ -64,6 +66,7 @@ impl<E> Decoded<E> {
     pub fn map<T>(self, mut turn: impl FnMut(E) -> T) -> Decoded<T> {
         match self {
             Self::One(event) => Decoded::One(turn(event)),
+            Self::HandedOver(event) => Decoded::HandedOver(turn(event)),
             Self::Many(events) => Decoded::Many(events.into_iter().map(turn).collect()),
             Self::Skipped(reason) => Decoded::Skipped(reason),
         }
@@ -72,7 +75,7 @@ impl<E> Decoded<E> {
     /// The events, in order.
     pub fn as_slice(&self) -> &[E] {
         match self {
-            Self::One(event) => std::slice::from_ref(event),
+            Self::One(event) | Self::HandedOver(event) => std::slice::from_ref(event),
             Self::Many(events) => events,
             Self::Skipped(_) => &[],
         }
@@ -82,7 +85,7 @@ impl<E> Decoded<E> {
     pub fn skipped(&self) -> Option<&Error> {
         match self {
             Self::Skipped(reason) => Some(reason),
-            Self::One(_) | Self::Many(_) => None,
+            Self::One(_) | Self::Many(_) | Self::HandedOver(_) => None,
         }
     }
 }
@@ -93,7 +96,7 @@ impl<E> IntoIterator for Decoded<E> {
 
     fn into_iter(self) -> DecodedIter<E> {
         DecodedIter(match self {
-            Self::One(event) => Events::One(Some(event).into_iter()),
+            Self::One(event) | Self::HandedOver(event) => Events::One(Some(event).into_iter()),
             Self::Many(events) => Events::Many(events.into_iter()),
             Self::Skipped(_) => Events::One(None.into_iter()),
         })
@@ -132,6 +135,7 @@ mod tests {
     fn the_events_come_in_order() {
         for (decoded, expected) in [
             (Decoded::One(1), &[1][..]),
+            (Decoded::HandedOver(1), &[1]),
             (Decoded::Many(vec![1, 2]), &[1, 2]),
             (Decoded::Many(vec![]), &[]),
             (skipped(), &[]),
@@ -149,6 +153,7 @@ mod tests {
     fn one_is_one() {
         for (decoded, expected) in [
             (Decoded::One(1), Ok(1)),
+            (Decoded::HandedOver(1), Ok(1)),
             (Decoded::Many(vec![1]), Ok(1)),
             (Decoded::Many(vec![]), Err(ErrorKind::NotOne)),
             (Decoded::Many(vec![1, 2]), Err(ErrorKind::NotOne)),

@@ -13,6 +13,7 @@ use super::reading::Reading;
 use super::{Decision, DecisionMade, Informed};
 use crate::attempts::Attempts;
 use crate::duplicate::check_same;
+use crate::skipped::Gaps;
 use crate::writer::Writer;
 use crate::{CommandError, Context, IntoEvents};
 
@@ -38,6 +39,7 @@ pub struct Decisions<C> {
     pub(super) codec: Arc<C>,
     stream: Option<StreamId>,
     pub(super) page_events_max: usize,
+    gaps: Gaps,
 }
 
 impl<C: Send + Sync> Decisions<C> {
@@ -49,6 +51,7 @@ impl<C: Send + Sync> Decisions<C> {
             codec: Arc::new(codec),
             stream: None,
             page_events_max: ReadRequest::EVENTS_MAX_DEFAULT,
+            gaps: Gaps::Refused,
         }
     }
 
@@ -110,6 +113,15 @@ impl<C: Send + Sync> Decisions<C> {
     #[must_use]
     pub fn with_page_events_max(mut self, page_events_max: usize) -> Self {
         self.page_events_max = page_events_max;
+        self
+    }
+
+    /// The same that decides although the codec's policy passed over events that the decision selects, as
+    /// [`Repository::deciding_despite_skipped`](crate::Repository::deciding_despite_skipped). What was passed over is
+    /// told with every answer: [`DecisionMade::skipped`].
+    #[must_use]
+    pub fn deciding_despite_skipped(mut self) -> Self {
+        self.gaps = Gaps::Allowed;
         self
     }
 
@@ -252,6 +264,7 @@ impl<C: Send + Sync> Decisions<C> {
                 return Ok(self.made_before(receipt, &attempts).await?);
             }
             read?;
+            reading.check_whole(self.gaps, &stream)?;
             let events = decide(reading.decision()).map_err(CommandError::Refused)?;
             let events = events.into_events();
             let mut receipt = None;
@@ -326,6 +339,7 @@ impl<C> Clone for Decisions<C> {
             codec: self.codec.clone(),
             stream: self.stream.clone(),
             page_events_max: self.page_events_max,
+            gaps: self.gaps,
         }
     }
 }
@@ -337,6 +351,7 @@ impl<C: fmt::Debug> fmt::Debug for Decisions<C> {
             .field("codec", &self.codec)
             .field("stream", &self.stream)
             .field("page_events_max", &self.page_events_max)
+            .field("gaps", &self.gaps)
             .finish()
     }
 }

@@ -1,12 +1,13 @@
 //! What a decision has read, and the condition that follows from it.
 
 use annals_core::{
-    AppendBuilder, Criteria, CriteriaItem, Cursor, Error, EventStore, Page, ReadRequest,
+    AppendBuilder, Criteria, CriteriaItem, Cursor, Error, EventStore, Page, ReadRequest, StreamId,
 };
 
 use super::Decision;
 use super::arriving::Arriving;
 use crate::Skipped;
+use crate::skipped::Gaps;
 
 /// A decision on its way through the log.
 ///
@@ -92,6 +93,11 @@ impl<D> Reading<D> {
 
     pub(super) fn decision(&self) -> &D {
         &self.decision
+    }
+
+    /// Refuses a state that leaves out events, where decisions may not rest on one.
+    pub(super) fn check_whole(&self, gaps: Gaps, stream: &StreamId) -> Result<(), Error> {
+        self.skipped.check(gaps, stream)
     }
 
     pub(super) fn into_parts(self) -> (D, Skipped, Cursor) {

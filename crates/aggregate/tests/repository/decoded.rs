@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use annals_aggregate::{Repository, Skipped};
+use annals_aggregate::{Context, Repository, Skipped};
 use annals_codec::{Decoded, Error, EventCodec, JsonCodec};
-use annals_core::{ContentRef, ContentType, NewEvent, Version};
+use annals_core::{AppendId, ContentRef, ContentType, NewEvent, Version};
 use futures_executor::block_on;
 
 use crate::account::{Account, AccountEvent, accounts, memory};
@@ -72,6 +72,76 @@ fn every_event_is_folded_and_what_is_skipped_is_told() {
                 .await
                 .unwrap()
                 .skipped()
+                .is_empty()
+        );
+    });
+}
+
+/// A decision that nobody may ask for: its answer is not that of the store.
+fn never(_: &Account) -> Result<AccountEvent, ()> {
+    Err(())
+}
+
+#[test]
+fn nothing_is_decided_on_a_state_that_leaves_out_events() {
+    block_on(async {
+        let store = memory();
+        let deposit = |amount| move |_: &Account| Ok::<_, ()>(AccountEvent::Deposited { amount });
+        let context = Context::new().with_append_id(AppendId::parse("first").unwrap());
+        let all = accounts(&store);
+        all.execute_with(&context, "42", deposit(1000))
+            .await
+            .unwrap();
+        all.execute("7", deposit(4)).await.unwrap();
+        let halves = Repository::<Account>::new(Arc::clone(&store) as _, Halves);
+        let says = |error: &annals_core::Error| {
+            assert_eq!(error.kind(), annals_core::ErrorKind::Undecodable);
+            let text = error.to_string();
+            assert!(
+                text.contains("stream: account-42, skipped events: 1"),
+                "{text}"
+            );
+        };
+
+        let error = halves.execute("42", never).await.unwrap_err();
+        says(error.store().unwrap());
+        let both = |_: &Account, _: &Account| Err::<(AccountEvent, AccountEvent), ()>(());
+        for (key, other) in [("42", "7"), ("7", "42")] {
+            let context = Context::new();
+            let error = halves.execute_both(&context, key, (&halves, other), both);
+            says(error.await.unwrap_err().store().unwrap());
+        }
+        let mut loaded = halves.load("42").await.unwrap();
+        assert!(format!("{loaded:?}").contains("skipped: 1"));
+        says(loaded.execute(never).unwrap_err().store().unwrap());
+        loaded
+            .record(AccountEvent::Deposited { amount: 2 })
+            .unwrap();
+        says(&halves.save(&mut loaded, &Context::new()).await.unwrap_err());
+        let transaction = halves.transaction().with(loaded);
+        says(&transaction.commit(&Context::new()).await.unwrap_err());
+
+        // What was executed before is answered, and tells; and so does who decides all the same.
+        let executed = halves.execute_with(&context, "42", never).await.unwrap();
+        assert_eq!(
+            (executed.skipped.count(), executed.version),
+            (1, Version::new(1))
+        );
+        let halves = halves.deciding_despite_skipped();
+        let executed = halves.execute("42", deposit(6)).await.unwrap();
+        assert_eq!(
+            (
+                executed.state.balance,
+                executed.skipped.count(),
+                executed.version
+            ),
+            (6, 1, Version::new(2))
+        );
+        assert!(
+            all.execute("42", deposit(8))
+                .await
+                .unwrap()
+                .skipped
                 .is_empty()
         );
     });

@@ -17,7 +17,7 @@ pub enum Policy<E> {
     Stop,
     /// It is passed over, and whoever reads is told: [`Decoded::Skipped`].
     Skip,
-    /// It is given as it was recorded to a function that makes an event of it; see
+    /// It is given as it was recorded to a function that makes an event of it, [`Decoded::HandedOver`]; see
     /// [`hand_over`](Self::hand_over).
     HandOver(Arc<HandOver<E>>),
 }
@@ -38,7 +38,7 @@ impl<E> Policy<E> {
         match self {
             Self::Stop => Err(reason),
             Self::Skip => Ok(Decoded::Skipped(reason)),
-            Self::HandOver(make) => Ok(Decoded::One(make(content))),
+            Self::HandOver(make) => Ok(Decoded::HandedOver(make(content))),
         }
     }
 }

@@ -146,6 +146,24 @@ impl<E: Event> Evolution<E> {
 }
 
 impl<E> Evolution<E> {
+    /// The schemas that events may be stored in and upcasters start from, in order. Names that a type had before
+    /// are not among them.
+    pub fn old_schemas(&self) -> Vec<Schema> {
+        let steps = self.steps.iter();
+        let mut schemas: Vec<Schema> = steps
+            .flat_map(|(event_type, steps)| {
+                steps
+                    .keys()
+                    .map(|version| Schema::new(event_type.clone(), *version))
+            })
+            .collect();
+        schemas.sort_unstable_by(|one, other| {
+            let key = |schema: &Schema| (schema.event_type.clone(), schema.schema_version);
+            key(one).cmp(&key(other))
+        });
+        schemas
+    }
+
     pub(super) fn step(&self, schema: &Schema) -> Option<&Step> {
         self.steps
             .get(&schema.event_type)?

@@ -165,7 +165,7 @@ impl Book {
             let _ = writeln!(text, "{checksum:016x} {path}");
         }
         let list = self.directory.join(LIST);
-        fs::write(&list, text).map_err(|error| unwritable(&list, &error))
+        replace(&list, &text).map_err(|error| unwritable(&list, &error))
     }
 }
 
@@ -174,6 +174,15 @@ fn write_new(file: &Path, text: &str) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     fs::File::create_new(file)?.write_all(text.as_bytes())
+}
+
+/// Replaces a file by one that is whole: whoever reads meanwhile finds the old text or the new one.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let new = file.with_extension("new");
+    let mut written = fs::File::create(&new)?;
+    written.write_all(text.as_bytes())?;
+    written.sync_all()?;
+    fs::rename(&new, file)
 }
 
 fn listed(line: &str) -> Option<(String, u64)> {

@@ -40,8 +40,9 @@ impl Sample {
         let rest = text
             .strip_prefix(SAMPLE)?
             .strip_prefix("\ncontent-type: ")?;
-        let (content_type, rest) = rest.split_once("\nshape:\n")?;
-        let (shape, rest) = rest.split_once("payload: ")?;
+        let (content_type, rest) = rest.split_once("\nshape:")?;
+        // At the start of a line: no line of a shape starts so, as paths begin with a dot.
+        let (shape, rest) = rest.split_once("\npayload: ")?;
         let (form, payload) = rest.split_once('\n')?;
         let payload = match form {
             "text" => payload.strip_suffix('\n')?.as_bytes().to_vec(),
@@ -50,13 +51,27 @@ impl Sample {
         };
         Some(Self {
             content_type: ContentType::parse(content_type).ok()?,
-            shape: Shape::parse(shape),
+            shape: Shape::parse(shape.trim_start()),
             payload,
         })
     }
 }
 
 impl Meaning {
+    /// What a sample means that reads as events of these schemas.
+    pub(super) fn new(schemas: &[String], value: String) -> Self {
+        let schemas = match schemas {
+            [] => NOTHING.to_owned(),
+            schemas => schemas.join(AND),
+        };
+        Self { schemas, value }
+    }
+
+    /// The schemas, one by one.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.schemas.split(AND).filter(|name| *name != NOTHING)
+    }
+
     pub(super) fn to_text(&self) -> String {
         format!("{MEANING}\nas: {}\n{}", self.schemas, self.value)
     }
@@ -70,6 +85,12 @@ impl Meaning {
         })
     }
 }
+
+/// Between the schemas of a meaning.
+const AND: &str = " + ";
+
+/// The schemas of a meaning without any.
+const NOTHING: &str = "nothing";
 
 /// The payload as it stands, where it is text of one line that every tool leaves as it is.
 fn plain(payload: &[u8]) -> Option<&str> {
@@ -108,13 +129,19 @@ mod tests {
 
     #[test]
     fn files_read_as_they_were_written() {
-        for payload in [&b"{\"a\":1}"[..], b"", b"a\nb", b"\xff\x00", &[7; 100]] {
-            let sample = Sample {
-                content_type: ContentType::JSON,
-                shape: Shape::parse(".: struct\n.a: u8\n"),
-                payload: payload.to_vec(),
-            };
-            assert_eq!(Sample::parse(&sample.to_text()), Some(sample));
+        for shape in [
+            "",
+            ".: struct\n.a: u8\n",
+            ".: struct\n.payload: text\n.shape: list\n.to: text\n",
+        ] {
+            for payload in [&b"{\"a\":1}"[..], b"", b"a\nb", b"\xff\x00", &[7; 100]] {
+                let sample = Sample {
+                    content_type: ContentType::JSON,
+                    shape: Shape::parse(shape),
+                    payload: payload.to_vec(),
+                };
+                assert_eq!(Sample::parse(&sample.to_text()), Some(sample));
+            }
         }
         let meaning = Meaning {
             schemas: "a v1".to_owned(),

@@ -1,35 +1,33 @@
 //! The shape of an event: which fields it has, and of what types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::describe::Node;
 
-/// Paths to the values in events, and their types.
+/// Paths to the values in events, and the types that they have there.
 ///
 /// `.` is the whole, `.name` a field, `[]` the elements of a list, `{}` the values of a map and `{key}` its keys, `?`
 /// what an option holds, `<Name>` the content of a variant.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Shape(BTreeMap<String, String>);
+pub(super) struct Shape(BTreeMap<String, BTreeSet<String>>);
 
-/// The types of values that don't tell their own.
+/// The type of values that don't tell their own.
 const UNTOLD: &str = "untold";
+
+/// Stands among the types of a field that some of the structs at its place are without.
+const ABSENT: &str = "absent";
+
+/// Between the types of one path.
+const OR: &str = " | ";
 
 impl Shape {
     pub(super) fn of(node: &Node) -> Self {
-        let mut shape = Self::default();
-        shape.add(".", node);
-        shape
+        Self::at(".", node)
     }
 
-    fn add(&mut self, path: &str, node: &Node) {
-        let field = |name: &str| {
-            if path == "." {
-                format!(".{name}")
-            } else {
-                format!("{path}.{name}")
-            }
-        };
+    /// The shape of a value at a path.
+    fn at(path: &str, node: &Node) -> Self {
         let name = match node {
             Node::Leaf(name, _) => name,
             Node::None | Node::Some(_) => "option",
@@ -39,83 +37,136 @@ impl Shape {
             Node::Variant(..) => "enum",
             Node::LeftOut => UNTOLD,
         };
-        self.put(path, name);
+        let mut shape = Self::default();
+        shape.put(path, name);
         match node {
             Node::Leaf(..) | Node::None | Node::LeftOut => {}
-            Node::Some(inside) => self.add(&format!("{path}?"), inside),
-            Node::Struct(fields) => fields
-                .iter()
-                .for_each(|(name, node)| self.add(&field(name), node)),
-            Node::List(values) => values
-                .iter()
-                .for_each(|node| self.add(&format!("{path}[]"), node)),
-            Node::Map(entries) => entries.iter().for_each(|(key, value)| {
-                self.add(&format!("{path}{{key}}"), key);
-                self.add(&format!("{path}{{}}"), value);
-            }),
-            Node::Variant(name, content) => self.add(&format!("{path}<{name}>"), content),
+            Node::Some(inside) => shape.join(Self::at(&format!("{path}?"), inside)),
+            Node::Struct(fields) => {
+                for (name, node) in fields {
+                    shape.join(Self::at(&field(path, name), node));
+                }
+            }
+            Node::List(values) => {
+                shape.join(Self::at_each(&format!("{path}[]"), values.iter()));
+            }
+            Node::Map(entries) => {
+                let (keys, values) = (entries.iter().map(|entry| &entry.0), entries.iter());
+                shape.join(Self::at_each(&format!("{path}{{key}}"), keys));
+                let values = values.map(|entry| &entry.1);
+                shape.join(Self::at_each(&format!("{path}{{}}"), values));
+            }
+            Node::Variant(name, content) => {
+                shape.join(Self::at(&format!("{path}<{name}>"), content));
+            }
         }
+        shape
+    }
+
+    /// The shape of several values at one path.
+    fn at_each<'a>(path: &str, nodes: impl Iterator<Item = &'a Node>) -> Self {
+        let mut shape = Self::default();
+        nodes.for_each(|node| shape.merge(&Self::at(path, node)));
+        shape
     }
 
     fn put(&mut self, path: &str, name: &str) {
-        let told = self.0.get(path).is_some_and(|told| told != UNTOLD);
-        if !told || name != UNTOLD {
-            self.0.insert(path.to_owned(), name.to_owned());
+        let types = self.0.entry(path.to_owned()).or_default();
+        types.insert(name.to_owned());
+        if types.iter().any(|name| name != UNTOLD && name != ABSENT) {
+            types.remove(UNTOLD);
         }
     }
 
-    /// Takes in what another sample shows.
+    /// Takes in what lies below.
+    fn join(&mut self, other: Self) {
+        for (path, types) in other.0 {
+            for name in types {
+                self.put(&path, &name);
+            }
+        }
+    }
+
+    /// Takes in what another value at the same place shows: each path has the types of both then.
     pub(super) fn merge(&mut self, other: &Self) {
-        for (path, name) in &other.0 {
-            self.put(path, name);
+        let paths = self.0.keys().chain(other.0.keys());
+        let absent = paths.filter(|path| self.lacks(path) || other.lacks(path));
+        let absent: Vec<String> = absent.cloned().collect();
+        self.join(other.clone());
+        for path in absent {
+            self.put(&path, ABSENT);
         }
     }
 
     pub(super) fn parse(lines: &str) -> Self {
-        let lines = lines.lines().filter_map(|line| line.rsplit_once(": "));
-        Self(
-            lines
-                .map(|(path, name)| (path.to_owned(), name.to_owned()))
-                .collect(),
-        )
-    }
-
-    /// Itself and another without the lines that only differ because samples differ: what one of them does not
-    /// tell of is left out of both.
-    pub(super) fn comparable(&self, other: &Self) -> (String, String) {
-        let text = |one: &Self, other: &Self| {
-            let mut text = String::new();
-            for (path, name) in &one.0 {
-                if other.tells_of(path) && name != UNTOLD {
-                    let _ = writeln!(text, "{path}: {name}");
-                }
-            }
-            text
-        };
-        (text(self, other), text(other, self))
-    }
-
-    /// Whether this would show a path if the shape had it: the path itself has a told type, or its struct is there
-    /// without it.
-    fn tells_of(&self, path: &str) -> bool {
-        match self.0.get(path) {
-            Some(name) => name != UNTOLD,
-            None => match path.rsplit_once('.') {
-                Some((parent, name)) if !name.contains(['[', '{', '?', '<']) => {
-                    let parent = if parent.is_empty() { "." } else { parent };
-                    self.0.get(parent).is_some_and(|name| name == "struct")
-                }
-                _ => false,
-            },
+        let mut shape = Self::default();
+        for (path, types) in lines.lines().filter_map(|line| line.rsplit_once(": ")) {
+            types.split(OR).for_each(|name| shape.put(path, name));
         }
+        shape
+    }
+
+    /// What differs in itself and in another: paths of which both tell, and for which they have no type in common.
+    pub(super) fn differences(&self, other: &Self) -> (String, String) {
+        let paths: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let (mut before, mut after) = (String::new(), String::new());
+        for path in paths {
+            if let (Some(one), Some(two)) = (self.told(path), other.told(path))
+                && one.is_disjoint(&two)
+            {
+                write_line(&mut before, path, one);
+                write_line(&mut after, path, two);
+            }
+        }
+        (before, after)
+    }
+
+    /// The types at a path, if the shape tells of it: the path itself has some, or its struct is there without it.
+    fn told(&self, path: &str) -> Option<BTreeSet<&str>> {
+        if self.lacks(path) {
+            return Some([ABSENT].into());
+        }
+        let types = self.0.get(path).filter(|types| !types.contains(UNTOLD))?;
+        Some(types.iter().map(String::as_str).collect())
+    }
+
+    /// Whether a path is that of a field that the struct at its place is without.
+    fn lacks(&self, path: &str) -> bool {
+        let Some((parent, name)) = path.rsplit_once('.') else {
+            return false;
+        };
+        if name.is_empty() || name.contains(['[', '{', '?', '<']) || self.0.contains_key(path) {
+            return false;
+        }
+        let parent = if parent.is_empty() { "." } else { parent };
+        let types = self.0.get(parent);
+        types.is_some_and(|types| types.contains("struct"))
     }
 
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
-        for (path, name) in &self.0 {
-            let _ = writeln!(text, "{path}: {name}");
+        for (path, types) in &self.0 {
+            let types: Vec<&str> = types.iter().map(String::as_str).collect();
+            let _ = writeln!(text, "{path}: {}", types.join(OR));
         }
         text
+    }
+}
+
+/// The path of a field of the struct at this one.
+fn field(path: &str, name: &str) -> String {
+    if path == "." {
+        format!(".{name}")
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+fn write_line(text: &mut String, path: &str, mut types: BTreeSet<&str>) {
+    types.remove(ABSENT);
+    if !types.is_empty() {
+        let types: Vec<&str> = types.into_iter().collect();
+        let _ = writeln!(text, "{path}: {}", types.join(OR));
     }
 }
 
@@ -175,9 +226,46 @@ mod tests {
             code: None,
         });
         for (one, other) in [(full(), empty.clone()), (empty, full())] {
-            let (before, after) = one.comparable(&other);
+            let (before, after) = one.differences(&other);
             assert_eq!(before, after);
         }
+    }
+
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Mixed<'a> {
+        Number(u64),
+        Text(&'a str),
+        Named { name: &'a str },
+        Priced { price: u8 },
+    }
+
+    #[test]
+    fn values_of_several_types_have_all_of_them() {
+        use Mixed::{Named, Number, Priced, Text};
+        let mixed = [
+            Number(1),
+            Text("a"),
+            Named { name: "b" },
+            Priced { price: 5 },
+        ];
+        let all = shape(&mixed.as_slice());
+        assert_eq!(
+            all.text(),
+            ".: list\n.[]: struct | text | u64\n.[].name: absent | text\n.[].price: absent | u8\n"
+        );
+        assert_eq!(Shape::parse(&all.text()), all);
+        for one in &mixed {
+            let one = shape(&[one].as_slice());
+            for (before, after) in [one.differences(&all), all.differences(&one)] {
+                assert_eq!((before.as_str(), after.as_str()), ("", ""));
+            }
+        }
+        let (before, after) = shape(&vec![Number(1)]).differences(&shape(&vec![Text("a")]));
+        assert_eq!(
+            (before.as_str(), after.as_str()),
+            (".[]: u64\n", ".[]: text\n")
+        );
     }
 
     #[test]
@@ -197,7 +285,7 @@ mod tests {
                 ".: struct\n.a: option\n.a?: text\n",
             ),
         ] {
-            let (before, after) = lines(before).comparable(&lines(after));
+            let (before, after) = lines(before).differences(&lines(after));
             assert_ne!(before, after);
         }
     }

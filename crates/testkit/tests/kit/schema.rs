@@ -1,5 +1,6 @@
 //! The schema ledger: each way in which a change breaks old events is told, with what to do.
 
+use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use crate::support::failure_of;
 
 /// An application at one time of its life: its events, its upcasters, its samples.
-trait Release: Event + Serialize + DeserializeOwned {
+trait Release: Event + PartialEq + Debug + Serialize + DeserializeOwned {
     fn evolution() -> Evolution<Self>;
     fn samples() -> Vec<Self>;
 }
@@ -104,6 +105,61 @@ release!(
     passing_over, #[event(name = "paid-in")] { euros: u32 }, Deposited { euros: 5 },
     |builder: Builder<AccountEvent>| builder.on_unknown_type(Policy::Skip)
 );
+
+release!(
+    kept, { payload: String, to: String },
+    Deposited { payload: "payload: text".to_owned(), to: "shape:".to_owned() },
+    |builder: Builder<AccountEvent>| builder
+);
+release!(
+    named, { #[serde(rename = "in")] input: u8, #[serde(rename = "out")] output: u8 },
+    Deposited { input: 1, output: 2 }, |builder: Builder<AccountEvent>| builder
+);
+release!(
+    swapped, { #[serde(rename = "in")] output: u8, #[serde(rename = "out")] input: u8 },
+    Deposited { input: 1, output: 2 }, |builder: Builder<AccountEvent>| builder
+);
+release!(
+    merged, #[event(name = "paid-in")] { euros: u32 }, Deposited { euros: 5 },
+    |builder: Builder<AccountEvent>| builder.becomes(("deposited", 1), ("paid-in", 1), |old: Value| old)
+);
+release!(
+    dropping, #[event(name = "paid-in")] { euros: u32 }, Deposited { euros: 5 },
+    |builder: Builder<AccountEvent>| builder.dropped("deposited", 1)
+);
+release!(
+    handing_over, #[event(name = "paid-in")] { euros: u32 }, Deposited { euros: 5 },
+    |builder: Builder<AccountEvent>| builder.on_unknown_type(Policy::hand_over(|_| AccountEvent::Closed))
+);
+release!(
+    lagging, #[event(version = 2)] { cents: u32 }, Deposited { cents: 500 },
+    |builder: Builder<AccountEvent>| builder
+        .upcast("deposited", 1, in_cents)
+        .downcast("deposited", 2, in_euros)
+        .write_as("deposited", 1)
+);
+release!(
+    lagging_badly, #[event(version = 2)] { cents: u32 }, Deposited { cents: 500 },
+    |builder: Builder<AccountEvent>| builder
+        .upcast("deposited", 1, in_cents)
+        .downcast("deposited", 2, |_: Value| Value::Map(Vec::new()))
+        .write_as("deposited", 1)
+);
+release!(
+    unordered, { names: std::collections::HashSet<String> },
+    Deposited { names: ["Ada", "Ben", "Cleo"].map(str::to_owned).into() },
+    |builder: Builder<AccountEvent>| builder
+);
+
+fn in_euros(mut old: Value) -> Value {
+    let cents = old
+        .get("cents")
+        .and_then(Value::as_integer)
+        .unwrap_or_default();
+    old.remove("cents");
+    old.insert("euros", cents / 100);
+    old
+}
 
 fn run<R: Release>(ledger: &Ledger) {
     let codec = Evolving::new(JsonCodec, R::evolution()).expect("JSON tells of fields");
@@ -466,4 +522,236 @@ fn a_form_without_fields_and_a_change_of_forms_are_covered_alike() {
         "{message}"
     );
     assert!(message.contains("payload is in another form"), "{message}");
+}
+
+#[test]
+fn fields_of_any_name_are_read_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    run::<kept::AccountEvent>(&writing(directory.path()));
+    run::<kept::AccountEvent>(&reading(directory.path()));
+}
+
+#[test]
+fn fields_that_are_written_and_read_otherwise_at_once_are_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    run::<named::AccountEvent>(&writing(directory.path()));
+    check::<swapped::AccountEvent>(
+        directory.path(),
+        &[
+            "a sample of deposited v1 reads as another event than it was written of",
+            "  -     output: 2,\n  -     input: 1,\n  +     output: 1,\n  +     input: 2,",
+            "make it version 2",
+            "1.json.sample",
+        ],
+    );
+}
+
+#[test]
+fn a_sample_that_is_no_longer_given_is_told() {
+    let directory = ledger();
+    let codec = Evolving::new(JsonCodec, first::AccountEvent::evolution()).expect("it fits");
+    let with = |euros| first::AccountEvent::Deposited { euros };
+    let closed = || first::AccountEvent::Closed;
+    writing(directory.path()).check(&codec, &[with(5), with(6), closed()]);
+    let message = failure_of(|| reading(directory.path()).check(&codec, &[with(5), closed()]));
+    assert!(
+        message.starts_with("sample 2 of deposited v1 is not among those of the code"),
+        "{message}"
+    );
+    let swapped = [with(6), with(5), closed()];
+    let message = failure_of(|| reading(directory.path()).check(&codec, &swapped));
+    assert!(message.contains("keep their places"), "{message}");
+}
+
+#[test]
+fn an_old_event_that_is_to_become_something_else_is_told() {
+    let directory = ledger();
+    run::<merged::AccountEvent>(&writing(directory.path()));
+    check::<dropping::AccountEvent>(
+        directory.path(),
+        &[
+            "deposited v1 means something else than it did",
+            "  - paid-in v1 {\n  -   euros: 5\n  - }",
+            "correct the upcasters so that it means the same again",
+        ],
+    );
+    let directory = ledger();
+    run::<dropping::AccountEvent>(&writing(directory.path()));
+    check::<merged::AccountEvent>(
+        directory.path(),
+        &[
+            "deposited v1 means something else than it did",
+            "  + paid-in v1 {",
+        ],
+    );
+}
+
+#[test]
+fn a_type_that_is_handed_over_is_told() {
+    let directory = ledger();
+    let message = failure_of(|| run::<handing_over::AccountEvent>(&writing(directory.path())));
+    assert!(
+        message.starts_with("deposited v1 is handed over by a policy"),
+        "{message}"
+    );
+    assert!(message.contains("give it an upcaster"), "{message}");
+}
+
+#[test]
+fn what_is_written_for_readers_who_lag_is_kept() {
+    let directory = ledger();
+    run::<lagging::AccountEvent>(&writing(directory.path()));
+    run::<lagging::AccountEvent>(&reading(directory.path()));
+    let files = files(directory.path());
+    let downcast = files
+        .iter()
+        .find(|(name, _)| name == "account/deposited/v1/1.json.from-v2.sample");
+    assert_eq!(
+        downcast.map(|(_, text)| text.as_str()),
+        Some(
+            "annals schema sample 1\ncontent-type: application/json\nshape:\npayload: text\n{\"euros\":5}\n"
+        )
+    );
+    let told = "deposited v2 is written as deposited v1 with another meaning than before";
+    check::<lagging_badly::AccountEvent>(directory.path(), &[told, "correct the downcasters"]);
+
+    let told = "what is written as deposited v1 does not read as it does";
+    let message = failure_of(|| run::<lagging_badly::AccountEvent>(&writing(ledger().path())));
+    assert!(message.starts_with(told), "{message}");
+
+    // The present of the first release has its fields still: those of the second were never mixed in.
+    run::<second::AccountEvent>(&writing(directory.path()));
+    run::<second::AccountEvent>(&reading(directory.path()));
+}
+
+#[test]
+fn a_set_without_an_order_is_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let message = failure_of(|| run::<unordered::AccountEvent>(&writing(directory.path())));
+    assert!(
+        message.starts_with("deposited v1 reads in another order each time"),
+        "{message}"
+    );
+    assert!(message.contains("use a `BTreeSet`"), "{message}");
+}
+
+#[test]
+fn a_version_without_a_sample_is_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let message = failure_of(|| run::<second::AccountEvent>(&writing(directory.path())));
+    assert!(
+        message.starts_with("deposited v1 has no sample in the schema ledger"),
+        "{message}"
+    );
+    assert!(
+        message.contains("`ledger.begins_at(\"deposited\", 2)`"),
+        "{message}"
+    );
+    run::<second::AccountEvent>(&writing(directory.path()).begins_at("deposited", 2));
+
+    // The files of a version and its lines of the list, as a merge may lose them.
+    let directory = ledger();
+    run::<second::AccountEvent>(&writing(directory.path()));
+    fs::remove_dir_all(directory.path().join("account/deposited/v1")).expect("it is there");
+    let list = directory.path().join("account/ledger.txt");
+    let text = fs::read_to_string(&list).expect("it is there");
+    let kept: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains("deposited/v1/"))
+        .collect();
+    fs::write(&list, kept.join("\n")).expect("it can be written");
+    check::<second::AccountEvent>(directory.path(), &["deposited v1 has no sample"]);
+}
+
+#[test]
+fn a_type_that_only_an_upcaster_knows_needs_a_sample() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let evolution = std::sync::Arc::new(merged::AccountEvent::evolution());
+    let codec = Evolving::new(JsonCodec, evolution.clone()).expect("it fits");
+    let samples = merged::AccountEvent::samples();
+    let check = |ledger: &Ledger| {
+        let checks = ledger.checks();
+        checks.with_evolution(&codec, &evolution, &samples).run();
+    };
+    let message = failure_of(|| check(&writing(directory.path())));
+    assert!(
+        message.starts_with("deposited v1 has no sample in the schema ledger"),
+        "{message}"
+    );
+    check(&writing(ledger().path()));
+}
+
+mod structs {
+    use annals_macros::Event;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+    #[event(category = "account")]
+    pub(super) struct Opened {
+        pub(super) extra: Mixed,
+    }
+
+    #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+    #[event(category = "account")]
+    pub(super) struct Closed {
+        pub(super) early: bool,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    pub(super) enum Mixed {
+        Number(u64),
+        Text(String),
+        Named { name: String },
+    }
+}
+
+#[test]
+fn several_event_types_of_a_category_are_checked_at_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let opened = [structs::Opened {
+        extra: structs::Mixed::Number(1),
+    }];
+    let closed = [structs::Closed { early: true }];
+    for ledger in [writing(directory.path()), reading(directory.path())] {
+        let checks = ledger.checks().with(&JsonCodec, &opened);
+        checks.with(&JsonCodec, &closed).run();
+    }
+    let message = failure_of(|| reading(directory.path()).check(&JsonCodec, &closed));
+    assert!(
+        message.starts_with("opened v1 no longer decodes") && message.contains("`Ledger::checks`"),
+        "{message}"
+    );
+    // A type of the other's that is gone is missed by both.
+    let renamed = [
+        first::AccountEvent::Closed,
+        first::AccountEvent::Deposited { euros: 5 },
+    ];
+    let ledger = writing(directory.path());
+    let message = failure_of(|| ledger.checks().with(&JsonCodec, &renamed).run());
+    assert!(
+        message.contains("`opened`") || message.contains("closed v1"),
+        "{message}"
+    );
+}
+
+#[test]
+fn fields_with_values_of_several_types_are_no_change() {
+    use structs::Mixed::{Named, Number, Text};
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut samples = Vec::new();
+    for extra in [
+        Number(1),
+        Text("a".to_owned()),
+        Named {
+            name: "b".to_owned(),
+        },
+    ]
+    .into_iter()
+    .chain((0..9).map(Number))
+    {
+        samples.push(structs::Opened { extra });
+        writing(directory.path()).check(&JsonCodec, &samples);
+        reading(directory.path()).check(&JsonCodec, &samples);
+    }
 }
