@@ -5,8 +5,9 @@
 //! if somebody did, it loads and decides again. A command method is a plain function from a state to
 //! events, so it is tested without any store.
 //!
-//! It is *not* a runtime, a message bus or a cache: it starts no task, never sleeps between attempts and
-//! reads an aggregate's events each time, a page of 1000 at once.
+//! It is *not* a runtime or a message bus: it never sleeps between attempts, starts no task but to take
+//! snapshots, and reads an aggregate's events each time, a page of 1000 at once; with a cache or snapshots,
+//! those after the state that is kept.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -78,6 +79,7 @@
 //! | commands as values, states as values | a [`Decider`] and [`Repository::decide`] |
 //! | two aggregates that change together | [`Repository::execute_both`] |
 //! | any number of them | [`Transaction`] |
+//! | aggregates of many events | [`Repository::with_snapshots`], [`Repository::with_cache`], a [`LoadChoice`] |
 //! | a request that may come twice | a [`Context`] with an append id |
 //!
 //! # Limits
@@ -96,10 +98,13 @@ mod decider;
 mod duplicate;
 mod executed;
 mod into_events;
+mod kept;
+mod load_choice;
 mod loaded;
 mod reading;
 mod repository;
 mod skipped;
+mod snapshots;
 mod transaction;
 mod writer;
 
@@ -108,7 +113,9 @@ pub use context::Context;
 pub use decider::{Decided, Decider};
 pub use executed::Executed;
 pub use into_events::IntoEvents;
+pub use load_choice::LoadChoice;
 pub use loaded::Loaded;
 pub use repository::Repository;
 pub use skipped::Skipped;
+pub use snapshots::{Divergence, SnapshotVerification};
 pub use transaction::Transaction;

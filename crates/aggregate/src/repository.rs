@@ -11,6 +11,7 @@ use annals_core::{
 
 use crate::attempts::Attempts;
 use crate::duplicate::check_same;
+use crate::kept::Keeping;
 use crate::writer::{Writer, is_same_store};
 use crate::{CommandError, Context, Executed, IntoEvents, Loaded, Transaction};
 
@@ -25,6 +26,7 @@ pub struct Repository<A: Aggregate> {
     pub(crate) writer: Writer,
     pub(crate) codec: Arc<dyn EventCodec<A::Event>>,
     pub(crate) page_events_max: usize,
+    pub(crate) keeping: Keeping<A>,
 }
 
 impl<A: Aggregate> Repository<A> {
@@ -35,6 +37,7 @@ impl<A: Aggregate> Repository<A> {
             writer: Writer::new(store),
             codec: Arc::new(codec),
             page_events_max: ReadRequest::EVENTS_MAX_DEFAULT,
+            keeping: Keeping::default(),
         }
     }
 
@@ -148,6 +151,7 @@ impl<A: Aggregate> Repository<A> {
         let mut resends_left = self.writer.resends_max;
         let receipt = self.writer.send(&append, &mut resends_left).await?;
         if receipt.version_of(loaded.stream()) == Some(loaded.next_version()) {
+            self.keep_appended(loaded);
             loaded.commit();
         } else {
             *loaded = self.read(loaded.stream().clone(), Version::MAX).await?;
@@ -339,10 +343,13 @@ impl<A: Aggregate> Repository<A> {
     ) -> Result<Executed<A>, Error> {
         let receipt = receipt.filter(|_| !loaded.uncommitted().is_empty());
         let mut version = loaded.next_version();
-        let (stream, mut state, events) = loaded.into_parts();
         let recorded = receipt
             .as_ref()
-            .and_then(|receipt| receipt.version_of(&stream));
+            .and_then(|receipt| receipt.version_of(loaded.stream()));
+        if recorded == Some(version) {
+            self.keep_appended(&loaded);
+        }
+        let (stream, mut state, events) = loaded.into_parts();
         // Another execution recorded the same events since, on a later state than the one at hand.
         if let Some(earlier) = recorded.filter(|recorded| *recorded != version) {
             state = self.read(stream.clone(), earlier).await?.into_state();
@@ -365,6 +372,7 @@ impl<A: Aggregate> Clone for Repository<A> {
             writer: self.writer.clone(),
             codec: self.codec.clone(),
             page_events_max: self.page_events_max,
+            keeping: self.keeping.clone(),
         }
     }
 }
@@ -376,6 +384,7 @@ impl<A: Aggregate> fmt::Debug for Repository<A> {
             .field("writer", &self.writer)
             .field("codec", &self.codec)
             .field("page_events_max", &self.page_events_max)
+            .field("keeping", &self.keeping)
             .finish()
     }
 }
