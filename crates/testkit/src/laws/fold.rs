@@ -18,9 +18,9 @@ statics or the thread, nor on the order in which a `HashMap` gives its entries";
 pub(super) type Compare<'a, A> = &'a dyn Fn(&A, &A) -> Result<(), Report>;
 
 /// A history as a law is given it, and its place among the others.
-struct History<'a, E> {
+pub(super) struct History<'a, E> {
     number: usize,
-    events: &'a [E],
+    pub(super) events: &'a [E],
 }
 
 /// Replays every history in the same order, in another, and on another thread.
@@ -97,7 +97,7 @@ pub(super) fn by<A, P: PartialEq + Debug>(
 }
 
 impl Report {
-    fn about<E: Debug>(self, history: &History<'_, E>) -> Self {
+    pub(super) fn about<E: Debug>(self, history: &History<'_, E>) -> Self {
         self.events(format!("history {}", history.number), history.events)
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn some_event<E>(histories: &[impl AsRef<[E]>]) -> Result<(), Report>
     Err(Report::new(headline))
 }
 
-fn numbered<E>(histories: &[impl AsRef<[E]>]) -> Vec<History<'_, E>> {
+pub(super) fn numbered<E>(histories: &[impl AsRef<[E]>]) -> Vec<History<'_, E>> {
     histories
         .iter()
         .enumerate()
@@ -128,7 +128,7 @@ fn replay<'a, A: Aggregate>(
     histories.map(|history| fold(history.events)).collect()
 }
 
-fn accepted<A, E: Debug>(
+pub(super) fn accepted<A, E: Debug>(
     history: &History<'_, E>,
     folded: &Result<A, FoldError>,
 ) -> Result<(), Report> {
@@ -180,7 +180,7 @@ fn diverging_event<A: Aggregate<Event: Debug>>(
 }
 
 /// The places at which a history of this many events is split: all of them, or some over its length.
-fn splits(events: usize) -> impl Iterator<Item = usize> {
+pub(super) fn splits(events: usize) -> impl Iterator<Item = usize> {
     let step = events.div_ceil(SPLITS_MAX).max(1);
     (0..=events).step_by(step)
 }

@@ -17,4 +17,5 @@ mod generated;
 mod laws;
 mod scenario;
 mod schema;
+mod snapshot;
 mod support;
