@@ -142,6 +142,7 @@
 //! | [`core`] | the vocabulary, the contracts of stores, the pure theory |
 //! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
 //! | [`aggregate`] | repositories, deciders, transactions |
+//! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
 //!
@@ -169,6 +170,7 @@
 pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
 pub use annals_core as core;
+pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;
 #[cfg(feature = "memory")]
@@ -194,6 +196,7 @@ pub use annals_codec::{
 #[cfg(feature = "zstd")]
 pub use annals_codec::{Compressed, Dictionary};
 pub use annals_core::*;
+pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 #[cfg(feature = "embedded")]
 pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};
 #[cfg(feature = "memory")]
@@ -204,12 +207,12 @@ pub use futures_util::StreamExt;
 /// What most applications use, to be had by `use annals::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Aggregate, Append, AppendId, CommandError, ConsistencyLevel, ContentType, Context,
-        Criteria, Cursor, Decided, Decider, Decoded, ErrorKind, Event, EventCodec, EventCodecExt,
-        EventStore, EventStoreExt, EventType, Evolution, Evolving, EvolvingEvent, Executed,
-        Expected, Ids, IntoEvents, Metadata, NewEvent, Page, Position, ReadRequest, Receipt,
-        RecordedEvent, Refusal, Repository, StreamExt, StreamId, Tag, Tags, Timestamp, UuidIds,
-        Version,
+        Aggregate, Append, AppendId, CacheSettings, CommandError, ConsistencyLevel, ContentType,
+        Context, Criteria, Cursor, Decided, Decider, Decoded, ErrorKind, Event, EventCodec,
+        EventCodecExt, EventStore, EventStoreExt, EventType, Evolution, Evolving, EvolvingEvent,
+        Executed, Expected, Fold, Ids, IntoEvents, LoadChoice, Metadata, NewEvent, Page, Position,
+        ReadRequest, Receipt, RecordedEvent, Refusal, Repository, SnapshotPolicy, Snapshots,
+        StreamExt, StreamId, Tag, Tags, Timestamp, UuidIds, Version,
     };
 
     #[cfg(feature = "json")]
