@@ -12,6 +12,7 @@ use annals_codec::{EventCodec, JsonCodec};
 use annals_core::{
     Append, Event, EventStore, Expected, Ids, NewEvent, ReadRequest, StreamId, UuidIds, Version,
 };
+use annals_snapshot::CacheSettings;
 use annals_store_memory::MemoryStore;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_executor::block_on;
@@ -64,6 +65,22 @@ fn commands(criterion: &mut Criterion) {
                 );
             },
         );
+        group.bench_function(
+            format!("Repository::execute with a cache, streams of {length}"),
+            |bencher| {
+                bencher.iter_batched(
+                    || warm(length),
+                    |(accounts, streams)| {
+                        for stream in &streams {
+                            let decided = |_: &Account| Ok::<_, Infallible>(deposit());
+                            block_on(accounts.execute(stream.key(), decided)).expect("it executes");
+                        }
+                        accounts
+                    },
+                    BatchSize::PerIteration,
+                );
+            },
+        );
     }
     group.finish();
 }
@@ -96,6 +113,17 @@ fn loads(criterion: &mut Criterion) {
         );
     }
     group.finish();
+}
+
+/// A repository that has all of its accounts in the cache.
+fn warm(length: u64) -> (Repository<Account>, Vec<StreamId>) {
+    let (store, streams) = filled(length);
+    let accounts = Repository::<Account>::new(store, JsonCodec);
+    let accounts = accounts.with_cache(CacheSettings::default());
+    for stream in &streams {
+        block_on(accounts.load(stream.key())).expect("it loads");
+    }
+    (accounts, streams)
 }
 
 /// A store with as many streams as there are commands, each of this many events.

@@ -21,7 +21,7 @@ pub enum AccountEvent {
 }
 
 /// The balance of an account, in cents.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// What is on it.
     pub balance: u64,

@@ -5,8 +5,8 @@
 //! if somebody did, it loads and decides again. A command method is a plain function from a state to
 //! events, so it is tested without any store.
 //!
-//! It is *not* a runtime, a message bus or a cache: it starts no task, and reads an aggregate's events each
-//! time, a page of 1000 at once.
+//! It is *not* a runtime or a message bus: it starts no task but to take snapshots, and reads an aggregate's
+//! events each time, a page of 1000 at once; with a cache or snapshots, those after the state that is kept.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -79,6 +79,7 @@
 //! | two aggregates that change together | [`Repository::execute_both`] |
 //! | any number of them | [`Transaction`] |
 //! | a rule that no aggregate holds, or that crosses many | a [`DecisionModel`] for each question, and [`Decisions::decide`] |
+//! | aggregates of many events | [`Repository::with_snapshots`], [`Repository::with_cache`], a [`LoadChoice`] |
 //! | a request that may come twice | a [`Context`] with an append id |
 //! | an aggregate that many write at once | [`Repository::with_resolver`] |
 //! | a process that is to be the only one who writes | a [`Context`] with the fence of a lease |
@@ -101,11 +102,14 @@ mod decision;
 mod duplicate;
 mod executed;
 mod into_events;
+mod kept;
+mod load_choice;
 mod loaded;
 mod reading;
 mod rebase;
 mod repository;
 mod skipped;
+mod snapshots;
 mod transaction;
 mod writer;
 
@@ -115,7 +119,9 @@ pub use decider::{Decided, Decider};
 pub use decision::{Decision, DecisionMade, DecisionModel, Decisions, Informed, Selected};
 pub use executed::Executed;
 pub use into_events::IntoEvents;
+pub use load_choice::LoadChoice;
 pub use loaded::Loaded;
 pub use repository::Repository;
 pub use skipped::Skipped;
+pub use snapshots::{Divergence, SnapshotVerification};
 pub use transaction::Transaction;

@@ -8,7 +8,9 @@ use annals_core::{
     Aggregate, AppendBuilder, Error, ErrorKind, EventStore, Expected, Page, RecordedEvent, Refusal,
     StreamId, StreamPolicy, StreamState, Version,
 };
+use annals_snapshot::Folded;
 
+use crate::kept::{Kept, Origin};
 use crate::skipped::Gaps;
 use crate::writer::Stamp;
 use crate::{CommandError, IntoEvents, Skipped};
@@ -31,6 +33,7 @@ pub struct Loaded<A: Aggregate> {
     state: A,
     skipped: Skipped,
     gaps: Gaps,
+    origin: Origin,
     uncommitted: Vec<A::Event>,
     codec: Arc<dyn EventCodec<A::Event>>,
     store: Arc<dyn EventStore>,
@@ -52,10 +55,22 @@ impl<A: Aggregate> Loaded<A> {
             state: A::default(),
             skipped: Skipped::default(),
             gaps,
+            origin: Origin::default(),
             uncommitted: Vec::new(),
             codec,
             store,
         }
+    }
+
+    /// The same aggregate as far as this state goes, which was folded before.
+    pub(crate) fn resumed(mut self, folded: Folded<Kept<A>>) -> Self {
+        self.version = folded.version;
+        self.expected = Expected::Exactly(folded.version);
+        self.origin.begins_at = Some(folded.begins_at);
+        self.origin.snapshot = folded.state.snapshot;
+        self.skipped = folded.state.skipped;
+        self.state = folded.state.state;
+        self
     }
 
     /// The stream of its events.
@@ -151,6 +166,9 @@ impl<A: Aggregate> Loaded<A> {
         until: Version,
         mut folded: impl FnMut(Version, A::Event),
     ) -> Result<(), Error> {
+        if let Some(first) = page.events.first() {
+            self.origin.begins_at.get_or_insert(first.version());
+        }
         for recorded in &page.events {
             match self.codec.decode(recorded)? {
                 Decoded::Skipped(reason) => self.skipped.push(reason),
@@ -177,6 +195,27 @@ impl<A: Aggregate> Loaded<A> {
             };
         }
         Ok(())
+    }
+
+    /// The state with the versions that are folded in it, once the uncommitted events are appended; or as
+    /// it is, where there are none. `None` when nothing is folded in it.
+    pub(crate) fn folded(&self) -> Option<Folded<&A>> {
+        let version = self.next_version();
+        let begins_at = self.origin.begins_at.unwrap_or(self.version.next());
+        (begins_at <= version).then_some(Folded {
+            state: &self.state,
+            begins_at,
+            version,
+        })
+    }
+
+    /// Where its state comes from.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(crate) fn origin_mut(&mut self) -> &mut Origin {
+        &mut self.origin
     }
 
     /// The store that it was loaded from.
@@ -228,6 +267,7 @@ impl<A: Aggregate> Loaded<A> {
 
     /// Notes that the uncommitted events are in the store.
     pub(crate) fn commit(&mut self) {
+        self.origin.begins_at.get_or_insert(self.version.next());
         self.version = self.next_version();
         self.expected = Expected::Exactly(self.version);
         self.uncommitted.clear();

@@ -12,6 +12,7 @@ use annals_core::{
 
 use crate::attempts::Attempts;
 use crate::duplicate::check_same;
+use crate::kept::Keeping;
 use crate::rebase::Rebase;
 use crate::skipped::Gaps;
 use crate::writer::{Writer, is_same_store};
@@ -30,6 +31,7 @@ pub struct Repository<A: Aggregate> {
     pub(crate) page_events_max: usize,
     pub(crate) rebase: Option<Arc<Rebase<A>>>,
     pub(crate) gaps: Gaps,
+    pub(crate) keeping: Keeping<A>,
 }
 
 impl<A: Aggregate> Repository<A> {
@@ -42,6 +44,7 @@ impl<A: Aggregate> Repository<A> {
             page_events_max: ReadRequest::EVENTS_MAX_DEFAULT,
             rebase: None,
             gaps: Gaps::Refused,
+            keeping: Keeping::default(),
         }
     }
 
@@ -210,6 +213,7 @@ impl<A: Aggregate> Repository<A> {
         let mut attempts = Attempts::first(&self.writer);
         let receipt = attempts.send(&self.writer, &append).await?;
         if receipt.version_of(loaded.stream()) == Some(loaded.next_version()) {
+            self.keep_appended(loaded);
             loaded.commit();
         } else {
             *loaded = self.read(loaded.stream().clone(), Version::MAX).await?;
@@ -403,10 +407,13 @@ impl<A: Aggregate> Repository<A> {
     ) -> Result<Executed<A>, Error> {
         let receipt = receipt.filter(|_| !loaded.uncommitted().is_empty());
         let mut version = loaded.next_version();
-        let (stream, mut state, mut skipped, events) = loaded.into_parts();
         let recorded = receipt
             .as_ref()
-            .and_then(|receipt| receipt.version_of(&stream));
+            .and_then(|receipt| receipt.version_of(loaded.stream()));
+        if recorded == Some(version) {
+            self.keep_appended(&loaded);
+        }
+        let (stream, mut state, mut skipped, events) = loaded.into_parts();
         // Another execution recorded the same events since, on a later state than the one at hand.
         if let Some(earlier) = recorded.filter(|recorded| *recorded != version) {
             let read = self.read(stream.clone(), earlier).await?;
@@ -434,6 +441,7 @@ impl<A: Aggregate> Clone for Repository<A> {
             page_events_max: self.page_events_max,
             rebase: self.rebase.clone(),
             gaps: self.gaps,
+            keeping: self.keeping.clone(),
         }
     }
 }
@@ -446,6 +454,7 @@ impl<A: Aggregate> fmt::Debug for Repository<A> {
             .field("codec", &self.codec)
             .field("page_events_max", &self.page_events_max)
             .field("gaps", &self.gaps)
+            .field("keeping", &self.keeping)
             .finish_non_exhaustive()
     }
 }

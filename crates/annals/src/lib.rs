@@ -159,6 +159,7 @@
 //! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
+//! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
 //!
@@ -189,6 +190,7 @@ pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
 pub use annals_concurrency as concurrency;
 pub use annals_core as core;
+pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;
 #[cfg(feature = "memory")]
@@ -221,6 +223,7 @@ pub use annals_concurrency::{
     CommutingPairs, ConflictResolver, Fence, Resolution, RetryPolicy, SystemTimer, Timer, explain,
 };
 pub use annals_core::*;
+pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 #[cfg(feature = "embedded")]
 pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};
 #[cfg(feature = "memory")]
@@ -231,12 +234,13 @@ pub use futures_util::StreamExt;
 /// What most applications use, to be had by `use annals::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Aggregate, Append, AppendId, CommandError, ConsistencyLevel, ContentType, Context,
-        Criteria, Cursor, Decided, Decider, Decision, DecisionMade, DecisionModel, Decisions,
-        Decoded, ErrorKind, Event, EventCodec, EventCodecExt, EventStore, EventStoreExt, EventType,
-        Evolution, Evolving, EvolvingEvent, Executed, Expected, Ids, IntoEvents, Metadata,
-        NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent, Refusal, Repository,
-        StreamExt, StreamId, Tag, Tags, Timestamp, UuidIds, Version,
+        Aggregate, Append, AppendId, CacheSettings, CommandError, ConsistencyLevel, ContentType,
+        Context, Criteria, Cursor, Decided, Decider, Decision, DecisionMade, DecisionModel,
+        Decisions, Decoded, ErrorKind, Event, EventCodec, EventCodecExt, EventStore, EventStoreExt,
+        EventType, Evolution, Evolving, EvolvingEvent, Executed, Expected, Fold, Ids, IntoEvents,
+        LoadChoice, Metadata, NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent,
+        Refusal, Repository, SnapshotPolicy, Snapshots, StreamExt, StreamId, Tag, Tags, Timestamp,
+        UuidIds, Version,
     };
 
     #[cfg(feature = "json")]

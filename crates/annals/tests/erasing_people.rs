@@ -3,8 +3,9 @@
 
 #![cfg(all(feature = "embedded", feature = "encryption"))]
 #![expect(
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "test helpers outside of a test function"
+    reason = "test helpers outside of a test function, and a report that is shown"
 )]
 
 use std::path::Path;

@@ -97,7 +97,7 @@ pub(super) fn by<A, P: PartialEq + Debug>(
 }
 
 impl Report {
-    fn about<E: Debug>(self, history: &History<'_, E>) -> Self {
+    pub(super) fn about<E: Debug>(self, history: &History<'_, E>) -> Self {
         self.events(format!("history {}", history.number), history.events)
     }
 }
@@ -128,7 +128,7 @@ fn replay<'a, A: Aggregate>(
     histories.map(|history| fold(history.events)).collect()
 }
 
-fn accepted<A, E: Debug>(
+pub(super) fn accepted<A, E: Debug>(
     history: &History<'_, E>,
     folded: &Result<A, FoldError>,
 ) -> Result<(), Report> {

@@ -10,14 +10,17 @@ mod commute;
 mod fold;
 #[cfg(feature = "proptest")]
 pub mod generated;
+mod snapshot;
 
 use std::fmt::Debug;
 use std::panic::Location;
 
 use annals_aggregate::Repository;
-use annals_codec::EventCodec;
+use annals_codec::{EventCodec, Format};
 use annals_concurrency::CommutingPairs;
 use annals_core::{Aggregate, CommutingEvent, Event};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::report::Report;
 
@@ -26,6 +29,7 @@ const TWO_PARTS: &str = "folding in two parts is folding in one";
 const SURVIVAL: &str = "every event survives its codec";
 const EQUAL_BYTES: &str = "equal events have equal bytes";
 const COMMUTING: &str = "commuting pairs commute";
+const SNAPSHOT: &str = "a snapshot and its tail are the whole";
 const NO_TRACE: &str = "a refused command records nothing";
 
 /// Holds an aggregate and its codec to every law that needs histories alone:
@@ -188,6 +192,25 @@ pub fn commuting_pairs_commute_in<A>(
         Ok(met) => require(COMMUTING, commute::all_met::<A::Event>(&pairs, &met)),
         Err(report) => report.of_law(COMMUTING).fail(),
     }
+}
+
+/// A state that is written as a snapshot, read again, and folded on gives the same state as folding the
+/// history at once: what a repository with snapshots relies on, for the form that it keeps them in.
+///
+/// It finds a field that serde skips, a value that the form loses, a state that can't be written at all. A
+/// history is split at every place, one of more than 64 events at up to 65 places.
+///
+/// # Panics
+/// Where the law is broken, a history is refused, or there is no event at all.
+#[track_caller]
+pub fn a_snapshot_and_its_tail_are_the_whole<A>(
+    form: &(impl Format + ?Sized),
+    histories: &[impl AsRef<[A::Event]>],
+) where
+    A: Aggregate<Event: Debug> + PartialEq + Debug + Serialize + DeserializeOwned,
+{
+    require(SNAPSHOT, fold::some_event(histories));
+    hold(SNAPSHOT, snapshot::whole::<A>(form, histories));
 }
 
 /// An event that is encoded and decoded is the same event; the name, the schema version, the form and

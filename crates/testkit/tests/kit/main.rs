@@ -18,4 +18,5 @@ mod generated;
 mod laws;
 mod scenario;
 mod schema;
+mod snapshot;
 mod support;
