@@ -19,7 +19,7 @@ pub(crate) struct Rebase<A: Aggregate> {
 /// How a conflict ends.
 enum Resolved<A: Aggregate> {
     /// The same events on the newer state, and a copy of that state without them.
-    Rebased(Loaded<A>, A),
+    Rebased(Box<(Loaded<A>, A)>),
     Decide,
     Reject,
 }
@@ -52,7 +52,8 @@ impl<A: Aggregate> Repository<A> {
                 None => Resolved::Decide,
             };
             match resolved {
-                Resolved::Rebased(rebased, state) => {
+                Resolved::Rebased(rebased) => {
+                    let (rebased, state) = *rebased;
                     attempts.rebases = attempts.rebases.saturating_add(1);
                     loaded = rebased;
                     before = Some(state);
@@ -92,7 +93,7 @@ impl<A: Aggregate> Repository<A> {
                 let state = (rebase.copy)(rebased.state());
                 // An aggregate that refuses what was to commute is asked for a decision.
                 Ok(match rebased.take(new) {
-                    Ok(()) => Resolved::Rebased(rebased, state),
+                    Ok(()) => Resolved::Rebased(Box::new((rebased, state))),
                     Err(_) => Resolved::Decide,
                 })
             }
