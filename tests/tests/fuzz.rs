@@ -205,6 +205,16 @@ fn checkpoint_file() {
 }
 
 #[test]
+fn envelope() {
+    check("envelope");
+}
+
+#[test]
+fn key_file() {
+    check("key_file");
+}
+
+#[test]
 fn every_target_is_run_here() {
     let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
     let tests = include_str!("fuzz.rs");

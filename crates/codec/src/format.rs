@@ -8,6 +8,9 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 
+/// The name that a value without a type is read under.
+pub(crate) const VALUE_NAME: &str = "annals::Value";
+
 /// A form of bytes for any value of serde: what events are written in, and what an upcaster reads old ones
 /// from.
 ///

@@ -22,5 +22,4 @@ pub use schema::{Plan, PlannedStep, Schema};
 pub use step::{
     Events, Fallible, Raw, RawPayload, SplitOutput, Typed, UpcastError, UpcastInput, UpcastOutput,
 };
-pub(crate) use value::VALUE_NAME;
 pub use value::{VALUE_NODES_MAX, Value};

@@ -12,7 +12,7 @@ use super::{
     DEPTH_MAX, ELEMENTS_MEMORY_BYTES_FREE, ELEMENTS_MEMORY_RATIO_MAX, ELEMENTS_WITHOUT_BYTES_MAX,
     Rules,
 };
-use crate::evolution::VALUE_NAME;
+use crate::format::VALUE_NAME;
 
 const LONG_INTEGER: &str =
     "whole numbers of 64 bits in a Value of this form; read a struct of the old fields";

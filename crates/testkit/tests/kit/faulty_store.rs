@@ -166,11 +166,12 @@ fn a_repository_meets_every_fault() {
         open(store().on_append(1, theirs(1))),
         Err(ErrorKind::Refused)
     );
-    let overloaded = Fault::Rejected(ErrorKind::Overloaded);
-    assert_eq!(
-        open(store().on_append(1, overloaded)),
-        Err(ErrorKind::Overloaded)
-    );
+    let overloaded = |times| {
+        let fault = || Fault::Rejected(ErrorKind::Overloaded);
+        (1..=times).fold(store(), |store, nth| store.on_append(nth, fault()))
+    };
+    assert_eq!(open(overloaded(1)), Ok((1, 1)));
+    assert_eq!(open(overloaded(6)), Err(ErrorKind::Overloaded));
     let unread = store().on_read(1, ErrorKind::Unavailable);
     assert_eq!(open(unread), Err(ErrorKind::Unavailable));
     let lost = store()

@@ -2,8 +2,6 @@
 
 mod serde;
 
-pub(crate) use self::serde::VALUE_NAME;
-
 use super::UpcastError;
 
 /// How many values may lie in a [`Value`] that is read: 1,048,576. It takes up to about 64 MiB of memory and what

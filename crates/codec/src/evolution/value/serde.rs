@@ -10,12 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{VALUE_NODES_MAX, Value};
 use crate::DEPTH_MAX;
+use crate::format::VALUE_NAME;
 
 /// Room that a list or a map is given at once, whatever it says of its length.
 const CAPACITY_MAX: usize = 64;
-
-/// The name that a value without a type is read under.
-pub(crate) const VALUE_NAME: &str = "annals::Value";
 
 /// Reads a value that lies this deep.
 #[derive(Clone, Copy)]

@@ -66,7 +66,7 @@ impl<'a> MetadataWriter<'a> {
     /// Takes the correlation id.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a text that breaks the rules of the id, and for one that is given twice or out of
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a text that breaks the rules of the id, and for one that is given twice or out of
     /// order.
     pub fn correlation_id(&mut self, id: &str) -> Result<(), Error> {
         self.packer.correlation_id(id, self.bytes)
@@ -75,7 +75,7 @@ impl<'a> MetadataWriter<'a> {
     /// Takes the causation id.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`], as for the correlation id.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), as for the correlation id.
     pub fn causation_id(&mut self, id: &str) -> Result<(), Error> {
         self.packer.causation_id(id, self.bytes)
     }
@@ -83,7 +83,7 @@ impl<'a> MetadataWriter<'a> {
     /// Takes a header.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for what [`Metadata::check_header`](crate::Metadata::check_header) refuses, and for a
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what [`Metadata::check_header`](crate::Metadata::check_header) refuses, and for a
     /// name that is out of order.
     #[inline]
     pub fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
