@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use annals_codec::EventCodec;
-use annals_concurrency::{Chance, ConflictResolver, RetryPolicy, Timer};
+use annals_concurrency::ConflictResolver;
 use annals_core::{
-    Aggregate, Clock, Error, ErrorKind, Event, EventStore, Ids, ReadRequest, Receipt, StreamId,
-    Version,
+    Aggregate, Error, ErrorKind, Event, EventStore, ReadRequest, Receipt, StreamId, Version,
 };
 
 use crate::attempts::Attempts;
@@ -15,7 +14,7 @@ use crate::duplicate::check_same;
 use crate::kept::Keeping;
 use crate::rebase::Rebase;
 use crate::skipped::Gaps;
-use crate::writer::{Writer, is_same_store};
+use crate::writer::{Writer, is_same_store, writer_setters};
 use crate::{CommandError, Context, Executed, IntoEvents, Loaded, Transaction};
 
 /// The aggregates of one type in a store: loads them, decides, appends what was decided.
@@ -36,7 +35,7 @@ pub struct Repository<A: Aggregate> {
 
 impl<A: Aggregate> Repository<A> {
     /// The aggregates in this store, their events in the form of this codec; with the machine's clock,
-    /// random append ids, the default [`RetryPolicy`], no resolver, and 1000 events a page.
+    /// random append ids, the default [`RetryPolicy`](annals_concurrency::RetryPolicy), no resolver, and 1000 events a page.
     pub fn new(store: Arc<dyn EventStore>, codec: impl EventCodec<A::Event> + 'static) -> Self {
         Self {
             writer: Writer::new(store),
@@ -48,44 +47,7 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// The same with append ids from here.
-    #[must_use]
-    pub fn with_ids(mut self, ids: Arc<dyn Ids>) -> Self {
-        self.writer.ids = ids;
-        self
-    }
-
-    /// The same with the time of this clock, for `recorded_at`.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.writer.clock = clock;
-        self
-    }
-
-    /// The same with these retries, in place of those that were set before: how often a command is tried again
-    /// after which errors, with what pauses, until when.
-    ///
-    /// # Errors
-    /// As [`RetryPolicy::validate`] has it.
-    pub fn with_retry_policy(mut self, policy: RetryPolicy) -> Result<Self, Error> {
-        self.writer.retrier = self.writer.retrier.with_policy(policy)?;
-        Ok(self)
-    }
-
-    /// The same with the pauses of this timer between tries, as that of a runtime; by default it is
-    /// [`SystemTimer`](annals_concurrency::SystemTimer), which works under any.
-    #[must_use]
-    pub fn with_timer(mut self, timer: Arc<dyn Timer>) -> Self {
-        self.writer.retrier = self.writer.retrier.with_timer(timer);
-        self
-    }
-
-    /// The same with the chance from here, by which pauses differ.
-    #[must_use]
-    pub fn with_chance(mut self, chance: Arc<dyn Chance>) -> Self {
-        self.writer.retrier = self.writer.retrier.with_chance(chance);
-        self
-    }
+    writer_setters!();
 
     /// The same with who resolves the conflicts of [`execute`](Self::execute) and
     /// [`execute_with`](Self::execute_with), as [`CommutingPairs`](annals_concurrency::CommutingPairs): where it says

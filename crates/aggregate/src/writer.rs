@@ -10,6 +10,57 @@ use annals_core::{
 
 use crate::Context;
 
+/// The setters that repositories and decisions have for their writer.
+macro_rules! writer_setters {
+    () => {
+        /// The same with append ids from here.
+        #[must_use]
+        pub fn with_ids(mut self, ids: std::sync::Arc<dyn annals_core::Ids>) -> Self {
+            self.writer.ids = ids;
+            self
+        }
+
+        /// The same with the time of this clock, for `recorded_at`.
+        #[must_use]
+        pub fn with_clock(mut self, clock: std::sync::Arc<dyn annals_core::Clock>) -> Self {
+            self.writer.clock = clock;
+            self
+        }
+
+        /// The same with these retries, in place of those that were set before: how often it is tried again
+        /// after which errors, with what pauses, until when.
+        ///
+        /// # Errors
+        /// As [`RetryPolicy::validate`](annals_concurrency::RetryPolicy::validate) has it.
+        pub fn with_retry_policy(
+            mut self,
+            policy: annals_concurrency::RetryPolicy,
+        ) -> Result<Self, annals_core::Error> {
+            self.writer.retrier = self.writer.retrier.with_policy(policy)?;
+            Ok(self)
+        }
+
+        /// The same with the pauses of this timer between tries, as that of a runtime; by default it is
+        /// [`SystemTimer`](annals_concurrency::SystemTimer), which works under any.
+        #[must_use]
+        pub fn with_timer(mut self, timer: std::sync::Arc<dyn annals_concurrency::Timer>) -> Self {
+            self.writer.retrier = self.writer.retrier.with_timer(timer);
+            self
+        }
+
+        /// The same with the chance from here, by which pauses differ.
+        #[must_use]
+        pub fn with_chance(
+            mut self,
+            chance: std::sync::Arc<dyn annals_concurrency::Chance>,
+        ) -> Self {
+            self.writer.retrier = self.writer.retrier.with_chance(chance);
+            self
+        }
+    };
+}
+pub(crate) use writer_setters;
+
 /// A store, and where identities and time come from.
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {

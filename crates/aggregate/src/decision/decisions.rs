@@ -4,17 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use annals_codec::EventCodec;
-use annals_concurrency::{RetryPolicy, Timer};
-use annals_core::{
-    Append, Clock, Error, ErrorKind, Event, EventStore, Expected, Ids, ReadRequest, StreamId,
-};
+use annals_core::{Append, Error, ErrorKind, Event, EventStore, Expected, ReadRequest, StreamId};
 
 use super::reading::Reading;
 use super::{Decision, DecisionMade, Informed};
 use crate::attempts::Attempts;
 use crate::duplicate::check_same;
 use crate::skipped::Gaps;
-use crate::writer::Writer;
+use crate::writer::{Writer, writer_setters};
 use crate::{CommandError, Context, IntoEvents};
 
 /// Makes decisions on the history of a store, and records them if what they were made on still holds.
@@ -62,19 +59,7 @@ impl<C: Send + Sync> Decisions<C> {
         self
     }
 
-    /// The same with append ids from here.
-    #[must_use]
-    pub fn with_ids(mut self, ids: Arc<dyn Ids>) -> Self {
-        self.writer.ids = ids;
-        self
-    }
-
-    /// The same with the time of this clock, for `recorded_at`.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.writer.clock = clock;
-        self
-    }
+    writer_setters!();
 
     /// The same with at most this many attempts against conflicts. The first one counts, and is always made.
     #[must_use]
@@ -88,23 +73,6 @@ impl<C: Send + Sync> Decisions<C> {
     #[must_use]
     pub fn with_resends_max(mut self, resends_max: u32) -> Self {
         self.writer.retrier = self.writer.retrier.with_resends_max(resends_max);
-        self
-    }
-
-    /// The same with these retries, in place of those that were set before.
-    ///
-    /// # Errors
-    /// As [`RetryPolicy::validate`] has it.
-    pub fn with_retry_policy(mut self, policy: RetryPolicy) -> Result<Self, Error> {
-        self.writer.retrier = self.writer.retrier.with_policy(policy)?;
-        Ok(self)
-    }
-
-    /// The same with the pauses of this timer between tries, as
-    /// [`Repository::with_timer`](crate::Repository::with_timer).
-    #[must_use]
-    pub fn with_timer(mut self, timer: Arc<dyn Timer>) -> Self {
-        self.writer.retrier = self.writer.retrier.with_timer(timer);
         self
     }
 

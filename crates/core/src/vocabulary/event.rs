@@ -89,12 +89,7 @@ impl NewEvent {
         content_type: ContentType,
         payload: impl Into<Bytes>,
     ) -> Result<Self, Error> {
-        let payload = payload.into();
-        check_limit!(
-            "payload of too many bytes",
-            payload.len(),
-            PAYLOAD_BYTES_MAX
-        )?;
+        let payload = checked_payload(payload.into())?;
         Ok(Self {
             event_type,
             schema_version: SchemaVersion::FIRST,
@@ -116,12 +111,7 @@ impl NewEvent {
         content_type: ContentType,
         payload: impl Into<Bytes>,
     ) -> Result<Self, Error> {
-        let payload = payload.into();
-        check_limit!(
-            "payload of too many bytes",
-            payload.len(),
-            PAYLOAD_BYTES_MAX
-        )?;
+        let payload = checked_payload(payload.into())?;
         Ok(Self {
             content_type,
             payload,
@@ -240,6 +230,16 @@ impl NewEvent {
             id: self.id,
         }
     }
+}
+
+#[inline]
+fn checked_payload(payload: Bytes) -> Result<Bytes, Error> {
+    check_limit!(
+        "payload of too many bytes",
+        payload.len(),
+        PAYLOAD_BYTES_MAX
+    )?;
+    Ok(payload)
 }
 
 impl PartialEq for ContentRef<'_> {
