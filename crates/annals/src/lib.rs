@@ -159,6 +159,7 @@
 //! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
+//! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
@@ -183,6 +184,7 @@
 //! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
 //! | `messagepack` | no | [`MessagePackCodec`] |
 //! | `postcard` | no | [`PostcardCodec`] |
+//! | `profile` | no | `profile`: counts, latencies and the heaviest streams |
 //! | `serde` | no | `Serialize` and `Deserialize` for the vocabulary, settings and explained conflicts |
 //! | `zstd` | no | [`Compressed`]; it takes a C compiler to build, which nothing else does |
 
@@ -190,6 +192,8 @@ pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
 pub use annals_concurrency as concurrency;
 pub use annals_core as core;
+#[cfg(feature = "profile")]
+pub use annals_profile as profile;
 pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;
@@ -223,6 +227,8 @@ pub use annals_concurrency::{
     CommutingPairs, ConflictResolver, Fence, Resolution, RetryPolicy, SystemTimer, Timer, explain,
 };
 pub use annals_core::*;
+#[cfg(feature = "profile")]
+pub use annals_profile::{ProfiledCodec, ProfiledStore, Profiler};
 pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 #[cfg(feature = "embedded")]
 pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};

@@ -1,0 +1,200 @@
+//! What a profiler recorded, as data and for people.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::ops::Deref;
+use std::time::Duration;
+
+use annals_core::StreamId;
+use serde::Serialize;
+
+use crate::nanos;
+use crate::operation::Operation;
+use crate::shard::{Operated, PerOperation, Shard};
+use crate::totals::Totals;
+
+/// What a profiler recorded. As data by serde, times in nanoseconds; for people by `Display`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ProfileReport {
+    /// How long it was recorded.
+    #[serde(rename = "covers_ns", serialize_with = "nanos::serialize")]
+    pub covers: Duration,
+    /// The operations that were done, in the order of [`Operation::ALL`].
+    pub operations: Vec<OperationReport>,
+    /// The streams that took the longest, the heaviest first.
+    pub streams: Vec<StreamReport>,
+    /// The streams that are not kept by name, summed up.
+    pub other_streams: Vec<StreamOperation>,
+}
+
+/// What was recorded of one operation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct OperationReport {
+    /// Which.
+    pub operation: Operation,
+    /// The sums.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Half of them took no longer.
+    #[serde(rename = "p50_ns", serialize_with = "nanos::serialize")]
+    pub p50: Duration,
+    /// 90 of 100 took no longer.
+    #[serde(rename = "p90_ns", serialize_with = "nanos::serialize")]
+    pub p90: Duration,
+    /// 99 of 100 took no longer.
+    #[serde(rename = "p99_ns", serialize_with = "nanos::serialize")]
+    pub p99: Duration,
+    /// 999 of 1000 took no longer.
+    #[serde(rename = "p999_ns", serialize_with = "nanos::serialize")]
+    pub p999: Duration,
+}
+
+/// What was recorded of one stream, since it is kept by name.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StreamReport {
+    /// Which.
+    pub stream: StreamId,
+    /// How long all on it took, at the most: what took place before it was kept by name is in this by estimate.
+    #[serde(rename = "weight_ns", serialize_with = "nanos::serialize")]
+    pub weight: Duration,
+    /// How much of the weight is estimated, and may have been others'.
+    #[serde(rename = "estimated_ns", serialize_with = "nanos::serialize")]
+    pub estimated: Duration,
+    /// What was done on it.
+    pub operations: Vec<StreamOperation>,
+}
+
+/// The sums of one operation on a stream, or on several.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StreamOperation {
+    /// Which.
+    pub operation: Operation,
+    /// The sums.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+impl ProfileReport {
+    /// How many streams `Display` shows.
+    pub const STREAMS_SHOWN: usize = 10;
+
+    pub(crate) fn of<S: Deref<Target = Shard>>(
+        covers: Duration,
+        shards: impl Iterator<Item = S>,
+    ) -> Self {
+        let mut operated = PerOperation::<Option<Operated>>::default();
+        let mut others = PerOperation::<Totals>::default();
+        let mut streams = Vec::new();
+        for shard in shards {
+            for operation in Operation::ALL {
+                if let Some(more) = shard.operated(operation) {
+                    operated.of_mut(operation).get_or_insert_default().add(more);
+                }
+                others.of_mut(operation).add(shard.others.of(operation));
+            }
+            streams.extend(shard.streams.iter().map(|(entry, weight)| StreamReport {
+                stream: entry.key.clone(),
+                weight: Duration::from_nanos(weight),
+                estimated: Duration::from_nanos(entry.inherited),
+                operations: done(&entry.value),
+            }));
+        }
+        streams.sort_by_cached_key(|report| (Reverse(report.weight), report.stream.clone()));
+        let operations = operated.iter().filter_map(|(operation, operated)| {
+            let operated = operated.as_ref()?;
+            Some(OperationReport::of(operation, operated))
+        });
+        Self {
+            covers,
+            operations: operations.collect(),
+            streams,
+            other_streams: done(&others),
+        }
+    }
+}
+
+impl OperationReport {
+    fn of(operation: Operation, operated: &Operated) -> Self {
+        let quantile = |share| operated.latencies.quantile(share).min(operated.totals.max);
+        Self {
+            operation,
+            totals: operated.totals,
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            p999: quantile(0.999),
+        }
+    }
+}
+
+/// The operations that were done at all.
+fn done(totals: &PerOperation<Totals>) -> Vec<StreamOperation> {
+    let done = totals.iter().filter(|(_, totals)| totals.count > 0);
+    let done = done.map(|(operation, totals)| StreamOperation {
+        operation,
+        totals: *totals,
+    });
+    done.collect()
+}
+
+impl fmt::Display for ProfileReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} were recorded", nanos::text(self.covers))?;
+        writeln!(
+            f,
+            "{:<10} {:>12} {:>8} {:>12} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "operation", "count", "failed", "events", "total", "average", "p50", "p99", "max"
+        )?;
+        for report in &self.operations {
+            writeln!(f, "{report}")?;
+        }
+        if !self.streams.is_empty() {
+            writeln!(f, "streams that took the longest")?;
+        }
+        for report in self.streams.iter().take(Self::STREAMS_SHOWN) {
+            writeln!(f, "{report}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for OperationReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Totals {
+            count,
+            failed,
+            events,
+            total,
+            max,
+        } = self.totals;
+        let average = self.totals.average().unwrap_or_default();
+        let [total, average, p50, p99, max] =
+            [total, average, self.p50, self.p99, max].map(nanos::text);
+        write!(
+            f,
+            "{:<10} {count:>12} {failed:>8} {events:>12} {total:>9} {average:>9} {p50:>9} {p99:>9} {max:>9}",
+            self.operation
+        )
+    }
+}
+
+impl fmt::Display for StreamReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<40} {:>9}", self.stream, nanos::text(self.weight))?;
+        if !self.estimated.is_zero() {
+            write!(
+                f,
+                " (of it up to {} of others)",
+                nanos::text(self.estimated)
+            )?;
+        }
+        for StreamOperation { operation, totals } in &self.operations {
+            write!(f, ", {} {operation}", totals.count)?;
+        }
+        Ok(())
+    }
+}

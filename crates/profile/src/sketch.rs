@@ -1,0 +1,136 @@
+//! The heaviest of many, in bounded memory.
+
+use std::hash::Hash;
+
+use hashbrown::HashMap;
+
+/// The heaviest of what was seen: a space-saving sketch with weights.
+///
+/// It holds a fixed number of keys. A new one takes the place of the lightest and inherits its weight, as the
+/// new one may have been seen before it was held; so a weight is never too small, and too large by at most what
+/// was inherited. Whoever is heavier than `total weight / capacity` is held.
+///
+/// The algorithm is that of Metwally, Agrawal and El Abbadi, "Efficient computation of frequent and top-k
+/// elements in data streams", 2005.
+#[derive(Debug)]
+pub(crate) struct SpaceSaving<K, V> {
+    capacity: usize,
+    places: HashMap<K, usize>,
+    entries: Vec<Entry<K, V>>,
+    /// The weights of the entries, apart from them: the lightest is found by a look at all.
+    weights: Vec<u64>,
+}
+
+/// One that is held.
+#[derive(Debug)]
+pub(crate) struct Entry<K, V> {
+    pub(crate) key: K,
+    /// By how much its weight may be too large.
+    pub(crate) inherited: u64,
+    /// What is known of it since it is held.
+    pub(crate) value: V,
+}
+
+impl<K: Clone + Eq + Hash, V: Default> SpaceSaving<K, V> {
+    /// Holds so many, at least one.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            places: HashMap::new(),
+            entries: Vec::new(),
+            weights: Vec::new(),
+        }
+    }
+
+    /// Adds to the weight of a key and lets its value be changed; gives the value of the one that made place for it.
+    pub(crate) fn add(&mut self, key: &K, weight: u64, change: impl FnOnce(&mut V)) -> Option<V> {
+        let (place, evicted) = match self.places.get(key) {
+            Some(&place) => (place, None),
+            None => self.admit(key),
+        };
+        if let Some(held) = self.weights.get_mut(place) {
+            *held = held.saturating_add(weight);
+        }
+        if let Some(entry) = self.entries.get_mut(place) {
+            change(&mut entry.value);
+        }
+        evicted
+    }
+
+    /// All that are held, each with its weight.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Entry<K, V>, u64)> {
+        self.entries.iter().zip(self.weights.iter().copied())
+    }
+
+    /// Gives a new key a place, and the value of the one that had it.
+    fn admit(&mut self, key: &K) -> (usize, Option<V>) {
+        let mut entry = Entry {
+            key: key.clone(),
+            inherited: 0,
+            value: V::default(),
+        };
+        let place = self.entries.len();
+        if place < self.capacity {
+            self.places.insert(key.clone(), place);
+            self.entries.push(entry);
+            self.weights.push(0);
+            return (place, None);
+        }
+        let (place, lightest) = self.lightest();
+        entry.inherited = lightest;
+        let evicted = self.entries.get_mut(place).map(|held| {
+            let evicted = std::mem::replace(held, entry);
+            self.places.remove(&evicted.key);
+            evicted.value
+        });
+        self.places.insert(key.clone(), place);
+        (place, evicted)
+    }
+
+    fn lightest(&self) -> (usize, u64) {
+        let weights = self.weights.iter().copied().enumerate();
+        weights.min_by_key(|(_, weight)| *weight).unwrap_or((0, 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn weights_are_within_their_bounds(
+            capacity in 1_usize..12,
+            seen in proptest::collection::vec((0_u8..40, 0_u64..100), 0..400),
+        ) {
+            let mut sketch = SpaceSaving::<u8, u64>::new(capacity);
+            let (mut truth, mut evicted) = (BTreeMap::<u8, u64>::new(), 0);
+            for (key, weight) in &seen {
+                *truth.entry(*key).or_default() += weight;
+                evicted += sketch.add(key, *weight, |own| *own += weight).unwrap_or(0);
+            }
+            let total: u64 = truth.values().sum();
+            let held: BTreeMap<u8, (u64, u64, u64)> = sketch
+                .iter()
+                .map(|(entry, weight)| (entry.key, (weight, entry.inherited, entry.value)))
+                .collect();
+            prop_assert!(held.len() <= capacity && sketch.places.len() == held.len());
+            for (key, (weight, inherited, own)) in &held {
+                let true_weight = truth[key];
+                prop_assert!(weight - inherited <= true_weight && true_weight <= *weight);
+                prop_assert_eq!(weight - inherited, *own);
+            }
+            // Nothing is lost: what is not with its key is with those that made place.
+            let own: u64 = held.values().map(|(_, _, own)| own).sum();
+            prop_assert_eq!(own + evicted, total);
+            let share = total / capacity as u64;
+            for (key, weight) in &truth {
+                prop_assert!(*weight <= share || held.contains_key(key), "{key} of {weight} is not held");
+            }
+        }
+    }
+}

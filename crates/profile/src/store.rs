@@ -1,0 +1,183 @@
+//! Stores that are measured.
+
+use annals_core::{
+    Append, AppendId, Capabilities, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore,
+    ConsistencyLevel, Cursor, Error, EventStore, Page, PolicyChange, ReadRequest, Receipt,
+    Selection, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, StreamHead, StreamId,
+    Version,
+};
+use async_trait::async_trait;
+
+use crate::operation::Operation;
+use crate::profiler::Profiler;
+
+/// A store whose every call is measured: an event store, a snapshot store, a checkpoint store, whichever it is.
+///
+/// An append of several streams is one operation, and for each of the streams the time of all of it. A read that
+/// is not of a single stream is of none. Waiting for changes is not measured.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use annals_concurrency::SystemTimer;
+/// use annals_core::{EventStore, ReadRequest};
+/// use annals_profile::{Operation, ProfiledStore, Profiler};
+/// use annals_store_memory::MemoryStore;
+///
+/// let profiler = Profiler::new(Arc::new(SystemTimer));
+/// let store = ProfiledStore::new(MemoryStore::new(), profiler.clone());
+/// futures_executor::block_on(store.read(ReadRequest::all()))?;
+/// assert_eq!(profiler.totals(Operation::Read).count, 1);
+/// # Ok::<(), annals_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ProfiledStore<S> {
+    inner: S,
+    profiler: Profiler,
+}
+
+impl<S> ProfiledStore<S> {
+    /// This store, measured by this profiler.
+    pub fn new(inner: S, profiler: Profiler) -> Self {
+        Self { inner, profiler }
+    }
+
+    /// The store inside.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// The profiler.
+    pub fn profiler(&self) -> &Profiler {
+        &self.profiler
+    }
+
+    /// Waits for an answer, and records how long it took.
+    async fn measure<T>(
+        &self,
+        operation: Operation,
+        stream: Option<&StreamId>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let begun = self.profiler.now();
+        let answer = call.await;
+        let measured = self.profiler.since(begun).of(&answer);
+        self.profiler.record(operation, stream, measured);
+        answer
+    }
+
+    async fn ask<T>(
+        &self,
+        stream: Option<&StreamId>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.measure(Operation::Ask, stream, call).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: EventStore> EventStore for ProfiledStore<S> {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn append(&self, append: Append) -> Result<Receipt, Error> {
+        let count = |events: usize| u64::try_from(events).unwrap_or(u64::MAX);
+        let events = count(append.event_count());
+        let writes = append.writes().iter();
+        let streams: Vec<(StreamId, u64)> = writes
+            .map(|write| (write.stream.clone(), count(write.events.len())))
+            .collect();
+        let begun = self.profiler.now();
+        let answer = self.inner.append(append).await;
+        let measured = self.profiler.since(begun).events(events).of(&answer);
+        let streams = streams.iter().map(|(stream, events)| (stream, *events));
+        self.profiler
+            .record_all(Operation::Append, streams, measured);
+        answer
+    }
+
+    async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
+        self.ask(None, self.inner.receipt(id)).await
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
+        let stream = match &request.selection {
+            Selection::Stream(stream) => Some(stream.clone()),
+            _ => None,
+        };
+        let begun = self.profiler.now();
+        let answer = self.inner.read(request).await;
+        let events = answer.as_ref().map_or(0, |page| page.events.len());
+        let events = u64::try_from(events).unwrap_or(u64::MAX);
+        let measured = self.profiler.since(begun).events(events).of(&answer);
+        self.profiler
+            .record(Operation::Read, stream.as_ref(), measured);
+        answer
+    }
+
+    async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {
+        self.ask(None, self.inner.head(consistency)).await
+    }
+
+    async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
+        self.ask(Some(stream), self.inner.stream_head(stream)).await
+    }
+
+    async fn change_stream_policy(&self, change: PolicyChange) -> Result<StreamHead, Error> {
+        let stream = change.stream.clone();
+        let change = self.inner.change_stream_policy(change);
+        self.ask(Some(&stream), change).await
+    }
+
+    async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error> {
+        self.inner.changed_since(cursor).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: SnapshotStore> SnapshotStore for ProfiledStore<S> {
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), Error> {
+        let stream = snapshot.key().stream.clone();
+        let save = self.inner.save_snapshot(snapshot);
+        self.measure(Operation::Snapshot, Some(&stream), save).await
+    }
+
+    async fn load_snapshot(
+        &self,
+        key: &SnapshotKey,
+        at_most: Version,
+    ) -> Result<Option<Snapshot>, Error> {
+        let load = self.inner.load_snapshot(key, at_most);
+        self.measure(Operation::Snapshot, Some(&key.stream), load)
+            .await
+    }
+
+    async fn remove_snapshots(&self, removal: SnapshotRemoval) -> Result<usize, Error> {
+        let remove = self.inner.remove_snapshots(removal);
+        self.measure(Operation::Snapshot, None, remove).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: CheckpointStore> CheckpointStore for ProfiledStore<S> {
+    async fn load_checkpoint(&self, name: &CheckpointName) -> Result<Option<Checkpoint>, Error> {
+        self.ask(None, self.inner.load_checkpoint(name)).await
+    }
+
+    async fn save_checkpoint(&self, save: CheckpointSave) -> Result<Checkpoint, Error> {
+        self.ask(None, self.inner.save_checkpoint(save)).await
+    }
+
+    async fn remove_checkpoint(
+        &self,
+        name: &CheckpointName,
+        expected_revision: u64,
+    ) -> Result<(), Error> {
+        let remove = self.inner.remove_checkpoint(name, expected_revision);
+        self.ask(None, remove).await
+    }
+}
