@@ -61,7 +61,8 @@ fn an_event_that_does_not_decode_is_named() {
     block_on(async {
         let store = memory();
         append_raw(&store, "frozen", "{}").await;
-        let counted = accounts(&store).fold_all(0, |count, _| count + 1);
+        let accounts = accounts(&store);
+        let counted = accounts.fold_all(0, |count, _| count + 1);
         let error = counted.await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Undecodable);
         assert!(error.to_string().contains("account-42"), "{error}");
