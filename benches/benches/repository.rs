@@ -13,74 +13,66 @@ use annals_core::{
     Append, Event, EventStore, Expected, Ids, NewEvent, ReadRequest, StreamId, UuidIds, Version,
 };
 use annals_snapshot::CacheSettings;
+use annals_store_log::{Durability, LogStore, Settings};
 use annals_store_memory::MemoryStore;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_executor::block_on;
+use tempfile::TempDir;
 
 const COMMANDS: u64 = 1000;
 
 fn commands(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("command");
+    for kind in [Kind::Memory, Kind::Embedded] {
+        for length in [0, 10, 100] {
+            commands_on(criterion, kind, length);
+        }
+    }
+}
+
+/// A thousand commands on as many aggregates, each of this length.
+fn commands_on(criterion: &mut Criterion, kind: Kind, length: u64) {
+    let mut group = criterion.benchmark_group(format!("command, {kind:?}, streams of {length}"));
     group
         .sample_size(20)
         .throughput(Throughput::Elements(COMMANDS));
     let ids = UuidIds::default();
-    for length in [0, 10, 100] {
-        group.bench_function(
-            format!("limit: bare append, streams of {length}"),
-            |bencher| {
-                bencher.iter_batched(
-                    || filled(length),
-                    |(store, streams)| {
-                        for stream in streams {
-                            let expected = Expected::Exactly(Version::new(length));
-                            let append = Append::builder(ids.append_id())
-                                .write(stream, expected, [encoded(&deposit())])
-                                .build()
-                                .expect("a valid append");
-                            block_on(store.append(append)).expect("the store records");
-                        }
-                        store
-                    },
-                    BatchSize::PerIteration,
-                );
+    group.bench_function("limit: bare append", |bencher| {
+        bencher.iter_batched(
+            || kind.filled(length),
+            |filled| {
+                for stream in &filled.streams {
+                    let expected = Expected::Exactly(Version::new(length));
+                    let append = Append::builder(ids.append_id())
+                        .write(stream.clone(), expected, [encoded(&deposit())])
+                        .build()
+                        .expect("a valid append");
+                    block_on(filled.store.append(append)).expect("the store records");
+                }
+                filled
             },
+            BatchSize::PerIteration,
         );
-        group.bench_function(
-            format!("Repository::execute, streams of {length}"),
-            |bencher| {
-                bencher.iter_batched(
-                    || {
-                        let (store, streams) = filled(length);
-                        (Repository::<Account>::new(store, JsonCodec), streams)
-                    },
-                    |(accounts, streams)| {
-                        for stream in &streams {
-                            let decided = |_: &Account| Ok::<_, Infallible>(deposit());
-                            block_on(accounts.execute(stream.key(), decided)).expect("it executes");
-                        }
-                        accounts
-                    },
-                    BatchSize::PerIteration,
-                );
-            },
-        );
-        group.bench_function(
-            format!("Repository::execute with a cache, streams of {length}"),
-            |bencher| {
-                bencher.iter_batched(
-                    || warm(length),
-                    |(accounts, streams)| {
-                        for stream in &streams {
-                            let decided = |_: &Account| Ok::<_, Infallible>(deposit());
-                            block_on(accounts.execute(stream.key(), decided)).expect("it executes");
-                        }
-                        accounts
-                    },
-                    BatchSize::PerIteration,
-                );
-            },
-        );
+    });
+    for (name, keeping) in [
+        ("Repository::execute", Keeping::Nothing),
+        ("Repository::execute with a cache", Keeping::States),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || {
+                    let filled = kind.filled(length);
+                    (keeping.repository(&filled), filled)
+                },
+                |(accounts, filled)| {
+                    for stream in &filled.streams {
+                        let decided = |_: &Account| Ok::<_, Infallible>(deposit());
+                        block_on(accounts.execute(stream.key(), decided)).expect("it executes");
+                    }
+                    (accounts, filled)
+                },
+                BatchSize::PerIteration,
+            );
+        });
     }
     group.finish();
 }
@@ -88,8 +80,9 @@ fn commands(criterion: &mut Criterion) {
 fn loads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("load");
     for length in [10, 100] {
-        let (store, streams) = filled(length);
-        let accounts = Repository::<Account>::new(store.clone(), JsonCodec);
+        let filled = Kind::Memory.filled(length);
+        let (store, streams) = (&filled.store, &filled.streams);
+        let accounts = Keeping::Nothing.repository(&filled);
         group.throughput(Throughput::Elements(length));
         let mut turn = streams.iter().cycle();
         group.bench_function(
@@ -115,33 +108,79 @@ fn loads(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A repository that has all of its accounts in the cache.
-fn warm(length: u64) -> (Repository<Account>, Vec<StreamId>) {
-    let (store, streams) = filled(length);
-    let accounts = Repository::<Account>::new(store, JsonCodec);
-    let accounts = accounts.with_cache(CacheSettings::default());
-    for stream in &streams {
-        block_on(accounts.load(stream.key())).expect("it loads");
-    }
-    (accounts, streams)
+/// Which store.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Memory,
+    /// The embedded store without a sync for each append, which would hide what is measured.
+    Embedded,
 }
 
-/// A store with as many streams as there are commands, each of this many events.
-fn filled(length: u64) -> (Arc<MemoryStore>, Vec<StreamId>) {
-    let store = Arc::new(MemoryStore::new());
-    let ids = UuidIds::default();
-    let events: Vec<NewEvent> = movements(length).iter().map(encoded).collect();
-    let streams: Vec<StreamId> = (0..COMMANDS)
-        .map(|key| StreamId::new(&AccountEvent::CATEGORY, &key.to_string()).expect("a valid key"))
-        .collect();
-    for stream in streams.iter().filter(|_| length > 0) {
-        let append = Append::builder(ids.append_id())
-            .write(stream.clone(), Expected::NoStream, events.clone())
-            .build()
-            .expect("a valid append");
-        block_on(store.append(append)).expect("the store records");
+/// What a repository keeps between commands.
+#[derive(Clone, Copy, Debug)]
+enum Keeping {
+    Nothing,
+    /// All of its accounts in the cache.
+    States,
+}
+
+/// A store with as many streams as there are commands.
+struct Filled {
+    store: Arc<dyn EventStore>,
+    streams: Vec<StreamId>,
+    _directory: Option<TempDir>,
+}
+
+impl Kind {
+    /// A store whose streams have this many events each.
+    fn filled(self, length: u64) -> Filled {
+        let (store, directory): (Arc<dyn EventStore>, _) = match self {
+            Self::Memory => (Arc::new(MemoryStore::new()), None),
+            Self::Embedded => {
+                let directory = tempfile::tempdir().expect("a directory");
+                let mut settings = Settings::default();
+                settings.durability = Durability::Process;
+                let store = LogStore::builder(directory.path()).settings(settings);
+                let store = store.open_or_create().expect("a store");
+                (Arc::new(store), Some(directory))
+            }
+        };
+        let ids = UuidIds::default();
+        let events: Vec<NewEvent> = movements(length).iter().map(encoded).collect();
+        let streams: Vec<StreamId> = (0..COMMANDS)
+            .map(|key| {
+                StreamId::new(&AccountEvent::CATEGORY, &key.to_string()).expect("a valid key")
+            })
+            .collect();
+        for stream in streams.iter().filter(|_| length > 0) {
+            let append = Append::builder(ids.append_id())
+                .write(stream.clone(), Expected::NoStream, events.clone())
+                .build()
+                .expect("a valid append");
+            block_on(store.append(append)).expect("the store records");
+        }
+        Filled {
+            store,
+            streams,
+            _directory: directory,
+        }
     }
-    (store, streams)
+}
+
+impl Keeping {
+    fn repository(self, filled: &Filled) -> Repository<Account> {
+        let accounts = Repository::<Account>::new(filled.store.clone(), JsonCodec);
+        match self {
+            Self::Nothing => accounts,
+            Self::States => {
+                let accounts = accounts.with_cache(CacheSettings::default());
+                for stream in &filled.streams {
+                    block_on(accounts.load(stream.key())).expect("it loads");
+                }
+                accounts
+            }
+        }
+    }
 }
 
 fn deposit() -> AccountEvent {

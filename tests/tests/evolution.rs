@@ -3,15 +3,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests")]
 
+use std::sync::Arc;
+
+use annals_aggregate::Repository;
 use annals_codec::{
-    BincodeCodec, CborCodec, Compressed, EventCodec, EventCodecExt, Evolution, Evolving, Format,
-    JsonCodec, MessagePackCodec, PostcardCodec,
+    BincodeCodec, CborCodec, Codecs, Compressed, EventCodec, EventCodecExt, Evolution, Evolving,
+    Format, JsonCodec, MessagePackCodec, PostcardCodec,
 };
-use annals_core::Aggregate;
+use annals_core::{Aggregate, Append, EventStore, Expected, Ids, NewEvent, StreamId, UuidIds};
+use annals_store_memory::MemoryStore;
 use annals_tests::evolving::{
     DepositedV1, DepositedV2, Moved, OpenedV1, Paid, Purse, PurseEvent, Recorded, chained, direct,
     on_values,
 };
+use futures_executor::block_on;
 use proptest::prelude::*;
 
 fn present() -> impl Strategy<Value = PurseEvent> {
@@ -77,7 +82,61 @@ where
     assert_eq!(fold(chain.into_iter().flatten()), by_meaning, "the state");
 }
 
+/// The form in which a release recorded an event.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Json,
+    Bincode,
+    MessagePack,
+}
+
+fn form() -> impl Strategy<Value = Form> {
+    prop_oneof![
+        Just(Form::Json),
+        Just(Form::Bincode),
+        Just(Form::MessagePack),
+    ]
+}
+
+impl Form {
+    fn record(self, recorded: &Recorded) -> NewEvent {
+        match self {
+            Self::Json => recorded.record(&JsonCodec),
+            Self::Bincode => recorded.record(&BincodeCodec),
+            Self::MessagePack => recorded.record(&MessagePackCodec),
+        }
+    }
+}
+
+/// Writes MessagePack, and reads every version of every event in all three forms.
+fn mixed() -> Codecs<PurseEvent> {
+    let evolution = Arc::new(chained());
+    Codecs::writing(Evolving::new(MessagePackCodec, evolution.clone()).unwrap())
+        .reading(Evolving::new(JsonCodec, evolution.clone()).unwrap())
+        .reading(Evolving::new(BincodeCodec, evolution).unwrap())
+}
+
+/// Records events in one stream, and loads what a repository makes of them.
+fn loaded(events: Vec<NewEvent>) -> Purse {
+    let store = Arc::new(MemoryStore::new());
+    let purses = Repository::<Purse>::new(store.clone(), mixed());
+    let stream = StreamId::parse("purse-1").unwrap();
+    let append = Append::builder(UuidIds::default().append_id());
+    let append = append.write(stream, Expected::NoStream, events);
+    block_on(store.append(append.build().unwrap())).unwrap();
+    block_on(purses.load("1")).unwrap().into_state()
+}
+
 proptest! {
+    #[test]
+    fn one_stream_of_many_forms_and_versions_is_one_history(
+        history in prop::collection::vec((recorded(), form()), 1..12),
+    ) {
+        let events = history.iter().map(|(recorded, form)| form.record(recorded)).collect();
+        let meaning = history.iter().flat_map(|(recorded, _)| recorded.meaning());
+        prop_assert_eq!(loaded(events), fold(meaning));
+    }
+
     #[test]
     fn old_bytes_mean_what_their_upcasts_mean(history in prop::collection::vec(recorded(), 0..12)) {
         check(JsonCodec, &history);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::machine::Machine;
 use crate::names::Name;
-use crate::report::{Latencies, MEASURES, Results};
+use crate::report::{Latencies, MEASURES, Measure, Results};
 use crate::workload::{Figures, Plan, Workload};
 
 /// How much of a failed run's message is shown.
@@ -247,6 +247,16 @@ impl Comparison {
         }
     }
 
+    fn ratios(&self, measure: &Measure, subject: &'static str) -> Value {
+        let ratio = |to| {
+            (
+                str::to_owned(to),
+                json!(self.results.ratio(measure, subject, to)),
+            )
+        };
+        measure.against().map(ratio).into_iter().collect()
+    }
+
     fn json(&self, machine: &Machine) -> Value {
         let measures = MEASURES
             .iter()
@@ -265,8 +275,7 @@ impl Comparison {
                     "rounds": self.results.rounds(name, measure.workload, measure.key),
                     "cpu_us": of(&format!("{}.cpu", measure.key)).map(|of| of.median),
                     "p50_us": latency("p50"), "p99_us": latency("p99"),
-                    "to_limit": self.results.ratio(measure, name, "limit"),
-                    "to_tephra": self.results.ratio(measure, name, "tephra"),
+                    "to": self.ratios(measure, name),
                 });
                 Some((name.to_owned(), value))
             });

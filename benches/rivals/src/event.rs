@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The type of the event.
 pub const EVENT_TYPE: &str = "order-line-added";
@@ -52,8 +52,7 @@ pub struct Line {
 }
 
 /// What a reader decodes an event into.
-#[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "to decode it is what is measured")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrderLine {
     pub order: String,
     pub line: u64,
@@ -70,6 +69,13 @@ pub struct OrderLine {
 pub struct Seen<'a> {
     pub event_type: &'a str,
     pub payload: &'a [u8],
+}
+
+impl OrderLine {
+    /// What the line costs.
+    pub fn cents(&self) -> u64 {
+        self.unit_price_cents * u64::from(self.quantity)
+    }
 }
 
 impl Line {

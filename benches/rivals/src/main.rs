@@ -1,4 +1,4 @@
-//! The ten workloads of an event store on annals, on its rivals and on the bare machine.
+//! Workloads of event stores on annals, on its rivals and on the bare machine, and of frameworks on annals and others.
 //!
 //! Called by `cargo xtask bench compare`. It knows how to open, append to and read each subject, and
 //! nothing of their insides.
@@ -8,8 +8,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod batcher;
+mod commands;
 mod compare;
 mod event;
+mod frameworks;
 mod machine;
 mod measure;
 mod names;
@@ -18,7 +20,7 @@ mod subject;
 mod subjects;
 mod workload;
 
-/// Workloads of an event store, for annals and its rivals.
+/// Workloads of event stores and of frameworks, for annals and its rivals.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask bench")]
 struct Arguments {

@@ -3,6 +3,10 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::commands;
+use crate::frameworks::cqrs::Cqrs;
+use crate::frameworks::evento::{Evento, Kept, Replayed};
+use crate::frameworks::repository::{self, Nothing, States};
 use crate::subjects::annals::{Annals, Log, Memory};
 use crate::subjects::fjall::Fjall;
 use crate::subjects::limit::Limit;
@@ -31,6 +35,16 @@ pub enum Name {
     Redb,
     /// SQLite as an event log
     Sqlite,
+    /// annals, a repository over the embedded store
+    Repository,
+    /// The same with a cache of states
+    RepositoryCached,
+    /// cqrs-es over SQLite
+    CqrsEs,
+    /// evento over Fjall
+    Evento,
+    /// The same with states kept in memory
+    EventoCached,
 }
 
 impl Name {
@@ -56,6 +70,11 @@ impl Name {
             Self::Fjall => "fjall",
             Self::Redb => "redb",
             Self::Sqlite => "sqlite",
+            Self::Repository => "repository",
+            Self::RepositoryCached => "repository-cached",
+            Self::CqrsEs => "cqrs-es",
+            Self::Evento => "evento",
+            Self::EventoCached => "evento-cached",
         }
     }
 
@@ -75,6 +94,15 @@ impl Name {
             Self::Fjall => "3, fdatasync a batch, our batching writer",
             Self::Redb => "4, defaults, our batching writer",
             Self::Sqlite => "bundled, WAL, synchronous FULL, our batching writer",
+            Self::Repository => "annals: Repository and JsonCodec over LogStore, defaults",
+            Self::RepositoryCached => "the same with_cache, defaults",
+            Self::CqrsEs => {
+                "0.5 over SQLite: WAL, synchronous FULL, one connection writes, our event repository"
+            }
+            Self::Evento => {
+                "2.0.0-alpha.38 over Fjall, a sync for each commit, snapshot(none), bitcode"
+            }
+            Self::EventoCached => "the same with snapshot(memory)",
         }
     }
 
@@ -82,8 +110,23 @@ impl Name {
         self != Self::AnnalsMemory
     }
 
+    /// Whether it is a framework, and not a store.
+    fn is_framework(self) -> bool {
+        matches!(
+            self,
+            Self::Repository
+                | Self::RepositoryCached
+                | Self::CqrsEs
+                | Self::Evento
+                | Self::EventoCached
+        )
+    }
+
     /// Whether the workload means anything to it.
     pub fn runs(self, workload: Workload) -> bool {
+        if self.is_framework() || workload.is_of_frameworks() {
+            return self.is_framework() && workload.is_of_frameworks();
+        }
         match workload {
             Workload::W10 => {
                 matches!(
@@ -107,6 +150,11 @@ impl Name {
             Self::Fjall => workload::run::<Fjall>(workload, plan),
             Self::Redb => workload::run::<Redb>(workload, plan),
             Self::Sqlite => workload::run::<Sqlite>(workload, plan),
+            Self::Repository => commands::run::<repository::Annals<Nothing>>(workload, plan),
+            Self::RepositoryCached => commands::run::<repository::Annals<States>>(workload, plan),
+            Self::CqrsEs => commands::run::<Cqrs>(workload, plan),
+            Self::Evento => commands::run::<Evento<Replayed>>(workload, plan),
+            Self::EventoCached => commands::run::<Evento<Kept>>(workload, plan),
         }
     }
 }

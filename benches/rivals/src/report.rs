@@ -19,6 +19,17 @@ pub struct Measure {
     pub latencies: Latencies,
 }
 
+impl Measure {
+    /// The two subjects that the others are held against.
+    pub fn against(&self) -> [&'static str; 2] {
+        if self.workload.is_of_frameworks() {
+            ["cqrs-es", "evento"]
+        } else {
+            ["limit", "tephra"]
+        }
+    }
+}
+
 /// Which of two figures is the better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
@@ -103,6 +114,13 @@ pub const MEASURES: &[Measure] = &[
         "64 writers, each under a tag condition, large store",
         "events/s",
     ),
+    shown(Workload::C1, "commands, one writer", "commands/s"),
+    shown(
+        Workload::C64,
+        "commands, 64 writers on aggregates of their own",
+        "commands/s",
+    ),
+    shown(Workload::L10, "load an aggregate of 10 events", "loads/s"),
 ];
 
 const fn shown(workload: Workload, title: &'static str, unit: &'static str) -> Measure {
@@ -208,10 +226,15 @@ impl Results {
                     Latencies::None if measure.better == Better::Higher => "    cpu us",
                     Latencies::None => "",
                 };
+                let [first, second] = measure.against();
                 let _ = writeln!(
                     table,
-                    "\n{title}\n  {:<16}{:>10}{:>23}{:>10}{:>10}{latencies}",
-                    "subject", "median", "min .. max", "x limit", "x tephra",
+                    "\n{title}\n  {:<18}{:>10}{:>23}{:>11}{:>11}{latencies}",
+                    "subject",
+                    "median",
+                    "min .. max",
+                    format!("x {first}"),
+                    format!("x {second}"),
                 );
                 table.extend(rows);
             }
@@ -226,12 +249,13 @@ impl Results {
             let ratio = self.ratio(measure, subject, to);
             ratio.map_or_else(|| "-".to_owned(), short)
         };
+        let [first, second] = measure.against();
         let spread = format!("{} .. {}", short(summary.min), short(summary.max));
         let mut row = format!(
-            "  {subject:<16}{:>10}{spread:>23}{:>10}{:>10}",
+            "  {subject:<18}{:>10}{spread:>23}{:>11}{:>11}",
             short(summary.median),
-            ratio("limit"),
-            ratio("tephra"),
+            ratio(first),
+            ratio(second),
         );
         for more in ["cpu", "p50", "p99"] {
             if let Some(of) = figure(&format!("{}.{more}", measure.key))

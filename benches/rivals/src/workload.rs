@@ -1,4 +1,4 @@
-//! The workloads W1 to W10, each once for all subjects.
+//! The workloads of stores, W1 to W10, each once for all subjects.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,6 +50,12 @@ pub enum Workload {
     W2L,
     /// 64 writers, each append under a condition on a tag of a large store
     W10,
+    /// Commands by one writer, through a framework
+    C1,
+    /// Commands by 64 writers, each on aggregates of its own
+    C64,
+    /// Load an aggregate of 10 events
+    L10,
     /// Make the tagged store of W10
     #[value(skip)]
     FillTagged,
@@ -64,6 +70,13 @@ pub struct Plan {
     pub events: u64,
     /// How long what repeats is repeated.
     pub time: Duration,
+}
+
+impl Workload {
+    /// Whether it is one of frameworks, and not of stores.
+    pub fn is_of_frameworks(self) -> bool {
+        matches!(self, Self::C1 | Self::C64 | Self::L10)
+    }
 }
 
 /// What a run gives: figures by the keys of [`MEASURES`](crate::report::MEASURES).
@@ -113,6 +126,9 @@ pub fn run<S: Subject>(workload: Workload, plan: &Plan) -> Result<Figures> {
         Workload::W8 => w8::<S>(plan),
         Workload::W9 => w9::<S>(plan),
         Workload::W10 => w10::<S>(plan),
+        Workload::C1 | Workload::C64 | Workload::L10 => {
+            bail!("{workload:?} is a workload of frameworks")
+        }
         Workload::FillTagged => {
             renew(&plan.tagged())?;
             close(filled::<S>(&plan.tagged(), plan, Tagged::Yes)?)?;
@@ -429,7 +445,7 @@ fn recorded(answer: Answer) -> Result<()> {
     Ok(())
 }
 
-fn rate(key: &str, window: &Window, weight: u64) -> Figures {
+pub fn rate(key: &str, window: &Window, weight: u64) -> Figures {
     Figures::from([
         (key.to_owned(), window.rate(weight)),
         (format!("{key}.cpu"), window.cpu_us(weight)),
@@ -438,7 +454,7 @@ fn rate(key: &str, window: &Window, weight: u64) -> Figures {
     ])
 }
 
-fn renew(dir: &Path) -> Result<()> {
+pub fn renew(dir: &Path) -> Result<()> {
     if dir.exists() {
         fs::remove_dir_all(dir)?;
     }
@@ -446,7 +462,7 @@ fn renew(dir: &Path) -> Result<()> {
 }
 
 /// Spreads numbers, always in the same way.
-fn scrambled(number: u64) -> u64 {
+pub fn scrambled(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -80,6 +80,7 @@
 //! | any number of them | [`Transaction`] |
 //! | a rule that no aggregate holds, or that crosses many | a [`DecisionModel`] for each question, and [`Decisions::decide`] |
 //! | aggregates of many events | [`Repository::with_snapshots`], [`Repository::with_cache`], a [`LoadChoice`] |
+//! | a figure over all aggregates of a type | [`Repository::fold_all`] |
 //! | a request that may come twice | a [`Context`] with an append id |
 //! | an aggregate that many write at once | [`Repository::with_resolver`] |
 //! | a process that is to be the only one who writes | a [`Context`] with the fence of a lease |
@@ -101,6 +102,7 @@ mod decider;
 mod decision;
 mod duplicate;
 mod executed;
+mod fold_all;
 mod into_events;
 mod kept;
 mod load_choice;
@@ -108,6 +110,7 @@ mod loaded;
 mod reading;
 mod rebase;
 mod repository;
+mod require;
 mod skipped;
 mod snapshots;
 mod transaction;
@@ -122,6 +125,7 @@ pub use into_events::IntoEvents;
 pub use load_choice::LoadChoice;
 pub use loaded::Loaded;
 pub use repository::Repository;
+pub use require::require;
 pub use skipped::Skipped;
 pub use snapshots::{Divergence, SnapshotVerification};
 pub use transaction::Transaction;

@@ -246,7 +246,7 @@ pub mod prelude {
         EventType, Evolution, Evolving, EvolvingEvent, Executed, Expected, Fold, Ids, IntoEvents,
         LoadChoice, Metadata, NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent,
         Refusal, Repository, SnapshotPolicy, Snapshots, StreamExt, StreamId, Tag, Tags, Timestamp,
-        UuidIds, Version,
+        UuidIds, Version, require,
     };
 
     #[cfg(feature = "json")]

@@ -13,6 +13,7 @@
 )]
 
 mod account;
+mod history;
 mod leases;
 mod planted;
 mod scale;

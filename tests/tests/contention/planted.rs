@@ -6,6 +6,7 @@ use annals_concurrency::{CommutingPairs, Resolution};
 
 use crate::account::AccountEvent;
 use crate::leases::{Discipline, contend};
+use crate::simulation::Bug;
 use crate::stress::{Identity, World, hammer, rough};
 
 /// Whether a run of one of some seeds fails with this message.
@@ -33,7 +34,7 @@ fn a_resend_under_a_new_id_is_caught() {
     assert!(is_caught("recorded twice", |seed| {
         let world = World {
             dying_percent: 0,
-            forgets_ids: true,
+            bug: Some(Bug::ForgetsIds),
             ..rough(seed, Identity::Fresh)
         };
         hammer(&world, CommutingPairs::declared());

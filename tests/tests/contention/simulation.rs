@@ -7,8 +7,9 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use annals_concurrency::{Chance, SeededChance};
 use annals_core::{
-    Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Ids,
-    ManualClock, Page, PolicyChange, ReadRequest, Receipt, StreamHead, StreamId, UuidIds,
+    Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Error, ErrorKind, EventStore,
+    Expected, Ids, ManualClock, Page, PolicyChange, ReadRequest, Receipt, StreamHead, StreamId,
+    UuidIds,
 };
 use annals_store_memory::MemoryStore;
 use annals_testkit::{Fault, FaultyStore};
@@ -35,7 +36,16 @@ pub(crate) fn below(chance: &SeededChance, end: u64) -> u64 {
 pub(crate) struct Restless {
     pub(crate) inner: FaultyStore<MemoryStore>,
     chance: SeededChance,
-    forgets_ids: bool,
+    bug: Option<Bug>,
+}
+
+/// A bug that is planted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Bug {
+    /// Every send has an id of its own: the bug of whoever resends with a new one.
+    ForgetsIds,
+    /// Every append is recorded whatever the state of its streams is.
+    ForgetsExpectations,
 }
 
 impl Restless {
@@ -57,13 +67,13 @@ impl Restless {
         Self {
             inner,
             chance: chance.clone(),
-            forgets_ids: false,
+            bug: None,
         }
     }
 
-    /// The same, where every send has an id of its own: the bug of whoever resends with a new one.
-    pub(crate) fn forgetting_ids(mut self) -> Self {
-        self.forgets_ids = true;
+    /// The same with this bug.
+    pub(crate) fn planted(mut self, bug: Bug) -> Self {
+        self.bug = Some(bug);
         self
     }
 
@@ -74,13 +84,22 @@ impl Restless {
     }
 }
 
-/// The same append under another id.
-fn renamed(append: &Append) -> Append {
-    let mut renamed = Append::builder(UuidIds::default().append_id());
-    for write in append.writes() {
-        renamed = renamed.write(write.stream.clone(), write.expected, write.events.clone());
+impl Bug {
+    /// What becomes of an append.
+    fn applied(self, append: &Append) -> Append {
+        let mut spoiled = Append::builder(match self {
+            Self::ForgetsIds => UuidIds::default().append_id(),
+            Self::ForgetsExpectations => append.id(),
+        });
+        for write in append.writes() {
+            let expected = match self {
+                Self::ForgetsIds => write.expected,
+                Self::ForgetsExpectations => Expected::Any,
+            };
+            spoiled = spoiled.write(write.stream.clone(), expected, write.events.clone());
+        }
+        spoiled.build().expect("it was an append before")
     }
-    renamed.build().expect("it was an append before")
 }
 
 #[async_trait]
@@ -91,10 +110,9 @@ impl EventStore for Restless {
 
     async fn append(&self, append: Append) -> Result<Receipt, Error> {
         self.rest().await;
-        let append = if self.forgets_ids {
-            renamed(&append)
-        } else {
-            append
+        let append = match self.bug {
+            Some(bug) => bug.applied(&append),
+            None => append,
         };
         let answer = self.inner.append(append).await;
         self.rest().await;

@@ -12,7 +12,7 @@ use annals_core::{AppendId, CorrelationId, EventStoreExt, Metadata, ReadRequest}
 use futures_executor::block_on;
 
 use crate::account::{Account, AccountEvent};
-use crate::simulation::{Mortal, Restless, below, restless, run, seeds};
+use crate::simulation::{Bug, Mortal, Restless, below, restless, run, seeds};
 
 const TASKS: u64 = 16;
 const COMMANDS: u64 = 6;
@@ -32,7 +32,7 @@ pub(crate) struct World {
     pub(crate) lost_percent: u64,
     pub(crate) dying_percent: u64,
     pub(crate) identity: Identity,
-    pub(crate) forgets_ids: bool,
+    pub(crate) bug: Option<Bug>,
 }
 
 impl World {
@@ -43,7 +43,7 @@ impl World {
             lost_percent: 0,
             dying_percent: 0,
             identity: Identity::Fixed,
-            forgets_ids: false,
+            bug: None,
         }
     }
 }
@@ -123,8 +123,8 @@ pub(crate) fn hammer(
 ) -> Tally {
     let chance = SeededChance::new(world.seed);
     let mut store = Restless::new(&chance, world.lost_percent);
-    if world.forgets_ids {
-        store = store.forgetting_ids();
+    if let Some(bug) = world.bug {
+        store = store.planted(bug);
     }
     let (restless, store) = restless(store);
     let mut patient = RetryPolicy::DEFAULT;

@@ -1,11 +1,13 @@
 //! The code in the book is compiled: every block of Rust is included from a file of the workspace, between
-//! two anchors that are there.
+//! two anchors that are there, or is a whole program.
 
 use crate::tidy::markdown::Fence;
 use crate::tidy::tree::{Source, Tree};
 use crate::tidy::{Finding, links, markdown};
 
 const BOOK: &str = "docs/book/";
+/// What a whole file has to be called to be included.
+const PROGRAM: &str = "/src/main.rs";
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let pages = tree
@@ -46,13 +48,16 @@ fn included(line: &str) -> Option<&str> {
 }
 
 fn resolve(tree: &Tree, page: &Source, target: &str) -> Result<(), &'static str> {
-    let (file, anchor) = target
-        .split_once(':')
-        .ok_or("includes a whole file; name an anchor in it")?;
+    let (file, anchor) = match target.split_once(':') {
+        Some((file, anchor)) => (file, Some(anchor)),
+        None if target.ends_with(PROGRAM) => (target, None),
+        None => return Err("includes a whole file; name an anchor in it"),
+    };
     let path = links::join(&page.path, file).ok_or("leaves the tree")?;
     let source = tree
         .source(&path)
         .ok_or("includes a file that is not there; mend it")?;
+    let Some(anchor) = anchor else { return Ok(()) };
     let line_of = |mark: &str| {
         let mark = format!("{mark}: {anchor}");
         let mut lines = source.text.lines();
@@ -78,6 +83,7 @@ mod tests {
             ("docs/book/src/page.md", page.as_str()),
             ("docs/other.md", page.as_str()),
             ("tests/a.rs", code),
+            ("examples/a/src/main.rs", "fn main() {}\n"),
         ];
         let expected: Vec<_> = expected
             .iter()
@@ -90,6 +96,7 @@ mod tests {
     fn what_is_there_can_be_included() {
         check_line("{{#include ../../../tests/a.rs:a}}", None);
         check_line("{{#rustdoc_include ../../../tests/a.rs:a}}", None);
+        check_line("{{#include ../../../examples/a/src/main.rs}}", None);
     }
 
     #[test]
@@ -101,6 +108,7 @@ mod tests {
             ("{{#include ../../../tests/a.rs:open}}", "does not end"),
             ("{{#include ../../../tests/a.rs:none}}", "nothing"),
             ("{{#include ../../../tests/a.rs}}", "whole file"),
+            ("{{#include ../../../examples/b/src/main.rs}}", "not there"),
             ("{{#include ../../../../a.rs:a}}", "leaves the tree"),
         ];
         for (line, part) in cases {

@@ -11,7 +11,7 @@ use crate::account::{Account, AccountEvent, accounts, memory};
 
 /// Reads a deposit as two of a half each, drops a deposit of 0, and skips one of more than 100.
 #[derive(Debug)]
-struct Halves;
+pub(crate) struct Halves;
 
 impl EventCodec<AccountEvent> for Halves {
     fn content_type(&self) -> ContentType {

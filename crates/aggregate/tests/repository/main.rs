@@ -9,6 +9,7 @@ mod context;
 mod decider;
 mod decoded;
 mod deletions;
+mod fold_all;
 mod idempotence;
 mod loaded;
 mod pairs;
