@@ -160,6 +160,7 @@
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
+//! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
 //!
@@ -178,6 +179,7 @@
 //! | `lease` | yes | [`Leases`] |
 //! | `macros` | yes | `#[derive(Event)]` |
 //! | `memory` | yes | [`MemoryStore`] |
+//! | `replay` | yes | [`replay`]: time travel |
 //! | `bincode` | no | [`BincodeCodec`] |
 //! | `cbor` | no | [`CborCodec`] |
 //! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
@@ -190,6 +192,8 @@ pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
 pub use annals_concurrency as concurrency;
 pub use annals_core as core;
+#[cfg(feature = "replay")]
+pub use annals_replay as replay;
 pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;
