@@ -124,6 +124,11 @@
 //! }
 //! ```
 //!
+//! # Back in time
+//! The log has every state that ever was. `Replay` gives one as of a version, a position or a time, tells what each
+//! event changed, finds the event since which something is so, and shows what would be if it had gone otherwise: see
+//! the module `replay`.
+//!
 //! # Events of three years ago
 //! What was recorded is never changed; the code goes on. A kind of event says its version and how an older one
 //! becomes the next, [`Evolving`] reads all of them, and a schema ledger (`annals-testkit`) proves on every build

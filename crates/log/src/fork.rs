@@ -44,8 +44,7 @@ pub struct Fork {
 /// another: the fork is of what is durable there.
 ///
 /// A frame that goes beyond `until` is cut before the record with the next number where `begins` says of its body
-/// that it begins something whole, else before the last such record before it. Notes behind the last number that is
-/// kept in the cut frame are left out.
+/// that it begins something whole, else before the last such record before it. Notes before the cut are in the fork.
 ///
 /// The fork is durable when this returns. It has the identity of the log that it is of, and shares its sealed files:
 /// damage to such a file is damage to both, so a fork is no backup.
@@ -230,10 +229,7 @@ impl Batch {
         };
         let mut numbered = self.records.iter().take(beyond + 1).enumerate().rev();
         let whole = numbered.find(|(_, it)| it.number.is_some() && begins(&it.body));
-        let end = whole.map_or(0, |(index, _)| index);
-        let mut kept = self.records.iter().take(end);
-        let last = kept.rposition(|record| record.number.is_some());
-        self.records.truncate(last.map_or(0, |last| last + 1));
+        self.records.truncate(whole.map_or(0, |(index, _)| index));
         true
     }
 

@@ -80,7 +80,7 @@
 //! | since which event is it so? | [`Replay::bisect`]; [`Replay::scan`] and [`Replay::flips`] where it may go to and fro |
 //! | what if? | [`Replay::what_if`] with a [`WhatIf`] |
 //! | how was it to watch? | [`play`] at a [`Pace`] |
-//! | what would a command do? | `MemoryFork`, and a repository over the copy; `LogStore::fork` for a durable one |
+//! | what would a command do? | `MemoryFork`, and a repository over the copy; `LogStoreBuilder::fork` for a copy on disk |
 //!
 //! # Which time
 //! An event has two: `appended_at`, when the store had it, never goes back; [`AsOf::Appended`] is what was known

@@ -27,7 +27,8 @@ impl LogStoreBuilder {
     ///
     /// Segments that are sealed are shared by hard links, so that a fork of a large store takes little time and
     /// room; the last one is copied. The two go on apart, and nothing that is done to the fork is seen in the store.
-    /// Events keep positions, versions, identities and times; append ids and policies are those of then. Snapshots and
+    /// Events keep positions, versions, identities and times; append ids and policies are those of then, just
+    /// before the next event. Snapshots and
     /// checkpoints are not in it, and the index is built when it is opened. An append is in it whole or not at all.
     ///
     /// The store may be open meanwhile, in this process or another: the fork is of what is durable. It is durable
