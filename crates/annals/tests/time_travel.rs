@@ -119,7 +119,10 @@ fn since_when() {
         // ANCHOR_END: bisect
         // ANCHOR: flips
         // Below 50 since the third event, and it was so before the first deposit.
-        let flips: Vec<_> = ada.flips(|account| account.cents < 50).try_collect().await?;
+        let flips: Vec<_> = ada
+            .flips(|account| account.cents < 50)
+            .try_collect()
+            .await?;
         assert_eq!(flips.len(), 2);
         // ANCHOR_END: flips
         Ok::<(), Error>(())
@@ -190,7 +193,10 @@ fn a_store_is_forked() {
     block_on(async {
         let store = store().await?;
         // ANCHOR: memory_fork
-        let copy = MemoryFork::of(&*store).until(Position::new(3)).make().await?;
+        let copy = MemoryFork::of(&*store)
+            .until(Position::new(3))
+            .make()
+            .await?;
         let accounts = Repository::<Account>::new(Arc::new(copy), JsonCodec);
         let tried = accounts.execute("ada", |account| match account.cents {
             20 => Ok(AccountEvent::Withdrawn { cents: 20 }),
@@ -199,7 +205,10 @@ fn a_store_is_forked() {
         assert_eq!(tried.await?.state.cents, 0);
         // ANCHOR_END: memory_fork
         let directory = tempfile::tempdir().unwrap();
-        let (path, fork) = (directory.path().join("store"), directory.path().join("fork"));
+        let (path, fork) = (
+            directory.path().join("store"),
+            directory.path().join("fork"),
+        );
         let durable = Arc::new(LogStore::builder(&path).create()?);
         let accounts = Repository::<Account>::new(durable, JsonCodec);
         let deposit = || Ok::<_, &str>(AccountEvent::Deposited { cents: 1 });

@@ -241,7 +241,11 @@ impl Batch {
             return Ok(0);
         }
         let room = log.reserve(bytes, || segment.context())?;
-        debug_assert_eq!(room.id, segment.id(), "what was in a segment fits in its copy");
+        debug_assert_eq!(
+            room.id,
+            segment.id(),
+            "what was in a segment fits in its copy"
+        );
         let mut frame = log.frame();
         for record in self.records.drain(..) {
             let kind = match record.number {

@@ -37,7 +37,8 @@ impl AsOf {
                 Ok(all.until_version(version))
             }
             Self::Version(version) => {
-                let message = "versions belong to one stream; say which moment by a position or a time";
+                let message =
+                    "versions belong to one stream; say which moment by a position or a time";
                 Err(Error::new(ErrorKind::Invalid, message)
                     .during("replay")
                     .with("version", version))

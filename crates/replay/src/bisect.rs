@@ -1,6 +1,6 @@
 //! The first event at which a predicate on the state turned true.
 
-use annals_core::{Error, RecordedEvent, ReadRequest, Version};
+use annals_core::{Error, ReadRequest, RecordedEvent, Version};
 use annals_snapshot::{Folded, Validity};
 
 use crate::Replay;
@@ -174,7 +174,11 @@ where
 
     /// The latest snapshot of which the predicate is false, and how many events after it at most it is true.
     async fn skip_by_snapshots(&mut self) -> Result<Option<(Reconstructed<S>, u64)>, Error> {
-        let Some(stream) = self.replay.stream().filter(|_| self.replay.snapshots.is_some()) else {
+        let Some(stream) = self
+            .replay
+            .stream()
+            .filter(|_| self.replay.snapshots.is_some())
+        else {
             return Ok(None);
         };
         let head = self.replay.store.stream_head(stream).await?;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annals_concurrency::Timer;
-use annals_core::{Error, ErrorKind, EventStore, EventStoreExt, ReadRequest, RecordedEvent, Timestamp};
+use annals_core::{
+    Error, ErrorKind, EventStore, EventStoreExt, ReadRequest, RecordedEvent, Timestamp,
+};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 /// How fast a history is given back.

@@ -3,8 +3,8 @@
 use std::vec;
 
 use annals_core::{
-    Direction, Error, ErrorKind, EventStore, Page, ReadRequest, RecordedEvent, Selection, StreamHead,
-    StreamPolicy, Version,
+    Direction, Error, ErrorKind, EventStore, Page, ReadRequest, RecordedEvent, Selection,
+    StreamHead, StreamPolicy, Version,
 };
 
 use crate::observer::Watched;
@@ -26,11 +26,7 @@ struct SeenOfStream {
 }
 
 impl<'a> Reading<'a> {
-    pub(crate) fn begin(
-        store: &'a dyn EventStore,
-        request: ReadRequest,
-        watched: Watched,
-    ) -> Self {
+    pub(crate) fn begin(store: &'a dyn EventStore, request: ReadRequest, watched: Watched) -> Self {
         let of_stream = matches!(request.selection, Selection::Stream(_));
         let forward = request.direction == Direction::Forward;
         let stream = (of_stream && forward).then_some(SeenOfStream {

@@ -66,11 +66,7 @@ impl<A: Aggregate> Replay<A, A::Event> {
 
 impl<S: Send + Sync + 'static, E: Send + 'static> Replay<S, E> {
     /// The history that is selected of a store, folded so.
-    pub fn new(
-        store: Arc<dyn EventStore>,
-        selection: Selection,
-        fold: ReplayFold<S, E>,
-    ) -> Self {
+    pub fn new(store: Arc<dyn EventStore>, selection: Selection, fold: ReplayFold<S, E>) -> Self {
         Self {
             store,
             selection,
@@ -116,7 +112,9 @@ impl<S: Send + Sync + 'static, E: Send + 'static> Replay<S, E> {
     /// meanwhile; as the store and the codec have it.
     pub async fn as_of(&self, moment: impl Into<AsOf>) -> Result<Reconstructed<S>, Error> {
         let moment = moment.into();
-        let request = self.bounded(moment.request(&self.selection)?, moment).await?;
+        let request = self
+            .bounded(moment.request(&self.selection)?, moment)
+            .await?;
         if let Some(resumed) = self.from_snapshot(moment, &request).await? {
             return Ok(resumed);
         }
@@ -142,7 +140,10 @@ impl<S: Send + Sync + 'static, E: Send + 'static> Replay<S, E> {
     }
 
     pub(crate) fn reading(&self, request: ReadRequest) -> Reading<'_> {
-        let until = request.until.as_ref().and_then(annals_core::Cursor::position);
+        let until = request
+            .until
+            .as_ref()
+            .and_then(annals_core::Cursor::position);
         let watched = Watched::begin(self.watcher.as_ref(), until);
         let events_max = request.events_max.min(self.page_events_max);
         Reading::begin(&*self.store, request.events_max(events_max), watched)

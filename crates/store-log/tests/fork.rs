@@ -21,6 +21,7 @@ const HAPPENED: EventType = EventType::from_static("happened");
 fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.segment_bytes = 64 * 1024;
+    settings.batch_bytes_max = 8 * 1024;
     settings
 }
 
@@ -37,7 +38,8 @@ fn append(n: u64, events: usize) -> Append {
 
 /// A store of so many appends of 2, 4 or 6 events each, over several segments.
 fn fill(store: &LogStore, appends: u64) {
-    let waiting = (0..appends).map(|n| store.append(append(n, 1 + usize::try_from(n % 3).unwrap())));
+    let waiting =
+        (0..appends).map(|n| store.append(append(n, 1 + usize::try_from(n % 3).unwrap())));
     // Many at once, so that frames hold several appends.
     block_on(futures_util::future::try_join_all(waiting)).unwrap();
 }
@@ -53,7 +55,10 @@ fn fork(from: &Path, to: &Path, until: u64) -> StoreFork {
 }
 
 fn open(directory: &Path) -> LogStore {
-    LogStore::builder(directory).settings(settings()).open().unwrap()
+    LogStore::builder(directory)
+        .settings(settings())
+        .open()
+        .unwrap()
 }
 
 /// The last position of the appends that end by then.
@@ -71,12 +76,19 @@ fn a_fork_is_the_store_as_it_was() {
     const APPENDS: u64 = 400;
     let directory = tempfile::tempdir().unwrap();
     let from = directory.path().join("store");
-    let store = LogStore::builder(&from).settings(settings()).create().unwrap();
+    let store = LogStore::builder(&from)
+        .settings(settings())
+        .create()
+        .unwrap();
     fill(&store, APPENDS);
     let head = events(&store, u64::MAX).len() as u64;
     let all = events(&store, u64::MAX);
     let mut shared_most = 0;
-    for (number, until) in (0..=head + 7).step_by(131).chain([head - 1, head]).enumerate() {
+    for (number, until) in (0..=head + 7)
+        .step_by(131)
+        .chain([head - 1, head])
+        .enumerate()
+    {
         let to = directory.path().join(format!("fork-{number}"));
         let fork = fork(&from, &to, until);
         let expected = whole_until(&store, APPENDS, until);
@@ -88,7 +100,10 @@ fn a_fork_is_the_store_as_it_was() {
         assert_eq!(verified.log.next_number, expected + 1);
 
         let forked = open(&to);
-        assert_eq!(events(&forked, u64::MAX), all[..usize::try_from(expected).unwrap()]);
+        assert_eq!(
+            events(&forked, u64::MAX),
+            all[..usize::try_from(expected).unwrap()]
+        );
         let head = block_on(forked.head(annals_core::ConsistencyLevel::Strong)).unwrap();
         assert_eq!(head.position(), Some(Position::new(expected)));
         // Append ids of then are known, those of later are not.
@@ -104,14 +119,25 @@ fn a_fork_is_the_store_as_it_was() {
     // The store has what it had, and its files are whole.
     assert_eq!(events(&store, u64::MAX), all);
     store.close().unwrap();
-    assert!(LogStore::builder(&from).verify(&mut |_| {}).unwrap().is_whole());
+    assert!(
+        LogStore::builder(&from)
+            .verify(&mut |_| {})
+            .unwrap()
+            .is_whole()
+    );
 }
 
 #[test]
 fn a_fork_and_its_store_go_on_apart() {
     let directory = tempfile::tempdir().unwrap();
-    let (from, to) = (directory.path().join("store"), directory.path().join("fork"));
-    let store = LogStore::builder(&from).settings(settings()).create().unwrap();
+    let (from, to) = (
+        directory.path().join("store"),
+        directory.path().join("fork"),
+    );
+    let store = LogStore::builder(&from)
+        .settings(settings())
+        .create()
+        .unwrap();
     fill(&store, 200);
     let before = events(&store, u64::MAX);
     let fork = fork(&from, &to, u64::MAX);
@@ -128,7 +154,12 @@ fn a_fork_and_its_store_go_on_apart() {
         store.close().unwrap();
     }
     for path in [&from, &to] {
-        assert!(LogStore::builder(path).verify(&mut |_| {}).unwrap().is_whole());
+        assert!(
+            LogStore::builder(path)
+                .verify(&mut |_| {})
+                .unwrap()
+                .is_whole()
+        );
         assert_eq!(events(&open(path), before.len() as u64), before);
     }
     // The sealed files are the same, not copies; the store survives the removal of its fork.
@@ -138,13 +169,21 @@ fn a_fork_and_its_store_go_on_apart() {
     };
     assert_eq!(inode(&from), inode(&to));
     fs::remove_dir_all(&to).unwrap();
-    assert!(LogStore::builder(&from).verify(&mut |_| {}).unwrap().is_whole());
+    assert!(
+        LogStore::builder(&from)
+            .verify(&mut |_| {})
+            .unwrap()
+            .is_whole()
+    );
 }
 
 #[test]
 fn policies_are_those_of_then() {
     let directory = tempfile::tempdir().unwrap();
-    let (from, to) = (directory.path().join("store"), directory.path().join("fork"));
+    let (from, to) = (
+        directory.path().join("store"),
+        directory.path().join("fork"),
+    );
     let store = LogStore::builder(&from).create().unwrap();
     block_on(store.append(append(0, 3))).unwrap();
     let truncate = |version| {
@@ -161,18 +200,29 @@ fn policies_are_those_of_then() {
     assert_eq!(fork(&from, &to, 7).position, Position::new(6));
     let head = block_on(open(&to).stream_head(&StreamId::from_static("thing-a-0"))).unwrap();
     assert_eq!(head.policy.truncate_before, Version::new(2));
-    assert_eq!(block_on(store.stream_head(&head.stream)).unwrap().policy.truncate_before, Version::new(3));
+    assert_eq!(
+        block_on(store.stream_head(&head.stream))
+            .unwrap()
+            .policy
+            .truncate_before,
+        Version::new(3)
+    );
 }
 
 #[test]
 fn a_fork_takes_no_directory_that_holds_a_store() {
     let directory = tempfile::tempdir().unwrap();
-    let (from, to) = (directory.path().join("store"), directory.path().join("other"));
+    let (from, to) = (
+        directory.path().join("store"),
+        directory.path().join("other"),
+    );
     for path in [&from, &to] {
         drop(LogStore::builder(path).create().unwrap());
     }
     for (from, to) in [(&from, &to), (&from, &from)] {
-        let error = LogStore::builder(from).fork(to, Position::MAX, &mut |_| {}).unwrap_err();
+        let error = LogStore::builder(from)
+            .fork(to, Position::MAX, &mut |_| {})
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
     let nowhere = directory.path().join("nowhere");
@@ -191,7 +241,9 @@ fn a_crash_at_any_call_leaves_the_store_whole_and_a_finished_fork_durable() {
         rng: Arc::new(SeededRng::new(3)),
     };
     let builder = |disk: &SimFs, path: &str| {
-        LogStore::builder(path).settings(settings.clone()).parts(parts(disk))
+        LogStore::builder(path)
+            .settings(settings.clone())
+            .parts(parts(disk))
     };
     let store = builder(&disk, "/store").create().unwrap();
     fill(&store, 120);
@@ -203,7 +255,9 @@ fn a_crash_at_any_call_leaves_the_store_whole_and_a_finished_fork_durable() {
     disk.settle();
 
     disk.record_boundaries();
-    let fork = builder(&disk, "/store").fork("/fork", until, &mut |_| {}).unwrap();
+    let fork = builder(&disk, "/store")
+        .fork("/fork", until, &mut |_| {})
+        .unwrap();
     let boundaries = disk.take_boundaries();
     assert!(boundaries.len() > 20, "{}", boundaries.len());
     let last = boundaries.len() - 1;
@@ -211,7 +265,11 @@ fn a_crash_at_any_call_leaves_the_store_whole_and_a_finished_fork_durable() {
         for seed in 0..4 {
             let crashed = boundary.file_system.crash(seed);
             let store = builder(&crashed, "/store").open().unwrap();
-            assert_eq!(events(&store, u64::MAX), all, "boundary {index} seed {seed}");
+            assert_eq!(
+                events(&store, u64::MAX),
+                all,
+                "boundary {index} seed {seed}"
+            );
             if let Ok(forked) = builder(&crashed, "/fork").open() {
                 let found = events(&forked, u64::MAX);
                 assert_eq!(found, all[..found.len()], "boundary {index} seed {seed}");

@@ -56,7 +56,8 @@ impl MemoryRestore {
     /// [`ErrorKind::Invalid`] when it lies before that of an event.
     pub fn finish(mut self, head: Position) -> Result<MemoryStore, Error> {
         if head < self.state.head() {
-            let message = "head lies before an event; give the position of the last one or a later one";
+            let message =
+                "head lies before an event; give the position of the last one or a later one";
             return Err(Error::new(ErrorKind::Invalid, message)
                 .during("restore")
                 .with("head", head)

@@ -468,7 +468,8 @@ impl State {
         self.fill_stream(index, version)?;
         if let Some(found) = self.streams.get_mut(index) {
             if found.version() > version {
-                let message = "version lies before that of an event of the stream; give a later one";
+                let message =
+                    "version lies before that of an event of the stream; give a later one";
                 return Err(Error::new(ErrorKind::Invalid, message)
                     .with("stream", stream)
                     .with("version", version));
@@ -504,7 +505,8 @@ fn check_empty(places: u64) -> Result<u64, Error> {
 }
 
 fn out_of_order(event: &RecordedEvent) -> Error {
-    let message = "event does not follow the ones before it; restore events in the order of their positions";
+    let message =
+        "event does not follow the ones before it; restore events in the order of their positions";
     Error::new(ErrorKind::Invalid, message)
         .with("stream", event.stream())
         .with("version", event.version())

@@ -61,9 +61,13 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
         (Some(Command::Bisect { repository, path }), None) => {
             travel::bisect(repository, path, target, format, out)
         }
-        (Some(Command::WhatIf { repository, without }), None) => {
-            travel::what_if(repository, without, target, format, out)
-        }
+        (
+            Some(Command::WhatIf {
+                repository,
+                without,
+            }),
+            None,
+        ) => travel::what_if(repository, without, target, format, out),
         (Some(Command::Verify(options)), None) => verify_commits(options, target, format, out),
         (Some(Command::Tail(options)), None) => tail(options, target.directory, format, out),
     }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use annals::{EventStore, LogStore};
 use annals::embedded::{CommitterThread, Durability, Settings};
+use annals::{EventStore, LogStore};
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 

@@ -26,7 +26,10 @@ pub(super) fn compare(left: &Value, right: &Value) -> Ordering {
 }
 
 fn in_order<T>(left: &[T], right: &[T], compare: impl Fn(&T, &T) -> Ordering) -> Ordering {
-    let mut orders = left.iter().zip(right).map(|(left, right)| compare(left, right));
+    let mut orders = left
+        .iter()
+        .zip(right)
+        .map(|(left, right)| compare(left, right));
     let first = orders.find(|order| order.is_ne());
     first.unwrap_or_else(|| left.len().cmp(&right.len()))
 }

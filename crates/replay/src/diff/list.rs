@@ -31,7 +31,10 @@ pub(super) fn edits<'a>(before: &'a [Value], after: &'a [Value]) -> Vec<(usize, 
     };
     let (mut left, mut right) = (0, 0);
     for (kept_left, kept_right) in kept(before, after) {
-        edits.between(slice(before, left, kept_left), slice(after, right, kept_right));
+        edits.between(
+            slice(before, left, kept_left),
+            slice(after, right, kept_right),
+        );
         edits.at += 1;
         (left, right) = (kept_left + 1, kept_right + 1);
     }

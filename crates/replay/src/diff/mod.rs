@@ -104,7 +104,9 @@ impl Change {
         let applied = match self.path.steps() {
             [] => replace(value, self.before.as_ref(), self.after.as_ref()),
             [parents @ .., last] => {
-                let parent = parents.iter().try_fold(value, |value, step| step.of_mut(value));
+                let parent = parents
+                    .iter()
+                    .try_fold(value, |value, step| step.of_mut(value));
                 parent.and_then(|parent| last.change(parent, self))
             }
         };
@@ -158,7 +160,9 @@ impl Differ {
             };
             let left = if order.is_le() { before.next() } else { None };
             let right = if order.is_ge() { after.next() } else { None };
-            let Some((key, _)) = left.or(right) else { return };
+            let Some((key, _)) = left.or(right) else {
+                return;
+            };
             self.path.push(PathStep::Key(key.clone()));
             match (left, right) {
                 (Some((_, left)), Some((_, right))) => self.compare(left, right),

@@ -142,7 +142,8 @@ impl Fields<'_> {
     }
 
     fn finish(mut self) -> Result<Value, Unwritable> {
-        self.fields.sort_by(|left, right| compare(&left.0, &right.0));
+        self.fields
+            .sort_by(|left, right| compare(&left.0, &right.0));
         let mut pairs = self.fields.windows(2);
         let is_twice = |pair: &[(Value, Value)]| match pair {
             [(left, _), (right, _)] => compare(left, right).is_eq(),
@@ -202,7 +203,8 @@ impl<'a> ser::Serializer for ValueSerializer<'a> {
 
     /// A number beyond 127 bits is told by its digits.
     fn serialize_u128(self, number: u128) -> Result<Value, Unwritable> {
-        let number = i128::try_from(number).map_or_else(|_| number.to_string().into(), Value::Integer);
+        let number =
+            i128::try_from(number).map_or_else(|_| number.to_string().into(), Value::Integer);
         self.leaf(number)
     }
 
@@ -259,11 +261,7 @@ impl<'a> ser::Serializer for ValueSerializer<'a> {
         self.list(None)
     }
 
-    fn serialize_tuple_struct(
-        self,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Elements<'a>, Unwritable> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Elements<'a>, Unwritable> {
         self.list(None)
     }
 

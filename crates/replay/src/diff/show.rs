@@ -39,7 +39,8 @@ impl Write for Bounded<'_, '_> {
         };
         self.left = 0;
         self.is_cut = true;
-        self.formatter.write_str(text.get(..end).unwrap_or_default())?;
+        self.formatter
+            .write_str(text.get(..end).unwrap_or_default())?;
         Err(fmt::Error)
     }
 }

@@ -90,9 +90,10 @@ impl<S, E> fmt::Debug for Alteration<S, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LeaveOut(choice) => f.debug_tuple("LeaveOut").field(choice).finish(),
-            Self::Change(choice, _) => {
-                f.debug_tuple("Change").field(choice).finish_non_exhaustive()
-            }
+            Self::Change(choice, _) => f
+                .debug_tuple("Change")
+                .field(choice)
+                .finish_non_exhaustive(),
             Self::Decide(at, _) => f.debug_tuple("Decide").field(at).finish_non_exhaustive(),
         }
     }

@@ -109,7 +109,11 @@ impl<S> fmt::Display for Comparison<S> {
             write!(f, "\n... and {} more refusals", self.refused_count - kept)?;
         }
         if let Some(event) = &self.stopped_at {
-            write!(f, "\nthe altered history ends before position {}", event.position())?;
+            write!(
+                f,
+                "\nthe altered history ends before position {}",
+                event.position()
+            )?;
         }
         let lines = self.diff.to_string();
         lines.lines().try_for_each(|line| write!(f, "\n    {line}"))

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use annals_core::{BoxError, Error, RecordedEvent};
 use serde::Serialize;
 
-pub use self::alteration::{EventChoice, OnRefusal};
 use self::alteration::{Alteration, At};
+pub use self::alteration::{EventChoice, OnRefusal};
 pub use self::comparison::{Comparison, FirstDivergence, Refused, RefusedKind};
 use self::run::Run;
 use crate::{Replay, ReplayFold};

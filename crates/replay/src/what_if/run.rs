@@ -154,11 +154,7 @@ where
     }
 
     /// Decides the commands that stand on one side of this event.
-    fn decide_all(
-        &mut self,
-        recorded: &RecordedEvent,
-        side: impl Fn(&At) -> Option<&EventChoice>,
-    ) {
+    fn decide_all(&mut self, recorded: &RecordedEvent, side: impl Fn(&At) -> Option<&EventChoice>) {
         let what_if = self.what_if;
         for (index, alteration) in what_if.alterations.iter().enumerate() {
             let Alteration::Decide(at, decide) = alteration else {
@@ -189,7 +185,9 @@ where
                 }
             }
             // A command that is refused changes nothing, and what follows can happen all the same.
-            Err(reason) => self.tally.note(RefusedKind::Command, at, reason.to_string()),
+            Err(reason) => self
+                .tally
+                .note(RefusedKind::Command, at, reason.to_string()),
         }
     }
 

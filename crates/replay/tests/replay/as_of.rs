@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use annals_codec::EventCodec;
 use annals_codec::JsonCodec;
 use annals_concurrency::ManualTimer;
 use annals_core::{
     Append, ErrorKind, Event as _, EventStore, EventStoreExt, Expected, Ids, PolicyAction,
     PolicyChange, Position, RecordedEvent, Selection, StreamId, Timestamp, UuidIds, Version,
 };
-use annals_codec::EventCodec;
 use annals_replay::{AsOf, Replay, ReplayFold, ReplayProgress};
 use annals_snapshot::{Fold, Folded, Snapshots};
 use annals_store_memory::MemoryStore;
@@ -64,7 +64,11 @@ fn a_moment_that_can_not_be_told_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("versions belong to one stream"));
         let moment = AsOf::Recorded(Timestamp::EPOCH);
-        let error = replay.transitions_from(moment).try_next().await.unwrap_err();
+        let error = replay
+            .transitions_from(moment)
+            .try_next()
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("no beginning of the history"));
     });
@@ -98,10 +102,15 @@ fn what_a_policy_hides_is_in_no_state_and_in_no_snapshot() {
             begins_at: Version::FIRST,
             version: Version::new(2),
         };
-        kept.save(stream.clone(), folded, Timestamp::EPOCH).await.unwrap();
+        kept.save(stream.clone(), folded, Timestamp::EPOCH)
+            .await
+            .unwrap();
         let replay = plain.with_snapshots(kept);
         let found = replay.now().await.unwrap();
-        assert_eq!((found.folded, found.resumed_from), (1, Some(Version::new(2))));
+        assert_eq!(
+            (found.folded, found.resumed_from),
+            (1, Some(Version::new(2)))
+        );
 
         let change = PolicyChange {
             stream,
@@ -112,8 +121,14 @@ fn what_a_policy_hides_is_in_no_state_and_in_no_snapshot() {
         let found = replay.now().await.unwrap();
         assert!(found.state.items.keys().eq(&[2, 3]));
         assert_eq!((found.folded, found.resumed_from), (2, None));
-        let found = replay.bisect(|cart| cart.items.contains_key(&3)).await.unwrap();
-        assert_eq!(found.turning_point().unwrap().event.version(), Version::new(3));
+        let found = replay
+            .bisect(|cart| cart.items.contains_key(&3))
+            .await
+            .unwrap();
+        assert_eq!(
+            found.turning_point().unwrap().event.version(),
+            Version::new(3)
+        );
     });
 }
 
@@ -121,10 +136,13 @@ fn what_a_policy_hides_is_in_no_state_and_in_no_snapshot() {
 fn several_event_types_fold_into_one_state() {
     block_on(async {
         let store = store_of([("1", &put(1, 1)), ("2", &taken(1)), ("1", &put(2, 1))]).await;
-        let kinds = ReplayFold::of_recorded(Vec::new, |kinds: &mut Vec<String>, event: &RecordedEvent| {
-            kinds.push(format!("{}:{}", event.stream().key(), event.event_type()));
-            Ok(())
-        });
+        let kinds = ReplayFold::of_recorded(
+            Vec::new,
+            |kinds: &mut Vec<String>, event: &RecordedEvent| {
+                kinds.push(format!("{}:{}", event.stream().key(), event.event_type()));
+                Ok(())
+            },
+        );
         let replay = Replay::new(store, Selection::All, kinds);
         let found = replay.as_of(Position::new(2)).await.unwrap();
         assert_eq!(found.state, ["1:put", "2:taken"]);
@@ -164,11 +182,20 @@ fn a_replay_writes_nothing() {
     block_on(async {
         let store = store_of([("1", &put(1, 1)), ("1", &put(2, 1))]).await;
         let replay = Replay::<Cart, _>::of_aggregate(store.clone(), JsonCodec, "1").unwrap();
-        let before = store.collect(annals_core::ReadRequest::all()).await.unwrap();
+        let before = store
+            .collect(annals_core::ReadRequest::all())
+            .await
+            .unwrap();
         replay.now().await.unwrap();
         replay.bisect(|cart| cart.events > 1).await.unwrap();
         let what_if = annals_replay::WhatIf::new().deciding_at_the_end(|_| Ok(vec![put(3, 1)]));
         replay.what_if(&what_if).await.unwrap();
-        assert_eq!(store.collect(annals_core::ReadRequest::all()).await.unwrap(), before);
+        assert_eq!(
+            store
+                .collect(annals_core::ReadRequest::all())
+                .await
+                .unwrap(),
+            before
+        );
     });
 }

@@ -60,9 +60,7 @@ impl Aggregate for Cart {
 }
 
 /// The state that these events give, those that are refused left out; and the indexes of those.
-pub(crate) fn folded<'a>(
-    events: impl IntoIterator<Item = &'a CartEvent>,
-) -> (Cart, Vec<usize>) {
+pub(crate) fn folded<'a>(events: impl IntoIterator<Item = &'a CartEvent>) -> (Cart, Vec<usize>) {
     let (mut cart, mut refused) = (Cart::default(), Vec::new());
     for (index, event) in events.into_iter().enumerate() {
         let before = cart.clone();
@@ -100,7 +98,9 @@ pub(crate) async fn store_of<'a>(
     events: impl IntoIterator<Item = (&'a str, &'a CartEvent)>,
 ) -> Arc<MemoryStore> {
     let clock = ManualClock::default();
-    let store = MemoryStore::builder().clock(Arc::new(clock.clone())).build();
+    let store = MemoryStore::builder()
+        .clock(Arc::new(clock.clone()))
+        .build();
     let ids = UuidIds::default();
     for (index, (key, event)) in events.into_iter().enumerate() {
         clock.set(seconds(index as i64 + 1));

@@ -25,7 +25,13 @@ fn a_copy_answers_as_the_store_did_then() {
     block_on(async {
         let events: Vec<CartEvent> = (0..9).map(|item| put(item, 1)).collect();
         let keys = ["a", "b", "c"];
-        let store = store_of(events.iter().enumerate().map(|(n, event)| (keys[n % 3], event))).await;
+        let store = store_of(
+            events
+                .iter()
+                .enumerate()
+                .map(|(n, event)| (keys[n % 3], event)),
+        )
+        .await;
         for until in 0..=10 {
             let until = Position::new(until);
             let copy = MemoryFork::of(&*store).until(until).make().await.unwrap();
@@ -44,7 +50,11 @@ fn a_copy_answers_as_the_store_did_then() {
             }
         }
         // What is tried in the copy is not in the store.
-        let copy = MemoryFork::of(&*store).until(Position::new(4)).make().await.unwrap();
+        let copy = MemoryFork::of(&*store)
+            .until(Position::new(4))
+            .make()
+            .await
+            .unwrap();
         let expected = Expected::Exactly(Version::new(2));
         let receipt = copy.append(append("cart-a", expected)).await.unwrap();
         assert_eq!(receipt.first_position, Position::new(5));
@@ -57,7 +67,13 @@ fn what_is_hidden_stays_hidden_and_its_places_empty() {
     block_on(async {
         let events: Vec<CartEvent> = (0..6).map(|item| put(item, 1)).collect();
         let keys = ["a", "b"];
-        let store = store_of(events.iter().enumerate().map(|(n, event)| (keys[n % 2], event))).await;
+        let store = store_of(
+            events
+                .iter()
+                .enumerate()
+                .map(|(n, event)| (keys[n % 2], event)),
+        )
+        .await;
         for (stream, action) in [
             ("cart-a", PolicyAction::TruncateBefore(Version::new(2))),
             (
@@ -82,21 +98,33 @@ fn what_is_hidden_stays_hidden_and_its_places_empty() {
         );
         for stream in ["cart-a", "cart-b"] {
             let stream = StreamId::from_static(stream);
-            let (there, here) = (copy.stream_head(&stream).await, store.stream_head(&stream).await);
+            let (there, here) = (
+                copy.stream_head(&stream).await,
+                store.stream_head(&stream).await,
+            );
             let (there, here) = (there.unwrap(), here.unwrap());
             assert_eq!(there.version, here.version);
             assert_eq!(there.policy.max_count, here.policy.max_count);
         }
         // The policy goes on: of this stream one event is shown.
-        copy.append(append("cart-b", Expected::Exactly(Version::new(3)))).await.unwrap();
+        copy.append(append("cart-b", Expected::Exactly(Version::new(3))))
+            .await
+            .unwrap();
         let shown = copy.collect(ReadRequest::stream(StreamId::from_static("cart-b")));
         let versions: Vec<Version> = shown.await.unwrap().iter().map(|it| it.version()).collect();
         assert_eq!(versions, [Version::new(4)]);
         // What was not copied is not there, though the policy of an earlier moment would show it.
-        let early = MemoryFork::of(&*store).until(Position::new(5)).make().await.unwrap();
+        let early = MemoryFork::of(&*store)
+            .until(Position::new(5))
+            .make()
+            .await
+            .unwrap();
         assert_eq!(
             early.collect(ReadRequest::all()).await.unwrap(),
-            store.collect(ReadRequest::all().until(Position::new(5))).await.unwrap()
+            store
+                .collect(ReadRequest::all().until(Position::new(5)))
+                .await
+                .unwrap()
         );
     });
 }
@@ -109,10 +137,21 @@ fn an_embedded_store_is_copied_too() {
         for _ in 0..5 {
             store.append(append("cart-a", Expected::Any)).await.unwrap();
         }
-        let copy = MemoryFork::of(&store).until(Position::new(3)).make().await.unwrap();
-        let then = store.collect(ReadRequest::all().until(Position::new(3))).await;
-        assert_eq!(copy.collect(ReadRequest::all()).await.unwrap(), then.unwrap());
+        let copy = MemoryFork::of(&store)
+            .until(Position::new(3))
+            .make()
+            .await
+            .unwrap();
+        let then = store
+            .collect(ReadRequest::all().until(Position::new(3)))
+            .await;
+        assert_eq!(
+            copy.collect(ReadRequest::all()).await.unwrap(),
+            then.unwrap()
+        );
         let copy: Arc<dyn EventStore> = Arc::new(copy);
-        copy.append(append("cart-a", Expected::Exactly(Version::new(3)))).await.unwrap();
+        copy.append(append("cart-a", Expected::Exactly(Version::new(3))))
+            .await
+            .unwrap();
     });
 }

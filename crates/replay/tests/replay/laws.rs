@@ -259,7 +259,11 @@ fn values() -> impl Strategy<Value = Value> {
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::List),
             prop::collection::btree_map("[a-c]", inner, 0..4).prop_map(|fields| {
                 let fields = fields.into_iter();
-                Value::Map(fields.map(|(key, value)| (Value::Text(key), value)).collect())
+                Value::Map(
+                    fields
+                        .map(|(key, value)| (Value::Text(key), value))
+                        .collect(),
+                )
             }),
         ]
     })

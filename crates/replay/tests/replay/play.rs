@@ -49,7 +49,11 @@ fn each_event_comes_at_its_time() {
         (&[0, 10, 11], scaled(0.5), &[20_000, 2_000]),
         // A clock that went back: nothing is waited for twice.
         (&[0, 10, 5, 11], scaled(1.0), &[10_000, 1_000]),
-        (&[0, 10, 11], scaled(1.0).with_pause_max(Duration::from_secs(2)), &[2_000, 1_000]),
+        (
+            &[0, 10, 11],
+            scaled(1.0).with_pause_max(Duration::from_secs(2)),
+            &[2_000, 1_000],
+        ),
         (&[0, 10, 5, 11], rate(4.0), &[250, 250, 250]),
         (&[], rate(4.0), &[]),
     ] {

@@ -60,7 +60,10 @@ fn what_an_altered_history_refuses_is_a_result() {
         let replay = replay_of(&[put(1, 2), taken(1), put(2, 1)]).await;
         let without = WhatIf::new().without(EventChoice::Position(Position::FIRST));
         let stopped = replay.what_if(&without).await.unwrap();
-        assert_eq!(stopped.stopped_at.as_ref().unwrap().version(), Version::new(2));
+        assert_eq!(
+            stopped.stopped_at.as_ref().unwrap().version(),
+            Version::new(2)
+        );
         assert_eq!(stopped.altered.events, 0);
         assert_eq!(
             stopped.to_string(),
@@ -69,7 +72,9 @@ fn what_an_altered_history_refuses_is_a_result() {
              the altered history ends before position 2\n    \
              events: 3 -> 0\n    - items[2]: 1\n    last: 2 -> null"
         );
-        let left_out = replay.what_if(&without.on_refusal(OnRefusal::LeaveOut)).await;
+        let left_out = replay
+            .what_if(&without.on_refusal(OnRefusal::LeaveOut))
+            .await;
         let left_out = left_out.unwrap();
         assert!(left_out.altered.items.keys().eq(&[2]) && left_out.stopped_at.is_none());
         assert_eq!(left_out.refused_count, 1);
@@ -81,7 +86,10 @@ fn what_an_altered_history_refuses_is_a_result() {
         let compared = replay.what_if(&commands).await.unwrap();
         let kinds: Vec<_> = compared.refused.iter().map(|it| it.kind).collect();
         assert_eq!(kinds, [RefusedKind::AddedEvent, RefusedKind::Command]);
-        assert_eq!(compared.refused[1].to_string(), "a command at position 3 is refused: closed");
+        assert_eq!(
+            compared.refused[1].to_string(),
+            "a command at position 3 is refused: closed"
+        );
         assert!(compared.is_same());
     });
 }

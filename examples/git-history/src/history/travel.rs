@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use annals::codec::EventCodecExt as _;
-use annals::replay::{Comparison, EventChoice, OnRefusal, Replay, ReplayFold, ReplayObserver, WhatIf};
+use annals::replay::{
+    Comparison, EventChoice, OnRefusal, Replay, ReplayFold, ReplayObserver, WhatIf,
+};
 use annals::{Event as _, EventStore, RecordedEvent, Selection, SystemTimer};
 use anyhow::Result;
 use futures_executor::block_on;

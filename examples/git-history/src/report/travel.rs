@@ -53,7 +53,10 @@ pub(crate) fn first_seen(
     }
     writeln!(out, "     {time} {author}: {summary}")?;
     let (folded, asked) = (Count(*folded), Count(*asked));
-    writeln!(out, "found by a look at {asked} states, folding {folded} events")?;
+    writeln!(
+        out,
+        "found by a look at {asked} states, folding {folded} events"
+    )?;
     Ok(())
 }
 
@@ -101,7 +104,10 @@ pub(crate) fn without(
         Count(comparison.events)
     )?;
     if comparison.refused_count > 0 {
-        writeln!(out, "{misfits} later events do not fit then, and are left out (!)")?;
+        writeln!(
+            out,
+            "{misfits} later events do not fit then, and are left out (!)"
+        )?;
     }
     Ok(())
 }

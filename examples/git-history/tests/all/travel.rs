@@ -93,7 +93,10 @@ fn what_if_shows_the_tree_without_a_commit() {
     assert_eq!(value["first_that_do_not_fit"][0]["path"], json!("b"));
     // Nothing was recorded of it.
     let tree = printed(&fixture, &["at"], &["HEAD"]).unwrap();
-    assert_eq!(tree, format!("100644 blob {three}\ta\n100755 blob {two}\tb\n"));
+    assert_eq!(
+        tree,
+        format!("100644 blob {three}\ta\n100755 blob {two}\tb\n")
+    );
 }
 
 /// What a search finds in a longer history is what a walk over its commits finds.
@@ -109,7 +112,9 @@ fn a_search_finds_what_a_walk_finds() {
     let repository = Repository::open(fixture.path()).unwrap();
     let mainline = repository.mainline().unwrap();
     let store = Arc::new(MemoryStore::new());
-    History::new(&*store).import(&repository, &mainline, |_| ()).unwrap();
+    History::new(&*store)
+        .import(&repository, &mainline, |_| ())
+        .unwrap();
     let first_with = |path: &GitPath| -> ObjectId {
         let commits = Commits::new(&repository, &mainline).map(Result::unwrap);
         let mut with = commits.filter(|it| it.changes.iter().any(|change| change.path == *path));
@@ -118,11 +123,16 @@ fn a_search_finds_what_a_walk_finds() {
     let travel = TimeTravel::new(store);
     for name in &names {
         let path = path(name.as_bytes());
-        let found = travel.first_with(&path, |_: &ReplayProgress| ()).unwrap().unwrap();
+        let found = travel
+            .first_with(&path, |_: &ReplayProgress| ())
+            .unwrap()
+            .unwrap();
         assert_eq!(found.entry.commit, first_with(&path).to_string(), "{name}");
         assert!(found.asked < 20, "{name}: {}", found.asked);
     }
-    let without = travel.without(mainline.links()[0].id, |_: &ReplayProgress| ()).unwrap();
+    let without = travel
+        .without(mainline.links()[0].id, |_: &ReplayProgress| ())
+        .unwrap();
     assert_eq!(without.comparison.left_out, 1);
     // The first file was replaced by the third commit, which has nothing to remove then.
     assert_eq!(without.misfits.len(), 1);
