@@ -20,7 +20,6 @@ pub struct Bisection<S> {
 
 /// When a predicate on a state turned true.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum Turned<S> {
     /// At this event.
     At(Box<TurningPoint<S>>),

@@ -26,9 +26,15 @@ use annals_core::{Aggregate, Error, ErrorKind, RecordedEvent, Refusal};
 /// ```
 pub struct ReplayFold<S, E> {
     initial: Arc<dyn Fn() -> S + Send + Sync>,
-    decode: Arc<dyn Fn(&RecordedEvent) -> Result<Decoded<E>, Error> + Send + Sync>,
-    apply: Arc<dyn Fn(&mut S, &E) -> Result<(), Refusal> + Send + Sync>,
+    decode: Arc<Decode<E>>,
+    apply: Arc<Apply<S, E>>,
 }
+
+/// How a recorded event reads.
+type Decode<E> = dyn Fn(&RecordedEvent) -> Result<Decoded<E>, Error> + Send + Sync;
+
+/// What an event changes.
+type Apply<S, E> = dyn Fn(&mut S, &E) -> Result<(), Refusal> + Send + Sync;
 
 impl<S: 'static, E: 'static> ReplayFold<S, E> {
     /// The fold of events that this codec reads.

@@ -120,12 +120,12 @@ impl PacedBy {
 ///
 /// # Errors
 /// As reading has it; the first ends the stream.
-pub fn play<'a>(
-    store: &'a dyn EventStore,
+pub fn play(
+    store: &dyn EventStore,
     request: ReadRequest,
     pace: Pace,
     timer: Arc<dyn Timer>,
-) -> BoxStream<'a, Result<RecordedEvent, Error>> {
+) -> BoxStream<'_, Result<RecordedEvent, Error>> {
     let playing = Playing {
         events: store.events(request),
         pace,

@@ -115,7 +115,7 @@ impl<S: Send + Sync + 'static, E: Send + 'static> Replay<S, E> {
         let request = self
             .bounded(moment.request(&self.selection)?, moment)
             .await?;
-        if let Some(resumed) = self.from_snapshot(moment, &request).await? {
+        if let Some(resumed) = self.resume(moment, &request).await? {
             return Ok(resumed);
         }
         let mut reading = self.reading(request);
@@ -181,7 +181,7 @@ impl<S: Send + Sync + 'static, E: Send + 'static> Replay<S, E> {
     }
 
     /// Goes on from the nearest snapshot; `None` where there is none that fits.
-    async fn from_snapshot(
+    async fn resume(
         &self,
         moment: AsOf,
         request: &ReadRequest,

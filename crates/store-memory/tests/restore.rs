@@ -1,5 +1,7 @@
 //! A store that holds what another one recorded.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use annals_core::{
     Append, ContentType, ErrorKind, EventStore, EventStoreExt, EventType, Expected, Ids, NewEvent,
     Position, ReadRequest, RecordedEvent, StreamHead, StreamId, StreamPolicy, UuidIds, Version,

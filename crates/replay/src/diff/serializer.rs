@@ -93,7 +93,7 @@ impl<'a> ValueSerializer<'a> {
         self.count()?;
         Ok(Fields {
             inside: self.inside(variant)?,
-            fields: Vec::new(),
+            pairs: Vec::new(),
             key: None,
             variant,
         })
@@ -119,7 +119,7 @@ struct Elements<'a> {
 /// The fields of a map or a struct so far.
 struct Fields<'a> {
     inside: ValueSerializer<'a>,
-    fields: Vec<(Value, Value)>,
+    pairs: Vec<(Value, Value)>,
     key: Option<Value>,
     variant: Option<&'static str>,
 }
@@ -137,22 +137,21 @@ impl Elements<'_> {
 
 impl Fields<'_> {
     fn push<T: Serialize + ?Sized>(&mut self, key: Value, value: &T) -> Result<(), Unwritable> {
-        self.fields.push((key, value.serialize(self.inside)?));
+        self.pairs.push((key, value.serialize(self.inside)?));
         Ok(())
     }
 
     fn finish(mut self) -> Result<Value, Unwritable> {
-        self.fields
-            .sort_by(|left, right| compare(&left.0, &right.0));
-        let mut pairs = self.fields.windows(2);
+        self.pairs.sort_by(|left, right| compare(&left.0, &right.0));
+        let mut neighbours = self.pairs.windows(2);
         let is_twice = |pair: &[(Value, Value)]| match pair {
             [(left, _), (right, _)] => compare(left, right).is_eq(),
             _ => false,
         };
-        if pairs.any(is_twice) {
+        if neighbours.any(is_twice) {
             return Err(Unwritable("a map has one key twice".to_owned()));
         }
-        Ok(in_variant(self.variant, Value::Map(self.fields)))
+        Ok(in_variant(self.variant, Value::Map(self.pairs)))
     }
 }
 

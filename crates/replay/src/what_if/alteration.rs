@@ -32,9 +32,12 @@ pub enum OnRefusal {
 /// One thing that is otherwise.
 pub(super) enum Alteration<S, E> {
     LeaveOut(EventChoice),
-    Change(EventChoice, Arc<dyn Fn(&E) -> Vec<E> + Send + Sync>),
+    Change(EventChoice, Arc<Change<E>>),
     Decide(At, Arc<Decide<S, E>>),
 }
+
+/// What happened in place of an event.
+pub(super) type Change<E> = dyn Fn(&E) -> Vec<E> + Send + Sync;
 
 /// A command: its events, or why it is refused.
 pub(super) type Decide<S, E> = dyn Fn(&S) -> Result<Vec<E>, BoxError> + Send + Sync;
@@ -68,8 +71,9 @@ impl<S, E> Alteration<S, E> {
     /// The events at which something is otherwise; `None` at the end.
     pub(super) fn choice(&self) -> Option<&EventChoice> {
         match self {
-            Self::LeaveOut(choice) | Self::Change(choice, _) => Some(choice),
-            Self::Decide(At::Before(choice) | At::After(choice), _) => Some(choice),
+            Self::LeaveOut(choice)
+            | Self::Change(choice, _)
+            | Self::Decide(At::Before(choice) | At::After(choice), _) => Some(choice),
             Self::Decide(At::End, _) => None,
         }
     }

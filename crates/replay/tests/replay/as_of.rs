@@ -22,7 +22,9 @@ use crate::cart::{Cart, CartEvent, fold, put, replay_of, seconds, store_of, take
 async fn recorded_at(times: &[i64]) -> Replay<Cart, CartEvent> {
     let store = MemoryStore::new();
     for (index, time) in times.iter().enumerate() {
-        let event = JsonCodec.encode(&put(index as u8, 1)).unwrap();
+        let event = JsonCodec
+            .encode(&put(u8::try_from(index).unwrap(), 1))
+            .unwrap();
         let append = Append::builder(UuidIds::default().append_id())
             .write(
                 StreamId::from_static("cart-1"),

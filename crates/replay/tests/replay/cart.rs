@@ -103,7 +103,7 @@ pub(crate) async fn store_of<'a>(
         .build();
     let ids = UuidIds::default();
     for (index, (key, event)) in events.into_iter().enumerate() {
-        clock.set(seconds(index as i64 + 1));
+        clock.set(seconds(i64::try_from(index).unwrap() + 1));
         let stream = StreamId::new(&CartEvent::CATEGORY, key).unwrap();
         let event = JsonCodec.encode(event).unwrap();
         let append = Append::builder(ids.append_id())

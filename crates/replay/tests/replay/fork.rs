@@ -5,7 +5,7 @@ use std::sync::Arc;
 use annals_codec::{EventCodec, JsonCodec};
 use annals_core::{
     Append, EventStore, EventStoreExt, Expected, Ids, PolicyAction, PolicyChange, Position,
-    ReadRequest, StreamId, Timestamp, UuidIds, Version,
+    ReadRequest, RecordedEvent, StreamId, Timestamp, UuidIds, Version,
 };
 use annals_replay::MemoryFork;
 use annals_store_log::LogStore;
@@ -111,7 +111,12 @@ fn what_is_hidden_stays_hidden_and_its_places_empty() {
             .await
             .unwrap();
         let shown = copy.collect(ReadRequest::stream(StreamId::from_static("cart-b")));
-        let versions: Vec<Version> = shown.await.unwrap().iter().map(|it| it.version()).collect();
+        let versions: Vec<Version> = shown
+            .await
+            .unwrap()
+            .iter()
+            .map(RecordedEvent::version)
+            .collect();
         assert_eq!(versions, [Version::new(4)]);
         // What was not copied is not there, though the policy of an earlier moment would show it.
         let early = MemoryFork::of(&*store)

@@ -20,7 +20,7 @@ async fn snapshots(events: &[CartEvent], versions: &[usize]) -> Snapshots<Cart> 
     let store = Arc::new(MemoryStore::new());
     let snapshots = Snapshots::new(store, JsonCodec, Fold::version(1)).with_keep_newest(100);
     for version in versions.iter().filter(|version| **version <= events.len()) {
-        let (state, _) = folded(&events[..*version]);
+        let (state, _) = folded(events.iter().take(*version));
         let folded = Folded {
             state,
             begins_at: Version::FIRST,
@@ -38,7 +38,6 @@ fn found(found: &Bisection<Cart>) -> Option<u64> {
         Turned::At(point) => Some(point.event.version().value()),
         Turned::BeforeTheFirst => Some(0),
         Turned::Never => None,
-        other => panic!("{other:?}"),
     }
 }
 
@@ -60,8 +59,8 @@ proptest! {
                 for moment in [
                     AsOf::Version(Version::new(nth)),
                     AsOf::Position(Position::new(nth)),
-                    AsOf::Appended(seconds(n as i64)),
-                    AsOf::Recorded(seconds(n as i64)),
+                    AsOf::Appended(seconds(i64::try_from(n).unwrap())),
+                    AsOf::Recorded(seconds(i64::try_from(n).unwrap())),
                 ] {
                     for replay in [&plain, &kept] {
                         let found = replay.as_of(moment).await.unwrap();
@@ -91,7 +90,7 @@ proptest! {
             let store = store_of(all.iter().map(|(key, event)| (*key, event))).await;
             let category = Selection::Category(CartEvent::CATEGORY);
             let replay = Replay::new(store, category, fold()).with_page_events_max(page);
-            let first = all.iter().take(until as usize).map(|(_, event)| event);
+            let first = all.iter().take(usize::try_from(until).unwrap()).map(|(_, event)| event);
             let found = replay.as_of(Position::new(until)).await.unwrap();
             assert_eq!(found.state, folded(first).0);
             assert_eq!(found.folded, until.min(all.len() as u64));
@@ -119,7 +118,7 @@ proptest! {
             let later = replay.transitions_from(Version::new(from));
             let later: Vec<_> = later.try_collect().await.unwrap();
             assert_eq!(later.len() as u64, events.len() as u64 - from);
-            let mut resumed = states[from as usize].clone();
+            let mut resumed = states[usize::try_from(from).unwrap()].clone();
             for transition in &later {
                 transition.diff.apply(&mut resumed).unwrap();
             }

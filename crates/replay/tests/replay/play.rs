@@ -25,14 +25,14 @@ fn pauses(times: &[i64], pace: Pace, busy: Duration) -> Vec<u128> {
                 .build();
             store.append(append.unwrap()).await.unwrap();
         }
-        let timer = ManualTimer::default();
-        let playing = play(&store, ReadRequest::all(), pace, Arc::new(timer.clone()));
+        let clock = ManualTimer::default();
+        let playing = play(&store, ReadRequest::all(), pace, Arc::new(clock.clone()));
         let taken = playing.try_for_each(|_| {
-            timer.advance(busy);
+            clock.advance(busy);
             async { Ok(()) }
         });
         taken.await.unwrap();
-        let pauses = timer.pauses().into_iter();
+        let pauses = clock.pauses().into_iter();
         pauses.map(|pause| pause.as_millis()).collect()
     })
 }
