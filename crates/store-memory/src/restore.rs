@@ -11,8 +11,8 @@ use crate::state::State;
 /// A [`MemoryStore`] in the making, of events that another store recorded: each at the position and the version, and
 /// with the identity and the times, that it has there.
 ///
-/// Events come in the order of their positions. Places that are left out stay empty, as if a policy hid what stood
-/// there.
+/// Events come in the order of their positions. Positions that are left out stay empty, and so do the first versions of
+/// a stream, as if a policy hid what stood there.
 #[must_use = "call `finish` to have a store"]
 pub struct MemoryRestore {
     state: State,
@@ -32,18 +32,19 @@ impl MemoryRestore {
     /// Adds an event at its place.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when its position, its version or its time lies not after those before it, its identity
-    /// is taken, or its place is beyond what memory holds.
+    /// [`ErrorKind::Invalid`] when its position does not lie after those before it, its version does not follow that of
+    /// the stream's event before it, its time lies before that of another, or its identity is taken; and when more than
+    /// 16,777,216 places would be left empty at once.
     pub fn event(&mut self, event: RecordedEvent) -> Result<(), Error> {
         self.state
             .restore(event)
             .map_err(|error| error.during("restore"))
     }
 
-    /// Gives a stream this version and this policy; versions after its last event stay empty.
+    /// Gives a stream its policy, after its events. A stream of which no event is there gets the version too.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when the version is before that of an event of the stream.
+    /// [`ErrorKind::Invalid`] when the version is not that of its last event.
     pub fn stream(&mut self, head: StreamHead) -> Result<(), Error> {
         self.state
             .restore_stream(head)

@@ -442,9 +442,9 @@ impl State {
     /// Puts an event at the place that it has in another store.
     pub(crate) fn restore(&mut self, event: RecordedEvent) -> Result<(), Error> {
         let (position, version) = (event.position(), event.version());
-        let last = self.of_stream(event.stream()).len();
+        let last = self.stream_head(event.stream()).version;
         let is_in_order = position > self.head()
-            && version.value() > position_of(last).value()
+            && (version == last.next() || (last == Version::ABSENT && version > last))
             && event.appended_at() >= self.appended_at(self.head())
             && !self.event_ids.contains_key(&event.id());
         if !is_in_order {
@@ -465,11 +465,12 @@ impl State {
             policy,
         } = head;
         let index = self.stream_index(&stream);
-        self.fill_stream(index, version)?;
+        if self.of_stream(&stream).is_empty() {
+            self.fill_stream(index, version)?;
+        }
         if let Some(found) = self.streams.get_mut(index) {
-            if found.version() > version {
-                let message =
-                    "version lies before that of an event of the stream; give a later one";
+            if found.version() != version {
+                let message = "version is not that of the last event of the stream; give that one";
                 return Err(Error::new(ErrorKind::Invalid, message)
                     .with("stream", stream)
                     .with("version", version));

@@ -37,11 +37,11 @@ fn restored(events: &[RecordedEvent]) -> MemoryRestore {
 #[test]
 fn places_that_are_left_out_stay_empty() {
     let events = recorded();
-    let store = restored(&[events[1].clone(), events[3].clone()]);
+    let store = restored(&events[2..4]);
     let store = store.finish(Position::new(7)).unwrap();
     block_on(async {
         let shown = store.collect(ReadRequest::all()).await.unwrap();
-        assert_eq!(shown, [events[1].clone(), events[3].clone()]);
+        assert_eq!(shown, events[2..4]);
         let of_stream = ReadRequest::stream(STREAM);
         assert_eq!(store.collect(of_stream.backward()).await.unwrap().len(), 2);
         let from = ReadRequest::all().appended_from(events[3].appended_at());
@@ -62,7 +62,7 @@ fn what_is_out_of_order_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains(message), "{error}");
     };
-    for (before, next) in [(1, 0), (1, 1)] {
+    for (before, next) in [(1, 0), (1, 1), (1, 3)] {
         let mut restore = restored(&[events[before].clone()]);
         let error = restore.event(events[next].clone()).unwrap_err();
         check(error, "in the order of their positions");
@@ -75,10 +75,17 @@ fn what_is_out_of_order_is_refused() {
         policy: StreamPolicy::default(),
     };
     let mut restore = restored(&events);
-    check(restore.stream(head(4)).unwrap_err(), "version lies before");
-    check(restore.stream(head(u64::MAX)).unwrap_err(), "places empty");
-    restore.stream(head(9)).unwrap();
+    for version in [4, 6] {
+        let error = restore.stream(head(version)).unwrap_err();
+        check(error, "version is not that of the last event");
+    }
+    restore.stream(head(5)).unwrap();
+    let mut hidden = head(9);
+    hidden.stream = StreamId::from_static("thing-2");
+    restore.stream(hidden.clone()).unwrap();
     let store = restore.finish(Position::new(5)).unwrap();
-    let found = block_on(store.stream_head(&STREAM)).unwrap();
+    let found = block_on(store.stream_head(&hidden.stream)).unwrap();
     assert_eq!(found.version, Version::new(9));
+    let many = MemoryStore::builder().restoring().stream(head(u64::MAX));
+    check(many.unwrap_err(), "places empty");
 }
