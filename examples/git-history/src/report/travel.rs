@@ -129,7 +129,7 @@ fn differences<'a>(real: &'a Tree, altered: &'a Tree) -> Vec<Different<'a>> {
 
 fn json_of(link: &Link, without: &Without, different: &[Different<'_>]) -> Value {
     let comparison = &without.comparison;
-    let side = |path: &GitPath, content: &Option<&Content>| {
+    let side = |path: &GitPath, content: Option<&Content>| {
         content.map(|content| entry_json(path, content))
     };
     json!({
@@ -141,7 +141,7 @@ fn json_of(link: &Link, without: &Without, different: &[Different<'_>]) -> Value
             "commit": misfit.commit, "path": misfit.path, "reason": misfit.reason,
         })).collect::<Vec<_>>(),
         "different": different.iter().map(|(path, real, altered)| json!({
-            "path": path, "real": side(path, real), "without": side(path, altered),
+            "path": path, "real": side(path, *real), "without": side(path, *altered),
         })).collect::<Vec<_>>(),
     })
 }
