@@ -80,7 +80,7 @@ fn what_is_hidden_stays_hidden_and_its_places_empty() {
                 "cart-b",
                 PolicyAction::Retain {
                     max_age: None,
-                    max_count: Some(1),
+                    max_count: Some(2),
                 },
             ),
         ] {
@@ -106,7 +106,7 @@ fn what_is_hidden_stays_hidden_and_its_places_empty() {
             assert_eq!(there.version, here.version);
             assert_eq!(there.policy.max_count, here.policy.max_count);
         }
-        // The policy goes on: of this stream one event is shown.
+        // The policy goes on: of this stream two events are shown.
         copy.append(append("cart-b", Expected::Exactly(Version::new(3))))
             .await
             .unwrap();
@@ -117,7 +117,7 @@ fn what_is_hidden_stays_hidden_and_its_places_empty() {
             .iter()
             .map(RecordedEvent::version)
             .collect();
-        assert_eq!(versions, [Version::new(4)]);
+        assert_eq!(versions, [Version::new(3), Version::new(4)]);
         // What was not copied is not there, though the policy of an earlier moment would show it.
         let early = MemoryFork::of(&*store)
             .until(Position::new(5))
@@ -131,6 +131,13 @@ fn what_is_hidden_stays_hidden_and_its_places_empty() {
                 .await
                 .unwrap()
         );
+        // Of the two events that the policy shows of then, the older one was hidden by now.
+        let head = early
+            .stream_head(&StreamId::from_static("cart-b"))
+            .await
+            .unwrap();
+        assert_eq!(head.version, Version::new(2));
+        assert_eq!(head.policy.truncate_before, Version::new(2));
     });
 }
 

@@ -4,7 +4,7 @@ use annals_core::{Position, Version};
 use annals_replay::{EventChoice, OnRefusal, RefusedKind, WhatIf};
 use futures_executor::block_on;
 
-use crate::cart::{CartEvent, fold, put, replay_of, taken};
+use crate::cart::{CartEvent, fold, folded, put, replay_of, taken};
 
 fn version(version: u64) -> EventChoice {
     EventChoice::Version(Version::new(version))
@@ -100,6 +100,26 @@ fn an_alteration_that_finds_no_event_is_told() {
         let replay = replay_of(&[put(1, 2)]).await;
         let nobody = WhatIf::new().without(version(2)).without(version(1));
         assert_eq!(replay.what_if(&nobody).await.unwrap().unused_alterations, 1);
+    });
+}
+
+#[test]
+fn a_long_history_survives_many_refusals() {
+    block_on(async {
+        let events: Vec<CartEvent> = (0..200)
+            .flat_map(|n| [put(1, 1), put(2, n), taken(1), put(3, 1)])
+            .collect();
+        let replay = replay_of(&events).await;
+        let puts = |event: &CartEvent| matches!(event, CartEvent::Put { item: 1, .. });
+        let choice = EventChoice::matching(|event| event.version().value() % 4 == 1);
+        let without = WhatIf::new()
+            .without(choice)
+            .on_refusal(OnRefusal::LeaveOut);
+        let compared = replay.what_if(&without).await.unwrap();
+        let (expected, refused) = folded(events.iter().filter(|event| !puts(event)));
+        assert_eq!(compared.altered, expected);
+        assert_eq!(compared.refused_count, refused.len() as u64);
+        assert_eq!(compared.refused_count, 200);
     });
 }
 
