@@ -124,6 +124,11 @@
 //! }
 //! ```
 //!
+//! # Back in time
+//! The log has every state that ever was. `Replay` gives one as of a version, a position or a time, tells what each
+//! event changed, finds the event since which something is so, and shows what would be if it had gone otherwise: see
+//! the module `replay`.
+//!
 //! # Events of three years ago
 //! What was recorded is never changed; the code goes on. A kind of event says its version and how an older one
 //! becomes the next, [`Evolving`] reads all of them, and a schema ledger (`annals-testkit`) proves on every build
@@ -161,6 +166,7 @@
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
+//! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
 //!
@@ -179,6 +185,7 @@
 //! | `lease` | yes | [`Leases`] |
 //! | `macros` | yes | `#[derive(Event)]` |
 //! | `memory` | yes | [`MemoryStore`] |
+//! | `replay` | yes | [`replay`]: time travel |
 //! | `bincode` | no | [`BincodeCodec`] |
 //! | `cbor` | no | [`CborCodec`] |
 //! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
@@ -194,6 +201,8 @@ pub use annals_concurrency as concurrency;
 pub use annals_core as core;
 #[cfg(feature = "profile")]
 pub use annals_profile as profile;
+#[cfg(feature = "replay")]
+pub use annals_replay as replay;
 pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;

@@ -297,6 +297,10 @@ mod tests {
             self.disk.rename(from, to)
         }
 
+        fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.disk.hard_link(from, to)
+        }
+
         fn remove(&self, path: &Path) -> io::Result<()> {
             self.disk.remove(path)
         }

@@ -43,6 +43,7 @@ pub mod commit;
 mod error;
 mod files;
 mod follower;
+mod fork;
 mod format;
 mod frame_builder;
 #[cfg(feature = "fuzzing")]
@@ -71,6 +72,7 @@ mod writer;
 pub use check::{LostRange, Progress, Verification, verify};
 pub use error::{Damage, DamageKind, Error, ErrorKind, Result};
 pub use follower::Follower;
+pub use fork::{Fork, fork};
 pub use format::frame::{Kind, RECORD_HEADER_BYTES};
 pub use frame_builder::FrameBuilder;
 pub use grow::Growth;

@@ -390,7 +390,7 @@ fn check_chain(files: &Files, manifest: &Manifest) -> Result<()> {
 }
 
 /// Makes the directory and makes its name durable, and those of the parents that were not there.
-fn create_directory(files: &Files) -> Result<()> {
+pub(crate) fn create_directory(files: &Files) -> Result<()> {
     let directory = &files.directory;
     let failed = |error| Error::io("the directory can't be made", directory, error);
     let mut missing: Vec<&Path> = Vec::new();
@@ -417,7 +417,7 @@ fn create_directory(files: &Files) -> Result<()> {
 
 /// Refuses a directory that holds a log or anything that may be left of one; removes what an earlier
 /// creation left that did not come to its end.
-fn refuse_existing(files: &Files) -> Result<()> {
+pub(crate) fn refuse_existing(files: &Files) -> Result<()> {
     let names = files.names()?;
     let exists = |message: &'static str| {
         Err(Error::new(ErrorKind::AlreadyExists, message).at(&files.directory))

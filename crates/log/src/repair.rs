@@ -88,8 +88,8 @@ fn quarantine_damaged(files: &Files, survey: &Survey) -> io::Result<Vec<PathBuf>
     Ok(copies)
 }
 
-/// Copies a file; `false` when there is none.
-fn copy_file(files: &Files, from: &Path, to: &Path) -> io::Result<bool> {
+/// Copies a file, durably but for its name; `false` when there is none.
+pub(crate) fn copy_file(files: &Files, from: &Path, to: &Path) -> io::Result<bool> {
     let source = match files.vfs.open(from, Access::Read) {
         Ok(source) => source,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

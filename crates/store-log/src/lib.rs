@@ -74,5 +74,5 @@ mod store;
 pub use annals_log::{Damage, DamageKind, LostRange, Parts, Progress, Repair, Verification, vfs};
 pub use store::{
     CommitterThread, DamagedIndex, Durability, LogFollower, LogStore, LogStoreBuilder, Maintenance,
-    ReadMode, Settings, StoreVerification,
+    ReadMode, Settings, StoreFork, StoreVerification,
 };

@@ -106,6 +106,10 @@ impl Vfs for Luck {
         OsVfs.rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        OsVfs.hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         OsVfs.remove(path)
     }

@@ -365,6 +365,10 @@ impl Vfs for Refusing {
         OsVfs.rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        OsVfs.hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         OsVfs.remove(path)
     }

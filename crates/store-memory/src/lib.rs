@@ -36,7 +36,9 @@
 
 mod auxiliary;
 mod read;
+mod restore;
 mod state;
 mod store;
 
+pub use restore::MemoryRestore;
 pub use store::{MemoryStore, MemoryStoreBuilder};

@@ -19,7 +19,7 @@ const TOMBSTONED: StreamState = StreamState::Tombstoned;
 /// Everything that was recorded. The event at position n stands at index n - 1 of the log.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    log: Vec<Entry>,
+    log: Vec<Place>,
     streams: Vec<Stream>,
     stream_indexes: HashMap<StreamId, usize>,
     categories: Vec<Vec<Position>>,
@@ -32,6 +32,14 @@ pub(crate) struct State {
     pub(crate) checkpoints: BTreeMap<CheckpointName, SavedCheckpoint>,
 }
 
+/// What stands at a position.
+#[derive(Debug)]
+enum Place {
+    Event(Entry),
+    /// Nothing that was restored; the event before it was recorded then.
+    Empty(Timestamp),
+}
+
 /// An event, and the index of its stream.
 #[derive(Debug)]
 struct Entry {
@@ -39,7 +47,8 @@ struct Entry {
     stream: usize,
 }
 
-/// One stream: where its events stand, the n-th at index n - 1, and what of them is shown.
+/// One stream: where its events stand, the n-th at index n - 1 (or nowhere: [`Position::START`], where it was not
+/// restored), and what of them is shown.
 #[derive(Debug)]
 struct Stream {
     id: StreamId,
@@ -56,7 +65,7 @@ impl State {
 
     /// The event at this position, if reads at `now` show it.
     pub(crate) fn shown(&self, position: Position, now: Timestamp) -> Option<&RecordedEvent> {
-        let Entry { event, stream } = self.log.get(index_of(position)?)?;
+        let Entry { event, stream } = self.entry(position)?;
         let stream = self.streams.get(*stream)?;
         let shown =
             stream
@@ -67,13 +76,28 @@ impl State {
 
     /// The event at this position, shown or not.
     pub(crate) fn event(&self, position: Position) -> Option<&RecordedEvent> {
-        self.log.get(index_of(position)?).map(|entry| &entry.event)
+        self.entry(position).map(|entry| &entry.event)
+    }
+
+    fn entry(&self, position: Position) -> Option<&Entry> {
+        match self.log.get(index_of(position)?)? {
+            Place::Event(entry) => Some(entry),
+            Place::Empty(_) => None,
+        }
+    }
+
+    /// When the event at this position was recorded, or, where it is empty, the one before it; `None` for a
+    /// place that the log does not reach.
+    fn recorded_by(&self, position: Position) -> Option<Timestamp> {
+        match self.log.get(index_of(position)?)? {
+            Place::Event(entry) => Some(entry.event.appended_at()),
+            Place::Empty(before) => Some(*before),
+        }
     }
 
     /// When the event at this position was recorded; the beginning of time for a place without one.
     pub(crate) fn appended_at(&self, position: Position) -> Timestamp {
-        self.event(position)
-            .map_or(Timestamp::EPOCH, RecordedEvent::appended_at)
+        self.recorded_by(position).unwrap_or(Timestamp::EPOCH)
     }
 
     /// The positions of a stream's events.
@@ -119,8 +143,8 @@ impl State {
 
     /// This time, or that of the newest event where the clock went back.
     pub(crate) fn not_before_newest(&self, now: Timestamp) -> Timestamp {
-        self.event(self.head())
-            .map_or(now, |newest| newest.appended_at().max(now))
+        self.recorded_by(self.head())
+            .map_or(now, |newest| newest.max(now))
     }
 
     /// Refuses a cursor that no reader of this store can have.
@@ -362,13 +386,34 @@ impl State {
         reason = "indexes of streams and categories are never removed"
     )]
     fn push(&mut self, index: usize, event: &NewEvent, id: EventId, appended_at: Timestamp) {
+        let stream = self
+            .streams
+            .get_mut(index)
+            .expect("`stream_index` gave the index");
+        stream.policy.reopen();
+        let placement = Placement {
+            id,
+            stream: stream.id.clone(),
+            version: stream.version().next(),
+            position: position_of(self.log.len()).next(),
+            recorded_at: event.recorded_at().unwrap_or(appended_at),
+            appended_at,
+        };
+        self.place(index, RecordedEvent::new(event.clone(), placement));
+    }
+
+    /// Puts an event at the end of the log and of the stream of this index.
+    #[expect(
+        clippy::expect_used,
+        reason = "indexes of streams and categories are never removed"
+    )]
+    fn place(&mut self, index: usize, event: RecordedEvent) {
         let position = self.head().next();
         let stream = self
             .streams
             .get_mut(index)
             .expect("`stream_index` gave the index");
         stream.positions.push(position);
-        stream.policy.reopen();
         let category = self.categories.get_mut(stream.category);
         category.expect("a stream has a category").push(position);
         match self.types.get_mut(event.event_type()) {
@@ -381,21 +426,92 @@ impl State {
         for tag in event.tags() {
             self.tags.entry(tag.clone()).or_default().push(position);
         }
-        self.event_ids.insert(id, position);
-        let placement = Placement {
-            id,
-            stream: stream.id.clone(),
-            version: stream.version(),
-            position,
-            recorded_at: event.recorded_at().unwrap_or(appended_at),
-            appended_at,
-        };
-        let event = RecordedEvent::new(event.clone(), placement);
-        self.log.push(Entry {
+        self.event_ids.insert(event.id(), position);
+        self.log.push(Place::Event(Entry {
             event,
             stream: index,
-        });
+        }));
     }
+}
+
+/// What another store recorded.
+impl State {
+    /// The most places that a restored log leaves empty, and a restored stream: 16,777,216.
+    const EMPTY_MAX: u64 = 1 << 24;
+
+    /// Puts an event at the place that it has in another store.
+    pub(crate) fn restore(&mut self, event: RecordedEvent) -> Result<(), Error> {
+        let (position, version) = (event.position(), event.version());
+        let last = self.stream_head(event.stream()).version;
+        let is_in_order = position > self.head()
+            && (version == last.next() || (last == Version::ABSENT && version > last))
+            && event.appended_at() >= self.appended_at(self.head())
+            && !self.event_ids.contains_key(&event.id());
+        if !is_in_order {
+            return Err(out_of_order(&event));
+        }
+        let index = self.stream_index(event.stream());
+        self.fill_stream(index, version.previous())?;
+        self.fill(position.previous())?;
+        self.place(index, event);
+        Ok(())
+    }
+
+    /// Gives a stream a version and a policy.
+    pub(crate) fn restore_stream(&mut self, head: StreamHead) -> Result<(), Error> {
+        let StreamHead {
+            stream,
+            version,
+            policy,
+        } = head;
+        let index = self.stream_index(&stream);
+        if self.of_stream(&stream).is_empty() {
+            self.fill_stream(index, version)?;
+        }
+        if let Some(found) = self.streams.get_mut(index) {
+            if found.version() != version {
+                let message = "version is not that of the last event of the stream; give that one";
+                return Err(Error::new(ErrorKind::Invalid, message)
+                    .with("stream", stream)
+                    .with("version", version));
+            }
+            found.policy = policy;
+        }
+        Ok(())
+    }
+
+    /// Leaves places of the log empty, up to and with this one.
+    pub(crate) fn fill(&mut self, until: Position) -> Result<(), Error> {
+        let empty = check_empty(until.since(self.head()))?;
+        let before = self.appended_at(self.head());
+        self.log.extend((0..empty).map(|_| Place::Empty(before)));
+        Ok(())
+    }
+
+    fn fill_stream(&mut self, index: usize, until: Version) -> Result<(), Error> {
+        if let Some(stream) = self.streams.get_mut(index) {
+            let empty = check_empty(until.since(stream.version()))?;
+            stream.positions.extend((0..empty).map(|_| Position::START));
+        }
+        Ok(())
+    }
+}
+
+fn check_empty(places: u64) -> Result<u64, Error> {
+    if places <= State::EMPTY_MAX {
+        return Ok(places);
+    }
+    let message = "restored events leave more than 16,777,216 places empty at once; keep them in another store";
+    Err(Error::new(ErrorKind::Invalid, message).with("places", places))
+}
+
+fn out_of_order(event: &RecordedEvent) -> Error {
+    let message =
+        "event does not follow the ones before it; restore events in the order of their positions";
+    Error::new(ErrorKind::Invalid, message)
+        .with("stream", event.stream())
+        .with("version", event.version())
+        .with("position", event.position())
 }
 
 impl Stream {

@@ -10,6 +10,7 @@ use annals_core::{
 use async_trait::async_trait;
 use event_listener::Event as Bell;
 
+use crate::MemoryRestore;
 use crate::read::read;
 use crate::state::State;
 
@@ -43,6 +44,15 @@ impl MemoryStore {
         }
     }
 
+    pub(crate) fn with_state(state: State, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        Self {
+            state: RwLock::new(state),
+            appended: Bell::new(),
+            clock,
+            ids,
+        }
+    }
+
     /// The state to look at.
     pub(crate) fn look(&self) -> Result<RwLockReadGuard<'_, State>, Error> {
         self.state.read().map_err(|_| in_doubt())
@@ -70,12 +80,13 @@ impl MemoryStoreBuilder {
     /// The store, empty.
     pub fn build(self) -> MemoryStore {
         let Self { clock, ids } = self;
-        MemoryStore {
-            state: RwLock::default(),
-            appended: Bell::new(),
-            clock,
-            ids,
-        }
+        MemoryStore::with_state(State::default(), clock, ids)
+    }
+
+    /// Begins a store that holds what another store recorded.
+    pub fn restoring(self) -> MemoryRestore {
+        let Self { clock, ids } = self;
+        MemoryRestore::new(clock, ids)
     }
 }
 

@@ -67,6 +67,22 @@ pub enum Command {
         /// The path from the top of the tree, as it is or in its text form.
         path: OsString,
     },
+    /// Find the commit that first had a file or a folder, by halving the history.
+    Bisect {
+        /// The repository, or a folder in it.
+        repository: PathBuf,
+        /// The path from the top of the tree, as it is or in its text form.
+        path: OsString,
+    },
+    /// Print how the tree would differ without a commit; nothing is recorded of it.
+    WhatIf {
+        /// The repository, or a folder in it.
+        #[arg(default_value = ".")]
+        repository: PathBuf,
+        /// The commit that did not happen: a revision or a date, as for `at`.
+        #[arg(long, value_name = "COMMIT")]
+        without: String,
+    },
     /// Compare the folded tree with `git ls-tree -r`, and exit with 1 where they differ.
     Verify(Verify),
     /// Print the newest commits of a store, also while another process records them. Needs no repository.

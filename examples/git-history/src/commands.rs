@@ -1,5 +1,7 @@
 //! The commands. All but `tail` record first what the store lacks, and then ask the store.
 
+mod travel;
+
 use std::ffi::OsStr;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write};
@@ -56,6 +58,16 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
         (Some(Command::Log { repository, path }), None) => {
             log(repository, path, target, format, out)
         }
+        (Some(Command::Bisect { repository, path }), None) => {
+            travel::bisect(repository, path, target, format, out)
+        }
+        (
+            Some(Command::WhatIf {
+                repository,
+                without,
+            }),
+            None,
+        ) => travel::what_if(repository, without, target, format, out),
         (Some(Command::Verify(options)), None) => verify_commits(options, target, format, out),
         (Some(Command::Tail(options)), None) => tail(options, target.directory, format, out),
     }

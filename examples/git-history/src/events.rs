@@ -52,16 +52,17 @@ pub enum FileEvent {
 pub struct File(Option<Content>);
 
 /// What a path holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Content {
     /// What it is.
     pub mode: Mode,
     /// A blob, or the commit of a submodule.
+    #[serde(serialize_with = "hex::serialize")]
     pub blob: ObjectId,
 }
 
 /// The states of all paths that hold something: the tree of a commit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tree(BTreeMap<GitPath, Content>);
 
 impl FileEvent {
@@ -134,6 +135,11 @@ impl Tree {
     /// The paths and what they hold, ordered by the bytes of the path, as git does.
     pub fn iter(&self) -> impl Iterator<Item = (&GitPath, &Content)> {
         self.0.iter()
+    }
+
+    /// What a path holds.
+    pub fn get(&self, path: &GitPath) -> Option<&Content> {
+        self.0.get(path)
     }
 
     /// How many paths hold something.

@@ -3,6 +3,7 @@
 mod commits;
 mod known;
 mod recorder;
+mod travel;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
@@ -20,6 +21,7 @@ use futures_executor::block_on;
 pub use self::commits::RecordedCommit;
 use self::known::Known;
 use self::recorder::Recorder;
+pub use self::travel::{FirstSeen, Misfit, TimeTravel, Without};
 use crate::codec::{self, Codec};
 use crate::events::{FileEvent, Tree};
 use crate::git::{Commits, GitPath, Mainline, ObjectId, Repository, shorten};

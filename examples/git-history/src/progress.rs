@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use annals::replay::{ReplayObserver, ReplayProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A step of known length that shows a bar on a terminal, and nothing elsewhere.
@@ -29,6 +30,17 @@ impl Step {
 
     pub(crate) fn advance_by(&self, count: usize) {
         self.bar.inc(count as u64);
+    }
+
+    /// What moves the bar as a replay goes on.
+    pub(crate) fn observer(&self) -> impl ReplayObserver + 'static {
+        let bar = self.bar.clone();
+        move |progress: &ReplayProgress| {
+            if let Some(until) = progress.until {
+                bar.set_length(until.value());
+            }
+            bar.set_position(progress.position.value());
+        }
     }
 
     /// Takes the bar away, and tells how long the step took.

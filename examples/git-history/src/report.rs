@@ -3,6 +3,7 @@
 mod import;
 mod listing;
 mod tail;
+mod travel;
 mod verified;
 
 use std::fmt::{self, Display};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 pub(crate) use self::import::Import;
 pub(crate) use self::listing::{log, tree};
 pub(crate) use self::tail::commit;
+pub(crate) use self::travel::{first_seen, without};
 pub(crate) use self::verified::Verified;
 use crate::events::Content;
 use crate::git::GitPath;

@@ -39,6 +39,11 @@ pub trait Vfs: fmt::Debug + Send + Sync {
     /// [`sync_directory`](Self::sync_directory).
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives the file a second name, which must be free; what is written by one is read by the other. Durable after
+    /// [`sync_directory`](Self::sync_directory). An error where the file system has no such names, or the two lie on
+    /// different ones.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes the file's name. Durable after [`sync_directory`](Self::sync_directory).
     fn remove(&self, path: &Path) -> io::Result<()>;
 

@@ -7,6 +7,7 @@ mod dictionary;
 mod doubt;
 mod error;
 mod follower;
+mod fork;
 mod frame;
 mod fresh;
 mod heat;
@@ -31,6 +32,7 @@ mod verdict;
 mod verify;
 
 pub use self::follower::LogFollower;
+pub use self::fork::StoreFork;
 pub use self::log_store::LogStore;
 pub use self::open::LogStoreBuilder;
 pub use self::settings::{CommitterThread, Durability, Maintenance, ReadMode, Settings};

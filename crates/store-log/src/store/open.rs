@@ -1,6 +1,6 @@
 //! Opening and creating a store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use annals_core::{Clock, Error, ErrorKind, Ids, SystemClock, UuidIds};
@@ -112,10 +112,15 @@ impl LogStoreBuilder {
     }
 
     pub(crate) fn log_directory(&self) -> PathBuf {
-        self.directory.join(LOG)
+        Self::log_of(&self.directory)
     }
 
-    fn log_settings(&self) -> LogSettings {
+    /// The directory of the log of a store.
+    pub(crate) fn log_of(directory: &Path) -> PathBuf {
+        directory.join(LOG)
+    }
+
+    pub(crate) fn log_settings(&self) -> LogSettings {
         let mut settings = LogSettings::default();
         settings.segment_bytes = self.settings.segment_bytes;
         settings.reads = self.settings.reads;

@@ -29,6 +29,12 @@ impl GitPath {
         encode_path(&self.0)
     }
 
+    /// The same without a slash at its end, by which a person may mark a folder.
+    #[must_use]
+    pub fn without_slash(&self) -> Self {
+        Self::new(self.0.strip_suffix(b"/").unwrap_or(&self.0))
+    }
+
     /// Reads the text form back.
     ///
     /// # Errors

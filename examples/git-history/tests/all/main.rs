@@ -14,3 +14,4 @@ mod repository;
 mod store;
 #[cfg(test)]
 mod support;
+mod travel;

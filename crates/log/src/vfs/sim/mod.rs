@@ -291,6 +291,13 @@ impl Vfs for SimFs {
         })
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let operation = Operation::HardLink { to: to.into() };
+        self.state().call(operation, &from.into(), |state, _| {
+            state.tree.hard_link(from, to)
+        })
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.state()
             .call(Operation::Remove, &path.into(), |state, _| {

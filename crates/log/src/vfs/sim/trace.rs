@@ -34,6 +34,11 @@ pub enum Operation {
         /// The new name.
         to: Arc<Path>,
     },
+    /// `hard_link`
+    HardLink {
+        /// The second name.
+        to: Arc<Path>,
+    },
     /// `remove`
     Remove,
     /// `sync_directory`
@@ -77,6 +82,7 @@ impl Operation {
             Self::CreateDirectories
             | Self::Open(Access::Create)
             | Self::Rename { .. }
+            | Self::HardLink { .. }
             | Self::Remove
             | Self::SyncDirectory
             | Self::Write { .. }

@@ -187,6 +187,14 @@ impl Tree {
         Ok(())
     }
 
+    /// Gives a file a second name.
+    pub(super) fn hard_link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let file = self.file(from)?;
+        self.check_vacant(to)?;
+        self.add(to, file);
+        Ok(())
+    }
+
     /// Removes a file's name.
     pub(super) fn remove(&mut self, path: &Path) -> io::Result<()> {
         self.file(path)?;
