@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use annals::prelude::*;
 use annals::replay::{
-    AsOf, EventChoice, MemoryFork, OnRefusal, Pace, PacedBy, Replay, ReplayFold, ReplayProgress,
+    AlteredEvents, AsOf, MemoryFork, OnRefusal, Pace, PacedBy, Replay, ReplayFold, ReplayProgress,
     StateDiff, WhatIf, play,
 };
 use annals::{Selection, SystemTimer};
@@ -135,7 +135,7 @@ fn what_if() {
     block_on(async {
         let ada = Replay::<Account, _>::of_aggregate(store().await?, JsonCodec, "ada")?;
         // ANCHOR: what_if
-        let without = WhatIf::new().without(EventChoice::Version(Version::new(2)));
+        let without = WhatIf::new().without(AlteredEvents::Version(Version::new(2)));
         let compared = ada.what_if(&without).await?;
         assert_eq!(
             compared.to_string(),
@@ -145,7 +145,7 @@ fn what_if() {
         // ANCHOR_END: what_if
         // ANCHOR: command
         // A fee that is decided on each withdrawal, on the state of then.
-        let withdrawals = EventChoice::matching(|event| event.event_type() == &"withdrawn");
+        let withdrawals = AlteredEvents::matching(|event| event.event_type() == &"withdrawn");
         let with_fee = WhatIf::new()
             .deciding_after(withdrawals, |account: &Account| match account.cents {
                 0 => Err("nothing left to take".into()),

@@ -16,7 +16,7 @@
 //! # use annals_codec::EventCodec;
 //! # use annals_core::{Append, EventStore, Expected, Ids, StreamId, UuidIds};
 //! use annals_macros::Event;
-//! use annals_replay::{EventChoice, Replay, WhatIf};
+//! use annals_replay::{AlteredEvents, Replay, WhatIf};
 //! use annals_store_memory::MemoryStore;
 //! # use futures_util::TryStreamExt;
 //! use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@
 //! let found = ada.bisect(|account| account.cents > 70).await?;
 //! assert_eq!(found.turning_point().unwrap().event.version(), Version::new(1));
 //!
-//! let without = WhatIf::new().without(EventChoice::Version(Version::new(2)));
+//! let without = WhatIf::new().without(AlteredEvents::Version(Version::new(2)));
 //! let compared = ada.what_if(&without).await?;
 //! assert_eq!(compared.diff.to_string(), "cents: 75 -> 105");
 //! # Ok::<(), annals_core::Error>(())
@@ -130,5 +130,5 @@ pub use play::{Pace, PacedBy, play};
 pub use replay::{Reconstructed, Replay};
 pub use transitions::Transition;
 pub use what_if::{
-    Comparison, EventChoice, FirstDivergence, OnRefusal, Refused, RefusedKind, WhatIf,
+    AlteredEvents, Comparison, FirstDivergence, OnRefusal, Refused, RefusedKind, WhatIf,
 };

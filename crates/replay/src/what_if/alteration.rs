@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use annals_core::{BoxError, EventId, Position, RecordedEvent, Version};
 
-/// Which events of a history.
+/// Which events of a history are otherwise.
 #[derive(Clone)]
 #[non_exhaustive]
-pub enum EventChoice {
+pub enum AlteredEvents {
     /// The one at this position.
     Position(Position),
     /// The one with this identity.
@@ -31,8 +31,8 @@ pub enum OnRefusal {
 
 /// One thing that is otherwise.
 pub(super) enum Alteration<S, E> {
-    LeaveOut(EventChoice),
-    Change(EventChoice, Arc<Change<E>>),
+    LeaveOut(AlteredEvents),
+    Change(AlteredEvents, Arc<Change<E>>),
     Decide(At, Arc<Decide<S, E>>),
 }
 
@@ -45,12 +45,12 @@ pub(super) type Decide<S, E> = dyn Fn(&S) -> Result<Vec<E>, BoxError> + Send + S
 /// Where a command is decided.
 #[derive(Clone, Debug)]
 pub(super) enum At {
-    Before(EventChoice),
-    After(EventChoice),
+    Before(AlteredEvents),
+    After(AlteredEvents),
     End,
 }
 
-impl EventChoice {
+impl AlteredEvents {
     /// All events of which this is true.
     pub fn matching(choose: impl Fn(&RecordedEvent) -> bool + Send + Sync + 'static) -> Self {
         Self::Matching(Arc::new(choose))
@@ -69,7 +69,7 @@ impl EventChoice {
 
 impl<S, E> Alteration<S, E> {
     /// The events at which something is otherwise; `None` at the end.
-    pub(super) fn choice(&self) -> Option<&EventChoice> {
+    pub(super) fn choice(&self) -> Option<&AlteredEvents> {
         match self {
             Self::LeaveOut(choice)
             | Self::Change(choice, _)
@@ -79,7 +79,7 @@ impl<S, E> Alteration<S, E> {
     }
 }
 
-impl fmt::Debug for EventChoice {
+impl fmt::Debug for AlteredEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Position(position) => f.debug_tuple("Position").field(position).finish(),

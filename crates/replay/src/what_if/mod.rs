@@ -11,7 +11,7 @@ use annals_core::{BoxError, Error, RecordedEvent};
 use serde::Serialize;
 
 use self::alteration::{Alteration, At};
-pub use self::alteration::{EventChoice, OnRefusal};
+pub use self::alteration::{AlteredEvents, OnRefusal};
 pub use self::comparison::{Comparison, FirstDivergence, Refused, RefusedKind};
 use self::run::Run;
 use crate::{Replay, ReplayFold};
@@ -23,13 +23,13 @@ use crate::{Replay, ReplayFold};
 ///
 /// ```
 /// use annals_core::Position;
-/// use annals_replay::{EventChoice, OnRefusal, WhatIf};
+/// use annals_replay::{AlteredEvents, OnRefusal, WhatIf};
 /// # struct Account { cents: u64 }
 /// # enum AccountEvent { Deposited { cents: u64 }, Withdrawn { cents: u64 } }
 ///
-/// let march = EventChoice::matching(|event| event.event_type().as_str() == "withdrawn");
+/// let march = AlteredEvents::matching(|event| event.event_type().as_str() == "withdrawn");
 /// let what_if = WhatIf::<Account, AccountEvent>::new()
-///     .without(EventChoice::Position(Position::new(17)))
+///     .without(AlteredEvents::Position(Position::new(17)))
 ///     .changing(march, |_| vec![AccountEvent::Withdrawn { cents: 1 }])
 ///     .deciding_at_the_end(|account| match account.cents {
 ///         0 => Err("there is nothing to withdraw".into()),
@@ -57,7 +57,7 @@ impl<S: 'static, E: 'static> WhatIf<S, E> {
 
     /// These events did not happen.
     #[must_use]
-    pub fn without(self, choice: EventChoice) -> Self {
+    pub fn without(self, choice: AlteredEvents) -> Self {
         self.altering(Alteration::LeaveOut(choice))
     }
 
@@ -65,7 +65,7 @@ impl<S: 'static, E: 'static> WhatIf<S, E> {
     #[must_use]
     pub fn changing(
         self,
-        choice: EventChoice,
+        choice: AlteredEvents,
         change: impl Fn(&E) -> Vec<E> + Send + Sync + 'static,
     ) -> Self {
         self.altering(Alteration::Change(choice, Arc::new(change)))
@@ -76,7 +76,7 @@ impl<S: 'static, E: 'static> WhatIf<S, E> {
     #[must_use]
     pub fn deciding_before(
         self,
-        choice: EventChoice,
+        choice: AlteredEvents,
         decide: impl Fn(&S) -> Result<Vec<E>, BoxError> + Send + Sync + 'static,
     ) -> Self {
         self.altering(Alteration::Decide(At::Before(choice), Arc::new(decide)))
@@ -86,7 +86,7 @@ impl<S: 'static, E: 'static> WhatIf<S, E> {
     #[must_use]
     pub fn deciding_after(
         self,
-        choice: EventChoice,
+        choice: AlteredEvents,
         decide: impl Fn(&S) -> Result<Vec<E>, BoxError> + Send + Sync + 'static,
     ) -> Self {
         self.altering(Alteration::Decide(At::After(choice), Arc::new(decide)))

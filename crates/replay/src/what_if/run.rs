@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::alteration::{Alteration, At, Decide};
 use super::branch::Branch;
 use super::comparison::{Comparison, FirstDivergence, Refused, RefusedKind};
-use super::{EventChoice, OnRefusal, WhatIf};
+use super::{AlteredEvents, OnRefusal, WhatIf};
 use crate::{ReplayFold, StateDiff};
 
 /// A comparison under way.
@@ -154,7 +154,11 @@ where
     }
 
     /// Decides the commands that stand on one side of this event.
-    fn decide_all(&mut self, recorded: &RecordedEvent, side: impl Fn(&At) -> Option<&EventChoice>) {
+    fn decide_all(
+        &mut self,
+        recorded: &RecordedEvent,
+        side: impl Fn(&At) -> Option<&AlteredEvents>,
+    ) {
         let what_if = self.what_if;
         for (index, alteration) in what_if.alterations.iter().enumerate() {
             let Alteration::Decide(at, decide) = alteration else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use annals_codec::{JsonCodec, Value};
 use annals_core::{Event as _, Position, Selection, Timestamp, Version};
 use annals_replay::{
-    AsOf, Bisection, EventChoice, OnRefusal, Replay, StateDiff, Turned, WhatIf, value_of,
+    AlteredEvents, AsOf, Bisection, OnRefusal, Replay, StateDiff, Turned, WhatIf, value_of,
 };
 use annals_snapshot::{Fold, Folded, Snapshots};
 use annals_store_memory::MemoryStore;
@@ -186,7 +186,7 @@ proptest! {
         block_on(async {
             let replay = replay_of(&events).await;
             let (expected, _) = folded(&events);
-            let everything = EventChoice::matching(|_| true);
+            let everything = AlteredEvents::matching(|_| true);
             for what_if in [
                 WhatIf::new(),
                 WhatIf::new().folding(fold()),
@@ -214,7 +214,7 @@ proptest! {
         block_on(async {
             let replay = replay_of(&events).await;
             let without = WhatIf::new()
-                .without(EventChoice::Version(Version::new(chosen as u64 + 1)))
+                .without(AlteredEvents::Version(Version::new(chosen as u64 + 1)))
                 .on_refusal(OnRefusal::LeaveOut);
             let compared = replay.what_if(&without).await.unwrap();
             assert_eq!(compared.altered, expected);

@@ -1,13 +1,13 @@
 //! Histories that went otherwise.
 
 use annals_core::{Position, Version};
-use annals_replay::{EventChoice, OnRefusal, RefusedKind, WhatIf};
+use annals_replay::{AlteredEvents, OnRefusal, RefusedKind, WhatIf};
 use futures_executor::block_on;
 
 use crate::cart::{CartEvent, fold, folded, put, replay_of, taken};
 
-fn version(version: u64) -> EventChoice {
-    EventChoice::Version(Version::new(version))
+fn version(version: u64) -> AlteredEvents {
+    AlteredEvents::Version(Version::new(version))
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn what_is_otherwise_is_told() {
 fn what_an_altered_history_refuses_is_a_result() {
     block_on(async {
         let replay = replay_of(&[put(1, 2), taken(1), put(2, 1)]).await;
-        let without = WhatIf::new().without(EventChoice::Position(Position::FIRST));
+        let without = WhatIf::new().without(AlteredEvents::Position(Position::FIRST));
         let stopped = replay.what_if(&without).await.unwrap();
         assert_eq!(
             stopped.stopped_at.as_ref().unwrap().version(),
@@ -111,7 +111,7 @@ fn a_long_history_survives_many_refusals() {
             .collect();
         let replay = replay_of(&events).await;
         let puts = |event: &CartEvent| matches!(event, CartEvent::Put { item: 1, .. });
-        let choice = EventChoice::matching(|event| event.version().value() % 4 == 1);
+        let choice = AlteredEvents::matching(|event| event.version().value() % 4 == 1);
         let without = WhatIf::new()
             .without(choice)
             .on_refusal(OnRefusal::LeaveOut);
@@ -128,7 +128,7 @@ fn refusals_that_are_kept_are_bounded() {
     block_on(async {
         let events: Vec<CartEvent> = (0..100).flat_map(|_| [put(1, 1), taken(1)]).collect();
         let replay = replay_of(&events).await;
-        let puts = EventChoice::matching(|event| event.event_type().as_str() == "put");
+        let puts = AlteredEvents::matching(|event| event.event_type().as_str() == "put");
         let without = WhatIf::new().without(puts).on_refusal(OnRefusal::LeaveOut);
         let compared = replay.what_if(&without).await.unwrap();
         assert_eq!((compared.refused.len(), compared.refused_count), (16, 100));

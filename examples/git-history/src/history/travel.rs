@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use annals::codec::EventCodecExt as _;
 use annals::replay::{
-    Comparison, EventChoice, OnRefusal, Replay, ReplayFold, ReplayObserver, WhatIf,
+    AlteredEvents, Comparison, OnRefusal, Replay, ReplayFold, ReplayObserver, WhatIf,
 };
 use annals::{Event as _, EventStore, RecordedEvent, Selection, SystemTimer};
 use anyhow::Result;
@@ -104,7 +104,7 @@ impl TimeTravel {
         observer: impl ReplayObserver + 'static,
     ) -> Result<Without> {
         let commit = commit.to_string();
-        let of_commit = EventChoice::matching(move |event| tag(event, COMMIT) == commit);
+        let of_commit = AlteredEvents::matching(move |event| tag(event, COMMIT) == commit);
         let what_if = WhatIf::new()
             .without(of_commit)
             .on_refusal(OnRefusal::LeaveOut);
