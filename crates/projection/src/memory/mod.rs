@@ -1,0 +1,4 @@
+//! Read models in memory.
+
+pub(crate) mod sink;
+pub(crate) mod view;
