@@ -21,6 +21,7 @@ mod panics;
 mod processor;
 mod projection;
 mod reaction;
+mod sync;
 
 pub use contract::batch::Batch;
 pub use contract::choice::EventChoice;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals_core::{ConsistencyLevel, Error, EventStore, ErrorKind, Position, Receipt};
+use annals_core::{ConsistencyLevel, Error, ErrorKind, EventStore, Position, Receipt};
 
 use super::cell::{Cell, Seen};
 use super::looking;
