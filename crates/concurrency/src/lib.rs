@@ -7,7 +7,7 @@
 //! with a [`Fence`] that the store checks.
 //!
 //! It is *not* a lock manager or a runtime: it starts no task, and time, chance and pauses come in through
-//! handles ([`Timer`], [`Chance`]). Repositories of `annals-aggregate` have all of it built in.
+//! handles ([`Timer`], [`Chance`]), and what runs beside a caller runs where [`Spawn`] says. Repositories of `annals-aggregate` have all of it built in.
 //!
 //! ```
 //! use annals_concurrency::{ManualTimer, Retrier, RetryPolicy};
@@ -37,6 +37,7 @@
 //! |---|---|---|
 //! | `lease` | no | `Leases` |
 //! | `serde` | no | `Serialize` and `Deserialize` for settings and explained conflicts |
+//! | `threads` | no | `BlockingThreads`, on which work off a caller's path runs |
 //! | `timer` | no | `SystemTimer`, which sleeps under any executor |
 
 mod chance;
@@ -47,6 +48,7 @@ mod lease;
 mod optimistic;
 mod resolver;
 mod retry;
+mod spawn;
 #[cfg(feature = "timer")]
 mod system_timer;
 mod timer;
@@ -61,6 +63,9 @@ pub use resolver::{CommutingPairs, ConflictResolver, Resolution};
 pub use retry::policy::{Jitter, RetryPolicy};
 pub use retry::retrier::Retrier;
 pub use retry::tries::{Tries, can_pass};
+#[cfg(feature = "threads")]
+pub use spawn::BlockingThreads;
+pub use spawn::Spawn;
 #[cfg(feature = "timer")]
 pub use system_timer::SystemTimer;
 pub use timer::{ManualTimer, Timer};

@@ -81,12 +81,12 @@ mod policy;
 mod queue;
 mod schema;
 mod snapshots;
-mod spawn;
 
+/// Where snapshots are encoded and saved.
+pub use annals_concurrency::{BlockingThreads, Spawn};
 pub use cache::{CacheCounts, CacheSettings, StateCache};
 pub use counts::SnapshotCounts;
 pub use fold::Fold;
 pub use folded::{Folded, SnapshotMark, Validity};
 pub use policy::{Occasion, SnapshotPolicy};
 pub use snapshots::Snapshots;
-pub use spawn::{BlockingThreads, Spawn};

@@ -2,21 +2,20 @@
 
 use futures_util::future::BoxFuture;
 
-/// Runs a future beside its caller: where snapshots are encoded and saved.
+/// Runs a future beside its caller: where snapshots are saved, and where projections run.
 ///
-/// Implemented by [`BlockingThreads`], and by every function that takes the future. What it is given may be
-/// dropped instead of run, as when a runtime shuts down: the snapshots stay untaken, and nothing else happens.
+/// No runtime is named. Implemented by `BlockingThreads` (feature `threads`), and by every function that takes
+/// the future. What it is given may be dropped instead of run, as when a runtime shuts down: whoever gave it says
+/// what that means.
 ///
 /// ```
-/// # let snapshots = annals_snapshot::Snapshots::<u64>::new(
-/// #     std::sync::Arc::new(annals_store_memory::MemoryStore::new()),
-/// #     annals_codec::JsonCodec,
-/// #     annals_snapshot::Fold::version(1),
-/// # );
+/// use annals_concurrency::Spawn;
+///
 /// // On a runtime of one's own: `|task| { handle.spawn(task); }`. Here, a thread.
-/// let snapshots = snapshots.with_spawn(|task| {
+/// let threads = |task| {
 ///     std::thread::spawn(|| futures_executor::block_on(task));
-/// });
+/// };
+/// threads.spawn(Box::pin(async { println!("beside the caller") }));
 /// ```
 pub trait Spawn: Send + Sync {
     /// Runs it, and returns at once.
@@ -30,11 +29,13 @@ impl<F: Fn(BoxFuture<'static, ()>) + Send + Sync> Spawn for F {
 }
 
 /// Threads of the crate `blocking`, which come when there is work and go when there is none: the default. It
-/// needs no runtime, so it fits stores that need none; a snapshot store that works on a runtime's timers or
-/// sockets wants that runtime.
+/// needs no runtime, so it fits stores that need none; a store that works on a runtime's timers or sockets wants
+/// that runtime.
+#[cfg(feature = "threads")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BlockingThreads;
 
+#[cfg(feature = "threads")]
 impl Spawn for BlockingThreads {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         blocking::unblock(move || futures_executor::block_on(task)).detach();

@@ -1,0 +1,50 @@
+//! Read models of a store's events, kept current, and reactions to them.
+//!
+//! A [`Projection`] folds events into a read model, which a [`Sink`] keeps together with how far it got; a
+//! [`Processor`] feeds any number of them in one pass over the store, first with what was recorded, then with what is
+//! appended. [`MemorySink`] keeps a model in memory, for readers that take no lock.
+//!
+//! It is *not* a database of read models: sinks on databases are crates of their own. It names no runtime: work runs
+//! where an [`annals_concurrency::Spawn`] says.
+//!
+//! See [`Processor`] for an example.
+//!
+//! # Limits
+//! All of a processor stand in [`ProcessorSettings`], all of a consumer's setbacks in [`FailurePolicy`].
+
+mod contract;
+mod decoder;
+mod errors;
+mod key_rule;
+mod memory;
+mod panics;
+mod processor;
+mod projection;
+mod reaction;
+mod sync;
+
+pub use contract::batch::Batch;
+pub use contract::choice::EventChoice;
+pub use contract::consumer::{Consumer, Handled, Prepare};
+pub use contract::failure_policy::{AfterRetries, FailurePolicy};
+pub use contract::model_id::ModelId;
+pub use contract::page::FeedPage;
+pub use contract::parked::{ParkedCause, ParkedEvent, ParkedEvents, SkippedEvent};
+pub use contract::partition::Partition;
+pub use contract::progress::{Progress, Step};
+pub use contract::sink::Sink;
+pub use memory::sink::MemorySink;
+pub use memory::view::{MemoryView, ReadModel};
+pub use memory::views::MemoryViews;
+pub use processor::builder::{Processor, ProcessorBuilder};
+pub use processor::handle::ProcessorHandle;
+pub use processor::settings::ProcessorSettings;
+pub use processor::status::{ConsumerState, ConsumerStatus, Lag};
+pub use projection::builder::ProjectionBuilder;
+pub use projection::consumer::ProjectionConsumer;
+pub use projection::definition::Projection;
+pub use reaction::builder::ReactionBuilder;
+pub use reaction::consumer::ReactionConsumer;
+pub use reaction::definition::Reaction;
+pub use reaction::delivery::Delivery;
+pub use reaction::start::Start;

@@ -1,0 +1,152 @@
+//! A sink in memory.
+
+use std::fmt;
+use std::sync::Arc;
+
+use annals_core::{Cursor, Error};
+use arc_swap::ArcSwap;
+
+use super::view::{Current, MemoryView, Published};
+use super::views::MemoryViews;
+use crate::contract::model_id::ModelId;
+use crate::contract::parked::ParkedEvents;
+use crate::contract::progress::{Progress, Step};
+use crate::contract::sink::Sink;
+
+/// Keeps a model in memory, to be read without a lock while it is updated: any type that can be cloned.
+///
+/// There are two copies of the state. A batch goes into the one that nobody reads, which is then published in one
+/// step, and the other is brought up by the same batch; so an update costs what its events cost, twice, and not what
+/// the state costs. Only where a reader still holds the other copy ([`ReadModel`](crate::ReadModel)), or a batch
+/// failed, is the state cloned.
+///
+/// ```
+/// use annals_projection::MemorySink;
+///
+/// let sink = MemorySink::new(0_u64);
+/// let view = sink.view(); // give the sink to a processor, and keep the view
+/// assert_eq!(*view.read(), 0);
+/// ```
+pub struct MemorySink<S> {
+    initial: S,
+    current: Current<S>,
+    /// The copy that the next step changes, held by nobody else.
+    next: Option<Arc<Published<S>>>,
+    /// What was published before, behind by one step.
+    before: Option<Arc<Published<S>>>,
+}
+
+impl<S: Clone + Send + Sync + 'static> MemorySink<S> {
+    /// A model that begins as this state.
+    pub fn new(initial: S) -> Self {
+        let published = Published {
+            state: initial.clone(),
+            cursor: Cursor::START,
+            parked: Arc::default(),
+        };
+        Self {
+            initial,
+            current: Arc::new(ArcSwap::from_pointee(published)),
+            next: None,
+            before: None,
+        }
+    }
+
+    /// So many models that begin as this state, for a projection that is
+    /// [split](crate::ProcessorBuilder::project_split), and what all of them are read by.
+    pub fn split(count: usize, initial: &S) -> (Vec<Self>, MemoryViews<S>) {
+        let sinks: Vec<Self> = (0..count).map(|_| Self::new(initial.clone())).collect();
+        let views = sinks.iter().map(Self::view).collect();
+        (sinks, MemoryViews::new(views))
+    }
+
+    /// What the model is read by.
+    pub fn view(&self) -> MemoryView<S> {
+        MemoryView::new(Arc::clone(&self.current))
+    }
+
+    /// The copy to change, made of the current one where there is none.
+    fn next(&mut self) -> &mut Published<S> {
+        let current = &self.current;
+        let next = self.next.get_or_insert_with(|| current.load_full());
+        Arc::make_mut(next)
+    }
+
+    fn publish(&mut self, published: Arc<Published<S>>) {
+        self.before = Some(self.current.swap(published));
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Sink for MemorySink<S> {
+    type Model = S;
+
+    fn open(&mut self, _: &ModelId) -> Result<Progress, Error> {
+        self.roll_back()?;
+        let current = self.current.load();
+        Ok(Progress {
+            cursor: current.cursor.clone(),
+            parked: ParkedEvents::clone(&current.parked),
+        })
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
+        self.next();
+        Ok(())
+    }
+
+    fn model(&mut self) -> &mut S {
+        &mut self.next().state
+    }
+
+    fn commit(&mut self, step: &Step<'_>) -> Result<(), Error> {
+        let current = self.current.load_full();
+        let next = self.next();
+        next.cursor = step.cursor.clone();
+        next.parked = match step.parked {
+            Some(parked) => Arc::new(parked.clone()),
+            None => Arc::clone(&current.parked),
+        };
+        drop(current);
+        if let Some(next) = self.next.take() {
+            self.publish(next);
+        }
+        Ok(())
+    }
+
+    fn second_copy(&mut self) -> Option<&mut S> {
+        let mut before = self.before.take()?;
+        // A reader may hold it: then the next step begins with a copy of what is current.
+        Arc::get_mut(&mut before)?;
+        let next = self.next.insert(before);
+        Arc::get_mut(next).map(|next| &mut next.state)
+    }
+
+    fn roll_back(&mut self) -> Result<(), Error> {
+        self.next = None;
+        self.before = None;
+        Ok(())
+    }
+
+    fn reset(&mut self) -> Result<(), Error> {
+        self.roll_back()?;
+        self.current.store(Arc::new(Published {
+            state: self.initial.clone(),
+            cursor: Cursor::START,
+            parked: Arc::default(),
+        }));
+        Ok(())
+    }
+
+    fn blocks(&self) -> bool {
+        false
+    }
+}
+
+impl<S> fmt::Debug for MemorySink<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cursor = &self.current.load().cursor;
+        f.debug_struct("MemorySink")
+            .field("cursor", cursor)
+            .finish_non_exhaustive()
+    }
+}

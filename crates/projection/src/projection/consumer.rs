@@ -1,0 +1,142 @@
+//! A projection with its sink, as a consumer.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use annals_core::{CheckpointName, Error, ErrorKind, RecordedEvent};
+use async_trait::async_trait;
+
+use super::definition::{NotTaken, Projection};
+use crate::contract::batch::Batch;
+use crate::contract::choice::EventChoice;
+use crate::contract::consumer::{Consumer, Handled, Prepare};
+use crate::contract::failure_policy::FailurePolicy;
+use crate::contract::partition::Partition;
+use crate::contract::progress::Progress;
+use crate::contract::sink::Sink;
+
+/// A projection with the sink that keeps its model: what a [`Processor`](crate::Processor) makes of the two.
+pub struct ProjectionConsumer<S: Sink> {
+    name: CheckpointName,
+    projection: Projection<S::Model>,
+    /// Away only while a thread that may block has it.
+    sink: Option<S>,
+}
+
+impl<S: Sink<Model: 'static>> ProjectionConsumer<S> {
+    /// This projection into this sink, under the projection's name.
+    pub fn new(projection: Projection<S::Model>, sink: S) -> Self {
+        Self {
+            name: projection.name().clone(),
+            projection,
+            sink: Some(sink),
+        }
+    }
+
+    /// The same under another name, so that two versions of a projection can run in one processor. The model keeps
+    /// the projection's name.
+    #[must_use]
+    pub fn named(mut self, name: CheckpointName) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Calls the sink, on a thread that may block where it blocks.
+    async fn on_sink<T: Send + 'static>(
+        &mut self,
+        call: impl FnOnce(&mut S) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let mut sink = self.sink.take().ok_or_else(lost)?;
+        if !sink.blocks() {
+            let answer = call(&mut sink);
+            self.sink = Some(sink);
+            return answer;
+        }
+        let called = blocking::unblock(move || {
+            let answer = call(&mut sink);
+            (sink, answer)
+        });
+        let (sink, answer) = called.await;
+        self.sink = Some(sink);
+        answer
+    }
+}
+
+#[async_trait]
+impl<S: Sink<Model: 'static>> Consumer for ProjectionConsumer<S> {
+    fn name(&self) -> &CheckpointName {
+        &self.name
+    }
+
+    fn partition(&self) -> Partition {
+        self.projection.partition()
+    }
+
+    fn choice(&self) -> &EventChoice {
+        self.projection.choice()
+    }
+
+    fn key<'e>(&self, event: &'e RecordedEvent) -> Cow<'e, str> {
+        self.projection.key(event)
+    }
+
+    fn failure_policy(&self) -> &FailurePolicy {
+        self.projection.failure_policy()
+    }
+
+    fn preparation(&self) -> Option<Arc<dyn Prepare>> {
+        Some(self.projection.preparation())
+    }
+
+    async fn open(&mut self) -> Result<Progress, Error> {
+        let model = self.projection.model_id();
+        self.on_sink(move |sink| sink.open(&model)).await
+    }
+
+    async fn handle(&mut self, batch: &Batch) -> Result<Handled, Error> {
+        let (projection, batch) = (self.projection.clone(), batch.clone());
+        self.on_sink(move |sink| take(&projection, sink, &batch))
+            .await
+    }
+
+    async fn reset(&mut self) -> Result<(), Error> {
+        self.on_sink(Sink::reset).await
+    }
+}
+
+/// One step of a projection in its sink.
+fn take<S: Sink<Model: 'static>>(
+    projection: &Projection<S::Model>,
+    sink: &mut S,
+    batch: &Batch,
+) -> Result<Handled, Error> {
+    sink.begin()?;
+    if let Err(NotTaken { index, error }) = projection.take(sink.model(), batch) {
+        sink.roll_back()?;
+        return Ok(Handled::Failed { index, error });
+    }
+    sink.commit(&batch.step())?;
+    while let Some(copy) = sink.second_copy() {
+        if projection.take(copy, batch).is_err() {
+            sink.roll_back()?;
+            break;
+        }
+    }
+    Ok(Handled::Whole)
+}
+
+fn lost() -> Error {
+    let message = "sink was lost in a call that panicked or was given up; build the processor anew";
+    Error::new(ErrorKind::Corrupt, message).during("project")
+}
+
+impl<S: Sink> fmt::Debug for ProjectionConsumer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProjectionConsumer")
+            .field("name", &self.name)
+            .field("projection", &self.projection)
+            .field("sink", &self.sink)
+            .finish()
+    }
+}
