@@ -16,6 +16,8 @@ pub mod conformance;
 
 mod contract;
 mod decoder;
+mod errors;
+mod key_rule;
 mod memory;
 mod panics;
 mod processor;
@@ -36,7 +38,7 @@ pub use memory::view::{MemoryView, ReadModel};
 pub use processor::builder::{Processor, ProcessorBuilder};
 pub use processor::handle::ProcessorHandle;
 pub use processor::settings::ProcessorSettings;
-pub use processor::status::{ConsumerState, ConsumerStatus};
+pub use processor::status::{ConsumerState, ConsumerStatus, Lag};
 pub use projection::builder::ProjectionBuilder;
 pub use projection::consumer::ProjectionConsumer;
 pub use projection::definition::Projection;
