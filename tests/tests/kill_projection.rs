@@ -85,7 +85,9 @@ impl Fold {
     fn advance(&mut self, to: &Cursor) {
         // Asked for what is newest, a follower sees what the other process sees.
         block_on(self.store.head(ConsistencyLevel::Strong)).unwrap();
-        let request = ReadRequest::all().after(self.cursor.clone()).until(to.clone());
+        let request = ReadRequest::all()
+            .after(self.cursor.clone())
+            .until(to.clone());
         for recorded in block_on(self.store.collect(request)).unwrap() {
             let event: Counted = JsonCodec.decode(&recorded).unwrap().one().unwrap();
             let sum = self.sums.entry(event.key).or_default();
@@ -140,8 +142,13 @@ impl Bench {
         if rows == self.log.sums {
             return Ok(cursor);
         }
-        let differ = rows.iter().filter(|(key, sum)| self.log.sums.get(key) != Some(sum));
-        Err(format!("{} sums at {cursor} are not the log's", differ.count()))
+        let differ = rows
+            .iter()
+            .filter(|(key, sum)| self.log.sums.get(key) != Some(sum));
+        Err(format!(
+            "{} sums at {cursor} are not the log's",
+            differ.count()
+        ))
     }
 }
 
@@ -185,12 +192,17 @@ fn a_killed_projection_has_each_event_once() {
     let (mut moved, mut before) = (0, Cursor::START);
     for run in 0..kills {
         kill_one(&bench, &mut rng);
-        let at = bench.check().unwrap_or_else(|found| panic!("after kill {run}: {found}"));
+        let at = bench
+            .check()
+            .unwrap_or_else(|found| panic!("after kill {run}: {found}"));
         assert!(at.covers(&before), "the progress went back");
         moved += u64::from(at != before);
         before = at;
     }
-    assert!(moved > kills / 2, "the projection got on in {moved} of {kills} runs");
+    assert!(
+        moved > kills / 2,
+        "the projection got on in {moved} of {kills} runs"
+    );
 
     bench.writer = None;
     let head = block_on(bench.log.store.head(ConsistencyLevel::Strong)).unwrap();

@@ -159,6 +159,7 @@
 //! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
+//! | [`projection`] | read models of events, kept current |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
@@ -184,12 +185,16 @@
 //! | `messagepack` | no | [`MessagePackCodec`] |
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `serde` | no | `Serialize` and `Deserialize` for the vocabulary, settings and explained conflicts |
-//! | `zstd` | no | [`Compressed`]; it takes a C compiler to build, which nothing else does |
+//! | `sqlite` | no | [`sqlite`]: read models in SQLite; it takes a C compiler to build |
+//! | `zstd` | no | [`Compressed`]; it takes a C compiler to build |
 
 pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
 pub use annals_concurrency as concurrency;
 pub use annals_core as core;
+pub use annals_projection as projection;
+#[cfg(feature = "sqlite")]
+pub use annals_read_sqlite as sqlite;
 pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;

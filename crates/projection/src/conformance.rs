@@ -101,14 +101,20 @@ pub fn check<B: SinkBackend>(backend: &B) -> Vec<String> {
     let surviving: [(&str, Case<'_, B>); 4] = [
         ("a model is there after the process ended", Bench::survives),
         ("versions and partitions are apart", Bench::versions),
-        ("a crash at any call is before or after a step", Bench::crashes),
+        (
+            "a crash at any call is before or after a step",
+            Bench::crashes,
+        ),
         ("a second writer changes nothing", Bench::second_writer),
     ];
     let surviving = surviving.into_iter().filter(|_| backend.survives());
-    let failures = always.into_iter().chain(surviving).filter_map(|(name, case)| {
-        let found = Bench::new(backend).and_then(|mut bench| case(&mut bench));
-        found.err().map(|found| format!("{name}: {found}"))
-    });
+    let failures = always
+        .into_iter()
+        .chain(surviving)
+        .filter_map(|(name, case)| {
+            let found = Bench::new(backend).and_then(|mut bench| case(&mut bench));
+            found.err().map(|found| format!("{name}: {found}"))
+        });
     failures.collect()
 }
 
@@ -371,7 +377,10 @@ impl<'a, B: SinkBackend> Bench<'a, B> {
         for (key, amount) in (1..=steps).flat_map(changes) {
             *expected.entry(key).or_default() += amount;
         }
-        let found = self.backend.sums(&self.storage, &self.id).map_err(in_words)?;
+        let found = self
+            .backend
+            .sums(&self.storage, &self.id)
+            .map_err(in_words)?;
         equal("sums", &found, &expected)
     }
 }

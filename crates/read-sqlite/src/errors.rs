@@ -7,7 +7,10 @@ use rusqlite::ErrorCode;
 pub(crate) fn of(error: rusqlite::Error, operation: &'static str) -> Error {
     let (kind, message) = match error.sqlite_error_code() {
         Some(code) => of_code(code),
-        None => (ErrorKind::Invalid, "statement or value does not fit; see the cause"),
+        None => (
+            ErrorKind::Invalid,
+            "statement or value does not fit; see the cause",
+        ),
     };
     Error::new(kind, message).during(operation).caused_by(error)
 }
@@ -18,7 +21,9 @@ pub(crate) fn of_commit(error: rusqlite::Error) -> Error {
     match error.kind() {
         ErrorKind::Unavailable => {
             let message = "sqlite does not say whether the step was committed; open the sink again";
-            Error::new(ErrorKind::Unknown, message).during("commit").caused_by(error)
+            Error::new(ErrorKind::Unknown, message)
+                .during("commit")
+                .caused_by(error)
         }
         _ => error,
     }

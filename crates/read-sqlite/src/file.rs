@@ -64,8 +64,7 @@ pub(crate) fn open(
     }
     write_ahead(&connection, path)?;
     let access = access.clone();
-    let asked = connection
-        .authorizer(Some(move |context: AuthContext<'_>| access.judge(context)));
+    let asked = connection.authorizer(Some(move |context: AuthContext<'_>| access.judge(context)));
     asked.map_err(|error| errors::of(error, "open"))?;
     Ok(connection)
 }
@@ -83,11 +82,7 @@ pub(crate) fn open_read_only(path: &Path, settings: &SqliteSettings) -> Result<C
     Ok(connection)
 }
 
-fn connect(
-    path: &Path,
-    flags: OpenFlags,
-    settings: &SqliteSettings,
-) -> Result<Connection, Error> {
+fn connect(path: &Path, flags: OpenFlags, settings: &SqliteSettings) -> Result<Connection, Error> {
     let connected = Connection::open_with_flags(path, flags).and_then(|connection| {
         connection.busy_timeout(settings.busy_timeout)?;
         connection.set_prepared_statement_cache_capacity(settings.statements_max);
@@ -109,28 +104,38 @@ fn format_of(connection: &Connection, path: &Path) -> Result<i32, Error> {
         (0, 0, 0) => Ok(0),
         (APPLICATION_ID, FORMAT, _) => Ok(FORMAT),
         (APPLICATION_ID, format, _) => {
-            let message = "read models of another format than this version of annals reads; use a newer one";
+            let message =
+                "read models of another format than this version of annals reads; use a newer one";
             let error = Error::new(ErrorKind::Unsupported, message).during("open");
-            Err(named(error.with("format", format).with("reads", FORMAT), path))
+            Err(named(
+                error.with("format", format).with("reads", FORMAT),
+                path,
+            ))
         }
         _ => {
             let message = "SQLite file of something else than annals; give the read models a file of their own";
-            Err(named(Error::new(ErrorKind::Invalid, message).during("open"), path))
+            Err(named(
+                Error::new(ErrorKind::Invalid, message).during("open"),
+                path,
+            ))
         }
     }
 }
 
 /// Turns write-ahead logging on, which a file keeps.
 fn write_ahead(connection: &Connection, path: &Path) -> Result<(), Error> {
-    let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| {
-        row.get::<_, String>(0)
-    });
+    let mode = connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
     let mode = mode.map_err(|error| named(errors::of(error, "open"), path))?;
     if mode.eq_ignore_ascii_case("wal") {
         return Ok(());
     }
-    let message = "no write-ahead log can be kept here, as in memory or on a network; choose a local file";
-    Err(named(Error::new(ErrorKind::Unsupported, message).during("open"), path))
+    let message =
+        "no write-ahead log can be kept here, as in memory or on a network; choose a local file";
+    Err(named(
+        Error::new(ErrorKind::Unsupported, message).during("open"),
+        path,
+    ))
 }
 
 /// Makes a file with nothing in it one of annals, unless somebody else just did.

@@ -22,14 +22,16 @@ pub fn models(path: impl AsRef<Path>) -> Result<Vec<(ModelId, Cursor)>, Error> {
             rows.collect()
         });
     let found = found.map_err(|error| errors::of(error, "read"))?;
-    let models = found.into_iter().map(|(name, version, index, count, cursor)| {
-        let id = ModelId {
-            name: CheckpointName::parse(&name)?,
-            version,
-            partition: Partition::new(index, count)?,
-        };
-        Ok((id, cursor.parse()?))
-    });
+    let models = found
+        .into_iter()
+        .map(|(name, version, index, count, cursor)| {
+            let id = ModelId {
+                name: CheckpointName::parse(&name)?,
+                version,
+                partition: Partition::new(index, count)?,
+            };
+            Ok((id, cursor.parse()?))
+        });
     models.collect()
 }
 

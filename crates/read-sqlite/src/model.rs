@@ -145,13 +145,21 @@ impl SqliteModel {
     /// clause `ON CONFLICT ROLLBACK`.
     pub(crate) fn refuse_outside(&mut self) -> Result<(), Error> {
         self.unbroken()?;
-        let is_over = self.connection.as_ref().is_none_or(Connection::is_autocommit);
+        let is_over = self
+            .connection
+            .as_ref()
+            .is_none_or(Connection::is_autocommit);
         if self.is_begun && is_over {
-            let message = "step was rolled back by a statement before; use no ON CONFLICT ROLLBACK".to_owned();
+            let message = "step was rolled back by a statement before; use no ON CONFLICT ROLLBACK"
+                .to_owned();
             self.broken = Some((ErrorKind::Invalid, message));
             return self.unbroken();
         }
-        if self.is_begun { Ok(()) } else { Err(not_open()) }
+        if self.is_begun {
+            Ok(())
+        } else {
+            Err(not_open())
+        }
     }
 
     fn unbroken(&self) -> Result<(), Error> {

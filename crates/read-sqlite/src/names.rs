@@ -45,7 +45,9 @@ pub(crate) fn expand(sql: &str, suffix: &str) -> Result<Expanded, Error> {
 
 impl Expanded {
     fn name(&mut self, braced: &str, suffix: &str) -> Result<(), Error> {
-        let name = braced.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        let name = braced
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'));
         let name = check(name.unwrap_or_default())?;
         self.text.push('"');
         self.text.push_str(name);
@@ -63,7 +65,9 @@ impl Expanded {
 fn piece(text: &str, first: char) -> usize {
     let ending_with = |opening: usize, end: &str| {
         let inner = text.get(opening..).unwrap_or_default();
-        inner.find(end).map_or(text.len(), |at| opening + at + end.len())
+        inner
+            .find(end)
+            .map_or(text.len(), |at| opening + at + end.len())
     };
     match first {
         // A doubled quote ends one quoted part and begins the next.
@@ -122,10 +126,16 @@ mod tests {
                 "INSERT INTO {orders} SELECT * FROM {old}",
                 "INSERT INTO \"orders_v2\" SELECT * FROM \"old_v2\"",
             ),
-            ("SELECT '{a}', \"{b}\" FROM {c}", "SELECT '{a}', \"{b}\" FROM \"c_v2\""),
+            (
+                "SELECT '{a}', \"{b}\" FROM {c}",
+                "SELECT '{a}', \"{b}\" FROM \"c_v2\"",
+            ),
             ("SELECT 'it''s {a}'", "SELECT 'it''s {a}'"),
             ("-- {a}\n{b}", "-- {a}\n\"b_v2\""),
-            ("/* {a} */{b}/{c}-{d}", "/* {a} */\"b_v2\"/\"c_v2\"-\"d_v2\""),
+            (
+                "/* {a} */{b}/{c}-{d}",
+                "/* {a} */\"b_v2\"/\"c_v2\"-\"d_v2\"",
+            ),
             ("[{a}] `{b}`", "[{a}] `{b}`"),
             ("SELECT '\u{e9}' || {a}.x", "SELECT '\u{e9}' || \"a_v2\".x"),
             ("'{a}", "'{a}"),
@@ -139,7 +149,9 @@ mod tests {
     #[test]
     fn what_is_no_name_is_refused() {
         let long = "x".repeat(NAME_BYTES_MAX + 1);
-        for name in ["", "1a", "a b", "a\"b", "a;b", "\u{e9}", "SQLite_x", "annals_x", &long] {
+        for name in [
+            "", "1a", "a b", "a\"b", "a;b", "\u{e9}", "SQLite_x", "annals_x", &long,
+        ] {
             assert!(check(name).is_err(), "{name:?}");
             assert!(expand(&format!("{{{name}}}"), "_v1").is_err(), "{name:?}");
         }

@@ -35,7 +35,8 @@ fn key(model: &ModelId) -> Key<'_> {
 
 /// What is kept of a model; `None` where the file does not have it.
 pub(crate) fn load(connection: &Connection, model: &ModelId) -> Result<Option<Kept>, Error> {
-    let query = format!("SELECT cursor, skipped, revision, schema FROM annals_progress WHERE {KEY}");
+    let query =
+        format!("SELECT cursor, skipped, revision, schema FROM annals_progress WHERE {KEY}");
     let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     let found: Option<(String, i64, i64, String)> = connection
         .query_row(&query, key(model), columns)
@@ -44,7 +45,9 @@ pub(crate) fn load(connection: &Connection, model: &ModelId) -> Result<Option<Ke
     let Some((cursor, skipped, revision, schema)) = found else {
         return Ok(None);
     };
-    let cursor = cursor.parse().map_err(|error| damaged(model).caused_by(Error::from(error)))?;
+    let cursor = cursor
+        .parse()
+        .map_err(|error| damaged(model).caused_by(Error::from(error)))?;
     let parked = load_parked(connection, model, skipped)?;
     Ok(Some(Kept {
         progress: Progress { cursor, parked },
@@ -92,7 +95,10 @@ pub(crate) fn reset(connection: &Connection, model: &ModelId, schema: &str) -> R
     let (name, version, partition, partitions) = key(model);
     let start = Cursor::START.to_string();
     let values = (name, version, partition, partitions, start, schema);
-    connection.execute(&update, values).map(drop).map_err(failed)
+    connection
+        .execute(&update, values)
+        .map(drop)
+        .map_err(failed)
 }
 
 /// Saves a step; `false` where another writer was at the model since this revision.
@@ -131,7 +137,9 @@ fn save_parked(
     let delete = format!("DELETE FROM annals_parked WHERE {KEY}");
     connection.execute(&delete, key(model)).map_err(failed)?;
     let mut insert = connection
-        .prepare("INSERT INTO annals_parked VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")
+        .prepare(
+            "INSERT INTO annals_parked VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )
         .map_err(failed)?;
     let (name, version, partition, partitions) = key(model);
     let events = parked.events().iter().map(ParkedRow::of_event);

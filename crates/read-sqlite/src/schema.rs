@@ -20,14 +20,17 @@ pub(crate) fn create(
     let roots = roots(&expanded.names, suffix);
     let before = objects(connection)?;
     if let Some(taken) = roots.iter().find(|root| before.contains(*root)) {
-        let message = "another model of the file has a table or an index of this name; choose another";
+        let message =
+            "another model of the file has a table or an index of this name; choose another";
         return Err(Error::new(ErrorKind::Invalid, message).with("name", taken));
     }
     access.allow(roots.clone());
     let created = access.as_who(Who::Schema, || connection.execute_batch(&expanded.text));
     created.map_err(|error| errors::of(error, "create"))?;
     let made = objects(connection)?;
-    let mut made = made.difference(&before).filter(|made| !made.starts_with("sqlite_"));
+    let mut made = made
+        .difference(&before)
+        .filter(|made| !made.starts_with("sqlite_"));
     match made.find(|made| !roots.iter().any(|root| access::is_of(made, root))) {
         None => Ok(()),
         Some(made) => {
@@ -93,7 +96,10 @@ pub(crate) fn tables(
     suffix: &str,
 ) -> Result<Vec<String>, Error> {
     let mut tables = names::expand(schema, suffix)?.names;
-    let found = objects_of(connection, "SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let found = objects_of(
+        connection,
+        "SELECT name FROM sqlite_schema WHERE type = 'table'",
+    )?;
     tables.retain(|name| found.contains(&format!("{name}{suffix}")));
     Ok(tables)
 }

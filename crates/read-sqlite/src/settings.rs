@@ -114,10 +114,20 @@ mod tests {
     #[test]
     fn senseless_settings_are_refused() {
         let long = SqliteSettings::DEFAULT.with_busy_timeout(Duration::from_hours(2));
-        assert!(long.validate().unwrap_err().to_string().contains("busy_timeout"));
+        assert!(
+            long.validate()
+                .unwrap_err()
+                .to_string()
+                .contains("busy_timeout")
+        );
         let mut none = SqliteSettings::DEFAULT;
         none.statements_max = 0;
-        assert!(none.validate().unwrap_err().to_string().contains("statements_max"));
+        assert!(
+            none.validate()
+                .unwrap_err()
+                .to_string()
+                .contains("statements_max")
+        );
         SqliteSettings::DEFAULT.validate().unwrap();
     }
 }

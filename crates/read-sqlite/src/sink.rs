@@ -78,10 +78,7 @@ impl SqliteSink {
     }
 
     /// Does something in a transaction that is the whole of it.
-    fn at_once<T>(
-        &mut self,
-        call: impl FnOnce(&mut Self) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    fn at_once<T>(&mut self, call: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         self.model.begin()?;
         let done = call(self).and_then(|answer| {
             self.model.commit()?;
@@ -165,7 +162,8 @@ impl SqliteSinkBuilder {
     pub fn build(self) -> Result<SqliteSink, Error> {
         self.settings.validate()?;
         if names::expand(&self.schema, "_v1")?.names.is_empty() {
-            let message = "schema makes no table; write its name in braces, as CREATE TABLE {orders} (...)";
+            let message =
+                "schema makes no table; write its name in braces, as CREATE TABLE {orders} (...)";
             return Err(Error::new(ErrorKind::Invalid, message).during("sqlite sink"));
         }
         Ok(SqliteSink {

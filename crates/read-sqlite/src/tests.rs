@@ -9,11 +9,12 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::{
-    Change, ColumnType, SqlValue, SqliteDurability, SqliteModel, SqliteSettings, SqliteSink, SqliteView, Table,
-    drop_model, models,
+    Change, ColumnType, SqlValue, SqliteDurability, SqliteModel, SqliteSettings, SqliteSink,
+    SqliteView, Table, drop_model, models,
 };
 
-const SUMS: &str = "CREATE TABLE {sums} (key TEXT PRIMARY KEY, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID";
+const SUMS: &str =
+    "CREATE TABLE {sums} (key TEXT PRIMARY KEY, sum INTEGER NOT NULL) STRICT, WITHOUT ROWID";
 const ADD: &str = "INSERT INTO {sums} VALUES (?1, ?2) ON CONFLICT DO UPDATE SET sum = sum + ?2";
 
 fn id(version: u32) -> ModelId {
@@ -52,7 +53,9 @@ fn view(directory: &TempDir, version: u32) -> SqliteView {
 }
 
 fn sums_of(view: &SqliteView) -> BTreeMap<String, i64> {
-    let rows = view.query("SELECT key, sum FROM {sums}", (), |row| Ok((row.get(0)?, row.get(1)?)));
+    let rows = view.query("SELECT key, sum FROM {sums}", (), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
     rows.unwrap().into_iter().collect()
 }
 
@@ -105,7 +108,8 @@ fn feed(sink: &mut SqliteSink, numbers: &[i64], batch: usize, mut fault: Option<
             for batch in numbers[done..].chunks(batch) {
                 sink.begin()?;
                 for number in batch {
-                    sink.model().execute(ADD, (format!("{}", number % 3), *number))?;
+                    sink.model()
+                        .execute(ADD, (format!("{}", number % 3), *number))?;
                 }
                 done += batch.len();
                 commit(sink, done as u64)?;
@@ -177,7 +181,9 @@ fn a_handler_is_kept_to_its_own_rows() {
         let error = sink.model().execute(sql, ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{sql}: {error}");
     }
-    let read = sink.model().query_row("SELECT count(*) FROM others_v2", (), |row| row.get(0));
+    let read = sink
+        .model()
+        .query_row("SELECT count(*) FROM others_v2", (), |row| row.get(0));
     assert_eq!(read.unwrap(), Some(0));
     sink.model().execute(ADD, ("a", 1)).unwrap();
     commit(&mut sink, 1).unwrap();
@@ -194,7 +200,10 @@ fn a_statement_that_rolls_back_ends_the_step_and_not_more() {
     sink.model().execute(sql, ()).unwrap_err();
     // A handler that goes on all the same writes nothing outside of the step.
     let error = sink.model().execute(ADD, ("b", 1)).unwrap_err();
-    assert!(error.to_string().contains("ON CONFLICT ROLLBACK"), "{error}");
+    assert!(
+        error.to_string().contains("ON CONFLICT ROLLBACK"),
+        "{error}"
+    );
     commit(&mut sink, 1).unwrap_err();
     sink.roll_back().unwrap();
     assert!(sums_of(&view(&directory, 1)).is_empty());
@@ -254,7 +263,9 @@ fn readers_see_whole_steps_and_one_moment() {
     .unwrap();
     assert_eq!(view.progress().unwrap().cursor, cursor(7));
     assert_eq!(sums_of(&view).len(), 1);
-    let refused = view.query("DELETE FROM {sums}", (), |_| Ok(())).unwrap_err();
+    let refused = view
+        .query("DELETE FROM {sums}", (), |_| Ok(()))
+        .unwrap_err();
     assert_ne!(refused.kind(), ErrorKind::Corrupt);
     assert_eq!(sums_of(&view).len(), 1);
 }
@@ -268,7 +279,9 @@ fn versions_stand_beside_each_other_and_are_dropped() {
         sink.open(&id(version)).unwrap();
         sink.begin().unwrap();
         for key in 0..keys {
-            sink.model().execute(ADD, (format!("{key:03}"), key)).unwrap();
+            sink.model()
+                .execute(ADD, (format!("{key:03}"), key))
+                .unwrap();
         }
         commit(&mut sink, 5).unwrap();
     }
@@ -282,11 +295,17 @@ fn versions_stand_beside_each_other_and_are_dropped() {
         .filter(|row| second.find("sums", row).unwrap().as_ref() != Some(*row))
         .collect();
     let last = ("key".to_owned(), SqlValue::from("099"));
-    assert_eq!(missing, [&vec![last, ("sum".to_owned(), SqlValue::from(99))]]);
+    assert_eq!(
+        missing,
+        [&vec![last, ("sum".to_owned(), SqlValue::from(99))]]
+    );
     assert_eq!(first.sample("sums", 1000).unwrap().len(), 100);
     assert_eq!(first.key_columns("sums").unwrap(), ["key"]);
 
-    assert_eq!(models(&path).unwrap(), [(id(1), cursor(5)), (id(2), cursor(5))]);
+    assert_eq!(
+        models(&path).unwrap(),
+        [(id(1), cursor(5)), (id(2), cursor(5))]
+    );
     let mut sink = opened(&directory);
     assert!(drop_model(&path, &id(1)).unwrap());
     assert!(!drop_model(&path, &id(1)).unwrap());
@@ -302,7 +321,8 @@ fn another_schema_wants_another_version() {
     let directory = TempDir::new().unwrap();
     drop(opened(&directory));
     let changed = SqliteSink::builder(directory.path().join("models.sqlite"));
-    let changed = changed.schema("CREATE TABLE {sums} (key TEXT PRIMARY KEY, sum INTEGER, more TEXT) STRICT");
+    let changed =
+        changed.schema("CREATE TABLE {sums} (key TEXT PRIMARY KEY, sum INTEGER, more TEXT) STRICT");
     let mut changed = changed.build().unwrap();
     let error = changed.open(&id(1)).unwrap_err();
     assert!(error.to_string().contains("raise the version"), "{error}");
@@ -313,7 +333,10 @@ fn another_schema_wants_another_version() {
     let sql = "INSERT INTO {sums} VALUES ('a', 1, 'more')";
     changed.model().execute(sql, ()).unwrap();
     commit(&mut changed, 1).unwrap();
-    assert_eq!(sink_in(&directory).open(&id(1)).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(
+        sink_in(&directory).open(&id(1)).unwrap_err().kind(),
+        ErrorKind::Invalid
+    );
 }
 
 #[test]
@@ -326,9 +349,18 @@ fn a_schema_makes_its_own_names_alone() {
     };
     for (schema, expected) in [
         ("CREATE TABLE sums (x)", "in braces"),
-        ("CREATE TABLE {sums} (x); CREATE INDEX by_x ON {sums} (x)", "without braces"),
-        ("CREATE TABLE {sums} (x); DELETE FROM annals_progress", "not allowed"),
-        ("CREATE TABLE {sums} (x); PRAGMA user_version = 9", "not allowed"),
+        (
+            "CREATE TABLE {sums} (x); CREATE INDEX by_x ON {sums} (x)",
+            "without braces",
+        ),
+        (
+            "CREATE TABLE {sums} (x); DELETE FROM annals_progress",
+            "not allowed",
+        ),
+        (
+            "CREATE TABLE {sums} (x); PRAGMA user_version = 9",
+            "not allowed",
+        ),
         ("CREATE TABLE {sums} (x); COMMIT", "not allowed"),
         ("CREATE TABLE {annals_x} (x)", "taken"),
         ("CREATE TABLE {sums} (", "refuses"),
@@ -336,10 +368,20 @@ fn a_schema_makes_its_own_names_alone() {
         let error = open(schema, 1).unwrap_err();
         assert!(error.to_string().contains(expected), "{schema}: {error}");
     }
-    open("CREATE TABLE {sums} (x); CREATE VIRTUAL TABLE {words} USING fts5(text)", 1).unwrap();
-    let mut other = ModelId { name: CheckpointName::parse("other").unwrap(), ..id(1) };
+    open(
+        "CREATE TABLE {sums} (x); CREATE VIRTUAL TABLE {words} USING fts5(text)",
+        1,
+    )
+    .unwrap();
+    let mut other = ModelId {
+        name: CheckpointName::parse("other").unwrap(),
+        ..id(1)
+    };
     let sink = SqliteSink::builder(directory.path().join("models.sqlite"));
-    let mut sink = sink.schema("CREATE TABLE IF NOT EXISTS {sums} (x)").build().unwrap();
+    let mut sink = sink
+        .schema("CREATE TABLE IF NOT EXISTS {sums} (x)")
+        .build()
+        .unwrap();
     let error = sink.open(&other).unwrap_err();
     assert!(error.to_string().contains("another model"), "{error}");
     other.version = 2;
@@ -379,7 +421,11 @@ fn files_of_others_are_refused_and_left_as_they_are() {
         assert!(error.to_string().contains(expected), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
     };
-    std::fs::write(&path, "no database, but a text that is long enough to be looked at ".repeat(40)).unwrap();
+    std::fs::write(
+        &path,
+        "no database, but a text that is long enough to be looked at ".repeat(40),
+    )
+    .unwrap();
     refused("no SQLite database");
     std::fs::remove_file(&path).unwrap();
     let foreign = rusqlite::Connection::open(&path).unwrap();
@@ -389,7 +435,9 @@ fn files_of_others_are_refused_and_left_as_they_are() {
     std::fs::remove_file(&path).unwrap();
     drop(opened(&directory));
     let newer = rusqlite::Connection::open(&path).unwrap();
-    newer.execute_batch("PRAGMA user_version = 2; PRAGMA journal_mode = DELETE").unwrap();
+    newer
+        .execute_batch("PRAGMA user_version = 2; PRAGMA journal_mode = DELETE")
+        .unwrap();
     drop(newer);
     refused("another format");
     assert!(models(&path).is_err() && drop_model(&path, &id(1)).is_err());
@@ -400,8 +448,14 @@ fn what_is_not_there_is_said() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("models.sqlite");
     let kind = |error: Error| error.kind();
-    assert_eq!(SqliteView::open(&path, &id(1)).map_err(kind).err(), Some(ErrorKind::Unavailable));
-    assert_eq!(drop_model(&path, &id(1)).map_err(kind), Err(ErrorKind::Unavailable));
+    assert_eq!(
+        SqliteView::open(&path, &id(1)).map_err(kind).err(),
+        Some(ErrorKind::Unavailable)
+    );
+    assert_eq!(
+        drop_model(&path, &id(1)).map_err(kind),
+        Err(ErrorKind::Unavailable)
+    );
     assert!(!path.exists());
     let mut nowhere = SqliteSink::builder(directory.path().join("no/such/folder.sqlite"));
     nowhere = nowhere.schema(SUMS);
@@ -410,7 +464,12 @@ fn what_is_not_there_is_said() {
     assert!(error.to_string().contains("folder.sqlite"), "{error}");
     let mut sink = sink_in(&directory);
     assert!(sink.begin().is_err() && sink.model().execute(ADD, ("a", 1)).is_err());
-    assert!(SqliteSink::builder(&path).schema("SELECT 1").build().is_err());
+    assert!(
+        SqliteSink::builder(&path)
+            .schema("SELECT 1")
+            .build()
+            .is_err()
+    );
 }
 
 #[test]
@@ -421,7 +480,9 @@ fn a_handler_that_panics_leaves_the_sink_usable() {
     sink.model().execute(ADD, ("a", 1)).unwrap();
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let model = sink.model();
-        model.query_row("SELECT 1", (), |_| -> rusqlite::Result<()> { panic!("a bug") })
+        model.query_row("SELECT 1", (), |_| -> rusqlite::Result<()> {
+            panic!("a bug")
+        })
     }));
     assert!(panicked.is_err());
     sink.roll_back().unwrap();
@@ -443,7 +504,9 @@ fn orders() -> Table {
 }
 
 fn key(change: Change) -> Change {
-    change.key("shop", "it's; DROP TABLE orders_v1 --").key("number", 7_u64)
+    change
+        .key("shop", "it's; DROP TABLE orders_v1 --")
+        .key("number", 7_u64)
 }
 
 #[test]
@@ -467,12 +530,19 @@ fn declared_changes_are_made() {
         rows.collect::<Vec<_>>()
     };
     let text = |text: &str| SqlValue::from(text);
-    let placed = key(Change::upsert()).set("customer", "ada").add("cents", 250);
-    assert_eq!(after(placed.clone()), [[text("ada"), SqlValue::Null, 250.into()]]);
+    let placed = key(Change::upsert())
+        .set("customer", "ada")
+        .add("cents", 250);
+    assert_eq!(
+        after(placed.clone()),
+        [[text("ada"), SqlValue::Null, 250.into()]]
+    );
     assert_eq!(after(placed), [[text("ada"), SqlValue::Null, 500.into()]]);
     let update = key(Change::update()).set("note", "'; --").add("cents", -1);
     assert_eq!(after(update), [[text("ada"), text("'; --"), 499.into()]]);
-    let kept = key(Change::upsert()).set("customer", "bob").set("note", None::<&str>);
+    let kept = key(Change::upsert())
+        .set("customer", "bob")
+        .set("note", None::<&str>);
     assert_eq!(after(kept), [[text("bob"), SqlValue::Null, 499.into()]]);
     assert!(after(key(Change::delete())).is_empty());
     assert!(after(key(Change::delete())).is_empty());
@@ -486,24 +556,58 @@ fn changes_that_do_not_fit_are_refused_with_a_reason() {
     let mut sink = sink.table(&orders).build().unwrap();
     sink.open(&id(1)).unwrap();
     sink.begin().unwrap();
-    let full = key(Change::upsert()).set("customer", "ada").set("cents", i64::MAX);
+    let full = key(Change::upsert())
+        .set("customer", "ada")
+        .set("cents", i64::MAX);
     orders.apply(sink.model(), full).unwrap();
     for (change, expected) in [
         (key(Change::upsert()).set("custmer", "x"), "no such column"),
         (key(Change::upsert()).set("shop", "x"), "columns of the key"),
-        (key(Change::upsert()).set("note", "x").add("note", "y"), "given twice"),
-        (Change::upsert().key("shop", "x").set("customer", "x"), "each column of the key"),
-        (Change::delete().key("shop", "x").key("shop", "y"), "each column of the key"),
+        (
+            key(Change::upsert()).set("note", "x").add("note", "y"),
+            "given twice",
+        ),
+        (
+            Change::upsert().key("shop", "x").set("customer", "x"),
+            "each column of the key",
+        ),
+        (
+            Change::delete().key("shop", "x").key("shop", "y"),
+            "each column of the key",
+        ),
         (key(Change::delete()).set("note", "x"), "a row that goes"),
         (key(Change::update()), "sets nothing"),
-        (Change::update().key("shop", "x").key("number", 1).set("note", "x"), "no row to update"),
-        (key(Change::upsert()).set("note", "without a customer"), "NOT NULL constraint failed"),
-        (key(Change::update()).set("cents", "much"), "cannot store TEXT value"),
-        (key(Change::update()).set("cents", u64::MAX), "over what SQLite holds"),
-        (key(Change::update()).add("cents", 1), "cannot store REAL value"),
+        (
+            Change::update()
+                .key("shop", "x")
+                .key("number", 1)
+                .set("note", "x"),
+            "no row to update",
+        ),
+        (
+            key(Change::upsert()).set("note", "without a customer"),
+            "NOT NULL constraint failed",
+        ),
+        (
+            key(Change::update()).set("cents", "much"),
+            "cannot store TEXT value",
+        ),
+        (
+            key(Change::update()).set("cents", u64::MAX),
+            "over what SQLite holds",
+        ),
+        (
+            key(Change::update()).add("cents", 1),
+            "cannot store REAL value",
+        ),
     ] {
         let error = orders.apply(sink.model(), change).unwrap_err();
-        let words = format!("{error}: {}", std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default());
+        let words = format!(
+            "{error}: {}",
+            std::error::Error::source(&error)
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        );
         assert!(words.contains(expected), "{expected}: {words}");
         assert_eq!(error.kind(), ErrorKind::Invalid, "{words}");
     }
@@ -515,10 +619,16 @@ fn tables_that_make_no_sense_are_not_built() {
     let text = ColumnType::Text;
     for (table, expected) in [
         (Table::new("a b").key("id", text), "ASCII letters"),
-        (Table::new("a\"; DROP TABLE b; --").key("id", text), "ASCII letters"),
+        (
+            Table::new("a\"; DROP TABLE b; --").key("id", text),
+            "ASCII letters",
+        ),
         (Table::new("t").key("i\"d", text), "ASCII letters"),
         (Table::new("t").column("id", text), "without a key"),
-        (Table::new("t").key("id", text).column("ID", text), "of one name"),
+        (
+            Table::new("t").key("id", text).column("ID", text),
+            "of one name",
+        ),
         (Table::new("t").key("id", text).indexed("x"), "there is not"),
         (Table::new("sqlite_t").key("id", text), "are taken"),
     ] {

@@ -130,7 +130,10 @@ impl SqliteView {
         for table in self.tables()? {
             let query = format!("SELECT count(*) FROM {{{table}}}");
             let count: Option<i64> = self.query_row(&query, (), |row| row.get(0))?;
-            counts.push((table, u64::try_from(count.unwrap_or_default()).unwrap_or_default()));
+            counts.push((
+                table,
+                u64::try_from(count.unwrap_or_default()).unwrap_or_default(),
+            ));
         }
         Ok(counts)
     }

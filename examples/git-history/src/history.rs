@@ -259,9 +259,9 @@ impl<'a> History<'a> {
 }
 
 /// The key of the tag that names the commit.
-const COMMIT: &str = "commit";
+pub(crate) const COMMIT: &str = "commit";
 /// The key of the tag that names the author.
-const AUTHOR: &str = "author";
+pub(crate) const AUTHOR: &str = "author";
 /// The name of the header with the title of the commit's message.
 const SUMMARY: &str = "summary";
 
@@ -278,7 +278,7 @@ fn append_id(commit: ObjectId) -> Result<AppendId> {
 }
 
 /// The value of an event's tag.
-fn tag<'e>(recorded: &'e RecordedEvent, key: &str) -> &'e str {
+pub(crate) fn tag<'e>(recorded: &'e RecordedEvent, key: &str) -> &'e str {
     recorded
         .tags()
         .iter()

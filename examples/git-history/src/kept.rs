@@ -1,16 +1,17 @@
 //! Where a history is kept: in a directory that was named, or in one of its own for the time of a command.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use annals::LogStore;
 use annals::embedded::{CommitterThread, Durability, Settings};
+use annals::{EventStore, LogStore};
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
 /// An open store.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    store: LogStore,
+    store: Arc<LogStore>,
     /// Removed with all that is in it, after the store.
     _scratch: Option<TempDir>,
 }
@@ -28,7 +29,7 @@ impl Kept {
             settings.durability = Durability::Process;
             let store = LogStore::builder(scratch.path().join("store")).settings(settings);
             return Ok(Self {
-                store: store.create()?,
+                store: Arc::new(store.create()?),
                 _scratch: Some(scratch),
             });
         };
@@ -37,13 +38,18 @@ impl Kept {
             .open_or_create()
             .with_context(|| format!("the store in {} can't be opened", directory.display()))?;
         Ok(Self {
-            store,
+            store: Arc::new(store),
             _scratch: None,
         })
     }
 
     pub(crate) fn store(&self) -> &LogStore {
         &self.store
+    }
+
+    /// The store, to be asked by somebody who keeps it.
+    pub(crate) fn shared(&self) -> Arc<dyn EventStore> {
+        self.store.clone()
     }
 
     /// Closes the store, so that the next one opens it without a look at its end.

@@ -2,6 +2,7 @@
 
 mod import;
 mod listing;
+mod models;
 mod tail;
 mod verified;
 
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::import::Import;
 pub(crate) use self::listing::{log, tree};
+pub(crate) use self::models::{authors, churn, sizes};
 pub(crate) use self::tail::commit;
 pub(crate) use self::verified::Verified;
 use crate::events::Content;

@@ -11,9 +11,7 @@ use std::sync::Arc;
 use std::{env, fs};
 
 use annals_core::{Error, ErrorKind};
-use annals_projection::{
-    ModelId, Processor, ProcessorSettings, Progress, Sink, Step,
-};
+use annals_projection::{ModelId, Processor, ProcessorSettings, Progress, Sink, Step};
 use annals_read_sqlite::{SqliteModel, SqliteSink};
 use annals_store_log::LogStore;
 use annals_tests::counted;
@@ -32,7 +30,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (directory, file) = (argument("a store")?, argument("a file")?);
     let mut settings = ProcessorSettings::default();
     settings.page_events_max = argument("a number of events")?.parse()?;
-    let sink = SqliteSink::builder(&file).table(&counted::sums()?).build()?;
+    let sink = SqliteSink::builder(&file)
+        .table(&counted::sums()?)
+        .build()?;
     let apart = arguments.next().map(|_| PathBuf::from(file + ".cursor"));
     let store = LogStore::builder(directory).follow()?;
     let processor = Processor::builder(Arc::new(store))
@@ -83,9 +83,8 @@ impl Sink for Telling {
         tell(&format!("committed {}", step.cursor))?;
         if let Some(apart) = &self.apart {
             let saved = fs::write(apart, step.cursor.to_string());
-            saved.map_err(|source| {
-                Error::new(ErrorKind::Unknown, "not saved").caused_by(source)
-            })?;
+            saved
+                .map_err(|source| Error::new(ErrorKind::Unknown, "not saved").caused_by(source))?;
         }
         Ok(())
     }

@@ -172,13 +172,18 @@ impl Declared {
             return Err(self.refused(complaint).with("column", name));
         }
         let is_key = |name: &str| change.key.iter().filter(|(key, _)| *key == name).count() == 1;
-        let mut keys = self.columns.iter().filter(|column| column.role == Role::Key);
+        let mut keys = self
+            .columns
+            .iter()
+            .filter(|column| column.role == Role::Key);
         if change.key.len() != keys.clone().count() || !keys.all(|column| is_key(column.name)) {
             return Err(self.refused("change does not give each column of the key once"));
         }
         let is_empty = change.set.is_empty();
         match change.kind {
-            ChangeKind::Delete if !is_empty => Err(self.refused("a row that goes has no columns to set")),
+            ChangeKind::Delete if !is_empty => {
+                Err(self.refused("a row that goes has no columns to set"))
+            }
             ChangeKind::Update if is_empty => Err(self.refused("update sets nothing")),
             _ => Ok(()),
         }
@@ -195,7 +200,11 @@ impl Declared {
             ChangeKind::Update => {
                 let place = change.key.len() + 1;
                 let set = assignments(change, |at| format!("?{}", place + at));
-                format!("UPDATE {{{}}} SET {set} WHERE {}", self.name, of_key(change))
+                format!(
+                    "UPDATE {{{}}} SET {set} WHERE {}",
+                    self.name,
+                    of_key(change)
+                )
             }
             ChangeKind::Delete => {
                 format!("DELETE FROM {{{}}} WHERE {}", self.name, of_key(change))
@@ -213,7 +222,10 @@ impl Declared {
         let place = change.key.len() + 1;
         let then = match change.set.is_empty() {
             true => "NOTHING".to_owned(),
-            false => format!("UPDATE SET {}", assignments(change, |at| format!("?{}", place + at))),
+            false => format!(
+                "UPDATE SET {}",
+                assignments(change, |at| format!("?{}", place + at))
+            ),
         };
         format!(
             "INSERT INTO {{{}}} ({columns}) VALUES ({places}) ON CONFLICT ({keys}) DO {then}",
@@ -296,7 +308,9 @@ impl TableBuilder {
             names::check(column.name)?;
             let mut before = self.columns.iter().take(place);
             if before.any(|before| before.name.eq_ignore_ascii_case(column.name)) {
-                return Err(self.refused("two columns of one name").with("column", column.name));
+                return Err(self
+                    .refused("two columns of one name")
+                    .with("column", column.name));
             }
         }
         if !self.columns.iter().any(|column| column.role == Role::Key) {
@@ -304,7 +318,9 @@ impl TableBuilder {
         }
         let is_column = |name: &&str| self.columns.iter().any(|column| column.name == *name);
         if let Some(unknown) = self.indexed.iter().find(|name| !is_column(name)) {
-            return Err(self.refused("index of a column that there is not").with("column", unknown));
+            return Err(self
+                .refused("index of a column that there is not")
+                .with("column", unknown));
         }
         let schema = self.schema();
         let Self { name, columns, .. } = self;
@@ -323,16 +339,29 @@ impl TableBuilder {
 
     fn schema(&self) -> String {
         let columns: Vec<String> = self.columns.iter().map(Column::schema).collect();
-        let keys = self.columns.iter().filter(|column| column.role == Role::Key);
+        let keys = self
+            .columns
+            .iter()
+            .filter(|column| column.role == Role::Key);
         // A single whole number is the number of the row, and any other key is what the rows are ordered by.
         let is_row_number = keys.clone().count() == 1
-            && keys.clone().all(|key| key.column_type == ColumnType::Integer);
+            && keys
+                .clone()
+                .all(|key| key.column_type == ColumnType::Integer);
         let rows = if is_row_number { "" } else { ", WITHOUT ROWID" };
-        let (name, columns, keys) = (self.name, columns.join(", "), listed(keys.map(|key| key.name)));
-        let mut schema = format!("CREATE TABLE {{{name}}} ({columns}, PRIMARY KEY ({keys})) STRICT{rows}");
+        let (name, columns, keys) = (
+            self.name,
+            columns.join(", "),
+            listed(keys.map(|key| key.name)),
+        );
+        let mut schema =
+            format!("CREATE TABLE {{{name}}} ({columns}, PRIMARY KEY ({keys})) STRICT{rows}");
         for column in &self.indexed {
             // Writing into a text does not fail.
-            let _ = write!(schema, ";\nCREATE INDEX {{{name}_by_{column}}} ON {{{name}}} (\"{column}\")");
+            let _ = write!(
+                schema,
+                ";\nCREATE INDEX {{{name}_by_{column}}} ON {{{name}}} (\"{column}\")"
+            );
         }
         schema
     }

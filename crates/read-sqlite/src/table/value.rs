@@ -1,8 +1,8 @@
 //! A value of a row.
 
 use annals_core::{Error, ErrorKind};
-use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, Value, ValueRef};
 use rusqlite::ToSql;
+use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, Value, ValueRef};
 
 /// A value of a row, as SQLite knows them.
 ///
