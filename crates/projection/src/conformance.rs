@@ -438,6 +438,7 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) ->
     Err(format!("{what} are {found:?}, and should be {expected:?}"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands it over")]
 fn in_words(error: Error) -> String {
     // A second writer is refused by a kind that stops it.
     let note = match error.kind() {

@@ -47,7 +47,7 @@ pub(crate) fn load(connection: &Connection, model: &ModelId) -> Result<Option<Ke
     };
     let cursor = cursor
         .parse()
-        .map_err(|error| damaged(model).caused_by(Error::from(error)))?;
+        .map_err(|error: Error| damaged(model).caused_by(error))?;
     let parked = load_parked(connection, model, skipped)?;
     Ok(Some(Kept {
         progress: Progress { cursor, parked },

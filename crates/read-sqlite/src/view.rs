@@ -1,6 +1,6 @@
 //! Reading models while they are written.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use annals_core::{Error, ErrorKind};
@@ -174,7 +174,8 @@ impl SqliteView {
         let mut query = format!("SELECT * FROM {{{}}} WHERE true", names::check(table)?);
         for ((column, _), place) in values.iter().zip(1..) {
             let quoted = quoted_name(column);
-            query.push_str(&format!(" AND {quoted} IS ?{place}"));
+            // Writing into a text does not fail.
+            let _ = write!(query, " AND {quoted} IS ?{place}");
         }
         let values = values.iter().map(|(_, value)| value);
         self.query_row(&query, rusqlite::params_from_iter(values), named)

@@ -103,7 +103,8 @@ impl Loaded {
         )?;
         let took = step.end();
         if let Some(projecting) = projecting {
-            projecting.finish()?;
+            let history = History::new(kept.store());
+            projecting.finish(history.receipt(&mainline, mainline.len())?.as_ref())?;
         }
         Ok(Self {
             repository,

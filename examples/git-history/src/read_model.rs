@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use annals::projection::{ConsumerState, Processor, ProcessorBuilder, ProcessorHandle, Projection};
 use annals::sqlite::{Change, ColumnType, SqliteModel, SqliteSink, Table};
-use annals::{BoxError, EventCodec, EventStore, RecordedEvent};
+use annals::{BoxError, EventCodec, EventStore, Receipt, RecordedEvent};
 use anyhow::{Result, anyhow};
 use futures_executor::block_on;
 
@@ -36,7 +36,7 @@ pub struct Projecting {
 type Codec = Arc<dyn EventCodec<FileEvent>>;
 
 impl Projecting {
-    /// Goes on where the file stands, and follows the store from there.
+    /// Goes on where the file stands, and follows the store from there for as long as the value lives.
     ///
     /// # Errors
     /// When a projection does not fit its file.
@@ -51,16 +51,16 @@ impl Projecting {
         Ok(Self { handle })
     }
 
-    /// Waits until everything that is recorded is in the file, and ends.
+    /// Waits until what was recorded up to this receipt is in the file, and ends.
     ///
     /// # Errors
     /// When a projection failed, and why.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(self, newest: Option<&Receipt>) -> Result<()> {
+        let Some(newest) = newest else { return Ok(()) };
         for name in NAMES {
-            let waited = block_on(self.handle.wait_until_live(name));
+            let waited = block_on(self.handle.wait_for(name, newest));
             waited.map_err(|error| anyhow!(error).context(self.state_of(name)))?;
         }
-        block_on(self.handle.stop());
         Ok(())
     }
 
@@ -73,6 +73,12 @@ impl Projecting {
             Some(ConsumerState::Failed(error)) => format!("the read model {name} failed: {error}"),
             _ => format!("the read model {name} is not kept"),
         }
+    }
+}
+
+impl Drop for Projecting {
+    fn drop(&mut self) {
+        block_on(self.handle.stop());
     }
 }
 

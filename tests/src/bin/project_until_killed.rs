@@ -3,8 +3,6 @@
 //!
 //! With `apart` a bug is planted: the progress is kept apart from the rows, and saved after them.
 
-#![expect(clippy::print_stdout, reason = "the lines are its output")]
-
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -220,12 +220,11 @@ impl Declared {
         let places: Vec<String> = places.collect();
         let places = places.join(", ");
         let place = change.key.len() + 1;
-        let then = match change.set.is_empty() {
-            true => "NOTHING".to_owned(),
-            false => format!(
-                "UPDATE SET {}",
-                assignments(change, |at| format!("?{}", place + at))
-            ),
+        let then = if change.set.is_empty() {
+            "NOTHING".to_owned()
+        } else {
+            let set = assignments(change, |at| format!("?{}", place + at));
+            format!("UPDATE SET {set}")
         };
         format!(
             "INSERT INTO {{{}}} ({columns}) VALUES ({places}) ON CONFLICT ({keys}) DO {then}",
