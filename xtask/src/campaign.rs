@@ -46,7 +46,7 @@ const fn of_the_store(filters: &'static [&'static str]) -> Part {
     }
 }
 
-const CAMPAIGNS: [Campaign; 10] = [
+const CAMPAIGNS: [Campaign; 11] = [
     Campaign {
         id: "T1",
         about: "power lost after every operation on the disk",
@@ -116,6 +116,16 @@ const CAMPAIGNS: [Campaign; 10] = [
         parts: &[Part {
             package: "annals-tests",
             target: "fuzz",
+            filters: &[],
+            features: "",
+        }],
+    },
+    Campaign {
+        id: "T15",
+        about: "a process that projects into SQLite killed with SIGKILL",
+        parts: &[Part {
+            package: "annals-tests",
+            target: "kill_projection",
             filters: &[],
             features: "",
         }],

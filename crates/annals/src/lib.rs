@@ -165,6 +165,7 @@
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
+//! | [`projection`] | read models of events, kept current |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
@@ -193,7 +194,8 @@
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `profile` | no | `profile`: counts, latencies and the heaviest streams |
 //! | `serde` | no | `Serialize` and `Deserialize` for the vocabulary, settings and explained conflicts |
-//! | `zstd` | no | [`Compressed`]; it takes a C compiler to build, which nothing else does |
+//! | `sqlite` | no | [`sqlite`]: read models in SQLite; it takes a C compiler to build |
+//! | `zstd` | no | [`Compressed`]; it takes a C compiler to build |
 
 pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
@@ -203,6 +205,9 @@ pub use annals_core as core;
 pub use annals_profile as profile;
 #[cfg(feature = "replay")]
 pub use annals_replay as replay;
+pub use annals_projection as projection;
+#[cfg(feature = "sqlite")]
+pub use annals_read_sqlite as sqlite;
 pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;

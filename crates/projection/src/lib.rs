@@ -12,6 +12,8 @@
 //! # Limits
 //! All of a processor stand in [`ProcessorSettings`], all of a consumer's setbacks in [`FailurePolicy`].
 
+pub mod conformance;
+
 mod contract;
 mod decoder;
 mod errors;

@@ -31,6 +31,10 @@ pub struct Cli {
     /// its own.
     #[arg(long, global = true, value_enum, default_value_t)]
     pub codec: Codec,
+    /// Keep the read models of the store in this file (SQLite), which is created when it is missing, and updated
+    /// while the history is imported: what `authors`, `churn` and `sizes` print, also beside the import.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub read_model: Option<PathBuf>,
     /// Print one JSON document for programs (`tail`: one a line), paths in their text form (`%` and hex for
     /// odd bytes).
     #[arg(long, global = true)]
@@ -87,6 +91,23 @@ pub enum Command {
     Verify(Verify),
     /// Print the newest commits of a store, also while another process records them. Needs no repository.
     Tail(Tail),
+    /// Print who changed how much, out of a file of read models. Needs neither repository nor store.
+    Authors {
+        /// What an import was given as `--read-model`.
+        file: PathBuf,
+    },
+    /// Print how often the files below each folder changed, out of a file of read models.
+    Churn {
+        /// What an import was given as `--read-model`.
+        file: PathBuf,
+    },
+    /// Print how large a file was over time, out of a file of read models.
+    Sizes {
+        /// What an import was given as `--read-model`.
+        file: PathBuf,
+        /// The path from the top of the tree, as it is or in its text form.
+        path: OsString,
+    },
 }
 
 /// What to print of a store.

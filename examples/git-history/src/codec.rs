@@ -36,10 +36,13 @@ impl Codec {
 
 /// What reads every form.
 pub(crate) fn reader() -> &'static Codecs<FileEvent> {
-    static READER: LazyLock<Codecs<FileEvent>> = LazyLock::new(|| {
-        Codecs::writing(JsonCodec)
-            .reading(BincodeCodec)
-            .reading(MessagePackCodec)
-    });
+    static READER: LazyLock<Codecs<FileEvent>> = LazyLock::new(every_form);
     &READER
+}
+
+/// A reader of every form, for somebody who keeps it.
+pub(crate) fn every_form() -> Codecs<FileEvent> {
+    Codecs::writing(JsonCodec)
+        .reading(BincodeCodec)
+        .reading(MessagePackCodec)
 }

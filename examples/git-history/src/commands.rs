@@ -1,4 +1,6 @@
-//! The commands. All but `tail` record first what the store lacks, and then ask the store.
+//! The commands. All but `tail`, `authors`, `churn` and `sizes` record first what the store lacks, and then ask the store.
+
+mod models;
 
 mod travel;
 
@@ -40,6 +42,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
     let target = Target {
         directory: cli.store.as_deref(),
         codec: cli.codec,
+        read_model: cli.read_model.as_deref(),
     };
     match (&cli.command, &cli.repository) {
         (Some(_), Some(repository)) => bail!(
@@ -70,6 +73,9 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
         ) => travel::what_if(repository, without, target, format, out),
         (Some(Command::Verify(options)), None) => verify_commits(options, target, format, out),
         (Some(Command::Tail(options)), None) => tail(options, target.directory, format, out),
+        (Some(Command::Authors { file }), None) => models::authors(file, format, out),
+        (Some(Command::Churn { file }), None) => models::churn(file, format, out),
+        (Some(Command::Sizes { file, path }), None) => models::sizes(file, path, format, out),
     }
 }
 
@@ -78,6 +84,8 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
 struct Target<'a> {
     directory: Option<&'a Path>,
     codec: Codec,
+    /// What is kept in SQLite of it.
+    read_model: Option<&'a Path>,
 }
 
 /// A repository whose history is in a store.
@@ -98,6 +106,7 @@ impl Loaded {
 
     fn import(repository: Repository, mainline: Mainline, target: Target<'_>) -> Result<Self> {
         let kept = Kept::open(target.directory)?;
+        let projecting = models::begin(target, &repository, &kept)?;
         let step = Step::begin("importing", mainline.len());
         let imported = History::new(kept.store()).writing(target.codec).import(
             &repository,
@@ -105,6 +114,10 @@ impl Loaded {
             |commits| step.advance_by(commits),
         )?;
         let took = step.end();
+        if let Some(projecting) = projecting {
+            let history = History::new(kept.store());
+            projecting.finish(history.receipt(&mainline, mainline.len())?.as_ref())?;
+        }
         Ok(Self {
             repository,
             mainline,

@@ -12,8 +12,8 @@ use std::thread;
 use annals::codec::EventCodecExt as _;
 use annals::core::limits::STREAM_ID_BYTES_MAX;
 use annals::{
-    AppendId, Cursor, Event as _, EventStore, ReadRequest, RecordedEvent, StreamId, Tag, Timestamp,
-    Version,
+    AppendId, Cursor, Event as _, EventStore, ReadRequest, Receipt, RecordedEvent, StreamId, Tag,
+    Timestamp, Version,
 };
 use anyhow::{Context as _, Result};
 use futures_executor::block_on;
@@ -145,14 +145,24 @@ impl<'a> History<'a> {
     /// # Errors
     /// When the store can't be read.
     pub fn cursor(&self, mainline: &Mainline, place: usize) -> Result<Cursor> {
+        let receipt = self.receipt(mainline, place)?;
+        Ok(receipt.map_or(Cursor::START, |receipt| receipt.cursor))
+    }
+
+    /// The receipt of the commit at this place of the mainline, or of the newest before it that changed something.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn receipt(&self, mainline: &Mainline, place: usize) -> Result<Option<Receipt>> {
         let seen = mainline.links().iter().take(place.saturating_add(1));
         for link in seen.rev() {
             // A commit that changed nothing is not recorded: the one before it shows the same.
-            if let Some(receipt) = block_on(self.store.receipt(&append_id(link.id)?))? {
-                return Ok(receipt.cursor);
+            let receipt = block_on(self.store.receipt(&append_id(link.id)?))?;
+            if receipt.is_some() {
+                return Ok(receipt);
             }
         }
-        Ok(Cursor::START)
+        Ok(None)
     }
 
     /// The tree as of a place in the store: the fold of the events of every file up to there.
@@ -261,9 +271,9 @@ impl<'a> History<'a> {
 }
 
 /// The key of the tag that names the commit.
-const COMMIT: &str = "commit";
+pub(crate) const COMMIT: &str = "commit";
 /// The key of the tag that names the author.
-const AUTHOR: &str = "author";
+pub(crate) const AUTHOR: &str = "author";
 /// The name of the header with the title of the commit's message.
 const SUMMARY: &str = "summary";
 
@@ -280,7 +290,7 @@ fn append_id(commit: ObjectId) -> Result<AppendId> {
 }
 
 /// The value of an event's tag.
-fn tag<'e>(recorded: &'e RecordedEvent, key: &str) -> &'e str {
+pub(crate) fn tag<'e>(recorded: &'e RecordedEvent, key: &str) -> &'e str {
     recorded
         .tags()
         .iter()

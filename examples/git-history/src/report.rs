@@ -2,6 +2,7 @@
 
 mod import;
 mod listing;
+mod models;
 mod tail;
 mod travel;
 mod verified;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::import::Import;
 pub(crate) use self::listing::{log, tree};
+pub(crate) use self::models::{authors, churn, sizes};
 pub(crate) use self::tail::commit;
 pub(crate) use self::travel::{first_seen, without};
 pub(crate) use self::verified::Verified;

@@ -76,6 +76,17 @@ impl Repository {
         Mainline::read(self)
     }
 
+    /// How many bytes a blob has; its content is not read.
+    ///
+    /// # Errors
+    /// When the repository does not have it.
+    pub fn size(&self, blob: ObjectId) -> Result<u64> {
+        let header = self.inner.find_header(blob).map_err(|error| {
+            anyhow!(error).context(format!("the size of blob {blob} can't be read"))
+        })?;
+        Ok(header.size())
+    }
+
     /// A commit of the object database.
     pub(super) fn commit_object(&self, id: ObjectId) -> Result<gix::Commit<'_>> {
         self.inner.find_commit(id).map_err(|error| {

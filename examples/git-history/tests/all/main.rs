@@ -7,6 +7,8 @@ mod in_flight;
 #[cfg(test)]
 mod mainline;
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod repository;
