@@ -14,10 +14,14 @@
 
 mod contract;
 mod decoder;
+mod derived;
+mod errors;
 mod memory;
 mod panics;
+mod process;
 mod processor;
 mod projection;
+mod timers;
 
 pub use contract::batch::Batch;
 pub use contract::choice::EventChoice;
@@ -31,6 +35,10 @@ pub use contract::progress::{Progress, Step};
 pub use contract::sink::Sink;
 pub use memory::sink::MemorySink;
 pub use memory::view::{MemoryView, ReadModel};
+pub use process::builder::ProcessManagerBuilder;
+pub use process::delivery::Delivery;
+pub use process::key::ProcessKey;
+pub use process::manager::ProcessManager;
 pub use processor::builder::{Processor, ProcessorBuilder};
 pub use processor::handle::ProcessorHandle;
 pub use processor::settings::ProcessorSettings;
@@ -38,3 +46,8 @@ pub use processor::status::{ConsumerState, ConsumerStatus};
 pub use projection::builder::ProjectionBuilder;
 pub use projection::consumer::ProjectionConsumer;
 pub use projection::definition::Projection;
+pub use timers::change::TimerChange;
+pub use timers::event::{TimerCodec, TimerEvent, TimerId};
+pub use timers::handle::TimersHandle;
+pub use timers::service::Timers;
+pub use timers::settings::TimerSettings;

@@ -1,0 +1,154 @@
+//! A store with inputs, and what leads the process manager and the timers over it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use annals_codec::{EventCodec, JsonCodec};
+use annals_core::{
+    Append, AppendId, BoxError, Cursor, Event, EventStore, EventStoreExt, Expected, Ids,
+    ManualClock, Position, ReadRequest, StreamId, Timestamp, UuidIds,
+};
+use annals_projection::{ProcessManager, TimerSettings, Timers};
+use annals_store_memory::MemoryStore;
+
+use crate::order::{DAY, Fulfilment, IdOf, OrderEvent, PaymentEvent, manager};
+use crate::stepping::{SteppingTimer, for_steps};
+
+/// What survives a crash: the store, the checkpoint, the time.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) memory: Arc<MemoryStore>,
+    pub(crate) clock: ManualClock,
+    /// The position up to which inputs were taken.
+    checkpoint: AtomicU64,
+    pub(crate) batch: usize,
+    pub(crate) pending_max: usize,
+}
+
+/// An input of the tests.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    Order(u8, OrderEvent),
+    Paid(u8, u64),
+}
+
+pub(crate) const BEGINNING: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+impl World {
+    pub(crate) fn new(inputs: &[Input]) -> Self {
+        let clock = ManualClock::at(BEGINNING);
+        let memory = MemoryStore::builder().clock(Arc::new(clock.clone())).build();
+        let world = Self {
+            memory: Arc::new(memory),
+            clock,
+            checkpoint: AtomicU64::new(0),
+            batch: 1,
+            pending_max: 100,
+        };
+        for input in inputs {
+            world.record(input);
+        }
+        world
+    }
+
+    pub(crate) fn record(&self, input: &Input) {
+        match input {
+            Input::Order(order, event) => self.append("order", *order, event),
+            Input::Paid(order, cents) => {
+                let paid = PaymentEvent::Paid {
+                    order: order.to_string(),
+                    cents: *cents,
+                };
+                self.append("payment", 100 + order, &paid);
+            }
+        }
+    }
+
+    fn append<E: Event>(&self, category: &str, key: u8, event: &E)
+    where
+        JsonCodec: EventCodec<E>,
+    {
+        let stream = StreamId::parse(&format!("{category}-{key}")).unwrap();
+        let append = Append::builder(UuidIds::default().append_id())
+            .write(stream, Expected::Any, [JsonCodec.encode(event).unwrap()])
+            .build()
+            .unwrap();
+        futures_executor::block_on(self.memory.append(append)).unwrap();
+    }
+
+    pub(crate) fn manager(&self, store: &Arc<dyn EventStore>) -> ProcessManager<Fulfilment> {
+        manager(Arc::clone(store), |step, number| step.append_id(number))
+    }
+
+    pub(crate) fn timers(&self, store: &Arc<dyn EventStore>) -> Timers {
+        let mut settings = TimerSettings::DEFAULT;
+        settings.pending_max = self.pending_max;
+        settings.page_events_max = 3;
+        settings.mark_events = 1;
+        Timers::new(Arc::clone(store), Arc::new(self.clock.clone()), Arc::new(SteppingTimer))
+            .with_settings(settings)
+            .unwrap()
+            .with_checkpoints(self.memory.clone(), "timers".parse().unwrap())
+    }
+
+    /// Takes the inputs from the checkpoint on, as a processor does, batch by batch.
+    pub(crate) async fn drive(
+        &self,
+        store: &Arc<dyn EventStore>,
+        manager: &ProcessManager<Fulfilment>,
+    ) -> Result<(), BoxError> {
+        loop {
+            let after = Position::new(self.checkpoint.load(Ordering::SeqCst));
+            let request = ReadRequest::new(manager.choice().selection());
+            let page = store.read(request.after(Cursor::at(after))).await?;
+            let inputs = page.events.iter();
+            let inputs = inputs.filter(|event| manager.choice().contains(event));
+            let batch: Vec<_> = inputs.take(self.batch).collect();
+            let Some(last) = batch.last() else {
+                return Ok(());
+            };
+            for input in &batch {
+                manager.take(input, 1).await?;
+            }
+            self.checkpoint.store(last.position().value(), Ordering::SeqCst);
+        }
+    }
+
+    /// Everything that is to happen: the inputs are taken, days go by, timers fire and are taken.
+    pub(crate) async fn whole(
+        &self,
+        store: Arc<dyn EventStore>,
+        id_of: IdOf,
+    ) -> Result<(), BoxError> {
+        let manager = manager(Arc::clone(&store), id_of);
+        self.drive(&store, &manager).await?;
+        for days in [1, 3] {
+            self.clock.set(BEGINNING.after(days * DAY + Duration::from_secs(1)));
+            if let Some(ended) = for_steps(self.timers(&store).run(), 300).await {
+                ended?;
+            }
+            self.drive(&store, &manager).await?;
+        }
+        Ok(())
+    }
+
+    /// Every event but the inputs, as a multiset.
+    pub(crate) fn effects(&self) -> Vec<String> {
+        let all = futures_executor::block_on(self.memory.collect(ReadRequest::all())).unwrap();
+        let mut effects: Vec<String> = all
+            .iter()
+            .map(|event| {
+                let payload = String::from_utf8_lossy(event.payload());
+                format!("{} {} {payload}", event.stream(), event.event_type())
+            })
+            .collect();
+        effects.sort_unstable();
+        effects
+    }
+}
+
+/// A fresh id in place of the derived one: the bug that the tests must see.
+pub(crate) fn fresh() -> AppendId {
+    UuidIds::default().append_id()
+}
