@@ -15,7 +15,6 @@ pub(crate) fn may_pass(kind: ErrorKind) -> bool {
 }
 
 /// An error with its causes, as it is kept in lists: one line, of bounded length.
-#[expect(dead_code, reason = "used by what is to come")]
 pub(crate) fn in_words(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use annals_core::{Cursor, RecordedEvent};
+use annals_core::{Cursor, Page, RecordedEvent};
 
+use super::choice::EventChoice;
 use super::page::FeedPage;
 use super::parked::ParkedEvents;
 use super::progress::Step;
@@ -17,7 +18,8 @@ pub struct Batch {
     picked: Picked,
     cursor: Cursor,
     parked: Option<Arc<ParkedEvents>>,
-    attempt: u32,
+    /// The event that is tried again, and how often it was, this time included.
+    again: Option<(usize, u32)>,
     interrupted: Option<Arc<AtomicBool>>,
 }
 
@@ -36,7 +38,7 @@ impl Batch {
             cursor: page.cursor().clone(),
             page,
             parked: None,
-            attempt: 1,
+            again: None,
             interrupted: None,
         }
     }
@@ -47,6 +49,17 @@ impl Batch {
             picked: Picked::Each(indexes.into()),
             ..Self::whole(page)
         }
+    }
+
+    /// No event; the step is to this cursor.
+    pub fn empty(cursor: Cursor) -> Self {
+        let page = Page {
+            events: Vec::new(),
+            next: None,
+            cursor: cursor.clone(),
+            stream: None,
+        };
+        Self::whole(Arc::new(FeedPage::new(cursor, page, EventChoice::NONE)))
     }
 
     /// The same with a step to this cursor.
@@ -63,10 +76,10 @@ impl Batch {
         self
     }
 
-    /// The same as the attempt of this number, from 1, on its first event.
+    /// The same as the attempt of this number, from 1, on the event of this index.
     #[must_use]
-    pub fn attempt(mut self, attempt: u32) -> Self {
-        self.attempt = attempt;
+    pub fn attempt(mut self, index: usize, attempt: u32) -> Self {
+        self.again = Some((index, attempt));
         self
     }
 
@@ -109,14 +122,11 @@ impl Batch {
         }
     }
 
-    /// How often the event of this index was tried, this time included: 1 but for the first of a batch that is tried
-    /// again.
+    /// How often the event of this index was tried, this time included: 1 for all but one that failed.
     pub fn attempt_of(&self, index: usize) -> u32 {
-        let first = self.indexes().next();
-        if first == Some(index) {
-            self.attempt
-        } else {
-            1
+        match self.again {
+            Some((again, attempt)) if again == index => attempt,
+            _ => 1,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a processor feeds.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub trait Consumer: fmt::Debug + Send {
 
     /// The key of an event: the events of one key are taken in their order, by one partition, and wait behind one
     /// that is parked.
-    fn key(&self, event: &RecordedEvent) -> String;
+    fn key<'e>(&self, event: &'e RecordedEvent) -> Cow<'e, str>;
 
     /// What becomes of an event that it can't handle.
     fn failure_policy(&self) -> &FailurePolicy;

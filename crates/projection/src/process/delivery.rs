@@ -44,9 +44,9 @@ impl<E> Delivery<E> {
 
     /// The append id, or the idempotency key, of the thing with this number that is done about the event: always
     /// the same for the name of who does it, the event and the number.
-    pub fn append_id(&self, number: u64) -> AppendId {
+    pub fn append_id(&self, number: u32) -> AppendId {
         let name = self.name.as_str();
-        derived::append_id("effect", name, self.recorded.id(), self.part, number)
+        derived::append_id("effect", name, self.recorded.id(), self.part, number.into())
     }
 
     /// The metadata of what the event causes: the event is the cause, and the correlation is its own, or begins with

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use annals_concurrency::{BlockingThreads, Spawn};
-use annals_core::{CheckpointName, Error, ErrorKind, EventStore};
+use annals_concurrency::{BlockingThreads, Chance, Spawn, SystemChance, SystemTimer, Timer};
+use annals_core::{CheckpointName, Clock, Error, ErrorKind, EventStore, SystemClock};
 
-use super::cell::Cell;
+use super::feed::Feed;
 use super::handle::ProcessorHandle;
+use super::running::Running;
 use super::settings::ProcessorSettings;
-use super::worker::Worker;
 use crate::contract::consumer::Consumer;
 use crate::contract::partition::Partition;
 use crate::contract::sink::Sink;
@@ -55,9 +55,12 @@ use crate::projection::definition::Projection;
 /// # Ok::<(), annals_core::Error>(())
 /// # }).unwrap();
 /// ```
-#[must_use = "call `start` to feed the consumers"]
+#[must_use = "call `start` or `run` to feed the consumers"]
 pub struct Processor {
     store: Arc<dyn EventStore>,
+    timer: Arc<dyn Timer>,
+    clock: Arc<dyn Clock>,
+    chance: Arc<dyn Chance>,
     spawn: Arc<dyn Spawn>,
     settings: ProcessorSettings,
     consumers: Vec<Box<dyn Consumer>>,
@@ -75,6 +78,9 @@ impl Processor {
         ProcessorBuilder {
             processor: Self {
                 store,
+                timer: Arc::new(SystemTimer),
+                clock: Arc::new(SystemClock),
+                chance: Arc::new(SystemChance),
                 spawn: Arc::new(BlockingThreads),
                 settings: ProcessorSettings::DEFAULT,
                 consumers: Vec::new(),
@@ -82,21 +88,40 @@ impl Processor {
         }
     }
 
-    /// Begins to feed the consumers, and returns at once.
+    /// Begins to feed the consumers, and returns at once. Each consumer, and each reader, is a task of the
+    /// [`Spawn`] for as long as it lives.
     pub fn start(self) -> ProcessorHandle {
-        let mut cells = Vec::new();
+        let feed = Feed::new(
+            self.store,
+            self.timer,
+            self.chance,
+            self.spawn,
+            self.settings,
+            self.consumers.len(),
+        );
+        let running = Running::new(feed, self.clock);
         for consumer in self.consumers {
-            let cell = Cell::new(consumer.name().clone(), consumer.partition());
-            cells.push(Arc::clone(&cell));
-            let worker = Worker {
-                store: Arc::clone(&self.store),
-                settings: self.settings.clone(),
-                cell,
-                consumer,
-            };
-            self.spawn.spawn(Box::pin(worker.run()));
+            if running.add(consumer).is_err() {
+                // The builder refused a second one of a name.
+                running.feed.arrived();
+            }
         }
-        ProcessorHandle::new(cells)
+        ProcessorHandle::new(Arc::new(running))
+    }
+
+    /// Feeds the consumers until all are stopped, by a [`handle`](Self::start) or because the future is dropped: then
+    /// each ends after the batch that it is at, and nobody waits for it.
+    pub async fn run(self) {
+        let running = StopOnDrop(self.start());
+        running.0.stopped().await;
+    }
+}
+
+struct StopOnDrop(ProcessorHandle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.begin_to_stop();
     }
 }
 
@@ -108,6 +133,28 @@ impl ProcessorBuilder {
         sink: S,
     ) -> Self {
         self.consume(Box::new(ProjectionConsumer::new(projection, sink)))
+    }
+
+    /// Feeds this projection in partitions beside each other, each into a sink of its own, as from
+    /// [`MemorySink::split`](crate::MemorySink::split). The order of each key is kept.
+    ///
+    /// # Panics
+    /// For more than [`Partition::COUNT_MAX`] sinks.
+    #[expect(
+        clippy::expect_used,
+        reason = "documented, and a constant in most programs"
+    )]
+    pub fn project_split<S: Sink<Model: 'static>>(
+        mut self,
+        projection: &Projection<S::Model>,
+        sinks: Vec<S>,
+    ) -> Self {
+        let count = u32::try_from(sinks.len()).unwrap_or(u32::MAX);
+        let partitions = Partition::all(count).expect("at most 1024 partitions, at least one");
+        for (partition, sink) in partitions.into_iter().zip(sinks) {
+            self = self.project(projection.for_partition(partition), sink);
+        }
+        self
     }
 
     /// Feeds this consumer.
@@ -125,6 +172,24 @@ impl ProcessorBuilder {
     /// Works there: on the threads of the crate `blocking` unless said otherwise.
     pub fn spawn(mut self, spawn: impl Spawn + 'static) -> Self {
         self.processor.spawn = Arc::new(spawn);
+        self
+    }
+
+    /// Waits by this timer: the machine's unless said otherwise.
+    pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.processor.timer = Arc::new(timer);
+        self
+    }
+
+    /// Tells by this clock how long events have been recorded: the machine's unless said otherwise.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.processor.clock = Arc::new(clock);
+        self
+    }
+
+    /// Shortens pauses by this chance: the system's unless said otherwise.
+    pub fn chance(mut self, chance: impl Chance + 'static) -> Self {
+        self.processor.chance = Arc::new(chance);
         self
     }
 

@@ -1,8 +1,14 @@
 //! Feeding consumers from a store.
 
 pub(crate) mod builder;
-pub(crate) mod cell;
+mod cell;
+mod feed;
+mod gate;
 pub(crate) mod handle;
+mod looking;
+mod meter;
+mod orders;
+mod running;
 pub(crate) mod settings;
 pub(crate) mod status;
 mod worker;

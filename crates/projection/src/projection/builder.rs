@@ -6,12 +6,13 @@ use std::sync::Arc;
 use annals_codec::EventCodec;
 use annals_core::{BoxError, CheckpointName, Criteria, Error, ErrorKind, Event, RecordedEvent};
 
-use super::definition::{Definition, KeyOf, Projection};
+use super::definition::{Definition, Projection};
 use super::handler::{Handle, Handler};
 use crate::contract::choice::EventChoice;
 use crate::contract::failure_policy::FailurePolicy;
 use crate::contract::partition::Partition;
 use crate::decoder::Decoder;
+use crate::key_rule::KeyRule;
 
 /// A [`Projection`] in the making.
 #[must_use = "call `build` to have a projection"]
@@ -20,7 +21,7 @@ pub struct ProjectionBuilder<M> {
     version: u32,
     handlers: Vec<Box<dyn Handle<M>>>,
     policy: FailurePolicy,
-    key: KeyOf,
+    key: KeyRule,
 }
 
 impl<M: 'static> ProjectionBuilder<M> {
@@ -30,7 +31,7 @@ impl<M: 'static> ProjectionBuilder<M> {
             version,
             handlers: Vec::new(),
             policy: FailurePolicy::default(),
-            key: by_stream(),
+            key: KeyRule::Stream,
         })
     }
 
@@ -89,7 +90,7 @@ impl<M: 'static> ProjectionBuilder<M> {
         mut self,
         key: impl Fn(&RecordedEvent) -> String + Send + Sync + 'static,
     ) -> Self {
-        self.key = Arc::new(key);
+        self.key = KeyRule::By(Arc::new(key));
         self
     }
 
@@ -122,11 +123,6 @@ impl<M: 'static> ProjectionBuilder<M> {
         };
         Ok(Projection::new(definition, Partition::WHOLE))
     }
-}
-
-/// The key of events by their streams.
-pub(crate) fn by_stream() -> KeyOf {
-    Arc::new(|event| event.stream().as_str().to_owned())
 }
 
 impl<M> fmt::Debug for ProjectionBuilder<M> {

@@ -1,5 +1,6 @@
 //! A projection with its sink, as a consumer.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -76,7 +77,7 @@ impl<S: Sink<Model: 'static>> Consumer for ProjectionConsumer<S> {
         self.projection.choice()
     }
 
-    fn key(&self, event: &RecordedEvent) -> String {
+    fn key<'e>(&self, event: &'e RecordedEvent) -> Cow<'e, str> {
         self.projection.key(event)
     }
 

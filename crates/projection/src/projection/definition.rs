@@ -1,5 +1,6 @@
 //! A projection: what builds a read model.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::contract::failure_policy::FailurePolicy;
 use crate::contract::model_id::ModelId;
 use crate::contract::page::{AnyColumn, FeedPage};
 use crate::contract::partition::Partition;
+use crate::key_rule::KeyRule;
 use crate::panics::catching;
 
 /// What builds a read model of the type `M` out of events: a name, a version, and a handler for each event type.
@@ -59,16 +61,13 @@ pub struct Projection<M> {
     partition: Partition,
 }
 
-/// How the key of an event is found.
-pub(crate) type KeyOf = Arc<dyn Fn(&RecordedEvent) -> String + Send + Sync>;
-
 pub(super) struct Definition<M> {
     pub(super) name: CheckpointName,
     pub(super) version: u32,
     pub(super) choice: EventChoice,
     pub(super) handlers: Vec<Box<dyn Handle<M>>>,
     pub(super) policy: FailurePolicy,
-    pub(super) key: KeyOf,
+    pub(super) key: KeyRule,
 }
 
 /// A handler, ready for the events of a page.
@@ -140,8 +139,8 @@ impl<M: 'static> Projection<M> {
     }
 
     /// The key of an event.
-    pub fn key(&self, event: &RecordedEvent) -> String {
-        (self.definition.key)(event)
+    pub fn key<'e>(&self, event: &'e RecordedEvent) -> Cow<'e, str> {
+        self.definition.key.of(event)
     }
 
     /// What becomes of an event that it can't handle.

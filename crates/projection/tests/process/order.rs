@@ -76,7 +76,7 @@ pub(crate) const NAME: &str = "fulfilment";
 pub(crate) const DAY: Duration = Duration::from_hours(24);
 
 /// How a command of the tests is appended: the derived id, or as a planted bug has it.
-pub(crate) type IdOf = fn(&Delivery<Step>, u64) -> annals_core::AppendId;
+pub(crate) type IdOf = fn(&Delivery<Step>, u32) -> annals_core::AppendId;
 
 pub(crate) fn manager(store: Arc<dyn EventStore>, id_of: IdOf) -> ProcessManager<Fulfilment> {
     let commands = Arc::clone(&store);

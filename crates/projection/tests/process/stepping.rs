@@ -2,13 +2,15 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use annals_concurrency::Timer;
 use annals_core::{
-    Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Error, EventStore, Page,
-    PolicyChange, ReadRequest, Receipt, StreamHead, StreamId,
+    Append, AppendId, Capabilities, Clock, ConsistencyLevel, Cursor, Error, EventStore,
+    ManualClock, Page, PolicyChange, ReadRequest, Receipt, StreamHead, StreamId,
 };
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -61,17 +63,26 @@ impl<S: EventStore> EventStore for Stepping<S> {
     }
 }
 
-/// A timer whose pauses are over after one step.
+/// A timer whose short pauses, as those before another try, are over after one step, and whose long ones when the
+/// clock says so and somebody looks.
 #[derive(Debug)]
-pub(crate) struct SteppingTimer;
+pub(crate) struct SteppingTimer(pub(crate) ManualClock);
 
 impl Timer for SteppingTimer {
     fn elapsed(&self) -> Duration {
         Duration::ZERO
     }
 
-    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(give_way())
+    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+        if pause < Duration::from_secs(1) {
+            return Box::pin(give_way());
+        }
+        let clock = self.0.clone();
+        let end = clock.now().after(pause);
+        Box::pin(poll_fn(move |_| match clock.now() >= end {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }))
     }
 }
 
@@ -101,15 +112,28 @@ pub(crate) fn run_for<T>(future: impl Future<Output = T>, steps: usize) -> Optio
     None
 }
 
-/// Runs a future that never ends for so many steps, giving way after each.
-pub(crate) async fn for_steps<T>(future: impl Future<Output = T>, steps: usize) -> Option<T> {
+/// Runs a future until it is done, or rests with nothing to wake it; gives way after each step.
+pub(crate) async fn until_idle<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future: Pin<Box<_>> = Box::pin(future);
-    for _ in 0..steps {
-        let polled = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+    loop {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         if let Poll::Ready(answer) = polled {
             return Some(answer);
         }
+        if !woken.0.load(Ordering::SeqCst) {
+            return None;
+        }
         give_way().await;
     }
-    None
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }

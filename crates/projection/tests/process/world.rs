@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use annals_codec::{EventCodec, JsonCodec};
 use annals_core::{
-    Append, AppendId, BoxError, Cursor, Event, EventStore, EventStoreExt, Expected, Ids,
-    ManualClock, Position, ReadRequest, StreamId, Timestamp, UuidIds,
+    Append, AppendId, BoxError, Category, Cursor, Event, EventStore, EventStoreExt, Expected, Ids,
+    ManualClock, Position, ReadRequest, RecordedEvent, StreamId, Timestamp, UuidIds,
 };
 use annals_projection::{ProcessManager, TimerSettings, Timers};
 use annals_store_memory::MemoryStore;
 
 use crate::order::{DAY, Fulfilment, IdOf, OrderEvent, PaymentEvent, manager};
-use crate::stepping::{SteppingTimer, for_steps};
+use crate::stepping::{SteppingTimer, until_idle};
 
 /// What survives a crash: the store, the checkpoint, the time.
 #[derive(Debug)]
@@ -77,8 +77,23 @@ impl World {
         futures_executor::block_on(self.memory.append(append)).unwrap();
     }
 
-    pub(crate) fn manager(&self, store: &Arc<dyn EventStore>) -> ProcessManager<Fulfilment> {
-        manager(Arc::clone(store), |step, number| step.append_id(number))
+    /// The manager over the store as it is.
+    pub(crate) fn manager(&self) -> ProcessManager<Fulfilment> {
+        manager(self.memory.clone(), |step, number| step.append_id(number))
+    }
+
+    /// Every event of a category, in order.
+    pub(crate) fn recorded(&self, category: &'static str) -> Vec<RecordedEvent> {
+        let category = Category::from_static(category);
+        let all = self.memory.collect(ReadRequest::category(category));
+        futures_executor::block_on(all).unwrap()
+    }
+
+    /// The names of the events of a category, in order.
+    pub(crate) fn names(&self, category: &'static str) -> Vec<String> {
+        let recorded = self.recorded(category);
+        let names = recorded.iter().map(|event| format!("{} {}", event.stream(), event.event_type()));
+        names.collect()
     }
 
     pub(crate) fn timers(&self, store: &Arc<dyn EventStore>) -> Timers {
@@ -86,7 +101,7 @@ impl World {
         settings.pending_max = self.pending_max;
         settings.page_events_max = 3;
         settings.mark_events = 1;
-        Timers::new(Arc::clone(store), Arc::new(self.clock.clone()), Arc::new(SteppingTimer))
+        Timers::new(Arc::clone(store), Arc::new(self.clock.clone()), Arc::new(SteppingTimer(self.clock.clone())))
             .with_settings(settings)
             .unwrap()
             .with_checkpoints(self.memory.clone(), "timers".parse().unwrap())
@@ -125,8 +140,11 @@ impl World {
         self.drive(&store, &manager).await?;
         for days in [1, 3] {
             self.clock.set(BEGINNING.after(days * DAY + Duration::from_secs(1)));
-            if let Some(ended) = for_steps(self.timers(&store).run(), 300).await {
-                ended?;
+            // Twice: where an answer never comes, the first run rests without having done all.
+            for _ in 0..2 {
+                if let Some(ended) = until_idle(self.timers(&store).run()).await {
+                    ended?;
+                }
             }
             self.drive(&store, &manager).await?;
         }

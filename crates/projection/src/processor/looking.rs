@@ -1,0 +1,98 @@
+//! What the consumers are doing, looked at together with their store.
+
+use std::time::Duration;
+
+use annals_core::{ConsistencyLevel, Cursor, Error, EventStore, ReadRequest, RecordedEvent};
+
+use super::cell::Cell;
+use super::meter::Sample;
+use super::running::Running;
+use super::status::{ConsumerStatus, Lag};
+
+/// How many pages are read to find the first event that a consumer has yet to take.
+const PAGES_MAX: usize = 8;
+
+/// What all consumers are doing.
+pub(super) async fn look(running: &Running) -> Vec<ConsumerStatus> {
+    let head = running.feed.store.head(ConsistencyLevel::Eventual).await;
+    let mut statuses = Vec::new();
+    for cell in running.cells() {
+        let lag = match &head {
+            Ok(head) => lag(running, &cell, head).await.ok(),
+            Err(_) => None,
+        };
+        statuses.push(status(running, &cell, lag));
+    }
+    statuses
+}
+
+fn status(running: &Running, cell: &Cell, lag: Option<Lag>) -> ConsumerStatus {
+    let mut seen = cell.look();
+    let sample = Sample {
+        at: running.feed.timer.elapsed(),
+        handled: seen.handled,
+        lag: lag.map(|lag| lag.events),
+    };
+    let change = seen.meter.look(sample);
+    ConsumerStatus {
+        name: cell.name.clone(),
+        partition: cell.partition,
+        state: seen.shown(),
+        cursor: seen.cursor.clone(),
+        handled: seen.handled,
+        parked: seen.parked.events().len(),
+        skipped: seen.parked.skipped_count(),
+        lag: lag.map(|lag| Lag {
+            trend: change.trend,
+            ..lag
+        }),
+        rate: change.rate,
+    }
+}
+
+async fn lag(running: &Running, cell: &Cell, head: &Cursor) -> Result<Lag, Error> {
+    let cursor = cell.look().cursor.clone();
+    if cursor.covers(head) {
+        return Ok(Lag::default());
+    }
+    let first = first_after(running, cell, &cursor).await?;
+    let time = first.map_or(Duration::ZERO, |event| {
+        running.clock.now().since(event.appended_at())
+    });
+    Ok(Lag {
+        events: positions_between(&cursor, head),
+        time,
+        trend: 0.0,
+    })
+}
+
+/// The first event that a consumer has yet to take, as far as a few pages tell.
+async fn first_after(
+    running: &Running,
+    cell: &Cell,
+    cursor: &Cursor,
+) -> Result<Option<RecordedEvent>, Error> {
+    let selection = cell.choice.selection();
+    let mut request = ReadRequest::new(selection)
+        .after(cursor.clone())
+        .events_max(100);
+    for _ in 0..PAGES_MAX {
+        let page = running.feed.store.read(request).await?;
+        let mut events = page.events.into_iter();
+        let found = events.find(|event| cell.choice.contains(event));
+        match (found, page.next) {
+            (None, Some(next)) => request = next,
+            (found, _) => return Ok(found),
+        }
+    }
+    Ok(None)
+}
+
+fn positions_between(cursor: &Cursor, head: &Cursor) -> u64 {
+    let mut passed = cursor.positions().iter();
+    let between = head.positions().iter().map(|head| {
+        let passed = passed.next().copied().unwrap_or_default();
+        head.since(passed)
+    });
+    between.fold(0, u64::saturating_add)
+}
