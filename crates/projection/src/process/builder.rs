@@ -11,12 +11,12 @@ use annals_core::{
     RecordedEvent,
 };
 
-use super::delivery::Delivery;
 use super::input::{OfType, TypedInput};
 use super::key::ProcessKey;
 use super::manager::{Definition, ProcessManager};
 use crate::contract::choice::EventChoice;
 use crate::contract::failure_policy::FailurePolicy;
+use crate::reaction::delivery::Delivery;
 use crate::timers::change::TimerChange;
 use crate::timers::event::{TimerCodec, TimerEvent, TimerId};
 
@@ -42,6 +42,7 @@ impl<A: Aggregate> ProcessManagerBuilder<A> {
             issue: None,
             policy: FailurePolicy::default(),
             retrier: Retrier::default(),
+            concurrent_keys: 1,
         };
         Ok(Self { definition })
     }
@@ -136,6 +137,12 @@ impl<A: Aggregate> ProcessManagerBuilder<A> {
         self
     }
 
+    /// Takes the inputs of so many processes at once; 1 unless said otherwise.
+    pub fn concurrent_keys(mut self, keys: usize) -> Self {
+        self.definition.concurrent_keys = keys;
+        self
+    }
+
     /// The process manager.
     ///
     /// # Errors
@@ -177,7 +184,9 @@ impl<A: Aggregate> ProcessManagerBuilder<A> {
             decide,
         };
         let event = PhantomData::<fn() -> E>;
-        self.definition.inputs.push(Box::new(OfType { input, event }));
+        self.definition
+            .inputs
+            .push(Box::new(OfType { input, event }));
         self
     }
 }

@@ -14,13 +14,17 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::builder::ProcessManagerBuilder;
-use super::delivery::Delivery;
 use super::input::{Deciding, Input};
 use super::own::{self, Made};
 use crate::contract::choice::EventChoice;
 use crate::contract::failure_policy::FailurePolicy;
+use crate::contract::page::{AnyColumn, FeedPage};
 use crate::derived;
 use crate::panics::{catching, of_panic};
+use crate::reaction::definition::Reaction;
+use crate::reaction::delivery::Delivery;
+use crate::reaction::handler::{React, Sent};
+use crate::reaction::start::Start;
 use crate::timers::change::TimerChange;
 
 /// Leads processes that take many steps, as an order from its placing to its delivery: a reaction that keeps a state
@@ -48,6 +52,65 @@ use crate::timers::change::TimerChange;
 /// [`park`](FailurePolicy::park) the later inputs of that process wait behind it, and the other processes go on.
 ///
 /// A replay or a rebuild of projections never reaches it, and it has no reset.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use annals_codec::JsonCodec;
+/// use annals_core::{Aggregate, EventStore, Refusal};
+/// use annals_macros::Event;
+/// use annals_projection::{Processor, ProcessKey, ProcessManager, Start, TimerChange};
+/// use annals_store_memory::MemoryStore;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(category = "order")]
+/// enum OrderEvent { Placed, Paid }
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(category = "payment_watch")]
+/// enum Watch { Began, Ended, GaveUp }
+///
+/// #[derive(Default)]
+/// struct PaymentWatch { is_open: bool }
+///
+/// impl Aggregate for PaymentWatch {
+///     type Event = Watch;
+///
+///     fn apply(&mut self, event: &Watch) -> Result<(), Refusal> {
+///         self.is_open = matches!(event, Watch::Began);
+///         Ok(())
+///     }
+/// }
+///
+/// const DEADLINE: Duration = Duration::from_hours(72);
+///
+/// let store = Arc::new(MemoryStore::new());
+/// let watch = ProcessManager::<PaymentWatch>::builder("payment-watch", store.clone(), JsonCodec)?
+///     .on(JsonCodec, ProcessKey::stream(), |watch, event: &OrderEvent, _| {
+///         Ok(match event {
+///             OrderEvent::Placed => vec![Watch::Began],
+///             OrderEvent::Paid if watch.is_open => vec![Watch::Ended],
+///             OrderEvent::Paid => vec![],
+///         })
+///     })
+///     .on_timer(|watch, _, _| Ok(if watch.is_open { vec![Watch::GaveUp] } else { vec![] }))?
+///     .setting_timers(|event, input| match event {
+///         Watch::Began => vec![TimerChange::set("unpaid", input.appended_at().after(DEADLINE))],
+///         Watch::Ended | Watch::GaveUp => vec![TimerChange::cancel("unpaid")],
+///     })
+///     .issuing(|event| async move {
+///         if let Watch::GaveUp = *event {
+///             println!("cancel order {} as {}", event.recorded().stream().key(), event.append_id(0));
+///         }
+///         Ok(())
+///     })
+///     .build()?;
+/// let processor = Processor::builder(store.clone()).react(watch.reaction(Start::Beginning)?, store);
+/// # drop(processor);
+/// # Ok::<(), annals_core::Error>(())
+/// ```
 pub struct ProcessManager<A: Aggregate> {
     pub(super) definition: Arc<Definition<A>>,
 }
@@ -69,7 +132,11 @@ pub(super) struct Definition<A: Aggregate> {
     pub(super) issue: Option<Issue<A::Event>>,
     pub(super) policy: FailurePolicy,
     pub(super) retrier: Retrier,
+    pub(super) concurrent_keys: usize,
 }
+
+/// The inputs of a process manager, as a reaction hands them over.
+struct Inputs<A: Aggregate>(Arc<Definition<A>>);
 
 impl<A: Aggregate> ProcessManager<A> {
     /// Begins a process manager of this name, whose processes are kept in this store by this codec.
@@ -105,6 +172,23 @@ impl<A: Aggregate> ProcessManager<A> {
     /// The key of the process that an event is an input of; `None` where it is none.
     pub fn key(&self, event: &RecordedEvent) -> Option<String> {
         self.definition.key(event)
+    }
+
+    /// The reaction that hands the inputs over, for a [`Processor`](crate::Processor): it begins there when it is new.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when it is to take no key at once.
+    pub fn reaction(&self, start: Start) -> Result<Reaction, Error> {
+        let definition = Arc::clone(&self.definition);
+        Reaction::builder(self.name().as_str(), start)?
+            .handled_by(Box::new(Inputs(Arc::clone(&definition))))
+            .on_failure(self.failure_policy().clone())
+            .concurrent_keys(definition.concurrent_keys)
+            .keyed_by(move |event| {
+                let key = definition.key(event);
+                key.unwrap_or_else(|| event.stream().as_str().to_owned())
+            })
+            .build()
     }
 
     /// Takes one input, as a processor has it do, by an attempt of this number, from 1: for tests. The same input may
@@ -174,7 +258,7 @@ impl<A: Aggregate> Definition<A> {
             return Ok(Vec::new());
         }
         let writes = self.writes(&decided, key, input)?;
-        let id = derived::append_id("input", self.name.as_str(), input.id(), 0, 0);
+        let id = derived::decided(self.name.as_str(), input.id());
         let mut append = Append::builder(id).write(stream.clone(), expected, writes.own);
         for (timer, changes) in writes.timers {
             append = append.write(timer, annals_core::Expected::Any, changes);
@@ -237,14 +321,14 @@ impl<A: Aggregate> Definition<A> {
         let Some(issue) = &self.issue else {
             return Ok(());
         };
-        for (part, event) in (0..).zip(made.reads_as) {
-            let delivery = Delivery {
-                event,
-                recorded: made.recorded.clone(),
-                name: self.name.clone(),
-                part,
-                attempt,
-            };
+        let sent = Sent {
+            index: 0,
+            recorded: made.recorded,
+            attempt,
+            name: self.name.clone(),
+        };
+        for part in 0..made.reads_as.as_slice().len() {
+            let delivery = Delivery::alone(Arc::clone(&made.reads_as), part, &sent);
             let issued = AssertUnwindSafe(async { issue(delivery).await });
             match issued.catch_unwind().await {
                 Ok(issued) => issued?,
@@ -252,6 +336,28 @@ impl<A: Aggregate> Definition<A> {
             }
         }
         Ok(())
+    }
+}
+
+impl<A: Aggregate> React for Inputs<A> {
+    fn choice(&self) -> &EventChoice {
+        &self.0.choice
+    }
+
+    /// An input is decoded where it is decided about, which for one that comes again it is not.
+    fn column(&self, _: &FeedPage) -> AnyColumn {
+        Arc::new(())
+    }
+
+    fn prepare(&self, _: &AnyColumn, _: usize, _: &RecordedEvent) {}
+
+    fn deliver(&self, _: AnyColumn, sent: Sent) -> BoxFuture<'static, Result<(), BoxError>> {
+        let definition = Arc::clone(&self.0);
+        let taken = async move { definition.take(&sent.recorded, sent.attempt).await };
+        let caught = AssertUnwindSafe(taken).catch_unwind();
+        caught
+            .map(|taken| taken.unwrap_or_else(|panic| Err(of_panic(&*panic))))
+            .boxed()
     }
 }
 
@@ -280,7 +386,9 @@ fn is_outrun(error: &Error) -> bool {
 
 fn undecided(input: &RecordedEvent) -> Error {
     let error = Error::new(ErrorKind::Refused, "process can't decide about an input");
-    error.with("stream", input.stream()).with("version", input.version())
+    error
+        .with("stream", input.stream())
+        .with("version", input.version())
 }
 
 fn hidden(stream: &StreamId, input: &RecordedEvent) -> Error {

@@ -1,7 +1,6 @@
 //! Processes that keep a state as events of their own, and issue commands.
 
 pub(crate) mod builder;
-pub(crate) mod delivery;
 pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod manager;

@@ -1,5 +1,7 @@
 //! The stream of a process.
 
+use std::sync::Arc;
+
 use annals_codec::{Decoded, EventCodec, EventCodecExt};
 use annals_core::{
     Aggregate, Error, ErrorKind, EventStore, Expected, Metadata, Position, ReadRequest,
@@ -25,7 +27,7 @@ pub(super) struct Own<A: Aggregate> {
 /// An own event as it is recorded.
 pub(super) struct Made<E> {
     pub(super) recorded: RecordedEvent,
-    pub(super) reads_as: Vec<E>,
+    pub(super) reads_as: Arc<Decoded<E>>,
 }
 
 /// The metadata of what is decided about an input.
@@ -73,15 +75,16 @@ impl<A: Aggregate> Own<A> {
     ) -> Result<(), Error> {
         let reads_as = match codec.decode(&recorded)? {
             Decoded::Skipped(reason) => return Err(skipped(&recorded).caused_by(reason)),
-            decoded => decoded.into_iter().collect::<Vec<_>>(),
+            decoded => decoded,
         };
-        for event in &reads_as {
+        for event in reads_as.as_slice() {
             let applied = self.state.apply(event);
             applied.map_err(|refusal| refused(&recorded).caused_by(refusal))?;
         }
         let about = input_of(&recorded);
         self.last_input = self.last_input.max(about.unwrap_or_default());
         if about == Some(input.position()) {
+            let reads_as = Arc::new(reads_as);
             self.made.push(Made { recorded, reads_as });
         }
         Ok(())

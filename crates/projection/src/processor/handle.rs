@@ -124,11 +124,7 @@ impl ProcessorHandle {
     /// [`ErrorKind::Invalid`] when no event of this position is parked; or as the store and the sink have it.
     pub async fn drop_parked(&self, name: &str, position: Position) -> Result<(), Error> {
         for cell in self.running.named(name)? {
-            let has_it = |seen: &Seen| {
-                let mut events = seen.parked.events().iter();
-                events.any(|event| event.position == position)
-            };
-            let is_here = has_it(&cell.look());
+            let is_here = cell.look().parked.holds(position);
             if is_here {
                 return cell.ask(|reply| Order::Drop(position, reply)).await;
             }

@@ -66,11 +66,7 @@ struct Content {
 
 impl TimerId {
     /// The timer of this name.
-    pub fn new(
-        owner: impl Into<String>,
-        key: impl Into<String>,
-        name: impl Into<String>,
-    ) -> Self {
+    pub fn new(owner: impl Into<String>, key: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             owner: owner.into(),
             key: key.into(),
@@ -164,7 +160,11 @@ impl EventCodec<TimerEvent> for TimerCodec {
         let timer = event.timer().clone();
         let payload = serde_json::to_vec(&Content { timer, due });
         let payload = payload.map_err(|_| unfit("event of a timer does not encode"))?;
-        let named = NewEvent::new(event.kind().event_type().clone(), ContentType::JSON, payload);
+        let named = NewEvent::new(
+            event.kind().event_type().clone(),
+            ContentType::JSON,
+            payload,
+        );
         let tagged = named.and_then(|named| Ok(named.with_tags(event.tags()?)));
         tagged.map_err(|error| unfit("timer makes no event").caused_by(error))
     }
@@ -232,11 +232,16 @@ mod tests {
         let timer = timer();
         for (event, expected) in [
             (
-                TimerEvent::Set { timer: timer.clone(), due },
+                TimerEvent::Set {
+                    timer: timer.clone(),
+                    due,
+                },
                 r#"timer-set {"owner":"fulfilment","key":"7","name":"payment/due","due":"2023-11-14T22:13:20Z"}"#,
             ),
             (
-                TimerEvent::Cancelled { timer: timer.clone() },
+                TimerEvent::Cancelled {
+                    timer: timer.clone(),
+                },
                 r#"timer-cancelled {"owner":"fulfilment","key":"7","name":"payment/due"}"#,
             ),
             (
@@ -257,7 +262,12 @@ mod tests {
     fn no_two_timers_share_a_stream() {
         let stream = timer().stream().unwrap();
         assert_eq!(stream.as_str(), "timer-fulfilment/7/payment%2Fdue");
-        let parts = [("a/b", "c", "d"), ("a", "b/c", "d"), ("a", "b", "c/d"), ("a%2Fb", "c", "%252F")];
+        let parts = [
+            ("a/b", "c", "d"),
+            ("a", "b/c", "d"),
+            ("a", "b", "c/d"),
+            ("a%2Fb", "c", "%252F"),
+        ];
         let streams: Vec<_> = parts
             .iter()
             .map(|(owner, key, name)| TimerId::new(*owner, *key, *name).stream().unwrap())

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use annals_codec::{ErrorKind as CodecErrorKind, EventCodecExt};
 use annals_concurrency::{Chance, Spawn, SystemChance, Timer};
 use annals_core::{
-    Append, AppendId, CausationId, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore,
-    Clock, Cursor, Error, ErrorKind, Event, EventStore, Expected, Metadata, Page,
-    ReadRequest, Receipt, RecordedEvent,
+    Append, AppendId, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore, Clock, Cursor,
+    Error, ErrorKind, Event, EventStore, Expected, Metadata, Page, ReadRequest, Receipt,
+    RecordedEvent,
 };
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
@@ -297,12 +297,9 @@ impl Timers {
             return Ok(());
         };
         let fired = TimerEvent::Fired { timer, due: *due };
-        let correlation = waiting.correlation.clone();
-        let metadata = Metadata::EMPTY
-            .with_correlation_id(correlation.unwrap_or_else(|| waiting.set_by.into()))?
-            .with_causation_id(CausationId::from(waiting.set_by))?;
+        let metadata = derived::in_conversation(waiting.correlation.clone(), waiting.set_by)?;
         let fired = fired.encode()?.with_metadata(metadata);
-        let id = derived::append_id("timer", "", waiting.set_by, 0, 0);
+        let id = derived::fired(waiting.set_by);
         let expected = Expected::Exactly(waiting.version);
         let append = Append::builder(id).write(stream.clone(), expected, [fired]);
         match self.store.append(append.build()?).await {

@@ -82,7 +82,10 @@ mod tests {
             (r#"{"pending_max": 0}"#, "pending_max"),
             (r#"{"page_events_max": 0}"#, "page_events_max"),
             (r#"{"page_events_max": 100000}"#, "page_events_max"),
-            (r#"{"clock_check_interval": {"secs": 0, "nanos": 0}}"#, "clock_check_interval"),
+            (
+                r#"{"clock_check_interval": {"secs": 0, "nanos": 0}}"#,
+                "clock_check_interval",
+            ),
             (r#"{"retry": {"attempts_max": 0}}"#, "attempts_max"),
         ] {
             let settings: TimerSettings = serde_json::from_str(json).unwrap();

@@ -32,7 +32,9 @@ fn inputs() -> Vec<Input> {
 fn expected(inputs: &[Input]) -> Vec<String> {
     let world = World::new(inputs);
     let store: Arc<dyn EventStore> = Arc::new(Stepping(world.memory.clone()));
-    run_for(world.whole(store, DERIVED), STEPS_MAX).unwrap().unwrap();
+    run_for(world.whole(store, DERIVED), STEPS_MAX)
+        .unwrap()
+        .unwrap();
     world.effects()
 }
 
@@ -46,7 +48,9 @@ fn crashed(world: &World, crashes: &[usize], id_of: IdOf) -> bool {
         }
     }
     let store: Arc<dyn EventStore> = Arc::new(Stepping(world.memory.clone()));
-    run_for(world.whole(store, id_of), STEPS_MAX).unwrap().unwrap();
+    run_for(world.whole(store, id_of), STEPS_MAX)
+        .unwrap()
+        .unwrap();
     false
 }
 
@@ -93,8 +97,10 @@ fn a_crash_at_any_await_leaves_no_effect_out_and_none_twice() {
 
 #[test]
 fn any_failing_append_or_read_leaves_no_effect_out_and_none_twice() {
-    type Plan = fn(FaultyStore<Arc<annals_store_memory::MemoryStore>>, u64)
-        -> FaultyStore<Arc<annals_store_memory::MemoryStore>>;
+    type Plan = fn(
+        FaultyStore<Arc<annals_store_memory::MemoryStore>>,
+        u64,
+    ) -> FaultyStore<Arc<annals_store_memory::MemoryStore>>;
     let expected = expected(&inputs());
     let plans: [Plan; 5] = [
         |store, nth| store.on_append(nth, Fault::Rejected(ErrorKind::Unavailable)),
@@ -135,7 +141,10 @@ fn a_command_without_its_derived_id_is_seen() {
         crashed(&world, &[steps], |_, _| fresh());
         seen += u32::from(world.effects() != expected);
     }
-    assert!(seen > 0, "a crash between a command and its checkpoint shows nothing");
+    assert!(
+        seen > 0,
+        "a crash between a command and its checkpoint shows nothing"
+    );
 }
 
 fn any_input() -> impl Strategy<Value = Input> {

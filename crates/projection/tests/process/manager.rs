@@ -19,11 +19,8 @@ fn placed(order: u8, cents: u64) -> Input {
 }
 
 fn append(store: &dyn EventStore, stream: &str, event: NewEvent) {
-    let append = Append::builder(fresh()).write(
-        StreamId::parse(stream).unwrap(),
-        Expected::Any,
-        [event],
-    );
+    let append =
+        Append::builder(fresh()).write(StreamId::parse(stream).unwrap(), Expected::Any, [event]);
     block_on(store.append(append.build().unwrap())).unwrap();
 }
 
@@ -33,7 +30,10 @@ fn an_input_becomes_own_events_timers_and_commands() {
     let input = &world.recorded("order")[0];
     block_on(world.manager().take(input, 1)).unwrap();
     assert_eq!(world.names("fulfilment"), ["fulfilment-1 began"]);
-    assert_eq!(world.names("effect"), ["effect-1 asked", "effect-1 reminded"]);
+    assert_eq!(
+        world.names("effect"),
+        ["effect-1 asked", "effect-1 reminded"]
+    );
     let timers = [
         "timer-fulfilment/1/reminder timer-set",
         "timer-fulfilment/1/end timer-set",
@@ -43,7 +43,10 @@ fn an_input_becomes_own_events_timers_and_commands() {
     let own = &world.recorded("fulfilment")[0];
     let cause = |event: &annals_core::RecordedEvent| {
         let metadata = event.metadata();
-        (metadata.causation_id().unwrap().to_string(), metadata.correlation_id().unwrap())
+        (
+            metadata.causation_id().unwrap().to_string(),
+            metadata.correlation_id().unwrap(),
+        )
     };
     let conversation = input.id().into();
     assert_eq!(cause(own), (input.id().to_string(), conversation));
@@ -79,7 +82,9 @@ fn what_decided_nothing_decides_nothing_later() {
     }
     let own = JsonCodec.encode(&Step::Reminded).unwrap();
     let header = "annals-process-input";
-    let metadata = annals_core::Metadata::EMPTY.with_header(header, "99").unwrap();
+    let metadata = annals_core::Metadata::EMPTY
+        .with_header(header, "99")
+        .unwrap();
     append(&*world.memory, "fulfilment-1", own.with_metadata(metadata));
     block_on(manager.take(&inputs[1], 1)).unwrap();
     assert_eq!(world.names("fulfilment").len(), 2);
@@ -111,7 +116,8 @@ fn an_event_that_does_not_decode_fails_under_the_key_of_its_process() {
 fn what_has_no_key_is_no_input() {
     let world = World::new(&[]);
     let untagged = EventType::from_static("paid");
-    let untagged = NewEvent::new(untagged, ContentType::JSON, r#"{"order":"1","cents":5}"#).unwrap();
+    let untagged =
+        NewEvent::new(untagged, ContentType::JSON, r#"{"order":"1","cents":5}"#).unwrap();
     append(&*world.memory, "payment-1", untagged);
     let input = &world.recorded("payment")[0];
     assert_eq!(world.manager().key(input), None);
@@ -174,7 +180,10 @@ fn a_command_that_fails_or_panics_fails_its_input_and_is_issued_again() {
         .issuing(move |step| {
             let call = counted.fetch_add(1, Ordering::SeqCst);
             async move {
-                assert_eq!((step.attempt(), &*step), (call + 1, &Step::Began { cents: 1 }));
+                assert_eq!(
+                    (step.attempt(), &*step),
+                    (call + 1, &Step::Began { cents: 1 })
+                );
                 match call {
                     0 => Err("out of reach".into()),
                     1 => panic!("out of order"),
@@ -195,9 +204,8 @@ fn a_command_that_fails_or_panics_fails_its_input_and_is_issued_again() {
 #[test]
 fn a_senseless_manager_is_refused() {
     let world = World::new(&[]);
-    let builder = |name| {
-        ProcessManager::<Fulfilment>::builder(name, world.memory.clone(), JsonCodec)
-    };
+    let builder =
+        |name| ProcessManager::<Fulfilment>::builder(name, world.memory.clone(), JsonCodec);
     assert!(builder("").is_err());
     let error = builder("p").unwrap().build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);

@@ -131,10 +131,9 @@ fn timers_of(step: &Step, at: Timestamp) -> Vec<TimerChange> {
             TimerChange::set("end", at.after(3 * DAY)),
         ],
         Step::Reminded => vec![],
-        Step::Completed | Step::GaveUp => vec![
-            TimerChange::cancel("reminder"),
-            TimerChange::cancel("end"),
-        ],
+        Step::Completed | Step::GaveUp => {
+            vec![TimerChange::cancel("reminder"), TimerChange::cancel("end")]
+        }
     }
 }
 
@@ -150,7 +149,10 @@ async fn issue(
         Step::Completed => vec![Effect::Sent],
         Step::GaveUp => vec![Effect::GaveUp],
     };
-    let stream = StreamId::new(&Category::from_static("effect"), step.recorded().stream().key())?;
+    let stream = StreamId::new(
+        &Category::from_static("effect"),
+        step.recorded().stream().key(),
+    )?;
     for (number, effect) in (0..).zip(effects) {
         let effect = JsonCodec.encode(&effect)?.with_metadata(step.metadata()?);
         let append = Append::builder(id_of(&step, number));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use annals_codec::EventCodecExt;
 use annals_concurrency::BlockingThreads;
 use annals_core::{
-    Append, ContentType, Error, ErrorKind, EventStore, EventType, Expected, Metadata,
-    NewEvent, StreamId, Timestamp,
+    Append, ContentType, Error, ErrorKind, EventStore, EventType, Expected, Metadata, NewEvent,
+    StreamId, Timestamp,
 };
 use annals_projection::{TimerChange, TimerCodec, TimerEvent, TimerId, TimerSettings, Timers};
 use annals_testkit::{Fault, FaultyStore};
@@ -48,11 +48,15 @@ impl World {
     /// The keys and due times of the timers that fired, in order.
     fn fired(&self) -> Vec<String> {
         let events = self.recorded("timer");
-        let events = events.iter().map(|event| TimerCodec.decode(event).unwrap().one().unwrap());
+        let events = events
+            .iter()
+            .map(|event| TimerCodec.decode(event).unwrap().one().unwrap());
         let fired = events.filter_map(|event| match event {
-            TimerEvent::Fired { timer, due } => {
-                Some(format!("{} at {}", timer.key, due.since(BEGINNING).as_secs()))
-            }
+            TimerEvent::Fired { timer, due } => Some(format!(
+                "{} at {}",
+                timer.key,
+                due.since(BEGINNING).as_secs()
+            )),
             _ => None,
         });
         fired.collect()
@@ -237,7 +241,11 @@ fn timers_run_until_they_are_stopped() {
     world.change("a", TimerChange::set("t", at(1)));
     world.clock.set(at(2));
     let running = world.timers(&world.store()).start(&BlockingThreads);
-    let head = block_on(world.memory.changed_since(&annals_core::Position::new(1).into()));
+    let head = block_on(
+        world
+            .memory
+            .changed_since(&annals_core::Position::new(1).into()),
+    );
     head.unwrap();
     block_on(running.stop()).unwrap();
     assert_eq!(world.fired(), ["a at 1"]);
@@ -253,7 +261,10 @@ fn an_owner_finds_the_timers_that_fired_for_it() {
     let all = world.recorded("timer");
     let matches: Vec<bool> = all.iter().map(|event| criteria.matches(event)).collect();
     assert_eq!(matches, [false, true]);
-    assert_eq!(TimerId::of(all[0].stream()), Some(TimerId::new("owner", "a", "t")));
+    assert_eq!(
+        TimerId::of(all[0].stream()),
+        Some(TimerId::new("owner", "a", "t"))
+    );
     let others = TimerEvent::fired_for("other").unwrap();
     assert!(!all.iter().any(|event| others.matches(event)));
 }
@@ -364,13 +375,21 @@ fn they_sleep_until_the_first_is_due_and_look_at_the_clock_in_between() {
     }
     let timer = ManualTimer::default();
     let passing = Passing(timer.clone(), world.clock.clone());
-    let timers = Timers::new(world.store(), Arc::new(world.clock.clone()), Arc::new(passing));
+    let timers = Timers::new(
+        world.store(),
+        Arc::new(world.clock.clone()),
+        Arc::new(passing),
+    );
     let _ = run_for(until_idle(timers.run()), STEPS_MAX);
     assert_eq!(world.fired(), ["a at 150"]);
     let pauses: Vec<u64> = timer.pauses().iter().map(Duration::as_secs).collect();
     assert_eq!(pauses, [60, 60, 30]);
     let mut settings = TimerSettings::DEFAULT;
     settings.pending_max = 0;
-    let refused = Timers::new(world.store(), Arc::new(world.clock.clone()), Arc::new(SteppingTimer(world.clock.clone())));
+    let refused = Timers::new(
+        world.store(),
+        Arc::new(world.clock.clone()),
+        Arc::new(SteppingTimer(world.clock.clone())),
+    );
     assert!(refused.with_settings(settings).is_err());
 }

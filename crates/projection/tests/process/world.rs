@@ -38,7 +38,9 @@ pub(crate) const BEGINNING: Timestamp = Timestamp::from_seconds(1_700_000_000);
 impl World {
     pub(crate) fn new(inputs: &[Input]) -> Self {
         let clock = ManualClock::at(BEGINNING);
-        let memory = MemoryStore::builder().clock(Arc::new(clock.clone())).build();
+        let memory = MemoryStore::builder()
+            .clock(Arc::new(clock.clone()))
+            .build();
         let world = Self {
             memory: Arc::new(memory),
             clock,
@@ -92,7 +94,9 @@ impl World {
     /// The names of the events of a category, in order.
     pub(crate) fn names(&self, category: &'static str) -> Vec<String> {
         let recorded = self.recorded(category);
-        let names = recorded.iter().map(|event| format!("{} {}", event.stream(), event.event_type()));
+        let names = recorded
+            .iter()
+            .map(|event| format!("{} {}", event.stream(), event.event_type()));
         names.collect()
     }
 
@@ -101,10 +105,14 @@ impl World {
         settings.pending_max = self.pending_max;
         settings.page_events_max = 3;
         settings.mark_events = 1;
-        Timers::new(Arc::clone(store), Arc::new(self.clock.clone()), Arc::new(SteppingTimer(self.clock.clone())))
-            .with_settings(settings)
-            .unwrap()
-            .with_checkpoints(self.memory.clone(), "timers".parse().unwrap())
+        Timers::new(
+            Arc::clone(store),
+            Arc::new(self.clock.clone()),
+            Arc::new(SteppingTimer(self.clock.clone())),
+        )
+        .with_settings(settings)
+        .unwrap()
+        .with_checkpoints(self.memory.clone(), "timers".parse().unwrap())
     }
 
     /// Takes the inputs from the checkpoint on, as a processor does, batch by batch.
@@ -126,7 +134,8 @@ impl World {
             for input in &batch {
                 manager.take(input, 1).await?;
             }
-            self.checkpoint.store(last.position().value(), Ordering::SeqCst);
+            self.checkpoint
+                .store(last.position().value(), Ordering::SeqCst);
         }
     }
 
@@ -139,7 +148,8 @@ impl World {
         let manager = manager(Arc::clone(&store), id_of);
         self.drive(&store, &manager).await?;
         for days in [1, 3] {
-            self.clock.set(BEGINNING.after(days * DAY + Duration::from_secs(1)));
+            self.clock
+                .set(BEGINNING.after(days * DAY + Duration::from_secs(1)));
             // Twice: where an answer never comes, the first run rests without having done all.
             for _ in 0..2 {
                 if let Some(ended) = until_idle(self.timers(&store).run()).await {
