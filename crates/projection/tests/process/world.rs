@@ -1,15 +1,17 @@
 //! A store with inputs, and what leads the process manager and the timers over it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use annals_codec::{EventCodec, JsonCodec};
 use annals_core::{
-    Append, AppendId, BoxError, Category, Cursor, Event, EventStore, EventStoreExt, Expected, Ids,
-    ManualClock, Position, ReadRequest, RecordedEvent, StreamId, Timestamp, UuidIds,
+    Append, AppendId, BoxError, Category, Event, EventStore, EventStoreExt, Expected, Ids,
+    ManualClock, ReadRequest, RecordedEvent, StreamId, Timestamp, UuidIds,
 };
-use annals_projection::{ProcessManager, TimerSettings, Timers};
+use annals_projection::{
+    Batch, Consumer, EventChoice, FeedPage, Handled, ProcessManager, ReactionConsumer, Start,
+    TimerSettings, Timers,
+};
 use annals_store_memory::MemoryStore;
 
 use crate::order::{DAY, Fulfilment, IdOf, OrderEvent, PaymentEvent, manager};
@@ -20,8 +22,6 @@ use crate::stepping::{SteppingTimer, until_idle};
 pub(crate) struct World {
     pub(crate) memory: Arc<MemoryStore>,
     pub(crate) clock: ManualClock,
-    /// The position up to which inputs were taken.
-    checkpoint: AtomicU64,
     pub(crate) batch: usize,
     pub(crate) pending_max: usize,
 }
@@ -44,7 +44,6 @@ impl World {
         let world = Self {
             memory: Arc::new(memory),
             clock,
-            checkpoint: AtomicU64::new(0),
             batch: 1,
             pending_max: 100,
         };
@@ -121,21 +120,24 @@ impl World {
         store: &Arc<dyn EventStore>,
         manager: &ProcessManager<Fulfilment>,
     ) -> Result<(), BoxError> {
+        let reaction = manager.reaction(Start::Beginning)?;
+        let mut consumer = ReactionConsumer::new(reaction, Arc::clone(store), self.memory.clone())?;
+        let mut cursor = consumer.open().await?.cursor;
         loop {
-            let after = Position::new(self.checkpoint.load(Ordering::SeqCst));
-            let request = ReadRequest::new(manager.choice().selection());
-            let page = store.read(request.after(Cursor::at(after))).await?;
-            let inputs = page.events.iter();
-            let inputs = inputs.filter(|event| manager.choice().contains(event));
-            let batch: Vec<_> = inputs.take(self.batch).collect();
-            let Some(last) = batch.last() else {
-                return Ok(());
-            };
-            for input in &batch {
-                manager.take(input, 1).await?;
+            let request = ReadRequest::new(manager.choice().selection()).after(cursor.clone());
+            let page = store.read(request.events_max(self.batch)).await?;
+            let is_last = page.next.is_none();
+            let page = Arc::new(FeedPage::new(cursor, page, EventChoice::ALL));
+            let events = page.events().iter().enumerate();
+            let own = events.filter(|(_, event)| manager.choice().contains(event));
+            let own: Vec<usize> = own.map(|(index, _)| index).collect();
+            cursor = page.cursor().clone();
+            match consumer.handle(&Batch::of(page, own)).await? {
+                Handled::Whole if is_last => return Ok(()),
+                Handled::Whole => {}
+                Handled::Failed { error, .. } => return Err(error),
+                other => panic!("{other:?}"),
             }
-            self.checkpoint
-                .store(last.position().value(), Ordering::SeqCst);
         }
     }
 
