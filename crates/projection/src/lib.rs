@@ -23,6 +23,7 @@ mod process;
 mod processor;
 mod projection;
 mod reaction;
+mod sync;
 mod timers;
 
 pub use contract::batch::Batch;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals_core::{Cursor, Error, ErrorKind, Position, Receipt};
+use annals_core::{ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Position, Receipt};
 
 use super::cell::{Cell, Seen};
 use super::looking;
@@ -51,13 +51,17 @@ impl ProcessorHandle {
         self.wait(name, |seen| seen.cursor.covers(cursor)).await
     }
 
-    /// Waits until a consumer has handled everything that is recorded.
+    /// Waits until a consumer has handled everything that was recorded before the call, and waits for more.
     ///
     /// # Errors
-    /// As for [`wait_for`](Self::wait_for).
+    /// As for [`wait_for`](Self::wait_for), and as the store has it.
     pub async fn wait_until_live(&self, name: &str) -> Result<(), Error> {
-        self.wait(name, |seen| seen.state == ConsumerState::Live)
-            .await
+        let store = &self.running.feed.store;
+        let head = store.head(ConsistencyLevel::Strong).await?;
+        self.wait(name, |seen| {
+            seen.state == ConsumerState::Live && seen.cursor.covers(&head)
+        })
+        .await
     }
 
     /// Feeds a further consumer. It catches up beside the others, and joins them.

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use annals_codec::JsonCodec;
+use annals_codec::{Decoded, EventCodec, JsonCodec};
 use annals_concurrency::{ManualTimer, RetryPolicy};
-use annals_core::{ContentType, ErrorKind, EventStore, EventType, NewEvent, Position};
+use annals_core::{ContentRef, ContentType, ErrorKind, EventStore, EventType, NewEvent, Position};
 use annals_projection::{
     ConsumerState, FailurePolicy, MemorySink, MemoryView, ParkedCause, ParkedEvents, Processor,
     ProcessorHandle, Projection,
@@ -304,6 +304,59 @@ fn an_order_cuts_a_pause_short() {
         }
         running.pause("amounts").await.unwrap();
         assert_eq!(*view.read(), [1]);
+        running.stop().await;
+    });
+}
+
+/// Fails to decode an event as often as this says.
+#[derive(Debug)]
+struct Locked(AtomicUsize);
+
+impl EventCodec<OrderEvent> for Locked {
+    fn content_type(&self) -> ContentType {
+        ContentType::JSON
+    }
+
+    fn encode(&self, event: &OrderEvent) -> Result<NewEvent, annals_codec::Error> {
+        JsonCodec.encode(event)
+    }
+
+    fn decode_content(
+        &self,
+        content: ContentRef<'_>,
+    ) -> Result<Decoded<OrderEvent>, annals_codec::Error> {
+        let left = self.0.load(Ordering::SeqCst);
+        if left > 0 {
+            self.0.store(left - 1, Ordering::SeqCst);
+            let kind = annals_codec::ErrorKind::KeysUnavailable;
+            return Err(annals_codec::Error::new(kind, "no keys now"));
+        }
+        JsonCodec.decode_content(content)
+    }
+}
+
+#[test]
+fn what_did_not_decode_is_decoded_anew_when_it_is_tried_again() {
+    let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+    let sink = MemorySink::new(0);
+    let view = sink.view();
+    let projection = Projection::<usize>::builder("count", 1)
+        .unwrap()
+        .on(Locked(AtomicUsize::new(3)), |count, _: &OrderEvent, _| {
+            *count += 1;
+            Ok(())
+        })
+        .on_failure(five_times(FailurePolicy::stop()))
+        .build()
+        .unwrap();
+    let processor = Processor::builder(Arc::clone(&store))
+        .timer(ManualTimer::default())
+        .project(projection, sink);
+    let running = processor.build().unwrap().start();
+    block_on(async {
+        let receipt = append(&*store, "order-1", [placed(1)]).await;
+        running.wait_for("count", &receipt).await.unwrap();
+        assert_eq!(*view.read(), 1);
         running.stop().await;
     });
 }

@@ -5,6 +5,7 @@ mod fed;
 mod handover;
 mod law;
 mod order;
+mod reacting;
 mod rig;
 mod sharing;
 mod steering;
