@@ -166,6 +166,7 @@
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
 //! | [`projection`] | read models of events, kept current |
+//! | [`projection`] | read models, reactions, process managers and timers, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
@@ -208,6 +209,7 @@ pub use annals_replay as replay;
 pub use annals_projection as projection;
 #[cfg(feature = "sqlite")]
 pub use annals_read_sqlite as sqlite;
+pub use annals_projection as projection;
 pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;
@@ -238,11 +240,18 @@ pub use annals_codec::{Compressed, Dictionary};
 #[cfg(feature = "lease")]
 pub use annals_concurrency::{Acquired, Lease, LeaseSettings, Leases};
 pub use annals_concurrency::{
-    CommutingPairs, ConflictResolver, Fence, Resolution, RetryPolicy, SystemTimer, Timer, explain,
+    BlockingThreads, CommutingPairs, ConflictResolver, Fence, Resolution, RetryPolicy, Spawn,
+    SystemTimer, Timer, explain,
 };
 pub use annals_core::*;
 #[cfg(feature = "profile")]
 pub use annals_profile::{ProfiledCodec, ProfiledStore, Profiler};
+pub use annals_projection::{
+    ConsumerState, Delivery, EventChoice, FailurePolicy, MemorySink, MemoryView, ParkedCause,
+    ParkedEvent, ProcessKey, ProcessManager, Processor, ProcessorHandle, Projection,
+    ProjectionConsumer, ReadModel, Reaction, Sink, Start, TimerChange, TimerEvent, TimerId, Timers,
+    TimersHandle,
+};
 pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 #[cfg(feature = "embedded")]
 pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};

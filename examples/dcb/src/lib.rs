@@ -4,6 +4,7 @@
 pub mod course;
 pub mod course_aggregate;
 pub mod invoice;
+pub mod occupancy;
 pub mod opt_in;
 pub mod order;
 pub mod price;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals_core::{ConsistencyLevel, Error, ErrorKind, EventStore, Position, Receipt};
+use annals_core::{ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Position, Receipt};
 
 use super::cell::{Cell, Seen};
 use super::looking;
@@ -40,6 +40,15 @@ impl ProcessorHandle {
     pub async fn wait_for(&self, name: &str, receipt: &Receipt) -> Result<(), Error> {
         self.wait(name, |seen| seen.cursor.covers(&receipt.cursor))
             .await
+    }
+
+    /// Waits until a consumer has handled everything up to a cursor, as to where the store's head was; as
+    /// [`wait_for`](Self::wait_for) does.
+    ///
+    /// # Errors
+    /// As for [`wait_for`](Self::wait_for).
+    pub async fn wait_for_cursor(&self, name: &str, cursor: &Cursor) -> Result<(), Error> {
+        self.wait(name, |seen| seen.cursor.covers(cursor)).await
     }
 
     /// Waits until a consumer has handled everything that was recorded before the call, and waits for more.

@@ -42,9 +42,19 @@ pub(super) fn of_record(stream: &str, version: u64, content: &[u8]) -> AppendId 
     in_text("parked-", &hash.finalize())
 }
 
+/// An id of this word that follows from an event: of what it is for, a name, and the event's id.
+pub(crate) fn hashed(word: &str, purpose: &[u8], name: &str, event: EventId) -> AppendId {
+    let mut hash = Sha256::new();
+    hash.update(purpose);
+    hash.update(u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes());
+    hash.update(name.as_bytes());
+    hash.update(event.number().to_be_bytes());
+    in_text(word, &hash.finalize())
+}
+
 #[expect(
     clippy::expect_used,
-    reason = "a word of 7 letters and 32 digits are within the limit"
+    reason = "a word of up to 8 letters and 32 digits are within the limit"
 )]
 fn in_text(word: &str, hash: &[u8]) -> AppendId {
     use std::fmt::Write as _;
@@ -53,5 +63,5 @@ fn in_text(word: &str, hash: &[u8]) -> AppendId {
         // Writing to a text does not fail.
         let _ = write!(text, "{byte:02x}");
     }
-    AppendId::parse(&text).expect("39 plain characters")
+    AppendId::parse(&text).expect("up to 40 plain characters")
 }

@@ -82,6 +82,12 @@ impl ReactionBuilder {
         self
     }
 
+    /// Reacts by this handler.
+    pub(crate) fn handled_by(mut self, handler: Box<dyn React>) -> Self {
+        self.handlers.push(handler);
+        self
+    }
+
     /// What becomes of an event that can't be handled: [`FailurePolicy::stop`] unless said otherwise.
     pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
         self.policy = policy;

@@ -10,6 +10,7 @@ use annals_core::{
 };
 
 use super::append_id::caused_by;
+use super::handler::Sent;
 use crate::decoder::Column;
 
 /// An event that a [`Reaction`](crate::Reaction) is to react to. Dereferences to the application's event.
@@ -31,6 +32,19 @@ pub(super) enum Read<E> {
     /// In a page, at this index.
     InPage(Arc<Column<E>>, usize),
     Alone(Arc<Decoded<E>>),
+}
+
+impl<E> Delivery<E> {
+    /// Of an event that was read outside a page, and has this part.
+    pub(crate) fn alone(decoded: Arc<Decoded<E>>, part: usize, sent: &Sent) -> Self {
+        Self {
+            read: Read::Alone(decoded),
+            part,
+            recorded: sent.recorded.clone(),
+            attempt: sent.attempt,
+            name: sent.name.clone(),
+        }
+    }
 }
 
 impl<E: Event> Delivery<E> {

@@ -14,7 +14,7 @@ use crate::decoder::{Column, Decoder};
 use crate::panics::of_panic;
 
 /// A handler, whatever the type of its events.
-pub(super) trait React: Send + Sync {
+pub(crate) trait React: Send + Sync {
     /// The events that it takes.
     fn choice(&self) -> &EventChoice;
 
@@ -30,11 +30,11 @@ pub(super) trait React: Send + Sync {
 
 /// An event of a page, to be delivered.
 #[derive(Clone)]
-pub(super) struct Sent {
-    pub(super) index: usize,
-    pub(super) recorded: RecordedEvent,
-    pub(super) attempt: u32,
-    pub(super) name: CheckpointName,
+pub(crate) struct Sent {
+    pub(crate) index: usize,
+    pub(crate) recorded: RecordedEvent,
+    pub(crate) attempt: u32,
+    pub(crate) name: CheckpointName,
 }
 
 /// A handler of events of the type `E`.

@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a failed unwrap is a failed test"
 )]
@@ -9,6 +10,7 @@
 mod course;
 mod course_aggregate;
 mod invoice;
+mod occupancy;
 mod opt_in;
 mod order;
 mod price;

@@ -1,0 +1,115 @@
+//! The story of four orders, told as it happens: `order-fulfilment [--store DIR]`.
+//!
+//! With a directory the orders are there again the next time, and the story goes on with further ones.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use annals::{EventStoreExt, LogStore, ParkedCause, ReadRequest};
+use anyhow::{Result, bail};
+use futures_executor::block_on;
+use futures_util::TryStreamExt;
+use order_fulfilment::fulfilment::PAYMENT_TERM;
+use order_fulfilment::payment::PaymentService;
+use order_fulfilment::shop::Shop;
+use order_fulfilment::story_time::StoryTime;
+
+fn main() -> Result<()> {
+    let kept = directory(env::args_os().skip(1))?;
+    // Without a directory there is one for the time of the story.
+    let scratch = tempfile::tempdir()?;
+    let directory = kept.unwrap_or_else(|| scratch.path().join("store"));
+    match block_on(tell(&directory, &mut io::stdout().lock())) {
+        // Whoever listens has heard enough, as `head` has.
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        told => told,
+    }
+}
+
+/// Where the orders are kept, if they are.
+fn directory(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<PathBuf>> {
+    match (arguments.next(), arguments.next(), arguments.next()) {
+        (None, ..) => Ok(None),
+        (Some(option), Some(directory), None) if option == "--store" => Ok(Some(directory.into())),
+        _ => bail!("usage: order-fulfilment [--store DIR]"),
+    }
+}
+
+async fn tell(directory: &Path, out: &mut impl Write) -> Result<()> {
+    let time = StoryTime::default();
+    let clock = Arc::new(time.clone());
+    let store = Arc::new(LogStore::builder(directory).clock(clock).open_or_create()?);
+    let newest = store.events(ReadRequest::all().backward().events_max(1)).try_next().await?;
+    let time = match newest {
+        Some(newest) => time.not_before(newest.appended_at()),
+        None => time,
+    };
+    let payments = PaymentService::default();
+    let shop = Shop::open(store.clone(), payments.clone(), time.clone())?;
+    shop.settled().await?;
+    let first = shop.orders().by_number.len() + 1;
+    let number = |place: usize| (first + place).to_string();
+
+    shop.receive("lamp", 3).await?;
+    shop.receive("chair", 1).await?;
+    writeln!(out, "3 lamps and a chair come in; the payment service is down")?;
+    payments.set_down(true);
+    shop.place(&number(0), "Ada", (2, "lamp"), 9_000).await?;
+    shop.place(&number(1), "Ben", (1, "chair"), 12_000).await?;
+    shop.place(&number(2), "Cleo", (9, "chair"), 108_000).await?;
+    shop.settled().await?;
+    show(&shop, out)?;
+    for parked in shop.parked()? {
+        if let ParkedCause::Failed { error, attempts } = &parked.cause {
+            writeln!(out, "  parked: order {} after {attempts} tries: {error}", parked.key)?;
+        }
+    }
+
+    payments.set_down(false);
+    let done = shop.retry_parked().await?;
+    writeln!(out, "the service is back, {done} parked events are tried again; Ada pays")?;
+    shop.pay(&number(0), 9_000).await?;
+    shop.settled().await?;
+    show(&shop, out)?;
+
+    writeln!(out, "three days go by")?;
+    let head = shop.head().await?;
+    time.skip(PAYMENT_TERM);
+    shop.settled_after(&head).await?;
+    show(&shop, out)?;
+    writeln!(out, "chairs for further orders: {}", shop.available("chair").await?)?;
+
+    writeln!(out, "the read model is rebuilt while Dan orders a lamp; he pays")?;
+    let what = (1, "lamp");
+    let dans = number(3);
+    let ordering = shop.place(&dans, "Dan", what, 4_500);
+    let (rebuilt, ordered) = futures_util::future::join(shop.rebuild(), ordering).await;
+    rebuilt?;
+    ordered?;
+    shop.settled().await?;
+    shop.pay(&dans, 4_500).await?;
+    shop.settled().await?;
+    show(&shop, out)?;
+    for (customer, cents) in &shop.orders().spent {
+        writeln!(out, "  {customer} spent {}.{:02}", cents / 100, cents % 100)?;
+    }
+    shop.close().await?;
+    Ok(())
+}
+
+/// Where the orders stand.
+fn show(shop: &Shop, out: &mut impl Write) -> io::Result<()> {
+    for (number, line) in &shop.orders().by_number {
+        writeln!(out, "  {number}: {} for {}, {}", line.what, line.customer, line.state)?;
+    }
+    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,244 @@
+//! The shop: the commands of people, the process that leads their orders, and the read model that shows them.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use annals::prelude::*;
+use annals::{
+    BlockingThreads, CheckpointName, CheckpointStore, CommandError, ConsistencyLevel, Error,
+    JsonCodec, MemorySink, MemoryView, ParkedEvent, Processor, ProcessorHandle,
+    ProjectionConsumer, ReadModel, Start, Timers, TimersHandle,
+};
+use thiserror::Error;
+
+use crate::fulfilment::{self, Hands};
+use crate::order::{Order, PlacedBefore};
+use crate::payment::{PaymentEvent, PaymentService};
+use crate::read_model::{Orders, orders};
+use crate::stock::Stock;
+use crate::story_time::StoryTime;
+
+/// A shop over a store, at work.
+#[derive(Debug)]
+pub struct Shop {
+    store: Arc<dyn EventStore>,
+    hands: Hands,
+    processor: ProcessorHandle,
+    timers: TimersHandle,
+    shown: Mutex<Shown>,
+}
+
+/// The version of the read model that is shown.
+#[derive(Debug)]
+struct Shown {
+    consumer: &'static str,
+    view: MemoryView<Orders>,
+}
+
+/// What goes wrong in a shop.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ShopError {
+    #[error(transparent)]
+    Store(#[from] Error),
+    #[error(transparent)]
+    Order(#[from] CommandError<PlacedBefore>),
+    #[error(transparent)]
+    Stock(#[from] CommandError<Infallible>),
+}
+
+impl Shop {
+    // ANCHOR: open
+    /// Opens the shop: its process manager, its timers and its read model begin to work.
+    ///
+    /// # Errors
+    /// As the store has it.
+    pub fn open<S: EventStore + CheckpointStore + 'static>(
+        store: Arc<S>,
+        payments: PaymentService,
+        time: StoryTime,
+    ) -> Result<Self, Error> {
+        let checkpoints: Arc<dyn CheckpointStore> = store.clone();
+        let store: Arc<dyn EventStore> = store;
+        let hands = Hands {
+            orders: Repository::new(store.clone(), JsonCodec),
+            stock: Repository::new(store.clone(), JsonCodec),
+            parcels: Repository::new(store.clone(), JsonCodec),
+            payments,
+        };
+        let manager = fulfilment::manager(store.clone(), hands.clone())?;
+        let sink = MemorySink::new(Orders::default());
+        let shown = Mutex::new(Shown {
+            consumer: "orders",
+            view: sink.view(),
+        });
+        let processor = Processor::builder(store.clone())
+            .react(manager.reaction(Start::Beginning)?, checkpoints.clone())
+            .project(orders(1)?, sink)
+            .build()?
+            .start();
+        let name = CheckpointName::from_static("timers");
+        let timers = Timers::new(store.clone(), Arc::new(time.clone()), Arc::new(time))
+            .with_checkpoints(checkpoints, name)
+            .start(&BlockingThreads);
+        Ok(Self {
+            store,
+            hands,
+            processor,
+            timers,
+            shown,
+        })
+    }
+    // ANCHOR_END: open
+
+    /// Closes the shop. What was begun goes on when it is opened again.
+    ///
+    /// # Errors
+    /// Why the timers had stopped before.
+    pub async fn close(self) -> Result<(), Error> {
+        self.processor.stop().await;
+        self.timers.stop().await
+    }
+
+    /// Takes more of an item into the stock.
+    ///
+    /// # Errors
+    /// As the store has it.
+    pub async fn receive(&self, item: &str, quantity: u32) -> Result<(), ShopError> {
+        let receive = |stock: &Stock| stock.receive(quantity);
+        self.hands.stock.execute(item, receive).await?;
+        Ok(())
+    }
+
+    /// Places an order under a number.
+    ///
+    /// # Errors
+    /// [`PlacedBefore`]; or as the store has it.
+    pub async fn place(
+        &self,
+        number: &str,
+        customer: &str,
+        what: (u32, &str),
+        cents: u64,
+    ) -> Result<(), ShopError> {
+        let place = |order: &Order| order.place(customer, what, cents);
+        self.hands.orders.execute(number, place).await?;
+        Ok(())
+    }
+
+    /// Takes the payment of an order, as the service tells of it.
+    ///
+    /// # Errors
+    /// As the store has it.
+    pub async fn pay(&self, number: &str, cents: u64) -> Result<(), ShopError> {
+        let received = PaymentEvent::Received { cents };
+        let received = JsonCodec.encode(&received).map_err(Error::from)?;
+        let stream = StreamId::parse(&format!("payment-{number}"))?;
+        let append = Append::builder(UuidIds::default().append_id());
+        let append = append.write(stream, Expected::Any, [received]).build()?;
+        self.store.append(append).await?;
+        Ok(())
+    }
+
+    /// How many of an item are there for further orders.
+    ///
+    /// # Errors
+    /// As the store has it.
+    pub async fn available(&self, item: &str) -> Result<u32, Error> {
+        Ok(self.hands.stock.load(item).await?.state().available())
+    }
+
+    /// The orders as they are shown.
+    pub fn orders(&self) -> ReadModel<Orders> {
+        self.shown().view.read()
+    }
+
+    /// Where the orders stand, by their numbers.
+    pub fn states(&self) -> BTreeMap<String, String> {
+        let orders = self.orders();
+        let lines = orders.by_number.iter();
+        lines.map(|(number, line)| (number.clone(), line.state.clone())).collect()
+    }
+
+    // ANCHOR: parked
+    /// What the process could not do, and what waits behind it.
+    ///
+    /// # Errors
+    /// None, as the process is there.
+    pub fn parked(&self) -> Result<Vec<ParkedEvent>, Error> {
+        let parked = self.processor.parked(fulfilment::NAME)?;
+        let events = parked.iter().flat_map(|parked| parked.events().to_vec());
+        Ok(events.collect())
+    }
+
+    /// Tries again what is parked, and tells how much of it was done.
+    ///
+    /// # Errors
+    /// As the store has it.
+    pub async fn retry_parked(&self) -> Result<usize, Error> {
+        self.processor.retry_parked(fulfilment::NAME, None).await
+    }
+    // ANCHOR_END: parked
+
+    // ANCHOR: settled
+    /// Waits until everything that is recorded was handled, with all that came of it.
+    ///
+    /// # Errors
+    /// When the process or the read model stops before.
+    pub async fn settled(&self) -> Result<(), Error> {
+        loop {
+            let head = self.store.head(ConsistencyLevel::Strong).await?;
+            let shown = self.shown().consumer;
+            for name in [fulfilment::NAME, shown] {
+                self.processor.wait_for_cursor(name, &head).await?;
+            }
+            if self.store.head(ConsistencyLevel::Strong).await? == head {
+                return Ok(());
+            }
+        }
+    }
+    // ANCHOR_END: settled
+
+    /// Waits until the store holds something that is not recorded yet, then until that is handled.
+    ///
+    /// # Errors
+    /// As for [`settled`](Self::settled).
+    pub async fn settled_after(&self, head: &Cursor) -> Result<(), Error> {
+        self.store.changed_since(head).await?;
+        self.settled().await
+    }
+
+    /// Where the store stands.
+    ///
+    /// # Errors
+    /// As the store has it.
+    pub async fn head(&self) -> Result<Cursor, Error> {
+        self.store.head(ConsistencyLevel::Strong).await
+    }
+
+    // ANCHOR: rebuild
+    /// Builds version 2 of the read model beside version 1, while orders go on, and shows it once it has caught up.
+    ///
+    /// # Errors
+    /// When it stops before.
+    pub async fn rebuild(&self) -> Result<(), Error> {
+        let sink = MemorySink::new(Orders::default());
+        let view = sink.view();
+        let name = CheckpointName::from_static("orders-2");
+        let second = ProjectionConsumer::new(orders(2)?, sink).named(name);
+        self.processor.add(Box::new(second))?;
+        let head = self.head().await?;
+        self.processor.wait_for_cursor("orders-2", &head).await?;
+        *self.shown() = Shown {
+            consumer: "orders-2",
+            view,
+        };
+        self.processor.remove("orders").await
+    }
+    // ANCHOR_END: rebuild
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
