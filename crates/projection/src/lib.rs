@@ -15,6 +15,7 @@
 mod contract;
 mod decoder;
 mod errors;
+mod group;
 mod key_rule;
 mod memory;
 mod panics;
@@ -32,6 +33,9 @@ pub use contract::parked::{ParkedCause, ParkedEvent, ParkedEvents, SkippedEvent}
 pub use contract::partition::Partition;
 pub use contract::progress::{Progress, Step};
 pub use contract::sink::Sink;
+pub use group::held::HeldPartition;
+pub use group::member::{GroupHandle, GroupMember, GroupStatus};
+pub use group::settings::GroupSettings;
 pub use memory::sink::MemorySink;
 pub use memory::view::{MemoryView, ReadModel};
 pub use processor::builder::{Processor, ProcessorBuilder};
