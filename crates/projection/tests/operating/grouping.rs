@@ -216,8 +216,11 @@ impl Scene {
             .build()
             .unwrap()
             .start();
-        let (store, seen, slowness) =
-            (Arc::clone(&self.store), Arc::clone(&self.seen), self.slowness);
+        let (store, seen, slowness) = (
+            Arc::clone(&self.store),
+            Arc::clone(&self.seen),
+            self.slowness,
+        );
         let make = move |held: HeldPartition| {
             let noting = Noting::new(Arc::clone(&store), Arc::clone(&seen), slowness, held);
             Ok(Box::new(noting) as Box<dyn Consumer>)
@@ -330,11 +333,13 @@ impl Scene {
         let grants = self.events("lease");
         let token_at = |partition: u32, position: u64| {
             let stream = format!("lease-notes.{partition}-of-{PARTITIONS}");
-            let grants = grants.iter().filter(|grant| grant.stream().as_str() == stream);
+            let grants = grants
+                .iter()
+                .filter(|grant| grant.stream().as_str() == stream);
             let grant = grants.filter(|grant| grant.position().value() < position);
             grant.last().map_or(0, |grant| grant.version().value())
         };
-        let mut orders_by_key: BTreeMap<(u32, String), u64> = BTreeMap::new();
+        let mut last_of_key: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         let keys: BTreeMap<u64, String> = self
             .events("order")
             .iter()
@@ -347,12 +352,10 @@ impl Scene {
             assert!(token >= last);
             let key = keys.get(&position).unwrap();
             assert_eq!(Partition::index_of(key, PARTITIONS).unwrap(), partition);
-            let first = orders_by_key.entry((partition, key.clone())).or_default();
             // Events may come again under a later token, and go on in their order from there.
-            if token == last {
-                assert!(position > *first, "out of order");
-            }
-            *first = position;
+            let before = last_of_key.insert(key.clone(), (token, position));
+            let (before_token, before) = before.unwrap_or_default();
+            assert!(token > before_token || position > before, "out of order");
         }
         let mut cursors: BTreeMap<String, Cursor> = BTreeMap::new();
         for saved in self.events("group_checkpoint") {
@@ -362,7 +365,11 @@ impl Scene {
             let partition = stream.strip_prefix("group_checkpoint-notes.").unwrap();
             let partition = partition.split('-').next().unwrap().parse().unwrap();
             let expected = token_at(partition, saved.position().value());
-            assert_eq!(value["token"].as_u64(), Some(expected), "a stale holder saved");
+            assert_eq!(
+                value["token"].as_u64(),
+                Some(expected),
+                "a stale holder saved"
+            );
             let before = cursors.insert(stream, cursor.clone()).unwrap_or_default();
             assert!(cursor.covers(&before), "a checkpoint went back");
         }
@@ -488,14 +495,25 @@ fn who_slept_beyond_its_lease_is_refused() {
     scene.places(40);
     scene.turns(20);
     // It falls asleep in the middle of its batches.
-    assert!(scene.seen.lock().unwrap().working.values().any(|count| *count > 0));
+    assert!(
+        scene
+            .seen
+            .lock()
+            .unwrap()
+            .working
+            .values()
+            .any(|count| *count > 0)
+    );
     scene.processes[0].sleeps = 1500;
     scene.joins();
     scene.turns(1400);
-    let tokens = |scene: &Scene| -> BTreeSet<u64> {
-        scene.notes().into_iter().map(|note| note.2).collect()
-    };
-    assert!(tokens(&scene).len() > 1, "another took over: {:?}", tokens(&scene));
+    let tokens =
+        |scene: &Scene| -> BTreeSet<u64> { scene.notes().into_iter().map(|note| note.2).collect() };
+    assert!(
+        tokens(&scene).len() > 1,
+        "another took over: {:?}",
+        tokens(&scene)
+    );
     scene.finish();
     scene.check();
     // Both were in a batch of one partition, and only one of them could write.
@@ -526,7 +544,10 @@ fn a_consumer_of_another_partition_is_refused() {
     for _ in 0..200 {
         tasks.turn();
     }
-    assert_eq!(handle.status().trouble.as_deref(), Some("no consumer today"));
+    assert_eq!(
+        handle.status().trouble.as_deref(),
+        Some("no consumer today")
+    );
     // What it could not feed is free for others.
     scene.joins();
     scene.turns(100);

@@ -3,6 +3,7 @@
 mod crashing;
 mod durable;
 mod grouping;
+mod inline;
 mod rebuilding;
 mod shop;
 mod tasks;
