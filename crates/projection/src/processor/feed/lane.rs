@@ -44,6 +44,8 @@ pub(super) struct Lane {
     first: u64,
     window: VecDeque<Arc<FeedPage>>,
     seats: Vec<Seat>,
+    /// Whether the reader waits for room in the window.
+    awaits_room: bool,
     /// Whether the reader ended, or is about to: nobody may join.
     is_over: bool,
     trouble: Option<String>,
@@ -76,6 +78,7 @@ impl Lane {
             first: 0,
             window: VecDeque::new(),
             seats: Vec::new(),
+            awaits_room: false,
             is_over: false,
             trouble: None,
             failure: None,
@@ -135,10 +138,13 @@ impl Lane {
         let seat = self.seats.iter_mut().find(|seat| seat.member.id == id)?;
         if let Some(page) = nth(&self.window, seat.next - first) {
             seat.next += 1;
-            let is_newest = self.is_at_head && seat.next == end;
-            if self.forget_taken() {
+            let has_all = seat.next == end;
+            let has_room = self.forget_taken();
+            // The reader wants to know of room, and of somebody who has nothing left to do.
+            if self.awaits_room && (has_room || has_all) {
                 self.work.notify(usize::MAX);
             }
+            let is_newest = self.is_at_head && has_all;
             return Some(Taken::Page { page, is_newest });
         }
         if let Some((kind, text)) = &self.failure {
@@ -159,7 +165,8 @@ impl Lane {
             self.is_over = true;
             return Plan::End;
         }
-        if self.window.len() >= window_pages {
+        self.awaits_room = self.window.len() >= window_pages;
+        if self.awaits_room {
             let end = self.after_last();
             let is_urgent = self.seats.iter().any(|seat| seat.next == end);
             return Plan::WaitForRoom { is_urgent };
