@@ -38,8 +38,15 @@ impl ProcessorHandle {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the consumer stops or fails before it.
     pub async fn wait_for(&self, name: &str, receipt: &Receipt) -> Result<(), Error> {
-        self.wait(name, |seen| seen.cursor.covers(&receipt.cursor))
-            .await
+        self.wait_for_cursor(name, &receipt.cursor).await
+    }
+
+    /// Waits until a consumer has handled everything up to a place.
+    ///
+    /// # Errors
+    /// As for [`wait_for`](Self::wait_for).
+    pub async fn wait_for_cursor(&self, name: &str, cursor: &Cursor) -> Result<(), Error> {
+        self.wait(name, |seen| seen.cursor.covers(cursor)).await
     }
 
     /// Waits until a consumer has handled everything up to a cursor, as to where the store's head was; as

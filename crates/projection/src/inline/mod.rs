@@ -1,0 +1,3 @@
+//! Projections that are kept up by whoever appends.
+
+pub(crate) mod store;
