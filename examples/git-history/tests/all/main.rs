@@ -14,4 +14,5 @@ mod repository;
 mod store;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
 mod travel;
