@@ -9,6 +9,7 @@ use annals_core::{
 };
 use annals_replay::MemoryFork;
 use annals_store_log::LogStore;
+use annals_store_memory::MemoryStore;
 use futures_executor::block_on;
 
 use crate::cart::{CartEvent, put, store_of};
@@ -62,35 +63,35 @@ fn a_copy_answers_as_the_store_did_then() {
     });
 }
 
+/// A store of two carts of three events, of which the second and the third are shown.
+async fn store_with_policies() -> Arc<MemoryStore> {
+    let events: Vec<CartEvent> = (0..6).map(|item| put(item, 1)).collect();
+    let keys = ["a", "b"].into_iter().cycle();
+    let store = store_of(keys.zip(&events)).await;
+    for (stream, action) in [
+        ("cart-a", PolicyAction::TruncateBefore(Version::new(2))),
+        (
+            "cart-b",
+            PolicyAction::Retain {
+                max_age: None,
+                max_count: Some(2),
+            },
+        ),
+    ] {
+        let change = PolicyChange {
+            stream: StreamId::from_static(stream),
+            expected: Expected::Any,
+            action,
+        };
+        store.change_stream_policy(change).await.unwrap();
+    }
+    store
+}
+
 #[test]
 fn what_is_hidden_stays_hidden_and_its_places_empty() {
     block_on(async {
-        let events: Vec<CartEvent> = (0..6).map(|item| put(item, 1)).collect();
-        let keys = ["a", "b"];
-        let store = store_of(
-            events
-                .iter()
-                .enumerate()
-                .map(|(n, event)| (keys[n % 2], event)),
-        )
-        .await;
-        for (stream, action) in [
-            ("cart-a", PolicyAction::TruncateBefore(Version::new(2))),
-            (
-                "cart-b",
-                PolicyAction::Retain {
-                    max_age: None,
-                    max_count: Some(2),
-                },
-            ),
-        ] {
-            let change = PolicyChange {
-                stream: StreamId::from_static(stream),
-                expected: Expected::Any,
-                action,
-            };
-            store.change_stream_policy(change).await.unwrap();
-        }
+        let store = store_with_policies().await;
         let copy = MemoryFork::of(&*store).make().await.unwrap();
         assert_eq!(
             copy.collect(ReadRequest::all()).await.unwrap(),
@@ -118,6 +119,13 @@ fn what_is_hidden_stays_hidden_and_its_places_empty() {
             .map(RecordedEvent::version)
             .collect();
         assert_eq!(versions, [Version::new(3), Version::new(4)]);
+    });
+}
+
+#[test]
+fn a_copy_of_then_shows_no_more_than_is_shown_now() {
+    block_on(async {
+        let store = store_with_policies().await;
         // What was not copied is not there, though the policy of an earlier moment would show it.
         let early = MemoryFork::of(&*store)
             .until(Position::new(5))

@@ -16,4 +16,5 @@ mod repository;
 mod store;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
 mod travel;

@@ -92,9 +92,8 @@ fn what_if_shows_the_tree_without_a_commit() {
     assert_eq!(value["different"][1]["real"], Value::Null);
     assert_eq!(value["first_that_do_not_fit"][0]["path"], json!("b"));
     // Nothing was recorded of it.
-    let tree = printed(&fixture, &["at"], &["HEAD"]).unwrap();
     assert_eq!(
-        tree,
+        printed(&fixture, &["at"], &["HEAD"]).unwrap(),
         format!("100644 blob {three}\ta\n100755 blob {two}\tb\n")
     );
 }
