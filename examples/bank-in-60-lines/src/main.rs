@@ -36,7 +36,7 @@ impl Aggregate for Account {
 enum Rejected {
     AlreadyOpen,
     NotOpen,
-    Overdraft { balance: i64 },
+    Overdraft,
 }
 
 impl Account {
@@ -52,7 +52,7 @@ impl Account {
 
     fn withdraw(&self, cents: u32) -> Result<AccountEvent, Rejected> {
         let balance = self.0.ok_or(Rejected::NotOpen)?;
-        require(balance >= i64::from(cents), Rejected::Overdraft { balance })?;
+        require(balance >= i64::from(cents), Rejected::Overdraft)?;
         Ok(AccountEvent::Withdrawn { cents })
     }
 }
