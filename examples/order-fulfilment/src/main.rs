@@ -42,7 +42,10 @@ async fn tell(directory: &Path, out: &mut impl Write) -> Result<()> {
     let time = StoryTime::default();
     let clock = Arc::new(time.clone());
     let store = Arc::new(LogStore::builder(directory).clock(clock).open_or_create()?);
-    let newest = store.events(ReadRequest::all().backward().events_max(1)).try_next().await?;
+    let newest = store
+        .events(ReadRequest::all().backward().events_max(1))
+        .try_next()
+        .await?;
     let time = match newest {
         Some(newest) => time.not_before(newest.appended_at()),
         None => time,
@@ -55,22 +58,33 @@ async fn tell(directory: &Path, out: &mut impl Write) -> Result<()> {
 
     shop.receive("lamp", 3).await?;
     shop.receive("chair", 1).await?;
-    writeln!(out, "3 lamps and a chair come in; the payment service is down")?;
+    writeln!(
+        out,
+        "3 lamps and a chair come in; the payment service is down"
+    )?;
     payments.set_down(true);
     shop.place(&number(0), "Ada", (2, "lamp"), 9_000).await?;
     shop.place(&number(1), "Ben", (1, "chair"), 12_000).await?;
-    shop.place(&number(2), "Cleo", (9, "chair"), 108_000).await?;
+    shop.place(&number(2), "Cleo", (9, "chair"), 108_000)
+        .await?;
     shop.settled().await?;
     show(&shop, out)?;
     for parked in shop.parked()? {
         if let ParkedCause::Failed { error, attempts } = &parked.cause {
-            writeln!(out, "  parked: order {} after {attempts} tries: {error}", parked.key)?;
+            writeln!(
+                out,
+                "  parked: order {} after {attempts} tries: {error}",
+                parked.key
+            )?;
         }
     }
 
     payments.set_down(false);
     let done = shop.retry_parked().await?;
-    writeln!(out, "the service is back, {done} parked events are tried again; Ada pays")?;
+    writeln!(
+        out,
+        "the service is back, {done} parked events are tried again; Ada pays"
+    )?;
     shop.pay(&number(0), 9_000).await?;
     shop.settled().await?;
     show(&shop, out)?;
@@ -80,9 +94,16 @@ async fn tell(directory: &Path, out: &mut impl Write) -> Result<()> {
     time.skip(PAYMENT_TERM);
     shop.settled_after(&head).await?;
     show(&shop, out)?;
-    writeln!(out, "chairs for further orders: {}", shop.available("chair").await?)?;
+    writeln!(
+        out,
+        "chairs for further orders: {}",
+        shop.available("chair").await?
+    )?;
 
-    writeln!(out, "the read model is rebuilt while Dan orders a lamp; he pays")?;
+    writeln!(
+        out,
+        "the read model is rebuilt while Dan orders a lamp; he pays"
+    )?;
     let what = (1, "lamp");
     let dans = number(3);
     let ordering = shop.place(&dans, "Dan", what, 4_500);
@@ -103,7 +124,11 @@ async fn tell(directory: &Path, out: &mut impl Write) -> Result<()> {
 /// Where the orders stand.
 fn show(shop: &Shop, out: &mut impl Write) -> io::Result<()> {
     for (number, line) in &shop.orders().by_number {
-        writeln!(out, "  {number}: {} for {}, {}", line.what, line.customer, line.state)?;
+        writeln!(
+            out,
+            "  {number}: {} for {}, {}",
+            line.what, line.customer, line.state
+        )?;
     }
     Ok(())
 }
