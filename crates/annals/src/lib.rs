@@ -249,7 +249,7 @@ pub use annals_profile::{ProfiledCodec, ProfiledStore, Profiler};
 pub use annals_projection::{
     ConsumerState, Delivery, EventChoice, FailurePolicy, MemorySink, MemoryView, ParkedCause,
     ParkedEvent, ProcessKey, ProcessManager, Processor, ProcessorHandle, Projection,
-    ProjectionConsumer, ReadModel, Reaction, Sink, Start, TimerChange, TimerEvent, TimerId, Timers,
+    ProjectionConsumer, Reaction, ReadModel, Sink, Start, TimerChange, TimerEvent, TimerId, Timers,
     TimersHandle,
 };
 pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};

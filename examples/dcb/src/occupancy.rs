@@ -77,7 +77,9 @@ impl OccupancyBoard {
     pub fn start(store: Arc<dyn EventStore>) -> Result<Self, Error> {
         let sink = MemorySink::new(Occupancy::default());
         let view = sink.view();
-        let processor = Processor::builder(store).project(occupancy()?, sink).build()?;
+        let processor = Processor::builder(store)
+            .project(occupancy()?, sink)
+            .build()?;
         let processor = processor.start();
         Ok(Self { view, processor })
     }

@@ -27,11 +27,20 @@ pub const PAYMENT_TERM: Duration = Duration::from_hours(3 * 24);
 #[event(category = "fulfilment")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum FulfilmentEvent {
-    StockAsked { item: String, quantity: u32, cents: u64 },
-    PaymentAsked { cents: u64 },
+    StockAsked {
+        item: String,
+        quantity: u32,
+        cents: u64,
+    },
+    PaymentAsked {
+        cents: u64,
+    },
     ParcelAsked,
     Completed,
-    GaveUp { item: String, reason: String },
+    GaveUp {
+        item: String,
+        reason: String,
+    },
     RefundAsked,
 }
 // ANCHOR_END: events
@@ -80,7 +89,12 @@ impl Aggregate for Fulfilment {
 impl Fulfilment {
     fn on_order(&self, event: &OrderEvent) -> Vec<FulfilmentEvent> {
         match event {
-            OrderEvent::Placed { item, quantity, cents, .. } if self.step == Step::New => {
+            OrderEvent::Placed {
+                item,
+                quantity,
+                cents,
+                ..
+            } if self.step == Step::New => {
                 vec![FulfilmentEvent::StockAsked {
                     item: item.clone(),
                     quantity: *quantity,
@@ -205,18 +219,26 @@ pub fn manager(
     hands: Hands,
 ) -> Result<ProcessManager<Fulfilment>, Error> {
     ProcessManager::<Fulfilment>::builder(NAME, store, JsonCodec)?
-        .on(JsonCodec, ProcessKey::stream(), |it: &Fulfilment, event: &OrderEvent, _| {
-            Ok(it.on_order(event))
-        })
-        .on(JsonCodec, ProcessKey::tag("order"), |it: &Fulfilment, event: &StockEvent, _| {
-            Ok(it.on_stock(event))
-        })
-        .on(JsonCodec, ProcessKey::stream(), |it: &Fulfilment, event: &PaymentEvent, _| {
-            Ok(it.on_payment(event))
-        })
-        .on(JsonCodec, ProcessKey::stream(), |it: &Fulfilment, event: &ShippingEvent, _| {
-            Ok(it.on_shipping(event))
-        })
+        .on(
+            JsonCodec,
+            ProcessKey::stream(),
+            |it: &Fulfilment, event: &OrderEvent, _| Ok(it.on_order(event)),
+        )
+        .on(
+            JsonCodec,
+            ProcessKey::tag("order"),
+            |it: &Fulfilment, event: &StockEvent, _| Ok(it.on_stock(event)),
+        )
+        .on(
+            JsonCodec,
+            ProcessKey::stream(),
+            |it: &Fulfilment, event: &PaymentEvent, _| Ok(it.on_payment(event)),
+        )
+        .on(
+            JsonCodec,
+            ProcessKey::stream(),
+            |it: &Fulfilment, event: &ShippingEvent, _| Ok(it.on_shipping(event)),
+        )
         .on_timer(|it, _, _| Ok(it.on_unpaid()))?
         .setting_timers(timers)
         .issuing(move |event| {

@@ -42,68 +42,97 @@ async fn tell(directory: &Path, out: &mut impl Write) -> Result<()> {
     let time = StoryTime::default();
     let clock = Arc::new(time.clone());
     let store = Arc::new(LogStore::builder(directory).clock(clock).open_or_create()?);
-    let newest = store.events(ReadRequest::all().backward().events_max(1)).try_next().await?;
+    let newest = ReadRequest::all().backward().events_max(1);
+    let newest = store.events(newest).try_next().await?;
     let time = match newest {
         Some(newest) => time.not_before(newest.appended_at()),
         None => time,
     };
     let payments = PaymentService::default();
-    let shop = Shop::open(store.clone(), payments.clone(), time.clone())?;
+    let shop = Shop::open(store, payments.clone(), time.clone())?;
     shop.settled().await?;
     let first = shop.orders().by_number.len() + 1;
-    let number = |place: usize| (first + place).to_string();
+    let numbers = [0, 1, 2, 3].map(|place| format!("{:03}", first + place));
 
-    shop.receive("lamp", 3).await?;
-    shop.receive("chair", 1).await?;
-    writeln!(out, "3 lamps and a chair come in; the payment service is down")?;
-    payments.set_down(true);
-    shop.place(&number(0), "Ada", (2, "lamp"), 9_000).await?;
-    shop.place(&number(1), "Ben", (1, "chair"), 12_000).await?;
-    shop.place(&number(2), "Cleo", (9, "chair"), 108_000).await?;
-    shop.settled().await?;
-    show(&shop, out)?;
-    for parked in shop.parked()? {
-        if let ParkedCause::Failed { error, attempts } = &parked.cause {
-            writeln!(out, "  parked: order {} after {attempts} tries: {error}", parked.key)?;
-        }
-    }
-
-    payments.set_down(false);
-    let done = shop.retry_parked().await?;
-    writeln!(out, "the service is back, {done} parked events are tried again; Ada pays")?;
-    shop.pay(&number(0), 9_000).await?;
-    shop.settled().await?;
-    show(&shop, out)?;
-
-    writeln!(out, "three days go by")?;
+    fail(&shop, &payments, &numbers, out).await?;
     let head = shop.head().await?;
     time.skip(PAYMENT_TERM);
     shop.settled_after(&head).await?;
+    writeln!(out, "three days go by")?;
     show(&shop, out)?;
-    writeln!(out, "chairs for further orders: {}", shop.available("chair").await?)?;
+    let chairs = shop.available("chair").await?;
+    writeln!(out, "chairs for further orders: {chairs}")?;
+    rebuild(&shop, &numbers, out).await?;
+    shop.close().await?;
+    Ok(())
+}
 
-    writeln!(out, "the read model is rebuilt while Dan orders a lamp; he pays")?;
-    let what = (1, "lamp");
-    let dans = number(3);
-    let ordering = shop.place(&dans, "Dan", what, 4_500);
+/// Three orders, while the payment service is down, and what is parked is tried again.
+async fn fail(
+    shop: &Shop,
+    payments: &PaymentService,
+    [adas, bens, cleos, _]: &[String; 4],
+    out: &mut impl Write,
+) -> Result<()> {
+    shop.receive("lamp", 3).await?;
+    shop.receive("chair", 1).await?;
+    writeln!(
+        out,
+        "3 lamps and a chair come in; the payment service is down"
+    )?;
+    payments.set_down(true);
+    shop.place(adas, "Ada", (2, "lamp"), 9_000).await?;
+    shop.place(bens, "Ben", (1, "chair"), 12_000).await?;
+    shop.place(cleos, "Cleo", (9, "chair"), 108_000).await?;
+    shop.settled().await?;
+    show(shop, out)?;
+    for parked in shop.parked()? {
+        if let ParkedCause::Failed { error, attempts } = &parked.cause {
+            let key = &parked.key;
+            writeln!(out, "  parked: order {key} after {attempts} tries: {error}")?;
+        }
+    }
+    payments.set_down(false);
+    let done = shop.retry_parked().await?;
+    writeln!(
+        out,
+        "the service is back, {done} parked events are done; Ada pays"
+    )?;
+    shop.settled().await?;
+    shop.pay(adas, 9_000).await?;
+    shop.settled().await?;
+    show(shop, out)?;
+    Ok(())
+}
+
+/// An order, while the read model is rebuilt.
+async fn rebuild(shop: &Shop, [.., dans]: &[String; 4], out: &mut impl Write) -> Result<()> {
+    writeln!(
+        out,
+        "the read model is rebuilt while Dan orders a lamp; he pays"
+    )?;
+    let ordering = shop.place(dans, "Dan", (1, "lamp"), 4_500);
     let (rebuilt, ordered) = futures_util::future::join(shop.rebuild(), ordering).await;
     rebuilt?;
     ordered?;
     shop.settled().await?;
-    shop.pay(&dans, 4_500).await?;
+    shop.pay(dans, 4_500).await?;
     shop.settled().await?;
-    show(&shop, out)?;
+    show(shop, out)?;
     for (customer, cents) in &shop.orders().spent {
         writeln!(out, "  {customer} spent {}.{:02}", cents / 100, cents % 100)?;
     }
-    shop.close().await?;
     Ok(())
 }
 
 /// Where the orders stand.
 fn show(shop: &Shop, out: &mut impl Write) -> io::Result<()> {
     for (number, line) in &shop.orders().by_number {
-        writeln!(out, "  {number}: {} for {}, {}", line.what, line.customer, line.state)?;
+        writeln!(
+            out,
+            "  {number}: {} for {}, {}",
+            line.what, line.customer, line.state
+        )?;
     }
     Ok(())
 }

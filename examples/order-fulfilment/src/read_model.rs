@@ -41,14 +41,20 @@ pub fn orders(version: u32) -> Result<Projection<Orders>, Error> {
             orders.take(event, recorded.stream().key(), version);
             Ok(())
         })
-        .on(JsonCodec, |orders, PaymentEvent::Received { .. }: &PaymentEvent, recorded| {
-            orders.advance(recorded, "paid");
-            Ok(())
-        })
-        .on(JsonCodec, |orders, ShippingEvent::Sent: &ShippingEvent, recorded| {
-            orders.advance(recorded, "sent");
-            Ok(())
-        })
+        .on(
+            JsonCodec,
+            |orders, PaymentEvent::Received { .. }: &PaymentEvent, recorded| {
+                orders.advance(recorded, "paid");
+                Ok(())
+            },
+        )
+        .on(
+            JsonCodec,
+            |orders, ShippingEvent::Sent: &ShippingEvent, recorded| {
+                orders.advance(recorded, "sent");
+                Ok(())
+            },
+        )
         .build()
 }
 // ANCHOR_END: projection
@@ -56,7 +62,12 @@ pub fn orders(version: u32) -> Result<Projection<Orders>, Error> {
 impl Orders {
     fn take(&mut self, event: &OrderEvent, number: &str, version: u32) {
         match event {
-            OrderEvent::Placed { customer, item, quantity, cents } => {
+            OrderEvent::Placed {
+                customer,
+                item,
+                quantity,
+                cents,
+            } => {
                 let line = Line {
                     customer: customer.clone(),
                     what: format!("{quantity} {item}"),

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use annals::prelude::*;
 use annals::{
     BlockingThreads, CheckpointName, CheckpointStore, CommandError, ConsistencyLevel, Error,
-    JsonCodec, MemorySink, MemoryView, ParkedEvent, Processor, ProcessorHandle,
-    ProjectionConsumer, ReadModel, Start, Timers, TimersHandle,
+    JsonCodec, MemorySink, MemoryView, ParkedEvent, Processor, ProcessorHandle, ProjectionConsumer,
+    ReadModel, Start, Timers, TimersHandle,
 };
 use thiserror::Error;
 
@@ -158,7 +158,9 @@ impl Shop {
     pub fn states(&self) -> BTreeMap<String, String> {
         let orders = self.orders();
         let lines = orders.by_number.iter();
-        lines.map(|(number, line)| (number.clone(), line.state.clone())).collect()
+        lines
+            .map(|(number, line)| (number.clone(), line.state.clone()))
+            .collect()
     }
 
     // ANCHOR: parked

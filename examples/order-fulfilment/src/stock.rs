@@ -69,10 +69,13 @@ impl Stock {
     /// # Errors
     /// None.
     pub fn release(&self, order: &str) -> Result<Option<StockEvent>, Infallible> {
-        Ok(self.reserved.get(order).map(|&quantity| StockEvent::Released {
-            order: order.to_owned(),
-            quantity,
-        }))
+        Ok(self
+            .reserved
+            .get(order)
+            .map(|&quantity| StockEvent::Released {
+                order: order.to_owned(),
+                quantity,
+            }))
     }
 
     /// How many are there for further orders.

@@ -32,7 +32,9 @@ impl StoryTime {
     /// Lets so much time go by at once.
     pub fn skip(&self, duration: Duration) {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        self.inner.skipped_micros.fetch_add(micros, Ordering::SeqCst);
+        self.inner
+            .skipped_micros
+            .fetch_add(micros, Ordering::SeqCst);
         self.inner.skipped.notify(usize::MAX);
     }
 }

@@ -46,14 +46,27 @@ fn under_load_it_never_shows_more_than_the_rules_allow() {
         }
         for _ in 0..200 {
             let shown = board.look();
-            assert!(shown.courses.values().all(|course| course.taken <= course.seats));
-            assert!(shown.students.values().all(|courses| courses.len() <= COURSES_MAX));
+            assert!(
+                shown
+                    .courses
+                    .values()
+                    .all(|course| course.taken <= course.seats)
+            );
+            assert!(
+                shown
+                    .students
+                    .values()
+                    .all(|courses| courses.len() <= COURSES_MAX)
+            );
         }
     });
     let last = block_on(courses.define("last", 1)).unwrap();
     let shown = block_on(board.look_after(&last.receipt.unwrap())).unwrap();
     let taken: usize = shown.courses.values().map(|course| course.taken).sum();
     let courses: usize = shown.students.values().map(|courses| courses.len()).sum();
-    assert!(taken > 0 && taken == courses, "{taken} seats of {courses} courses");
+    assert!(
+        taken > 0 && taken == courses,
+        "{taken} seats of {courses} courses"
+    );
     block_on(board.stop());
 }
