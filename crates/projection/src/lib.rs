@@ -24,6 +24,7 @@ mod processor;
 mod projection;
 mod reaction;
 mod rebuild;
+mod sync;
 
 pub use contract::batch::Batch;
 pub use contract::choice::EventChoice;

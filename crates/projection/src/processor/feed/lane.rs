@@ -120,6 +120,9 @@ impl Lane {
             next,
             waited: Duration::ZERO,
         });
+        if self.awaits_room {
+            self.work.notify(usize::MAX);
+        }
     }
 
     pub(super) fn has(&self, id: u64) -> bool {
@@ -232,14 +235,16 @@ impl Lane {
     /// The members who have nothing to do waited so long for those who hold the first page, which leave when that
     /// is too long.
     pub(super) fn waited(&mut self, time: Duration, patience: Duration) {
-        let first = self.first;
-        self.seats.retain_mut(|seat| {
-            if seat.next == first {
-                seat.waited = seat.waited.saturating_add(time);
-            }
-            seat.waited < patience || seat.next != first
-        });
+        let (first, end) = (self.first, self.after_last());
+        // Meanwhile those that were waited for may have gone on: nobody is blamed who has taken everything.
+        let is_in_the_way = |seat: &Seat| seat.next == first && first < end;
+        for seat in self.seats.iter_mut().filter(|seat| is_in_the_way(seat)) {
+            seat.waited = seat.waited.saturating_add(time);
+        }
+        self.seats
+            .retain(|seat| !is_in_the_way(seat) || seat.waited < patience);
         self.forget_taken();
+        self.news.notify(usize::MAX);
     }
 
     /// Forgets the pages that every member took; whether there were any.
