@@ -167,6 +167,7 @@
 //! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
 //! | [`projection`] | read models of events, kept current |
 //! | [`projection`] | read models, reactions, process managers and timers, and what feeds them |
+//! | [`projection`] | read models of events, kept current |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |

@@ -101,7 +101,7 @@ impl Term {
         self.until.store(i64::MIN, Ordering::SeqCst);
     }
 
-    fn lasts(&self) -> bool {
+    pub(super) fn lasts(&self) -> bool {
         self.clock.now().as_micros() < self.until.load(Ordering::SeqCst)
     }
 }

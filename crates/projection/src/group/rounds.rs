@@ -118,7 +118,14 @@ impl Rounds {
         let holdings = self.held.iter_mut().chain(self.leaving.iter_mut());
         for (partition, holding) in holdings {
             match self.leases.renew(&mut holding.lease).await {
-                Ok(()) => holding.term.extend(holding.lease.expires_at()),
+                Ok(()) => {
+                    let has_lapsed = !holding.term.lasts();
+                    holding.term.extend(holding.lease.expires_at());
+                    if has_lapsed {
+                        // Nobody took it meanwhile; its consumer may have given up waiting.
+                        let _ = self.member.processor.resume(holding.name.as_str());
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::Conflict => {
                     holding.term.end();
                     lost.push(*partition);

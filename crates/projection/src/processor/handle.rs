@@ -98,6 +98,12 @@ impl ProcessorHandle {
     pub fn resume(&self, name: &str) -> Result<(), Error> {
         for cell in self.running.named(name)? {
             cell.wish(Wish::Run);
+            // Before the worker hears of it: who waits from now on does not see the failure of before.
+            cell.change(|seen| {
+                if matches!(seen.state, ConsumerState::Failed(_)) {
+                    seen.state = ConsumerState::CatchingUp;
+                }
+            });
             cell.order(Order::Resume);
         }
         Ok(())

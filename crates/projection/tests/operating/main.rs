@@ -1,5 +1,6 @@
 //! Operating projections: rebuilds, groups and inline projections, whatever dies in between.
 
+mod comparing;
 mod crashing;
 mod durable;
 mod grouping;
