@@ -165,9 +165,7 @@
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
-//! | [`projection`] | read models of events, kept current |
 //! | [`projection`] | read models, reactions, process managers and timers, and what feeds them |
-//! | [`projection`] | read models of events, kept current |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
@@ -188,6 +186,7 @@
 //! | `lease` | yes | [`Leases`] |
 //! | `macros` | yes | `#[derive(Event)]` |
 //! | `memory` | yes | [`MemoryStore`] |
+//! | `projection` | yes | [`projection`]: read models, reactions, process managers, and what feeds them |
 //! | `replay` | yes | [`replay`]: time travel |
 //! | `bincode` | no | [`BincodeCodec`] |
 //! | `cbor` | no | [`CborCodec`] |
@@ -205,12 +204,12 @@ pub use annals_concurrency as concurrency;
 pub use annals_core as core;
 #[cfg(feature = "profile")]
 pub use annals_profile as profile;
-#[cfg(feature = "replay")]
-pub use annals_replay as replay;
+#[cfg(feature = "projection")]
 pub use annals_projection as projection;
 #[cfg(feature = "sqlite")]
 pub use annals_read_sqlite as sqlite;
-pub use annals_projection as projection;
+#[cfg(feature = "replay")]
+pub use annals_replay as replay;
 pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;
@@ -247,6 +246,7 @@ pub use annals_concurrency::{
 pub use annals_core::*;
 #[cfg(feature = "profile")]
 pub use annals_profile::{ProfiledCodec, ProfiledStore, Profiler};
+#[cfg(feature = "projection")]
 pub use annals_projection::{
     ConsumerState, Delivery, EventChoice, FailurePolicy, MemorySink, MemoryView, ParkedCause,
     ParkedEvent, ProcessKey, ProcessManager, Processor, ProcessorHandle, Projection,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use annals::prelude::*;
 use annals::replay::{
-    AsOf, AlteredEvents, MemoryFork, OnRefusal, Pace, PacedBy, Replay, ReplayFold, ReplayProgress,
+    AlteredEvents, AsOf, MemoryFork, OnRefusal, Pace, PacedBy, Replay, ReplayFold, ReplayProgress,
     StateDiff, WhatIf, play,
 };
 use annals::{Selection, SystemTimer};
