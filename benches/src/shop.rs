@@ -39,6 +39,13 @@ pub struct Line {
     requested_at: String,
 }
 
+impl Line {
+    /// What it costs.
+    pub fn cents(&self) -> u64 {
+        u64::from(self.quantity) * self.unit_price_cents
+    }
+}
+
 /// A whole order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Order {

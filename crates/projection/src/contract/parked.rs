@@ -102,6 +102,11 @@ impl ParkedEvents {
         self.events.is_empty() && self.skipped_count == 0
     }
 
+    /// Whether the event of this position is parked, or waits.
+    pub fn holds(&self, position: Position) -> bool {
+        self.events.iter().any(|event| event.position == position)
+    }
+
     /// Adds an event, or tells anew why one is there.
     pub(crate) fn park(&mut self, event: ParkedEvent) {
         let known = self.events.iter_mut();

@@ -2,3 +2,4 @@
 
 pub(crate) mod sink;
 pub(crate) mod view;
+pub(crate) mod views;

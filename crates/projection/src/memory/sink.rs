@@ -7,6 +7,7 @@ use annals_core::{Cursor, Error};
 use arc_swap::ArcSwap;
 
 use super::view::{Current, MemoryView, Published};
+use super::views::MemoryViews;
 use crate::contract::model_id::ModelId;
 use crate::contract::parked::ParkedEvents;
 use crate::contract::progress::{Progress, Step};
@@ -49,6 +50,14 @@ impl<S: Clone + Send + Sync + 'static> MemorySink<S> {
             next: None,
             before: None,
         }
+    }
+
+    /// So many models that begin as this state, for a projection that is
+    /// [split](crate::ProcessorBuilder::project_split), and what all of them are read by.
+    pub fn split(count: usize, initial: &S) -> (Vec<Self>, MemoryViews<S>) {
+        let sinks: Vec<Self> = (0..count).map(|_| Self::new(initial.clone())).collect();
+        let views = sinks.iter().map(Self::view).collect();
+        (sinks, MemoryViews::new(views))
     }
 
     /// What the model is read by.

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use annals_concurrency::{BlockingThreads, Chance, Spawn, SystemChance, SystemTimer, Timer};
-use annals_core::{CheckpointName, Clock, Error, ErrorKind, EventStore, SystemClock};
+use annals_core::{
+    CheckpointName, CheckpointStore, Clock, Error, ErrorKind, EventStore, SystemClock,
+};
 
 use super::feed::Feed;
 use super::handle::ProcessorHandle;
@@ -15,6 +17,8 @@ use crate::contract::partition::Partition;
 use crate::contract::sink::Sink;
 use crate::projection::consumer::ProjectionConsumer;
 use crate::projection::definition::Projection;
+use crate::reaction::consumer::ReactionConsumer;
+use crate::reaction::definition::Reaction;
 
 /// Feeds projections, reactions and other consumers with the events of a store: what was recorded, then what is
 /// appended, without a gap and without a duplicate where the one turns into the other.
@@ -70,6 +74,8 @@ pub struct Processor {
 #[must_use = "call `build` to have a processor"]
 pub struct ProcessorBuilder {
     processor: Processor,
+    /// What the first refused consumer was refused for.
+    refusal: Option<Error>,
 }
 
 impl Processor {
@@ -85,6 +91,7 @@ impl Processor {
                 settings: ProcessorSettings::DEFAULT,
                 consumers: Vec::new(),
             },
+            refusal: None,
         }
     }
 
@@ -138,23 +145,37 @@ impl ProcessorBuilder {
     /// Feeds this projection in partitions beside each other, each into a sink of its own, as from
     /// [`MemorySink::split`](crate::MemorySink::split). The order of each key is kept.
     ///
-    /// # Panics
-    /// For more than [`Partition::COUNT_MAX`] sinks.
-    #[expect(
-        clippy::expect_used,
-        reason = "documented, and a constant in most programs"
-    )]
+    /// No sink, and more than [`Partition::COUNT_MAX`], are refused by [`build`](Self::build).
     pub fn project_split<S: Sink<Model: 'static>>(
         mut self,
         projection: &Projection<S::Model>,
         sinks: Vec<S>,
     ) -> Self {
         let count = u32::try_from(sinks.len()).unwrap_or(u32::MAX);
-        let partitions = Partition::all(count).expect("at most 1024 partitions, at least one");
+        let partitions = match Partition::all(count) {
+            Ok(partitions) => partitions,
+            Err(error) => {
+                self.refusal.get_or_insert(error);
+                return self;
+            }
+        };
         for (partition, sink) in partitions.into_iter().zip(sinks) {
             self = self.project(projection.for_partition(partition), sink);
         }
         self
+    }
+
+    /// Feeds this reaction, whose progress is kept in that store. A name that is too long is refused by
+    /// [`build`](Self::build).
+    pub fn react(mut self, reaction: Reaction, checkpoints: Arc<dyn CheckpointStore>) -> Self {
+        let store = Arc::clone(&self.processor.store);
+        match ReactionConsumer::new(reaction, store, checkpoints) {
+            Ok(consumer) => self.consume(Box::new(consumer)),
+            Err(error) => {
+                self.refusal.get_or_insert(error);
+                self
+            }
+        }
     }
 
     /// Feeds this consumer.
@@ -196,8 +217,12 @@ impl ProcessorBuilder {
     /// The processor.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for two consumers of one name and partition, and for settings that make no sense.
+    /// [`ErrorKind::Invalid`] for two consumers of one name and partition, for names that are too long, and for
+    /// settings that make no sense.
     pub fn build(self) -> Result<Processor, Error> {
+        if let Some(refusal) = self.refusal {
+            return Err(refusal);
+        }
         self.processor.settings.validate()?;
         let mut known: Vec<(CheckpointName, Partition)> = Vec::new();
         for consumer in &self.processor.consumers {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use annals_core::{CheckpointName, Cursor, Error};
 use event_listener::{Event as Bell, EventListener};
@@ -14,6 +14,7 @@ use super::status::ConsumerState;
 use crate::contract::choice::EventChoice;
 use crate::contract::parked::ParkedEvents;
 use crate::contract::partition::Partition;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The state of one consumer: its worker writes it, everybody sees it, and orders go the other way.
 #[derive(Debug)]

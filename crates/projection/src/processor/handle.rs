@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals_core::{Error, ErrorKind, Position, Receipt};
+use annals_core::{ConsistencyLevel, Error, ErrorKind, EventStore, Position, Receipt};
 
 use super::cell::{Cell, Seen};
 use super::looking;
@@ -42,13 +42,17 @@ impl ProcessorHandle {
             .await
     }
 
-    /// Waits until a consumer has handled everything that is recorded.
+    /// Waits until a consumer has handled everything that was recorded before the call, and waits for more.
     ///
     /// # Errors
-    /// As for [`wait_for`](Self::wait_for).
+    /// As for [`wait_for`](Self::wait_for), and as the store has it.
     pub async fn wait_until_live(&self, name: &str) -> Result<(), Error> {
-        self.wait(name, |seen| seen.state == ConsumerState::Live)
-            .await
+        let store = &self.running.feed.store;
+        let head = store.head(ConsistencyLevel::Strong).await?;
+        self.wait(name, |seen| {
+            seen.state == ConsumerState::Live && seen.cursor.covers(&head)
+        })
+        .await
     }
 
     /// Feeds a further consumer. It catches up beside the others, and joins them.
@@ -124,11 +128,7 @@ impl ProcessorHandle {
     /// [`ErrorKind::Invalid`] when no event of this position is parked; or as the store and the sink have it.
     pub async fn drop_parked(&self, name: &str, position: Position) -> Result<(), Error> {
         for cell in self.running.named(name)? {
-            let has_it = |seen: &Seen| {
-                let mut events = seen.parked.events().iter();
-                events.any(|event| event.position == position)
-            };
-            let is_here = has_it(&cell.look());
+            let is_here = cell.look().parked.holds(position);
             if is_here {
                 return cell.ask(|reply| Order::Drop(position, reply)).await;
             }

@@ -90,7 +90,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "these quotients are exact")]
     fn what_changed_is_told_a_second() {
         let mut meter = Meter::default();
         assert_eq!(meter.look(sample(0, 0, 100)), Change::default());

@@ -1,7 +1,7 @@
 //! A processor that runs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use annals_core::{Clock, Error, ErrorKind};
 
@@ -10,6 +10,7 @@ use super::feed::Feed;
 use super::orders::Wish;
 use super::worker::Worker;
 use crate::contract::consumer::Consumer;
+use crate::sync::{Mutex, MutexGuard};
 
 /// What the handles of a processor share.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ impl Running {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Cell>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Cell>>> {
         self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

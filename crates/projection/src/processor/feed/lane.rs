@@ -44,6 +44,8 @@ pub(super) struct Lane {
     first: u64,
     window: VecDeque<Arc<FeedPage>>,
     seats: Vec<Seat>,
+    /// Whether the reader waits for room in the window.
+    awaits_room: bool,
     /// Whether the reader ended, or is about to: nobody may join.
     is_over: bool,
     trouble: Option<String>,
@@ -76,6 +78,7 @@ impl Lane {
             first: 0,
             window: VecDeque::new(),
             seats: Vec::new(),
+            awaits_room: false,
             is_over: false,
             trouble: None,
             failure: None,
@@ -117,6 +120,9 @@ impl Lane {
             next,
             waited: Duration::ZERO,
         });
+        if self.awaits_room {
+            self.work.notify(usize::MAX);
+        }
     }
 
     pub(super) fn has(&self, id: u64) -> bool {
@@ -135,10 +141,13 @@ impl Lane {
         let seat = self.seats.iter_mut().find(|seat| seat.member.id == id)?;
         if let Some(page) = nth(&self.window, seat.next - first) {
             seat.next += 1;
-            let is_newest = self.is_at_head && seat.next == end;
-            if self.forget_taken() {
+            let has_all = seat.next == end;
+            let has_room = self.forget_taken();
+            // The reader wants to know of room, and of somebody who has nothing left to do.
+            if self.awaits_room && (has_room || has_all) {
                 self.work.notify(usize::MAX);
             }
+            let is_newest = self.is_at_head && has_all;
             return Some(Taken::Page { page, is_newest });
         }
         if let Some((kind, text)) = &self.failure {
@@ -159,7 +168,8 @@ impl Lane {
             self.is_over = true;
             return Plan::End;
         }
-        if self.window.len() >= window_pages {
+        self.awaits_room = self.window.len() >= window_pages;
+        if self.awaits_room {
             let end = self.after_last();
             let is_urgent = self.seats.iter().any(|seat| seat.next == end);
             return Plan::WaitForRoom { is_urgent };
@@ -225,14 +235,16 @@ impl Lane {
     /// The members who have nothing to do waited so long for those who hold the first page, which leave when that
     /// is too long.
     pub(super) fn waited(&mut self, time: Duration, patience: Duration) {
-        let first = self.first;
-        self.seats.retain_mut(|seat| {
-            if seat.next == first {
-                seat.waited = seat.waited.saturating_add(time);
-            }
-            seat.waited < patience || seat.next != first
-        });
+        let (first, end) = (self.first, self.after_last());
+        // Meanwhile those that were waited for may have gone on: nobody is blamed who has taken everything.
+        let is_in_the_way = |seat: &Seat| seat.next == first && first < end;
+        for seat in self.seats.iter_mut().filter(|seat| is_in_the_way(seat)) {
+            seat.waited = seat.waited.saturating_add(time);
+        }
+        self.seats
+            .retain(|seat| !is_in_the_way(seat) || seat.waited < patience);
         self.forget_taken();
+        self.news.notify(usize::MAX);
     }
 
     /// Forgets the pages that every member took; whether there were any.

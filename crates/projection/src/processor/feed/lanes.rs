@@ -8,7 +8,7 @@ use super::lane::{Lane, Member};
 /// The lanes of a processor.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    lanes: Vec<Lane>,
+    open: Vec<Lane>,
     opened: u64,
     /// How many consumers are yet to come before anything is read, so that those that begin together share a lane.
     awaited: usize,
@@ -17,7 +17,7 @@ pub(super) struct Lanes {
 impl Lanes {
     pub(super) fn new(awaited: usize) -> Self {
         Self {
-            lanes: Vec::new(),
+            open: Vec::new(),
             opened: 0,
             awaited,
         }
@@ -26,8 +26,8 @@ impl Lanes {
     /// Gives a consumer at this cursor a seat: its own, one in a lane that is further on, or one in a new lane, whose
     /// number is given.
     pub(super) fn seat(&mut self, member: &Member, cursor: &Cursor) -> Option<u64> {
-        let present = self.lanes.iter().find(|lane| lane.has(member.id));
-        let better = self.lanes.iter().filter_map(|lane| {
+        let present = self.open.iter().find(|lane| lane.has(member.id));
+        let better = self.open.iter().filter_map(|lane| {
             let place = lane.place_of(cursor, &member.choice)?;
             let is_better = present.is_none_or(|present| lane.is_before(present));
             is_better.then_some((lane.id, place))
@@ -46,12 +46,12 @@ impl Lanes {
         self.opened += 1;
         let id = lane.id;
         lane.join(member, 0);
-        self.lanes.push(lane);
+        self.open.push(lane);
         Some(id)
     }
 
     pub(super) fn take(&mut self, id: u64) -> Taken {
-        let mut lanes = self.lanes.iter_mut();
+        let mut lanes = self.open.iter_mut();
         let taken = lanes.find_map(|lane| lane.take(id));
         self.sweep();
         taken.unwrap_or_else(|| {
@@ -61,7 +61,7 @@ impl Lanes {
     }
 
     pub(super) fn leave(&mut self, id: u64) {
-        for lane in &mut self.lanes {
+        for lane in &mut self.open {
             if lane.has(id) {
                 lane.leave(id);
             }
@@ -72,7 +72,7 @@ impl Lanes {
     pub(super) fn arrived(&mut self) {
         self.awaited = self.awaited.saturating_sub(1);
         if self.awaited == 0 {
-            for lane in &self.lanes {
+            for lane in &self.open {
                 lane.work.notify(usize::MAX);
             }
         }
@@ -88,11 +88,11 @@ impl Lanes {
     }
 
     pub(super) fn lane(&mut self, id: u64) -> Option<&mut Lane> {
-        self.lanes.iter_mut().find(|lane| lane.id == id)
+        self.open.iter_mut().find(|lane| lane.id == id)
     }
 
     /// Forgets the lanes that nobody needs any more.
     pub(super) fn sweep(&mut self) {
-        self.lanes.retain(|lane| !lane.is_left());
+        self.open.retain(|lane| !lane.is_left());
     }
 }

@@ -10,7 +10,7 @@ mod lane;
 mod lanes;
 mod reader;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use annals_concurrency::{Chance, Spawn, Timer};
 use annals_core::{Cursor, Error, EventStore};
@@ -22,6 +22,7 @@ use reader::Reader;
 
 use super::settings::ProcessorSettings;
 use crate::contract::page::FeedPage;
+use crate::sync::{Mutex, MutexGuard};
 
 /// All lanes of a processor.
 pub(super) struct Feed {

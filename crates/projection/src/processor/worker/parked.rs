@@ -83,7 +83,7 @@ impl Worker {
         changed.remove(parked.position);
         let Some(event) = self.fetch(&parked).await? else {
             let mut gone = parked.into_skipped();
-            gone.error = "it is no longer in the store".to_owned();
+            "it is no longer in the store".clone_into(&mut gone.error);
             changed.skip(gone);
             self.note_parked(changed).await?;
             return Ok(true);

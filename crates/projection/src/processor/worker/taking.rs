@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals_core::{BoxError, Cursor, Error, ErrorKind};
+use annals_core::{BoxError, Cursor, Error, ErrorKind, RecordedEvent};
 
 use super::Worker;
 use crate::contract::batch::Batch;
@@ -22,6 +22,13 @@ struct Passage<'a> {
     failing: Option<(usize, u32)>,
 }
 
+/// Whether an order may interrupt a batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    None,
+    Interruptible,
+}
+
 impl Worker {
     /// Has a page taken, or a part of it where an order comes while an event is tried again.
     pub(super) async fn take_page(&mut self, page: &Arc<FeedPage>) -> Result<(), Error> {
@@ -34,7 +41,12 @@ impl Worker {
         loop {
             let portion = self.portion(&passage, passage.rest.len())?;
             match self
-                .take_portion(&passage, portion, page.cursor().clone())
+                .take_portion(
+                    &passage,
+                    portion,
+                    page.cursor().clone(),
+                    Haste::Interruptible,
+                )
                 .await?
             {
                 Handled::Whole => return Ok(()),
@@ -82,15 +94,17 @@ impl Worker {
         passage: &Passage<'_>,
         portion: Portion,
         cursor: Cursor,
+        haste: Haste,
     ) -> Result<Handled, Error> {
         let events = portion.indexes.len();
         if events == 0 && portion.parked.is_none() {
             self.pass(cursor).await?;
             return Ok(Handled::Whole);
         }
-        let mut batch = Batch::of(Arc::clone(passage.page), portion.indexes)
-            .to(cursor.clone())
-            .interrupted_by(self.cell.interrupted());
+        let mut batch = Batch::of(Arc::clone(passage.page), portion.indexes).to(cursor.clone());
+        if haste == Haste::Interruptible {
+            batch = batch.interrupted_by(self.cell.interrupted());
+        }
         if let Some(parked) = &portion.parked {
             batch = batch.parking(Arc::clone(parked));
         }
@@ -146,7 +160,10 @@ impl Worker {
             return Ok(());
         }
         let portion = self.portion(passage, before)?;
-        match self.take_portion(passage, portion, cursor).await? {
+        match self
+            .take_portion(passage, portion, cursor, Haste::None)
+            .await?
+        {
             Handled::Whole => {
                 passage.rest.drain(..before);
                 Ok(())
@@ -199,7 +216,7 @@ impl Worker {
             },
             AfterRetries::Stop => return Err(refused(page, index, attempts, error)),
         };
-        let position = page.events().get(index).map(|event| event.position());
+        let position = page.events().get(index).map(RecordedEvent::position);
         tracing::warn!(
             consumer = %self.cell.name, ?position, attempts, error = %words,
             "an event can't be handled and is {}",

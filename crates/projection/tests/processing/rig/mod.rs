@@ -1,0 +1,7 @@
+//! What the tests are made of: a small shop, a consumer that writes down what it is fed with, stores that fail, and
+//! tasks that take turns by chance.
+
+pub(crate) mod faulty;
+pub(crate) mod log;
+pub(crate) mod shop;
+pub(crate) mod tasks;
