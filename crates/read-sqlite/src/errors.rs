@@ -5,7 +5,11 @@ use rusqlite::ErrorCode;
 
 /// An error of SQLite while something was done.
 pub(crate) fn of(error: rusqlite::Error, operation: &'static str) -> Error {
-    let (kind, message) = match error.sqlite_error_code() {
+    let code = match &error {
+        rusqlite::Error::SqlInputError { error, .. } => Some(error.code),
+        error => error.sqlite_error_code(),
+    };
+    let (kind, message) = match code {
         Some(code) => of_code(code),
         None => (
             ErrorKind::Invalid,
