@@ -159,6 +159,7 @@
 //! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
+//! | [`projection`] | read models, reactions, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
@@ -190,6 +191,7 @@ pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
 pub use annals_concurrency as concurrency;
 pub use annals_core as core;
+pub use annals_projection as projection;
 pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;
@@ -223,6 +225,11 @@ pub use annals_concurrency::{
     CommutingPairs, ConflictResolver, Fence, Resolution, RetryPolicy, SystemTimer, Timer, explain,
 };
 pub use annals_core::*;
+pub use annals_projection::{
+    AfterRetries, ConsumerState, ConsumerStatus, Delivery, FailurePolicy, MemorySink, MemoryView,
+    MemoryViews, Processor, ProcessorHandle, ProcessorSettings, Projection, Reaction, ReadModel,
+    Sink, Start,
+};
 pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 #[cfg(feature = "embedded")]
 pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};
@@ -236,10 +243,11 @@ pub mod prelude {
     pub use crate::{
         Aggregate, Append, AppendId, CacheSettings, CommandError, ConsistencyLevel, ContentType,
         Context, Criteria, Cursor, Decided, Decider, Decision, DecisionMade, DecisionModel,
-        Decisions, Decoded, ErrorKind, Event, EventCodec, EventCodecExt, EventStore, EventStoreExt,
-        EventType, Evolution, Evolving, EvolvingEvent, Executed, Expected, Fold, Ids, IntoEvents,
-        LoadChoice, Metadata, NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent,
-        Refusal, Repository, SnapshotPolicy, Snapshots, StreamExt, StreamId, Tag, Tags, Timestamp,
+        Decisions, Decoded, Delivery, ErrorKind, Event, EventCodec, EventCodecExt, EventStore,
+        EventStoreExt, EventType, Evolution, Evolving, EvolvingEvent, Executed, Expected,
+        FailurePolicy, Fold, Ids, IntoEvents, LoadChoice, MemorySink, Metadata, NewEvent, Page,
+        Position, Processor, Projection, Reaction, ReadRequest, Receipt, RecordedEvent, Refusal,
+        Repository, SnapshotPolicy, Snapshots, Start, StreamExt, StreamId, Tag, Tags, Timestamp,
         UuidIds, Version,
     };
 
