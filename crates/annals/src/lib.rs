@@ -166,6 +166,7 @@
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
 //! | [`projection`] | read models, reactions, process managers and timers, and what feeds them |
+//! | [`projection`] | read models, reactions, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
@@ -210,6 +211,7 @@ pub use annals_projection as projection;
 pub use annals_read_sqlite as sqlite;
 #[cfg(feature = "replay")]
 pub use annals_replay as replay;
+pub use annals_projection as projection;
 pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;
@@ -252,6 +254,10 @@ pub use annals_projection::{
     ParkedEvent, ProcessKey, ProcessManager, Processor, ProcessorHandle, Projection,
     ProjectionConsumer, Reaction, ReadModel, Sink, Start, TimerChange, TimerEvent, TimerId, Timers,
     TimersHandle,
+pub use annals_projection::{
+    AfterRetries, ConsumerState, ConsumerStatus, Delivery, FailurePolicy, MemorySink, MemoryView,
+    MemoryViews, Processor, ProcessorHandle, ProcessorSettings, Projection, Reaction, ReadModel,
+    Sink, Start,
 };
 pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 #[cfg(feature = "embedded")]
@@ -271,6 +277,12 @@ pub mod prelude {
         LoadChoice, Metadata, NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent,
         Refusal, Repository, SnapshotPolicy, Snapshots, StreamExt, StreamId, Tag, Tags, Timestamp,
         UuidIds, Version, require,
+        Decisions, Decoded, Delivery, ErrorKind, Event, EventCodec, EventCodecExt, EventStore,
+        EventStoreExt, EventType, Evolution, Evolving, EvolvingEvent, Executed, Expected,
+        FailurePolicy, Fold, Ids, IntoEvents, LoadChoice, MemorySink, Metadata, NewEvent, Page,
+        Position, Processor, Projection, Reaction, ReadRequest, Receipt, RecordedEvent, Refusal,
+        Repository, SnapshotPolicy, Snapshots, Start, StreamExt, StreamId, Tag, Tags, Timestamp,
+        UuidIds, Version,
     };
 
     #[cfg(feature = "json")]

@@ -202,12 +202,12 @@ fn what_an_event_causes_is_named_for_ever() {
     };
     let recorded = RecordedEvent::new(placed(1), placement);
     let named = Arc::new(Mutex::new(Vec::new()));
-    let names = Arc::clone(&named);
+    let writing = Arc::clone(&named);
     let reaction = Reaction::builder("mailer", Start::Beginning)
         .unwrap()
         .on(JsonCodec, move |order: Delivery<OrderEvent>| {
             let ids = [0, 1].map(|number| order.append_id(number).to_string());
-            names.lock().unwrap().extend(ids);
+            writing.lock().unwrap().extend(ids);
             std::future::ready(Ok(()))
         })
         .build()
@@ -376,4 +376,21 @@ fn a_stop_waits_for_the_delivery_at_hand_and_no_other() {
     });
     // Nothing is left out, and nothing comes again.
     assert_eq!(*noted.lock().unwrap(), (0..100).collect::<Vec<u64>>());
+}
+
+#[test]
+fn now_is_when_it_was_first_opened() {
+    let store = Arc::new(MemoryStore::new());
+    let noted = Arc::default();
+    block_on(async {
+        append(&*store, "order-1", [placed(1)]).await;
+        let running = start(&store, noting(Start::Now, &noted));
+        running.wait_until_live("noting").await.unwrap();
+        running.stop().await;
+        let receipt = append(&*store, "order-1", [placed(2)]).await;
+        let running = start(&store, noting(Start::Now, &noted));
+        running.wait_for("noting", &receipt).await.unwrap();
+        running.stop().await;
+    });
+    assert_eq!(*noted.lock().unwrap(), [2]);
 }
