@@ -1,10 +1,6 @@
 //! What the shop does, with a payment service that fails, days that go by, and a process that ends in between.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -62,7 +62,7 @@ fn the_story_is_what_it_is_meant_to_be() {
         ("effect-1 asked", 1),
         ("effect-1 reminded", 1),
         ("effect-1 sent", 1),
-        ("effect-2 reminded", 2),
+        ("effect-2 reminded", 3),
         ("effect-2 gave-up", 1),
         ("effect-2 sent", 0),
         ("effect-3 gave-up", 1),

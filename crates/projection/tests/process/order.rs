@@ -108,7 +108,7 @@ fn on_order(
         OrderEvent::Placed { cents: 0 } => Err("an order of nothing".into()),
         OrderEvent::Placed { cents } if !state.is_open => Ok(vec![Step::Began { cents: *cents }]),
         // Decides by the state alone: taken again after other inputs, it would decide otherwise.
-        OrderEvent::Noted if state.is_open && state.reminders > 0 => Ok(vec![Step::Reminded]),
+        OrderEvent::Noted if state.is_open => Ok(vec![Step::Reminded]),
         OrderEvent::Cancelled if state.is_open => Ok(vec![Step::GaveUp]),
         OrderEvent::Placed { .. } | OrderEvent::Noted | OrderEvent::Cancelled => Ok(vec![]),
     }
