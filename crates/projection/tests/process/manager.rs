@@ -7,7 +7,7 @@ use annals_codec::{EventCodec, JsonCodec};
 use annals_core::{
     Append, AppendId, ContentType, ErrorKind, EventStore, EventType, Expected, NewEvent, StreamId,
 };
-use annals_projection::{ProcessKey, ProcessManager};
+use annals_projection::{Delivery, ProcessKey, ProcessManager};
 use annals_testkit::{Fault, FaultyStore};
 use futures_executor::block_on;
 
@@ -133,7 +133,7 @@ fn another_writer_of_the_process_makes_it_decide_again() {
         .unwrap();
     let faulty = FaultyStore::new(world.memory.clone()).on_append(1, Fault::Competing(competitor));
     let store: Arc<dyn EventStore> = Arc::new(faulty);
-    let manager = manager(store, |step, number| step.append_id(number));
+    let manager = manager(store, Delivery::append_id);
     block_on(manager.take(&inputs[1], 1)).unwrap();
     // Closed by the other, so that there is nothing to cancel any more.
     let steps = ["fulfilment-1 began", "fulfilment-1 completed"];
