@@ -160,7 +160,6 @@
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | [`projection`] | read models, reactions, process managers and timers, and what feeds them |
-//! | [`projection`] | read models, reactions, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
@@ -228,13 +227,10 @@ pub use annals_concurrency::{
 };
 pub use annals_core::*;
 pub use annals_projection::{
-    ConsumerState, Delivery, EventChoice, FailurePolicy, MemorySink, MemoryView, ParkedCause,
-    ParkedEvent, ProcessKey, ProcessManager, Processor, ProcessorHandle, Projection,
-    ProjectionConsumer, Reaction, ReadModel, Sink, Start, TimerChange, TimerEvent, TimerId, Timers,
-    TimersHandle,
-    AfterRetries, ConsumerState, ConsumerStatus, Delivery, FailurePolicy, MemorySink, MemoryView,
-    MemoryViews, Processor, ProcessorHandle, ProcessorSettings, Projection, Reaction, ReadModel,
-    Sink, Start,
+    AfterRetries, ConsumerState, ConsumerStatus, Delivery, EventChoice, FailurePolicy, MemorySink,
+    MemoryView, MemoryViews, ParkedCause, ParkedEvent, ProcessKey, ProcessManager, Processor,
+    ProcessorHandle, ProcessorSettings, Projection, ProjectionConsumer, Reaction, ReadModel, Sink,
+    Start, TimerChange, TimerEvent, TimerId, Timers, TimersHandle,
 };
 pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 #[cfg(feature = "embedded")]
