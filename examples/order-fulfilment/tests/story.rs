@@ -119,12 +119,18 @@ fn three_days_may_go_by_while_the_shop_is_closed() {
         Arc::new(builder.open_or_create().unwrap())
     };
     block_on(async {
-        let shop = open(store(), &world);
+        let first = store();
+        let held = Arc::downgrade(&first);
+        let shop = open(first, &world);
         with_lamps(&shop, 3).await;
         shop.place("1", "Ada", (2, "lamp"), 9_000).await.unwrap();
         shop.settled().await.unwrap();
         let head = shop.head().await.unwrap();
         shop.close().await.unwrap();
+        // Its last threads let go of the store when they end.
+        while held.strong_count() > 0 {
+            std::thread::yield_now();
+        }
 
         world.time.skip(PAYMENT_TERM);
         let shop = open(store(), &world);
