@@ -24,8 +24,10 @@ pub struct ProcessKey(Rule);
 enum Rule {
     Stream,
     Tag(Arc<str>),
-    By(Arc<dyn Fn(&RecordedEvent) -> Option<String> + Send + Sync>),
+    By(Arc<KeyOf>),
 }
+
+type KeyOf = dyn Fn(&RecordedEvent) -> Option<String> + Send + Sync;
 
 impl ProcessKey {
     /// The key of the event's stream, as `7` of `order-7`; the empty one of a stream without a key.

@@ -285,14 +285,15 @@ impl<A: Aggregate> Definition<A> {
     ) -> Result<Vec<A::Event>, Error> {
         let decided = Vec::new();
         let mut deciding = Deciding { state, decided };
-        let takes = |it: &&Box<dyn Input<A>>| {
-            it.choice().contains(input) && it.key(input).as_deref() == Some(key)
-        };
-        let taken = catching(|| {
-            let mut inputs = self.inputs.iter().filter(takes);
+        let inputs = self
+            .inputs
+            .iter()
+            .filter(|it| it.choice().contains(input) && it.key(input).as_deref() == Some(key));
+        let outcome = catching(|| {
+            let mut inputs = inputs;
             inputs.try_for_each(|it| it.decide(&mut deciding, input))
         });
-        taken.map_err(|error| undecided(input).caused_by(error))?;
+        outcome.map_err(|error| undecided(input).caused_by(error))?;
         Ok(deciding.decided)
     }
 

@@ -127,9 +127,8 @@ impl Pending {
         if self.floor.as_ref().is_some_and(|floor| due < *floor) {
             return;
         }
+        // What is beyond is read again, from a page before this one.
         if self.horizon.as_ref().is_some_and(|horizon| due >= *horizon) {
-            let after = self.pages.after.clone();
-            self.pages.beyond.get_or_insert(after);
             return;
         }
         self.pages.hold();

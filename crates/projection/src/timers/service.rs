@@ -118,6 +118,8 @@ impl Timers {
         let (end, ended) = oneshot::channel();
         spawn.spawn(Box::pin(async move {
             let answer = self.run_until(stopping(stopped)).await;
+            // Who waits for the end may open the store anew.
+            drop(self);
             // Nobody may wait for it.
             let _ = end.send(answer);
         }));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use annals_core::{ErrorKind, EventStore};
+use annals_projection::Delivery;
 use annals_testkit::{Fault, FaultyStore};
 use proptest::prelude::*;
 
@@ -11,7 +12,7 @@ use crate::stepping::{Stepping, run_for};
 use crate::world::{Input, World, fresh};
 
 const STEPS_MAX: usize = 100_000;
-const DERIVED: IdOf = |step, number| step.append_id(number);
+const DERIVED: IdOf = Delivery::append_id;
 
 fn inputs() -> Vec<Input> {
     let placed = |order, cents| Input::Order(order, OrderEvent::Placed { cents });
@@ -62,7 +63,7 @@ fn the_story_is_what_it_is_meant_to_be() {
         ("effect-1 asked", 1),
         ("effect-1 reminded", 1),
         ("effect-1 sent", 1),
-        ("effect-2 reminded", 2),
+        ("effect-2 reminded", 3),
         ("effect-2 gave-up", 1),
         ("effect-2 sent", 0),
         ("effect-3 gave-up", 1),

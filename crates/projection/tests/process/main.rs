@@ -1,11 +1,6 @@
 //! Process managers and timers: what they decide, and that it happens once, whatever is lost and whoever dies.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "helpers of tests"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod crash;
 mod manager;

@@ -83,7 +83,11 @@ pub(crate) fn manager(store: Arc<dyn EventStore>, id_of: IdOf) -> ProcessManager
     ProcessManager::<Fulfilment>::builder(NAME, store, JsonCodec)
         .unwrap()
         .on(JsonCodec, ProcessKey::stream(), on_order)
-        .on(JsonCodec, ProcessKey::tag("order"), on_payment)
+        .on(
+            JsonCodec,
+            ProcessKey::tag("order"),
+            |state, event: &PaymentEvent, _| Ok(on_payment(state, event)),
+        )
         .on_timer(|state, timer, _| {
             Ok(match timer.name.as_str() {
                 _ if !state.is_open => vec![],
@@ -108,20 +112,15 @@ fn on_order(
         OrderEvent::Placed { cents: 0 } => Err("an order of nothing".into()),
         OrderEvent::Placed { cents } if !state.is_open => Ok(vec![Step::Began { cents: *cents }]),
         // Decides by the state alone: taken again after other inputs, it would decide otherwise.
-        OrderEvent::Noted if state.is_open && state.reminders > 0 => Ok(vec![Step::Reminded]),
+        OrderEvent::Noted if state.is_open => Ok(vec![Step::Reminded]),
         OrderEvent::Cancelled if state.is_open => Ok(vec![Step::GaveUp]),
         OrderEvent::Placed { .. } | OrderEvent::Noted | OrderEvent::Cancelled => Ok(vec![]),
     }
 }
 
-fn on_payment(
-    state: &Fulfilment,
-    event: &PaymentEvent,
-    _: &annals_core::RecordedEvent,
-) -> Result<Vec<Step>, BoxError> {
-    let PaymentEvent::Paid { cents, .. } = event;
+fn on_payment(state: &Fulfilment, PaymentEvent::Paid { cents, .. }: &PaymentEvent) -> Vec<Step> {
     let is_enough = state.is_open && *cents >= state.cents;
-    Ok(is_enough.then_some(Step::Completed).into_iter().collect())
+    is_enough.then_some(Step::Completed).into_iter().collect()
 }
 
 fn timers_of(step: &Step, at: Timestamp) -> Vec<TimerChange> {

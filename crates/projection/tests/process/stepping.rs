@@ -79,9 +79,12 @@ impl Timer for SteppingTimer {
         }
         let clock = self.0.clone();
         let end = clock.now().after(pause);
-        Box::pin(poll_fn(move |_| match clock.now() >= end {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        Box::pin(poll_fn(move |_| {
+            if clock.now() >= end {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         }))
     }
 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annals_codec::EventCodecExt;
-use annals_concurrency::BlockingThreads;
+use annals_concurrency::{BlockingThreads, ManualTimer, Timer};
 use annals_core::{
-    Append, ContentType, Error, ErrorKind, EventStore, EventType, Expected, Metadata, NewEvent,
-    StreamId, Timestamp,
+    Append, ContentType, Error, ErrorKind, EventStore, EventType, Expected, ManualClock, Metadata,
+    NewEvent, StreamId, Timestamp,
 };
 use annals_projection::{TimerChange, TimerCodec, TimerEvent, TimerId, TimerSettings, Timers};
 use annals_testkit::{Fault, FaultyStore};
 use futures_executor::block_on;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use proptest::prelude::*;
 
 use crate::stepping::{SteppingTimer, run_for, until_idle};
@@ -38,7 +39,7 @@ impl World {
 
     /// Runs new timers over a store until there is nothing to do.
     fn run_over(&self, store: &Arc<dyn EventStore>) -> Option<Result<(), Error>> {
-        run_for(until_idle(self.timers(store).run()), STEPS_MAX).expect("the timers never rest")
+        run_for(until_idle(self.timers(store).run()), STEPS_MAX).unwrap()
     }
 
     fn run(&self) {
@@ -353,26 +354,28 @@ proptest! {
     }
 }
 
+/// A timer whose pauses move the clock, as time does.
+#[derive(Debug)]
+struct Passing(ManualTimer, ManualClock);
+
+impl Timer for Passing {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+        let (timer, clock) = (self.0.clone(), self.1.clone());
+        Box::pin(async move {
+            timer.sleep(pause).await;
+            clock.advance(pause);
+        })
+    }
+}
+
 #[test]
 fn they_sleep_until_the_first_is_due_and_look_at_the_clock_in_between() {
-    use annals_concurrency::{ManualTimer, Timer};
     let world = World::new(&[]);
     world.change("a", TimerChange::set("t", at(150)));
-    // A timer whose pauses move the clock, as time does.
-    #[derive(Debug)]
-    struct Passing(ManualTimer, annals_core::ManualClock);
-    impl Timer for Passing {
-        fn elapsed(&self) -> Duration {
-            self.0.elapsed()
-        }
-        fn sleep(&self, pause: Duration) -> futures_util::future::BoxFuture<'static, ()> {
-            let (timer, clock) = (self.0.clone(), self.1.clone());
-            Box::pin(async move {
-                timer.sleep(pause).await;
-                clock.advance(pause);
-            })
-        }
-    }
     let timer = ManualTimer::default();
     let passing = Passing(timer.clone(), world.clock.clone());
     let timers = Timers::new(

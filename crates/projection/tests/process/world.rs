@@ -9,8 +9,8 @@ use annals_core::{
     ManualClock, ReadRequest, RecordedEvent, StreamId, Timestamp, UuidIds,
 };
 use annals_projection::{
-    Batch, Consumer, EventChoice, FeedPage, Handled, ProcessManager, ReactionConsumer, Start,
-    TimerSettings, Timers,
+    Batch, Consumer, Delivery, EventChoice, FeedPage, Handled, ProcessManager, ReactionConsumer,
+    Start, TimerSettings, Timers,
 };
 use annals_store_memory::MemoryStore;
 
@@ -80,7 +80,7 @@ impl World {
 
     /// The manager over the store as it is.
     pub(crate) fn manager(&self) -> ProcessManager<Fulfilment> {
-        manager(self.memory.clone(), |step, number| step.append_id(number))
+        manager(self.memory.clone(), Delivery::append_id)
     }
 
     /// Every event of a category, in order.
