@@ -15,6 +15,7 @@ use super::held::{HeldPartition, Term};
 use super::member::{GroupMember, Shared};
 use super::roster::Roster;
 use super::share::share;
+use crate::contract::choice::EventChoice;
 use crate::contract::partition::Partition;
 use crate::errors::in_words;
 
@@ -237,6 +238,10 @@ impl Rounds {
             let message =
                 "consumer of a group is of another partition; make it for the one that is held";
             return Err(Error::new(ErrorKind::Invalid, message).with("partition", partition));
+        }
+        if *inner.choice() == EventChoice::ALL {
+            let message = "consumer of a group takes all events, those of the group too; choose categories or criteria";
+            return Err(Error::new(ErrorKind::Invalid, message));
         }
         let name = CheckpointName::parse(&format!("{}.{partition}", self.member.group))?;
         let guarded = Guarded {

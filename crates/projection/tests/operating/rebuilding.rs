@@ -301,3 +301,42 @@ fn what_is_dropped_is_emptied() {
         shop.running.stop().await;
     });
 }
+
+#[test]
+fn a_version_that_passes_over_events_is_objected_to() {
+    block_on(async {
+        let shop = Shop::open(10).await;
+        let skipping = annals_projection::Projection::<Stock>::builder("sold", 2)
+            .unwrap()
+            .on(
+                annals_codec::JsonCodec,
+                |stock, placed: &crate::shop::Placed, _| {
+                    if placed.item == 1 {
+                        return Err("not this one".into());
+                    }
+                    *stock.entry(format!("item-{}", placed.item)).or_default() += placed.pieces;
+                    Ok(())
+                },
+            )
+            .on_failure(
+                annals_projection::FailurePolicy::skip()
+                    .retrying(annals_concurrency::RetryPolicy::NEVER),
+            )
+            .build()
+            .unwrap();
+        let sink = MemorySink::new(Stock::new());
+        let inspect = sink.view().inspect(|stock| rows(stock));
+        let rebuild =
+            Rebuild::new(shop.versions.clone(), shop.live(), skipping, sink, inspect).unwrap();
+        let plan = rebuild.plan().await.unwrap();
+        let comparison = rebuild.apply(&plan).await.unwrap().unwrap();
+        let objections = comparison.objections;
+        assert!(
+            objections
+                .iter()
+                .any(|objection| objection == "2 events are parked or skipped"),
+            "{objections:?}"
+        );
+        shop.running.stop().await;
+    });
+}
