@@ -160,6 +160,7 @@
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | [`projection`] | read models of events, kept current |
+//! | [`projection`] | read models, reactions, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
@@ -225,6 +226,11 @@ pub use annals_concurrency::{
     CommutingPairs, ConflictResolver, Fence, Resolution, RetryPolicy, SystemTimer, Timer, explain,
 };
 pub use annals_core::*;
+pub use annals_projection::{
+    AfterRetries, ConsumerState, ConsumerStatus, Delivery, FailurePolicy, MemorySink, MemoryView,
+    MemoryViews, Processor, ProcessorHandle, ProcessorSettings, Projection, Reaction, ReadModel,
+    Sink, Start,
+};
 pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 #[cfg(feature = "embedded")]
 pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};
@@ -238,10 +244,11 @@ pub mod prelude {
     pub use crate::{
         Aggregate, Append, AppendId, CacheSettings, CommandError, ConsistencyLevel, ContentType,
         Context, Criteria, Cursor, Decided, Decider, Decision, DecisionMade, DecisionModel,
-        Decisions, Decoded, ErrorKind, Event, EventCodec, EventCodecExt, EventStore, EventStoreExt,
-        EventType, Evolution, Evolving, EvolvingEvent, Executed, Expected, Fold, Ids, IntoEvents,
-        LoadChoice, Metadata, NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent,
-        Refusal, Repository, SnapshotPolicy, Snapshots, StreamExt, StreamId, Tag, Tags, Timestamp,
+        Decisions, Decoded, Delivery, ErrorKind, Event, EventCodec, EventCodecExt, EventStore,
+        EventStoreExt, EventType, Evolution, Evolving, EvolvingEvent, Executed, Expected,
+        FailurePolicy, Fold, Ids, IntoEvents, LoadChoice, MemorySink, Metadata, NewEvent, Page,
+        Position, Processor, Projection, Reaction, ReadRequest, Receipt, RecordedEvent, Refusal,
+        Repository, SnapshotPolicy, Snapshots, Start, StreamExt, StreamId, Tag, Tags, Timestamp,
         UuidIds, Version,
     };
 

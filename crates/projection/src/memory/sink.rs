@@ -3,9 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use annals_core::{Cursor, Error};
+use annals_codec::Format;
+use annals_core::{Cursor, Error, SnapshotStore};
 use arc_swap::ArcSwap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use super::saving::Saving;
 use super::view::{Current, MemoryView, Published};
 use super::views::MemoryViews;
 use crate::contract::model_id::ModelId;
@@ -34,6 +38,9 @@ pub struct MemorySink<S> {
     next: Option<Arc<Published<S>>>,
     /// What was published before, behind by one step.
     before: Option<Arc<Published<S>>>,
+    saving: Option<Saving<S>>,
+    /// Whether what was saved is loaded, or there is nothing of it.
+    is_loaded: bool,
 }
 
 impl<S: Clone + Send + Sync + 'static> MemorySink<S> {
@@ -49,7 +56,32 @@ impl<S: Clone + Send + Sync + 'static> MemorySink<S> {
             current: Arc::new(ArcSwap::from_pointee(published)),
             next: None,
             before: None,
+            saving: None,
+            is_loaded: false,
         }
+    }
+
+    /// The same, saved with its cursor in this store of snapshots, in this form, whenever its cursor moved so many
+    /// positions on; and loaded from there when the sink is opened. So a restart folds the events of the last so many
+    /// positions again, or a few more, and not all.
+    ///
+    /// A model is saved beside the updates, by a thread of the crate `blocking`; while that encodes it, an update copies
+    /// the state once. It is found under the name and the version of the projection: **raise the version when the type
+    /// of the state changes**, as a saved state that can't be read is passed over, and one that can be read is taken. A
+    /// state is at most [`SNAPSHOT_BYTES_MAX`](annals_core::limits::SNAPSHOT_BYTES_MAX) in that form; a larger one is
+    /// not saved, with a warning.
+    #[must_use]
+    pub fn saved_in(
+        mut self,
+        store: Arc<dyn SnapshotStore>,
+        form: impl Format + 'static,
+        every_positions: u64,
+    ) -> Self
+    where
+        S: Serialize + DeserializeOwned,
+    {
+        self.saving = Some(Saving::new(store, form, every_positions));
+        self
     }
 
     /// So many models that begin as this state, for a projection that is
@@ -73,15 +105,31 @@ impl<S: Clone + Send + Sync + 'static> MemorySink<S> {
     }
 
     fn publish(&mut self, published: Arc<Published<S>>) {
+        if let Some(saving) = &mut self.saving {
+            saving.offer(&published);
+        }
         self.before = Some(self.current.swap(published));
+    }
+
+    /// Begins with what was saved, the first time that the sink is opened.
+    fn load(&mut self, model: &ModelId) -> Result<(), Error> {
+        let Some(saving) = self.saving.as_mut().filter(|_| !self.is_loaded) else {
+            return Ok(());
+        };
+        if let Some(published) = saving.load(model)? {
+            self.current.store(Arc::new(published));
+        }
+        self.is_loaded = true;
+        Ok(())
     }
 }
 
 impl<S: Clone + Send + Sync + 'static> Sink for MemorySink<S> {
     type Model = S;
 
-    fn open(&mut self, _: &ModelId) -> Result<Progress, Error> {
+    fn open(&mut self, model: &ModelId) -> Result<Progress, Error> {
         self.roll_back()?;
+        self.load(model)?;
         let current = self.current.load();
         Ok(Progress {
             cursor: current.cursor.clone(),
@@ -129,6 +177,9 @@ impl<S: Clone + Send + Sync + 'static> Sink for MemorySink<S> {
 
     fn reset(&mut self) -> Result<(), Error> {
         self.roll_back()?;
+        if let Some(saving) = &mut self.saving {
+            saving.forget()?;
+        }
         self.current.store(Arc::new(Published {
             state: self.initial.clone(),
             cursor: Cursor::START,
@@ -138,7 +189,8 @@ impl<S: Clone + Send + Sync + 'static> Sink for MemorySink<S> {
     }
 
     fn blocks(&self) -> bool {
-        false
+        // Opening and resetting ask the store of snapshots.
+        self.saving.is_some()
     }
 }
 

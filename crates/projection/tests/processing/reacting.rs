@@ -202,12 +202,12 @@ fn what_an_event_causes_is_named_for_ever() {
     };
     let recorded = RecordedEvent::new(placed(1), placement);
     let named = Arc::new(Mutex::new(Vec::new()));
-    let names = Arc::clone(&named);
+    let writing = Arc::clone(&named);
     let reaction = Reaction::builder("mailer", Start::Beginning)
         .unwrap()
         .on(JsonCodec, move |order: Delivery<OrderEvent>| {
             let ids = [0, 1].map(|number| order.append_id(number).to_string());
-            names.lock().unwrap().extend(ids);
+            writing.lock().unwrap().extend(ids);
             std::future::ready(Ok(()))
         })
         .build()

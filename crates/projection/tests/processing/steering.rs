@@ -108,7 +108,7 @@ fn a_processor_that_is_dropped_stops() {
         let receipt = append(&*store, "order-1", [placed(1)]).await;
         // Polled once, it runs.
         assert!(run.as_mut().now_or_never().is_none());
-        while log.positions().len() < 1 {
+        while log.positions().is_empty() {
             std::thread::yield_now();
         }
         drop(run);

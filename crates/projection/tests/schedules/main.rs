@@ -9,6 +9,11 @@
     unused_imports,
     reason = "the library exports what the schedules do not use"
 )]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
 
 #[path = "../../src/contract/mod.rs"]
 mod contract;

@@ -174,6 +174,10 @@ impl Worker {
         self.cursor.clone_from(&cursor);
         self.cell.change(|seen| {
             seen.cursor = cursor;
+            // What was tried again went well, or was decided on.
+            if matches!(seen.state, ConsumerState::Retrying { .. }) {
+                seen.state = ConsumerState::CatchingUp;
+            }
             seen.handled = seen
                 .handled
                 .saturating_add(u64::try_from(events).unwrap_or(u64::MAX));

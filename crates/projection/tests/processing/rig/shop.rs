@@ -76,7 +76,7 @@ pub(crate) async fn plain_book(store: &Arc<dyn EventStore>) -> Book {
     use annals_core::{EventStoreExt, ReadRequest};
     let mut book = Book::default();
     for event in store.collect(ReadRequest::all()).await.unwrap() {
-        if event.event_type() == &"placed" {
+        if *event.event_type() == "placed" {
             let text: serde_json::Value = serde_json::from_slice(event.payload()).unwrap();
             let cents = text["cents"].as_u64().unwrap();
             book.cents += cents;
