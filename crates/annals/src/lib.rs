@@ -159,7 +159,6 @@
 //! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
-//! | [`projection`] | read models of events, kept current |
 //! | [`projection`] | read models, reactions, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`embedded`] | the durable store, in one directory, without a server |
@@ -227,9 +226,10 @@ pub use annals_concurrency::{
 };
 pub use annals_core::*;
 pub use annals_projection::{
-    AfterRetries, ConsumerState, ConsumerStatus, Delivery, FailurePolicy, MemorySink, MemoryView,
-    MemoryViews, Processor, ProcessorHandle, ProcessorSettings, Projection, Reaction, ReadModel,
-    Sink, Start,
+    AfterRetries, Checks, ConsumerState, ConsumerStatus, Delivery, FailurePolicy, GroupMember,
+    GroupSettings, Inline, Live, MemorySink, MemoryView, MemoryViews, ModelVersion, Processor,
+    ProcessorHandle, ProcessorSettings, Projection, ProjectionVersions, Reaction, ReadModel,
+    Rebuild, RebuildSettings, Sink, Start,
 };
 pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 #[cfg(feature = "embedded")]

@@ -52,13 +52,13 @@ impl Shop {
     }
 
     fn live(&self) -> ModelVersion<annals_projection::MemoryInspect<Stock>> {
-        ModelVersion::new(&sold(1), self.old.inspect(|stock| rows(stock)))
+        ModelVersion::new(&sold(1), self.old.inspect(rows))
     }
 
     fn rebuild(&self, version: u32) -> (MemoryRebuild, MemoryView<Stock>) {
         let sink = MemorySink::new(Stock::new());
         let view = sink.view();
-        let inspect = view.inspect(|stock| rows(stock));
+        let inspect = view.inspect(rows);
         let rebuild = Rebuild::new(
             self.versions.clone(),
             self.live(),
@@ -325,7 +325,7 @@ fn a_version_that_passes_over_events_is_objected_to() {
             .build()
             .unwrap();
         let sink = MemorySink::new(Stock::new());
-        let inspect = sink.view().inspect(|stock| rows(stock));
+        let inspect = sink.view().inspect(rows);
         let rebuild =
             Rebuild::new(shop.versions.clone(), shop.live(), skipping, sink, inspect).unwrap();
         let plan = rebuild.plan().await.unwrap();
