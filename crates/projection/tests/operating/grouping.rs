@@ -557,3 +557,25 @@ fn a_consumer_of_another_partition_is_refused() {
     scene.turns(100);
     assert!(!scene.processes[0].handle.status().held.is_empty());
 }
+
+#[test]
+fn who_is_told_to_leave_does_not_wait_for_its_next_round() {
+    for turns in 0..500 {
+        let mut scene = Scene::new(turns, 0);
+        scene.joins();
+        let process = &scene.processes[0];
+        for _ in 0..turns {
+            process.tasks.turn();
+        }
+        let handle = process.handle.clone();
+        process.tasks.begin(async move { handle.leave().await });
+        // No time passes.
+        for _ in 0..5000 {
+            process.tasks.turn();
+            if process.handle.status().is_over {
+                break;
+            }
+        }
+        assert!(process.handle.status().is_over, "after {turns} turns");
+    }
+}
