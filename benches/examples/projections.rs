@@ -28,9 +28,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use annals_benches::shop::{self, Line, ShopEvent};
-use annals_codec::{EventCodec, JsonCodec};
+use annals_codec::{EventCodec, EventCodecExt, JsonCodec};
 use annals_core::{
-    Append, BoxError, EventStore, EventStoreExt, Expected, Ids, ReadRequest, RecordedEvent,
+    Append, BoxError, Event, EventStore, EventStoreExt, Expected, Ids, ReadRequest, RecordedEvent,
     StreamId, UuidIds,
 };
 use annals_projection::{MemorySink, Processor, ProcessorHandle, Projection};
@@ -108,12 +108,16 @@ fn take(totals: &mut Totals, event: &ShopEvent, _: &RecordedEvent) -> Result<(),
 }
 
 fn replay(store: &Arc<dyn EventStore>, events: u64) -> Outcome<()> {
-    let mut measured: [Vec<Measured>; 4] = Default::default();
+    let mut measured: [Vec<Measured>; 6] = Default::default();
     for _ in 0..ROUNDS {
-        measured[0].push(measure(|| plain(&**store))?);
-        measured[1].push(measure(|| project(store, 1))?);
-        measured[2].push(measure(|| project(store, 4))?);
-        measured[3].push(measure(|| {
+        measured[0].push(measure(|| plain(&**store, ReadRequest::all()))?);
+        measured[1].push(measure(|| {
+            plain(&**store, ReadRequest::category(ShopEvent::CATEGORY))
+        })?);
+        measured[2].push(measure(|| through_codec(&**store))?);
+        measured[3].push(measure(|| project(store, 1))?);
+        measured[4].push(measure(|| project(store, 4))?);
+        measured[5].push(measure(|| {
             for _ in 0..4 {
                 project(store, 1)?;
             }
@@ -122,6 +126,8 @@ fn replay(store: &Arc<dyn EventStore>, events: u64) -> Outcome<()> {
     }
     let names = [
         "plain loop: read all, serde_json",
+        "plain loop: read the category, serde_json",
+        "plain loop: read all, JsonCodec",
         "one projection",
         "four projections, one pass",
         "four projections, four passes",
@@ -140,10 +146,27 @@ fn replay(store: &Arc<dyn EventStore>, events: u64) -> Outcome<()> {
     Ok(())
 }
 
-fn plain(store: &dyn EventStore) -> Outcome<()> {
+/// The plain loop with the codec that projections decode by.
+fn through_codec(store: &dyn EventStore) -> Outcome<()> {
     let mut totals = Totals::default();
     block_on(async {
         let mut pages = store.pages(ReadRequest::all());
+        while let Some(page) = pages.try_next().await? {
+            for event in &page.events {
+                take(&mut totals, &JsonCodec.decode(event)?.one()?, event)
+                    .map_err(|error| error.to_string())?;
+            }
+        }
+        Ok::<(), Box<dyn Error>>(())
+    })?;
+    assert!(totals.lines > 0, "there is something to read");
+    Ok(())
+}
+
+fn plain(store: &dyn EventStore, request: ReadRequest) -> Outcome<()> {
+    let mut totals = Totals::default();
+    block_on(async {
+        let mut pages = store.pages(request);
         while let Some(page) = pages.try_next().await? {
             for event in &page.events {
                 totals.add(&serde_json::from_slice(event.payload())?);

@@ -20,7 +20,8 @@ pub struct ProcessorSettings {
     pub page_events_max: usize,
     /// Where a page ends in bytes; 1 MiB by default.
     pub page_bytes_max: usize,
-    /// How many pages are read ahead of the slowest consumer of a pass; 4 by default.
+    /// How many pages are read ahead of the slowest consumer of a pass; 16 by default, so that a thread that waits for
+    /// a processor of a busy machine holds up no other.
     pub window_pages: usize,
     /// How long in all the consumers of a pass wait for one that is slower, before that one goes on in a pass of
     /// its own; 2 s by default.
@@ -39,7 +40,7 @@ impl ProcessorSettings {
     pub const DEFAULT: Self = Self {
         page_events_max: 1000,
         page_bytes_max: 1024 * 1024,
-        window_pages: 4,
+        window_pages: 16,
         patience: Duration::from_secs(2),
         batch_wait: Duration::ZERO,
         empty_pages_max: 100,

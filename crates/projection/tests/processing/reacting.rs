@@ -377,3 +377,20 @@ fn a_stop_waits_for_the_delivery_at_hand_and_no_other() {
     // Nothing is left out, and nothing comes again.
     assert_eq!(*noted.lock().unwrap(), (0..100).collect::<Vec<u64>>());
 }
+
+#[test]
+fn now_is_when_it_was_first_opened() {
+    let store = Arc::new(MemoryStore::new());
+    let noted = Arc::default();
+    block_on(async {
+        append(&*store, "order-1", [placed(1)]).await;
+        let running = start(&store, noting(Start::Now, &noted));
+        running.wait_until_live("noting").await.unwrap();
+        running.stop().await;
+        let receipt = append(&*store, "order-1", [placed(2)]).await;
+        let running = start(&store, noting(Start::Now, &noted));
+        running.wait_for("noting", &receipt).await.unwrap();
+        running.stop().await;
+    });
+    assert_eq!(*noted.lock().unwrap(), [2]);
+}
