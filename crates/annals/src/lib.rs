@@ -166,6 +166,7 @@
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
 //! | [`projection`] | read models, reactions, process managers and timers, and what feeds them |
+//! | [`projection`] | read models, reactions, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
@@ -261,6 +262,10 @@ pub use annals_projection::{
     MemoryView, MemoryViews, ParkedCause, ParkedEvent, ProcessKey, ProcessManager, Processor,
     ProcessorHandle, ProcessorSettings, Projection, ProjectionConsumer, Reaction, ReadModel, Sink,
     Start, TimerChange, TimerEvent, TimerId, Timers, TimersHandle,
+    AfterRetries, Checks, ConsumerState, ConsumerStatus, Delivery, FailurePolicy, GroupMember,
+    GroupSettings, Inline, Live, MemorySink, MemoryView, MemoryViews, ModelVersion, Processor,
+    ProcessorHandle, ProcessorSettings, Projection, ProjectionVersions, Reaction, ReadModel,
+    Rebuild, RebuildSettings, Sink, Start,
 };
 pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 #[cfg(feature = "embedded")]

@@ -1,5 +1,11 @@
 //! The code of the chapter "Rebuilding without downtime".
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what a chapter shows"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -7,10 +7,14 @@
 //! It is *not* a database of read models: sinks on databases are crates of their own. It names no runtime: work runs
 //! where an [`annals_concurrency::Spawn`] says.
 //!
+//! A new version of a projection is built beside the one that is read, and cut over to ([`Rebuild`]); several processes
+//! share a subscription as a group ([`GroupMember`]); appends wait for their projections through [`Inline`].
+//!
 //! See [`Processor`] for an example.
 //!
 //! # Limits
-//! All of a processor stand in [`ProcessorSettings`], all of a consumer's setbacks in [`FailurePolicy`].
+//! All of a processor stand in [`ProcessorSettings`], all of a consumer's setbacks in [`FailurePolicy`], what a
+//! rebuild waits for in [`RebuildSettings`], and how a group shares in [`GroupSettings`].
 
 pub mod conformance;
 

@@ -149,3 +149,92 @@ fn foreign(event: &RecordedEvent) -> Error {
         .with("stream", event.stream())
         .with("version", event.version())
 }
+
+#[cfg(test)]
+mod tests {
+    use annals_concurrency::{Acquired, Leases, ManualTimer};
+    use annals_core::{Position, UuidIds};
+    use annals_store_memory::MemoryStore;
+    use futures_executor::block_on;
+
+    use super::*;
+
+    async fn hold(store: &Arc<dyn EventStore>) -> (Leases, annals_concurrency::Lease) {
+        let timer = Arc::new(ManualTimer::default());
+        let leases = Leases::new(Arc::clone(store), timer);
+        match leases.acquire("part", "me").await.unwrap() {
+            Acquired::Granted(lease) => (leases, lease),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn checkpoints(store: &Arc<dyn EventStore>, fence: &Fence) -> FencedCheckpoints {
+        FencedCheckpoints {
+            store: Arc::clone(store),
+            ids: Arc::new(UuidIds::default()),
+            retrier: Retrier::default_with(Arc::new(ManualTimer::default())),
+            fence: fence.clone(),
+        }
+    }
+
+    fn save(position: u64, expected_revision: u64) -> CheckpointSave {
+        CheckpointSave {
+            name: CheckpointName::from_static("reader"),
+            cursor: Cursor::at(Position::new(position)),
+            expected_revision,
+        }
+    }
+
+    #[test]
+    fn revisions_grow_and_are_checked() {
+        let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+        let name = CheckpointName::from_static("reader");
+        block_on(async {
+            let (_, lease) = hold(&store).await;
+            let checkpoints = checkpoints(&store, lease.fence());
+            assert_eq!(checkpoints.load_checkpoint(&name).await.unwrap(), None);
+            checkpoints.remove_checkpoint(&name, 0).await.unwrap();
+            let first = checkpoints.save_checkpoint(save(3, 0)).await.unwrap();
+            let loaded = checkpoints.load_checkpoint(&name).await.unwrap();
+            assert_eq!(loaded, Some(first.clone()));
+            for wrong in [0, first.revision + 1] {
+                let error = checkpoints
+                    .save_checkpoint(save(4, wrong))
+                    .await
+                    .unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Conflict);
+                let error = checkpoints
+                    .remove_checkpoint(&name, wrong)
+                    .await
+                    .unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Conflict);
+            }
+            checkpoints
+                .remove_checkpoint(&name, first.revision)
+                .await
+                .unwrap();
+            assert_eq!(checkpoints.load_checkpoint(&name).await.unwrap(), None);
+            let later = checkpoints.save_checkpoint(save(1, 0)).await.unwrap();
+            assert!(later.revision > first.revision);
+        });
+    }
+
+    #[test]
+    fn who_lost_the_lease_saves_nothing() {
+        let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+        let name = CheckpointName::from_static("reader");
+        block_on(async {
+            let (leases, lease) = hold(&store).await;
+            let old = checkpoints(&store, lease.fence());
+            let saved = old.save_checkpoint(save(3, 0)).await.unwrap();
+            leases.release(lease).await.unwrap();
+            let (_, lease) = hold(&store).await;
+            let refused = old.save_checkpoint(save(4, saved.revision)).await;
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+            let refused = old.remove_checkpoint(&name, saved.revision).await;
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Conflict);
+            let new = checkpoints(&store, lease.fence());
+            new.save_checkpoint(save(4, saved.revision)).await.unwrap();
+        });
+    }
+}

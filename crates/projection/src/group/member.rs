@@ -36,8 +36,8 @@ use crate::processor::handle::ProcessorHandle;
 ///
 /// It needs a store with [`stream_checks`](annals_core::Capabilities::stream_checks) and
 /// [`backward_reads`](annals_core::Capabilities::backward_reads). A consumer that takes every event of the store
-/// would take those of the group too, and each checkpoint would be the reason for the next: choose categories or
-/// criteria.
+/// would take those of the group too, and each checkpoint would be the reason for the next: it is refused.
+/// Choose categories or criteria.
 #[must_use = "call `run` to take part"]
 pub struct GroupMember {
     pub(super) group: CheckpointName,

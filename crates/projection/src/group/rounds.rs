@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use annals_concurrency::{Acquired, Lease, Leases};
 use annals_core::{CheckpointName, Clock, Error, ErrorKind};
+use event_listener::EventListener;
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, Either, select};
@@ -15,6 +16,7 @@ use super::held::{HeldPartition, Term};
 use super::member::{GroupMember, Shared};
 use super::roster::Roster;
 use super::share::share;
+use crate::contract::choice::EventChoice;
 use crate::contract::partition::Partition;
 use crate::errors::in_words;
 
@@ -54,25 +56,27 @@ impl Rounds {
 
     pub(super) async fn run(mut self) -> Result<(), Error> {
         loop {
+            // Listen before looking, so that no call to leave is missed.
             let asked = self.shared.asked();
-            let trouble = self.round().await.err();
+            let leaves = self.shared.leaves();
+            let trouble = self.round(leaves).await.err();
             let trouble = trouble.map(|error| in_words(&error));
             self.shared.change(|status| status.trouble = trouble);
             self.show();
-            if self.shared.leaves() && self.held.is_empty() && self.leaving.is_empty() {
+            if leaves && self.held.is_empty() && self.leaving.is_empty() {
                 return self.roster.left(&self.member.member).await;
             }
-            self.wait(asked).await;
+            self.wait((!leaves).then_some(asked)).await;
         }
     }
 
-    /// Waits for the next round. What has stopped meanwhile is given back at once.
-    async fn wait(&mut self, asked: event_listener::EventListener) {
+    /// Waits for the next round, or until it is told to leave. What has stopped meanwhile is given back at once.
+    async fn wait(&mut self, asked: Option<EventListener>) {
+        let leaves = asked.is_none();
         let sleep = self.member.timer.sleep(self.member.settings.round());
-        let mut over = if self.shared.leaves() {
-            sleep
-        } else {
-            select(sleep, asked).map(drop).boxed()
+        let mut over = match asked {
+            Some(asked) => select(sleep, asked).map(drop).boxed(),
+            None => sleep,
         };
         while !self.stopping.is_empty() {
             let stopped = match select(over, self.stopping.next()).await {
@@ -85,16 +89,16 @@ impl Rounds {
             if let Some(partition) = stopped {
                 self.give_back(partition).await;
             }
-            if self.shared.leaves() && self.leaving.is_empty() {
+            if leaves && self.leaving.is_empty() {
                 return;
             }
         }
         over.await;
     }
 
-    async fn round(&mut self) -> Result<(), Error> {
+    async fn round(&mut self, leaves: bool) -> Result<(), Error> {
         self.renew().await?;
-        if self.shared.leaves() {
+        if leaves {
             self.stop_beyond(0);
             return Ok(());
         }
@@ -237,6 +241,10 @@ impl Rounds {
             let message =
                 "consumer of a group is of another partition; make it for the one that is held";
             return Err(Error::new(ErrorKind::Invalid, message).with("partition", partition));
+        }
+        if *inner.choice() == EventChoice::ALL {
+            let message = "consumer of a group takes all events, those of the group too; choose categories or criteria";
+            return Err(Error::new(ErrorKind::Invalid, message));
         }
         let name = CheckpointName::parse(&format!("{}.{partition}", self.member.group))?;
         let guarded = Guarded {

@@ -23,6 +23,9 @@ use crate::processor::handle::ProcessorHandle;
 /// together are taken in one batch. An append so takes as long as the slowest of the projections.
 ///
 /// # What is promised
+/// The models change right after the append, and not in the same step: who reads the store meanwhile may see an event
+/// that no model has yet, and who is answered does not.
+///
 /// A receipt says that the events are recorded, and that is so whatever becomes of the projections: an append that is
 /// recorded is never answered by an error of theirs. One that is stopped, or has failed and waits for a rescue, is not
 /// waited for; [`processor`](Self::processor) tells of it. One that is paused, or tries again, is.

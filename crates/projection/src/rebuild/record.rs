@@ -19,8 +19,8 @@ const DROPPED: EventType = EventType::from_static("version-dropped");
 pub(super) enum Change {
     Begun(Begun),
     Compared(Compared),
-    CutOver(Replaced),
-    RolledBack(Replaced),
+    CutOver(TakenOver),
+    RolledBack(TakenOver),
     Dropped(Dropped),
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Compared {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Replaced {
+pub(super) struct TakenOver {
     /// The version that is read from now on.
     pub(super) version: u32,
     /// The version that was read before, and is kept.

@@ -327,7 +327,7 @@ impl<L: Inspect + 'static, N: Inspect + 'static> Rebuild<L, N> {
                 let new = self.new.inspect.look().await?;
                 // Without events of its own on the way, the new model may name an earlier place.
                 if target.covers(new.cursor()) {
-                    return self.judge(&live, &new).await;
+                    return self.judge(handle, &live, &new).await;
                 }
             }
             if timer.elapsed().saturating_sub(began) >= self.settings.patience {
@@ -339,8 +339,21 @@ impl<L: Inspect + 'static, N: Inspect + 'static> Rebuild<L, N> {
         }
     }
 
-    async fn judge(&self, live: &L::Rows, new: &N::Rows) -> Result<Comparison, Error> {
+    async fn judge(
+        &self,
+        handle: &ProcessorHandle,
+        live: &L::Rows,
+        new: &N::Rows,
+    ) -> Result<Comparison, Error> {
         let mut comparison = compare(live, new, &self.settings, self.seed).await?;
+        for status in handle.status().await {
+            let parked = u64::try_from(status.parked).unwrap_or(u64::MAX);
+            let passed_over = parked.saturating_add(status.skipped);
+            if passed_over > self.settings.passed_over_max {
+                let objection = format!("{passed_over} events are parked or skipped");
+                comparison.objections.push(objection);
+            }
+        }
         for judge in &self.judges {
             if let Err(error) = judge(live, new) {
                 comparison.objections.push(error.to_string());

@@ -21,6 +21,8 @@ pub struct RebuildSettings {
     pub differences_max: usize,
     /// By how many rows the versions may differ in size; none by default. `None` where their sizes say nothing.
     pub count_difference_max: Option<u64>,
+    /// How many events may be parked or skipped by the new version when it is compared; none by default.
+    pub passed_over_max: u64,
     /// Which fields of a row are compared; [`ComparedFields::All`] by default.
     pub fields: ComparedFields,
 }
@@ -45,6 +47,7 @@ impl RebuildSettings {
         sample_rows_max: 1000,
         differences_max: 0,
         count_difference_max: Some(0),
+        passed_over_max: 0,
         fields: ComparedFields::All,
     };
 

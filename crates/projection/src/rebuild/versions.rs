@@ -13,7 +13,7 @@ use annals_core::{
 use futures_util::TryStreamExt as _;
 
 use super::comparison::Comparison;
-use super::record::{Begun, CATEGORY, Change, Compared, Dropped, Replaced};
+use super::record::{Begun, CATEGORY, Change, Compared, Dropped, TakenOver};
 use super::rows::{Inspect, ModelRows, ModelVersion};
 use super::settings::RebuildSettings;
 use crate::contract::choice::EventChoice;
@@ -407,8 +407,8 @@ impl RecordedVersions {
     }
 }
 
-fn replaced(version: u32, recorded: &RecordedVersions, checks: &Checks) -> Replaced {
-    Replaced {
+fn replaced(version: u32, recorded: &RecordedVersions, checks: &Checks) -> TakenOver {
+    TakenOver {
         version,
         replaced: recorded.live(),
         despite: match checks {
@@ -420,11 +420,11 @@ fn replaced(version: u32, recorded: &RecordedVersions, checks: &Checks) -> Repla
 
 /// Empties a model.
 async fn empty<S: Sink>(mut sink: S, model: ModelId) -> Result<(), Error> {
-    let mut empty = move || {
+    let empty = move || {
         sink.open(&model)?;
         sink.reset()
     };
-    blocking::unblock(move || empty()).await
+    blocking::unblock(empty).await
 }
 
 impl fmt::Display for VersionStanding {

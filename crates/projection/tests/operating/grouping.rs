@@ -337,7 +337,9 @@ impl Scene {
                 .iter()
                 .filter(|grant| grant.stream().as_str() == stream);
             let grant = grants.filter(|grant| grant.position().value() < position);
-            grant.last().map_or(0, |grant| grant.version().value())
+            grant
+                .max_by_key(|grant| grant.version())
+                .map_or(0, |grant| grant.version().value())
         };
         let mut last_of_key: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         let keys: BTreeMap<u64, String> = self
@@ -404,7 +406,6 @@ fn play(seed: u64, slowness: usize, happenings: &[Happening]) -> Scene {
         let count = scene.processes.len();
         match *happening {
             Happening::Joins if count < 6 => scene.joins(),
-            Happening::Joins => {}
             Happening::Leaves(who) if count > 0 => {
                 let process = &scene.processes[who % count];
                 let handle = process.handle.clone();
@@ -417,7 +418,10 @@ fn play(seed: u64, slowness: usize, happenings: &[Happening]) -> Scene {
             Happening::Sleeps(who, turns) if count > 0 => {
                 scene.processes[who % count].sleeps = turns;
             }
-            Happening::Leaves(_) | Happening::Dies(_) | Happening::Sleeps(..) => {}
+            Happening::Joins
+            | Happening::Leaves(_)
+            | Happening::Dies(_)
+            | Happening::Sleeps(..) => {}
             Happening::Orders(orders) => scene.places(orders),
             Happening::Turns(turns) => scene.turns(turns),
         }
@@ -552,4 +556,26 @@ fn a_consumer_of_another_partition_is_refused() {
     scene.joins();
     scene.turns(100);
     assert!(!scene.processes[0].handle.status().held.is_empty());
+}
+
+#[test]
+fn who_is_told_to_leave_does_not_wait_for_its_next_round() {
+    for turns in 0..500 {
+        let mut scene = Scene::new(turns, 0);
+        scene.joins();
+        let process = &scene.processes[0];
+        for _ in 0..turns {
+            process.tasks.turn();
+        }
+        let handle = process.handle.clone();
+        process.tasks.begin(async move { handle.leave().await });
+        // No time passes.
+        for _ in 0..5000 {
+            process.tasks.turn();
+            if process.handle.status().is_over {
+                break;
+            }
+        }
+        assert!(process.handle.status().is_over, "after {turns} turns");
+    }
 }

@@ -1,5 +1,12 @@
 //! Operating projections: rebuilds, groups and inline projections, whatever dies in between.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed helper is a failed test"
+)]
+
 mod comparing;
 mod crashing;
 mod durable;

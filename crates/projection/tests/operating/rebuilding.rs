@@ -52,13 +52,13 @@ impl Shop {
     }
 
     fn live(&self) -> ModelVersion<annals_projection::MemoryInspect<Stock>> {
-        ModelVersion::new(&sold(1), self.old.inspect(|stock| rows(stock)))
+        ModelVersion::new(&sold(1), self.old.inspect(rows))
     }
 
     fn rebuild(&self, version: u32) -> (MemoryRebuild, MemoryView<Stock>) {
         let sink = MemorySink::new(Stock::new());
         let view = sink.view();
-        let inspect = view.inspect(|stock| rows(stock));
+        let inspect = view.inspect(rows);
         let rebuild = Rebuild::new(
             self.versions.clone(),
             self.live(),
@@ -298,6 +298,45 @@ fn what_is_dropped_is_emptied() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
+        shop.running.stop().await;
+    });
+}
+
+#[test]
+fn a_version_that_passes_over_events_is_objected_to() {
+    block_on(async {
+        let shop = Shop::open(10).await;
+        let skipping = annals_projection::Projection::<Stock>::builder("sold", 2)
+            .unwrap()
+            .on(
+                annals_codec::JsonCodec,
+                |stock, placed: &crate::shop::Placed, _| {
+                    if placed.item == 1 {
+                        return Err("not this one".into());
+                    }
+                    *stock.entry(format!("item-{}", placed.item)).or_default() += placed.pieces;
+                    Ok(())
+                },
+            )
+            .on_failure(
+                annals_projection::FailurePolicy::skip()
+                    .retrying(annals_concurrency::RetryPolicy::NEVER),
+            )
+            .build()
+            .unwrap();
+        let sink = MemorySink::new(Stock::new());
+        let inspect = sink.view().inspect(rows);
+        let rebuild =
+            Rebuild::new(shop.versions.clone(), shop.live(), skipping, sink, inspect).unwrap();
+        let plan = rebuild.plan().await.unwrap();
+        let comparison = rebuild.apply(&plan).await.unwrap().unwrap();
+        let objections = comparison.objections;
+        assert!(
+            objections
+                .iter()
+                .any(|objection| objection == "2 events are parked or skipped"),
+            "{objections:?}"
+        );
         shop.running.stop().await;
     });
 }
