@@ -166,7 +166,6 @@
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
 //! | [`projection`] | read models, reactions, process managers and timers, and what feeds them |
-//! | [`projection`] | read models, reactions, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
@@ -211,7 +210,6 @@ pub use annals_projection as projection;
 pub use annals_read_sqlite as sqlite;
 #[cfg(feature = "replay")]
 pub use annals_replay as replay;
-pub use annals_projection as projection;
 pub use annals_snapshot as snapshot;
 #[cfg(feature = "embedded")]
 pub use annals_store_log as embedded;
@@ -250,22 +248,11 @@ pub use annals_core::*;
 pub use annals_profile::{ProfiledCodec, ProfiledStore, Profiler};
 #[cfg(feature = "projection")]
 pub use annals_projection::{
-    ConsumerState, Delivery, EventChoice, FailurePolicy, MemorySink, MemoryView, ParkedCause,
-    ParkedEvent, ProcessKey, ProcessManager, Processor, ProcessorHandle, Projection,
-    ProjectionConsumer, Reaction, ReadModel, Sink, Start, TimerChange, TimerEvent, TimerId, Timers,
-    TimersHandle,
-pub use annals_projection::{
-    AfterRetries, ConsumerState, ConsumerStatus, Delivery, FailurePolicy, MemorySink, MemoryView,
-    MemoryViews, Processor, ProcessorHandle, ProcessorSettings, Projection, Reaction, ReadModel,
-    Sink, Start,
-    AfterRetries, ConsumerState, ConsumerStatus, Delivery, EventChoice, FailurePolicy, MemorySink,
-    MemoryView, MemoryViews, ParkedCause, ParkedEvent, ProcessKey, ProcessManager, Processor,
-    ProcessorHandle, ProcessorSettings, Projection, ProjectionConsumer, Reaction, ReadModel, Sink,
-    Start, TimerChange, TimerEvent, TimerId, Timers, TimersHandle,
-    AfterRetries, Checks, ConsumerState, ConsumerStatus, Delivery, FailurePolicy, GroupMember,
-    GroupSettings, Inline, Live, MemorySink, MemoryView, MemoryViews, ModelVersion, Processor,
-    ProcessorHandle, ProcessorSettings, Projection, ProjectionVersions, Reaction, ReadModel,
-    Rebuild, RebuildSettings, Sink, Start,
+    AfterRetries, Checks, ConsumerState, ConsumerStatus, Delivery, EventChoice, FailurePolicy,
+    GroupMember, GroupSettings, Inline, Live, MemorySink, MemoryView, MemoryViews, ModelVersion,
+    ParkedCause, ParkedEvent, ProcessKey, ProcessManager, Processor, ProcessorHandle,
+    ProcessorSettings, Projection, ProjectionConsumer, ProjectionVersions, Reaction, ReadModel,
+    Rebuild, RebuildSettings, Sink, Start, TimerChange, TimerEvent, TimerId, Timers, TimersHandle,
 };
 pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 #[cfg(feature = "embedded")]
@@ -285,12 +272,6 @@ pub mod prelude {
         LoadChoice, Metadata, NewEvent, Page, Position, ReadRequest, Receipt, RecordedEvent,
         Refusal, Repository, SnapshotPolicy, Snapshots, StreamExt, StreamId, Tag, Tags, Timestamp,
         UuidIds, Version, require,
-        Decisions, Decoded, Delivery, ErrorKind, Event, EventCodec, EventCodecExt, EventStore,
-        EventStoreExt, EventType, Evolution, Evolving, EvolvingEvent, Executed, Expected,
-        FailurePolicy, Fold, Ids, IntoEvents, LoadChoice, MemorySink, Metadata, NewEvent, Page,
-        Position, Processor, Projection, Reaction, ReadRequest, Receipt, RecordedEvent, Refusal,
-        Repository, SnapshotPolicy, Snapshots, Start, StreamExt, StreamId, Tag, Tags, Timestamp,
-        UuidIds, Version,
     };
 
     #[cfg(feature = "json")]
@@ -299,4 +280,6 @@ pub mod prelude {
     pub use crate::LogStore;
     #[cfg(feature = "memory")]
     pub use crate::MemoryStore;
+    #[cfg(feature = "projection")]
+    pub use crate::{Delivery, FailurePolicy, MemorySink, Processor, Projection, Reaction, Start};
 }

@@ -289,11 +289,11 @@ impl<A: Aggregate> Definition<A> {
             .inputs
             .iter()
             .filter(|it| it.choice().contains(input) && it.key(input).as_deref() == Some(key));
-        let outcome = catching(|| {
+        let caught = catching(|| {
             let mut inputs = inputs;
             inputs.try_for_each(|it| it.decide(&mut deciding, input))
         });
-        outcome.map_err(|error| undecided(input).caused_by(error))?;
+        caught.map_err(|error| undecided(input).caused_by(error))?;
         Ok(deciding.decided)
     }
 

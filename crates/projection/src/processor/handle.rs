@@ -49,15 +49,6 @@ impl ProcessorHandle {
         self.wait(name, |seen| seen.cursor.covers(cursor)).await
     }
 
-    /// Waits until a consumer has handled everything up to a cursor, as to where the store's head was; as
-    /// [`wait_for`](Self::wait_for) does.
-    ///
-    /// # Errors
-    /// As for [`wait_for`](Self::wait_for).
-    pub async fn wait_for_cursor(&self, name: &str, cursor: &Cursor) -> Result<(), Error> {
-        self.wait(name, |seen| seen.cursor.covers(cursor)).await
-    }
-
     /// Waits until a consumer has handled everything that was recorded before the call, and waits for more.
     ///
     /// # Errors
