@@ -100,6 +100,10 @@ fn totals(name: &str) -> Result<Projection<Totals>, annals_core::Error> {
     builder.on(JsonCodec, take).build()
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a handler is a function that may fail"
+)]
 fn take(totals: &mut Totals, event: &ShopEvent, _: &RecordedEvent) -> Result<(), BoxError> {
     if let ShopEvent::LineAdded(line) = event {
         totals.add(line);
@@ -222,11 +226,11 @@ fn lag(store: &Arc<dyn EventStore>) -> Outcome<()> {
         Ok::<(), Box<dyn Error>>(())
     })?;
     lags.sort_unstable();
-    let at = |part: f64| lags.get((lags.len() as f64 * part) as usize).copied();
+    let at = |percent: usize| lags.get(lags.len() * percent / 100).copied();
     println!(
         "lag behind the answer to an append: p50 {:?}, p99 {:?}, most {:?}",
-        at(0.5).unwrap_or_default(),
-        at(0.99).unwrap_or_default(),
+        at(50).unwrap_or_default(),
+        at(99).unwrap_or_default(),
         lags.last().copied().unwrap_or_default(),
     );
     Ok(())
@@ -262,7 +266,7 @@ fn idle(store: &Arc<dyn EventStore>) -> Outcome<()> {
     std::thread::sleep(IDLE);
     println!(
         "{SUBSCRIBERS} idle projections took {:?} of processor time and {} wake-ups in {IDLE:?}",
-        processor_time()? - processor,
+        processor_time()?.saturating_sub(processor),
         self::switches()? - switches,
     );
     stop(&running);
@@ -284,7 +288,7 @@ fn measure(run: impl FnOnce() -> Outcome<()>) -> Outcome<Measured> {
     run()?;
     Ok(Measured {
         wall: began.elapsed().as_secs_f64(),
-        processor: (processor_time()? - processor).as_secs_f64(),
+        processor: processor_time()?.saturating_sub(processor).as_secs_f64(),
     })
 }
 

@@ -145,7 +145,7 @@ fn what_if() {
         // ANCHOR_END: what_if
         // ANCHOR: command
         // A fee that is decided on each withdrawal, on the state of then.
-        let withdrawals = AlteredEvents::matching(|event| event.event_type() == &"withdrawn");
+        let withdrawals = AlteredEvents::matching(|event| *event.event_type() == "withdrawn");
         let with_fee = WhatIf::new()
             .deciding_after(withdrawals, |account: &Account| match account.cents {
                 0 => Err("nothing left to take".into()),

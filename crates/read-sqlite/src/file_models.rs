@@ -9,6 +9,9 @@ use crate::access::Access;
 use crate::settings::SqliteSettings;
 use crate::{errors, file, names, progress, schema};
 
+/// A row of the progress: name, version, partition, partitions, cursor.
+type Found = (String, u32, u32, u32, String);
+
 /// The models of a file, each with how far it is.
 ///
 /// # Errors
@@ -16,11 +19,10 @@ use crate::{errors, file, names, progress, schema};
 pub fn models(path: impl AsRef<Path>) -> Result<Vec<(ModelId, Cursor)>, Error> {
     let connection = file::open_read_only(path.as_ref(), &SqliteSettings::DEFAULT)?;
     let query = "SELECT name, version, partition, partitions, cursor FROM annals_progress";
-    let found: rusqlite::Result<Vec<(String, u32, u32, u32, String)>> =
-        connection.prepare(query).and_then(|mut query| {
-            let rows = query.query_map((), |row| row.try_into())?;
-            rows.collect()
-        });
+    let found = connection.prepare(query).and_then(|mut query| {
+        let rows = query.query_map((), |row| Found::try_from(row))?;
+        rows.collect::<rusqlite::Result<Vec<Found>>>()
+    });
     let found = found.map_err(|error| errors::of(error, "read"))?;
     let models = found
         .into_iter()

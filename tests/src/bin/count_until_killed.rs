@@ -5,7 +5,7 @@
 use std::env;
 
 use annals_codec::{EventCodec, JsonCodec};
-use annals_core::{Append, AppendId, Error, EventStore, Expected, StreamId};
+use annals_core::{Append, AppendId, EventStore, Expected, StreamId};
 use annals_store_log::{LogStore, Settings};
 use annals_tests::counted::{Counted, KEYS};
 use futures_executor::block_on;
@@ -36,5 +36,5 @@ fn append(number: u32) -> Result<Append, Box<dyn std::error::Error>> {
         let event = JsonCodec.encode(&Counted { key, amount })?;
         append = append.write(stream, Expected::Any, [event]);
     }
-    Ok(append.build().map_err(Error::from)?)
+    Ok(append.build()?)
 }

@@ -65,7 +65,7 @@ struct Declared {
 #[derive(Debug)]
 struct Column {
     name: &'static str,
-    column_type: ColumnType,
+    holds: ColumnType,
     role: Role,
 }
 
@@ -290,7 +290,7 @@ impl TableBuilder {
     fn with(mut self, name: &'static str, column_type: ColumnType, role: Role) -> Self {
         self.columns.push(Column {
             name,
-            column_type,
+            holds: column_type,
             role,
         });
         self
@@ -343,10 +343,8 @@ impl TableBuilder {
             .iter()
             .filter(|column| column.role == Role::Key);
         // A single whole number is the number of the row, and any other key is what the rows are ordered by.
-        let is_row_number = keys.clone().count() == 1
-            && keys
-                .clone()
-                .all(|key| key.column_type == ColumnType::Integer);
+        let is_row_number =
+            keys.clone().count() == 1 && keys.clone().all(|key| key.holds == ColumnType::Integer);
         let rows = if is_row_number { "" } else { ", WITHOUT ROWID" };
         let (name, columns, keys) = (
             self.name,
@@ -368,7 +366,7 @@ impl TableBuilder {
 
 impl Column {
     fn schema(&self) -> String {
-        let column_type = match self.column_type {
+        let column_type = match self.holds {
             ColumnType::Integer => "INTEGER",
             ColumnType::Real => "REAL",
             ColumnType::Text => "TEXT",
