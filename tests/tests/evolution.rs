@@ -108,7 +108,7 @@ impl Form {
     }
 }
 
-/// Writes MessagePack, and reads every version of every event in all three forms.
+/// Writes `MessagePack`, and reads every version of every event in all three forms.
 fn mixed() -> Codecs<PurseEvent> {
     let evolution = Arc::new(chained());
     Codecs::writing(Evolving::new(MessagePackCodec, evolution.clone()).unwrap())
