@@ -28,7 +28,7 @@
 //!         Ok(())
 //!     }
 //!     fn sums(&self, storage: &Self::Storage, _: &ModelId) -> Result<BTreeMap<String, i64>, Error> {
-//!         Ok(storage.as_ref().map(|view| (**view.read()).clone()).unwrap_or_default())
+//!         Ok(storage.as_ref().map(|view| (*view.read()).clone()).unwrap_or_default())
 //!     }
 //!     fn survives(&self) -> bool {
 //!         false // what is in memory ends with its process
