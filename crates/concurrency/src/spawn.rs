@@ -31,6 +31,9 @@ impl<F: Fn(BoxFuture<'static, ()>) + Send + Sync> Spawn for F {
 /// Threads of the crate `blocking`, which come when there is work and go when there is none: the default. It
 /// needs no runtime, so it fits stores that need none; a store that works on a runtime's timers or sockets wants
 /// that runtime.
+///
+/// A process has up to 500 of them, which the embedded store's reads of cold data use too; work that goes on, as that of each
+/// consumer of a processor, holds one for as long. For hundreds of such, take a runtime.
 #[cfg(feature = "threads")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BlockingThreads;
