@@ -253,6 +253,11 @@ impl Sink for SqliteSink {
         schema::allow(connection, access, &self.schema, self.model.suffix())
     }
 
+    fn puts_off(&self) -> bool {
+        // An open step is a transaction, which keeps other writers of the file out.
+        false
+    }
+
     fn blocks(&self) -> bool {
         true
     }

@@ -21,6 +21,7 @@ pub struct Batch {
     /// The event that is tried again, and how often it was, this time included.
     again: Option<(usize, u32)>,
     interrupted: Option<Arc<AtomicBool>>,
+    is_followed: bool,
 }
 
 /// Which events of a page.
@@ -40,6 +41,7 @@ impl Batch {
             parked: None,
             again: None,
             interrupted: None,
+            is_followed: false,
         }
     }
 
@@ -87,6 +89,24 @@ impl Batch {
     pub(crate) fn interrupted_by(mut self, interrupted: Arc<AtomicBool>) -> Self {
         self.interrupted = Some(interrupted);
         self
+    }
+
+    /// The same as followed at once by another batch.
+    #[must_use]
+    pub fn followed(mut self) -> Self {
+        self.is_followed = true;
+        self
+    }
+
+    /// Whether another batch follows at once, as while a consumer catches up: its step may then be
+    /// [put off](crate::Handled::PutOff).
+    pub fn is_followed(&self) -> bool {
+        self.is_followed
+    }
+
+    /// Whether somebody else will ask for what the events are decoded to, or the consumer once more.
+    pub(crate) fn keeps_decoded(&self) -> bool {
+        self.page.is_shared() || !self.is_followed
     }
 
     /// The page that the events are of.

@@ -21,8 +21,9 @@ use crate::contract::sink::Sink;
 ///
 /// There are two copies of the state. A batch goes into the one that nobody reads, which is then published in one
 /// step, and the other is brought up by the same batch; so an update costs what its events cost, twice, and not what
-/// the state costs. Only where a reader still holds the other copy ([`ReadModel`](crate::ReadModel)), or a batch
-/// failed, is the state cloned.
+/// the state costs. Only where a reader still holds the other copy ([`ReadModel`](crate::ReadModel)), a batch
+/// failed, or the projection catches up, is the state cloned: then the batches of a while
+/// ([`put_off_max`](crate::ProcessorSettings::put_off_max)) are published together.
 ///
 /// ```
 /// use annals_projection::MemorySink;
@@ -186,6 +187,10 @@ impl<S: Clone + Send + Sync + 'static> Sink for MemorySink<S> {
             parked: Arc::default(),
         }));
         Ok(())
+    }
+
+    fn puts_off(&self) -> bool {
+        true
     }
 
     fn blocks(&self) -> bool {

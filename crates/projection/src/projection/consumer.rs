@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
 use annals_core::{CheckpointName, Error, ErrorKind, RecordedEvent};
@@ -22,6 +23,8 @@ pub struct ProjectionConsumer<S: Sink> {
     projection: Projection<S::Model>,
     /// Away only while a thread that may block has it.
     sink: Option<S>,
+    /// Whether the sink's step has batches in it already.
+    is_amid_step: bool,
 }
 
 impl<S: Sink<Model: 'static>> ProjectionConsumer<S> {
@@ -31,6 +34,7 @@ impl<S: Sink<Model: 'static>> ProjectionConsumer<S> {
             name: projection.name().clone(),
             projection,
             sink: Some(sink),
+            is_amid_step: false,
         }
     }
 
@@ -91,32 +95,49 @@ impl<S: Sink<Model: 'static>> Consumer for ProjectionConsumer<S> {
 
     async fn open(&mut self) -> Result<Progress, Error> {
         let model = self.projection.model_id();
+        self.is_amid_step = false;
         self.on_sink(move |sink| sink.open(&model)).await
     }
 
     async fn handle(&mut self, batch: &Batch) -> Result<Handled, Error> {
         let (projection, batch) = (self.projection.clone(), batch.clone());
-        self.on_sink(move |sink| take(&projection, sink, &batch))
-            .await
+        let is_amid_step = mem::take(&mut self.is_amid_step);
+        let handled = self
+            .on_sink(move |sink| take(&projection, sink, &batch, is_amid_step))
+            .await?;
+        self.is_amid_step = matches!(handled, Handled::PutOff);
+        Ok(handled)
     }
 
     async fn reset(&mut self) -> Result<(), Error> {
+        self.is_amid_step = false;
         self.on_sink(Sink::reset).await
     }
 }
 
-/// One step of a projection in its sink.
+/// One step of a projection in its sink, or a part of one.
 fn take<S: Sink<Model: 'static>>(
     projection: &Projection<S::Model>,
     sink: &mut S,
     batch: &Batch,
+    is_amid_step: bool,
 ) -> Result<Handled, Error> {
-    sink.begin()?;
+    if !is_amid_step {
+        sink.begin()?;
+    }
     if let Err(NotTaken { index, error }) = projection.take(sink.model(), batch) {
         sink.roll_back()?;
         return Ok(Handled::Failed { index, error });
     }
+    if batch.is_followed() && sink.puts_off() {
+        return Ok(Handled::PutOff);
+    }
     sink.commit(&batch.step())?;
+    if is_amid_step {
+        // A second copy would be behind by batches that are gone.
+        sink.roll_back()?;
+        return Ok(Handled::Whole);
+    }
     while let Some(copy) = sink.second_copy() {
         if projection.take(copy, batch).is_err() {
             sink.roll_back()?;

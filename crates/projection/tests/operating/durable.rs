@@ -77,6 +77,10 @@ impl Sink for DiskSink {
         Ok(())
     }
 
+    fn puts_off(&self) -> bool {
+        true
+    }
+
     fn blocks(&self) -> bool {
         false
     }

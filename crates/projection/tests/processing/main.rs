@@ -13,6 +13,7 @@ mod fed;
 mod handover;
 mod law;
 mod order;
+mod putting_off;
 mod reacting;
 mod rig;
 mod saved;

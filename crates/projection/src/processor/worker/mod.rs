@@ -2,6 +2,7 @@
 
 mod orders;
 mod parked;
+mod steps;
 mod taking;
 
 use std::panic::AssertUnwindSafe;
@@ -23,6 +24,7 @@ use crate::contract::parked::ParkedEvents;
 use crate::contract::partition::Partition;
 use crate::errors::{in_words, may_pass};
 use crate::panics::of_panic;
+use steps::Steps;
 
 /// Feeds one consumer.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub(super) struct Worker {
     policy: FailurePolicy,
     /// Every event up to here is handled.
     cursor: Cursor,
+    steps: Steps,
     gate: Gate,
     /// How many pages went by that the consumer noted nothing of.
     unnoted_pages: u32,
@@ -63,6 +66,7 @@ impl Worker {
             cell,
             consumer,
             cursor: Cursor::START,
+            steps: Steps::default(),
             gate: Gate::default(),
             unnoted_pages: 0,
             failures: 0,
@@ -86,6 +90,7 @@ impl Worker {
                 Err(error) => Err(error),
             };
             let Err(error) = fed else { return };
+            self.lose_put_off();
             self.feed.leave(self.member.id);
             if self.recover(error).await == Then::Stop {
                 return;
@@ -98,6 +103,7 @@ impl Worker {
         let progress = self.consumer.open().await?;
         self.feed.leave(self.member.id);
         self.unnoted_pages = 0;
+        self.lose_put_off();
         self.set_parked(Arc::new(progress.parked));
         self.stand(progress.cursor, 0);
         Ok(())
@@ -117,7 +123,7 @@ impl Worker {
             ending.arrived();
             match taken {
                 Taken::Page { page, is_newest } => {
-                    self.take_page(&page).await?;
+                    self.take_page(&page, is_newest).await?;
                     self.is_at(is_newest && *page.cursor() == self.cursor);
                 }
                 Taken::Wait {
@@ -125,6 +131,9 @@ impl Worker {
                     is_live,
                     trouble,
                 } => {
+                    if is_live || trouble.is_some() {
+                        self.note().await?;
+                    }
                     match trouble {
                         Some(error) => self.is_hindered(1, error),
                         None => self.is_at(is_live),
@@ -169,8 +178,10 @@ impl Worker {
         matches!(over, Either::Left(_))
     }
 
-    /// Stands at this cursor, after so many events more.
+    /// Stands at this cursor, after so many events more, and shows it: everything up to here is noted, or of no use to
+    /// the consumer.
     fn stand(&mut self, cursor: Cursor, events: usize) {
+        let events = self.is_noted().saturating_add(events);
         self.cursor.clone_from(&cursor);
         self.cell.change(|seen| {
             seen.cursor = cursor;

@@ -19,6 +19,7 @@ impl Worker {
     /// Tries the parked events of a key again, or all; those of each key in their order, until one fails. Tells how
     /// many were taken.
     pub(super) async fn retry_parked(&mut self, key: Option<&str>) -> Result<usize, Error> {
+        self.note().await?;
         let mut taken = 0;
         for parked in self.heads() {
             if key.is_none_or(|key| key == parked.key) {
@@ -30,6 +31,7 @@ impl Worker {
 
     /// Gives up a parked event; those that waited behind it are tried.
     pub(super) async fn drop_parked(&mut self, position: Position) -> Result<(), Error> {
+        self.note().await?;
         let mut changed = self.parked();
         let Some(event) = changed.remove(position) else {
             let message = "no event of this position is parked";
@@ -103,7 +105,7 @@ impl Worker {
                 self.stand(cursor, 1);
                 Ok(true)
             }
-            Handled::Interrupted { .. } => Ok(false),
+            Handled::Interrupted { .. } | Handled::PutOff => Ok(false),
             Handled::Failed { error, .. } => {
                 let mut still = self.parked();
                 still.park(failed(&event, parked.key, &in_words(&*error), attempts));
