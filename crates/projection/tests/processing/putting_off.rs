@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use annals_codec::JsonCodec;
 use annals_concurrency::ManualTimer;
-use annals_core::EventStore;
+use annals_core::{Cursor, Error, ErrorKind, EventStore, Position};
 use annals_projection::{
-    ConsumerState, FailurePolicy, MemorySink, MemoryView, Processor, ProcessorHandle,
-    ProcessorSettings, Projection,
+    ConsumerState, FailurePolicy, MemorySink, MemoryView, ModelId, Processor, ProcessorHandle,
+    ProcessorSettings, Progress, Projection, Sink, Step,
 };
 use annals_store_memory::MemoryStore;
 use futures_executor::block_on;
 
+use crate::rig::faulty::Faulty;
 use crate::rig::shop::{OrderEvent, append, placed};
 
 const EVENTS: u64 = 60;
@@ -162,10 +163,7 @@ fn a_failure_goes_over_what_was_put_off_again_and_parks_the_event_alone() {
     block_on(async {
         let status = world.running.status().await.remove(0);
         assert_eq!(status.handled, EVENTS - 1);
-        assert_eq!(
-            status.cursor,
-            annals_core::Cursor::at(annals_core::Position::new(EVENTS))
-        );
+        assert_eq!(status.cursor, Cursor::at(Position::new(EVENTS)));
         world.running.stop().await;
     });
     // Six pages were put off, folded anew, and shown one by one.
@@ -205,4 +203,136 @@ fn who_pauses_or_stops_finds_everything_noted() {
         let status = world.running.status().await.remove(0);
         assert_eq!(world.view.read().len() as u64, status.handled);
     });
+}
+
+/// A sink that insists on the order of its calls, and fails to commit as often as told.
+#[derive(Debug, Default)]
+struct Strict {
+    kept: Arc<Mutex<(Vec<u64>, Cursor)>>,
+    draft: Option<Vec<u64>>,
+    failures: usize,
+}
+
+impl Sink for Strict {
+    type Model = Vec<u64>;
+
+    fn open(&mut self, _: &ModelId) -> Result<Progress, Error> {
+        self.draft = None;
+        let mut progress = Progress::default();
+        progress.cursor = self.kept.lock().unwrap().1.clone();
+        Ok(progress)
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
+        let kept = self.kept.lock().unwrap().0.clone();
+        let before = self.draft.replace(kept);
+        assert!(before.is_none(), "a step is begun already");
+        Ok(())
+    }
+
+    fn model(&mut self) -> &mut Vec<u64> {
+        self.draft.as_mut().expect("a step is begun")
+    }
+
+    fn commit(&mut self, step: &Step<'_>) -> Result<(), Error> {
+        if self.failures > 0 {
+            self.failures -= 1;
+            return Err(Error::new(ErrorKind::Corrupt, "the disk is on fire"));
+        }
+        let draft = self.draft.take().expect("a step is begun");
+        *self.kept.lock().unwrap() = (draft, step.cursor.clone());
+        Ok(())
+    }
+
+    fn second_copy(&mut self) -> Option<&mut Vec<u64>> {
+        None
+    }
+
+    fn roll_back(&mut self) -> Result<(), Error> {
+        self.draft = None;
+        Ok(())
+    }
+
+    fn reset(&mut self) -> Result<(), Error> {
+        self.draft = None;
+        *self.kept.lock().unwrap() = Default::default();
+        Ok(())
+    }
+
+    fn puts_off(&self) -> bool {
+        true
+    }
+
+    fn blocks(&self) -> bool {
+        false
+    }
+}
+
+/// Notes all amounts; at some amount a store fails once.
+fn noting(failing: Option<(u64, Arc<Faulty>)>) -> Projection<Vec<u64>> {
+    let failing = Mutex::new(failing);
+    let projection = Projection::builder("amounts", 1).unwrap();
+    let projection = projection.on(JsonCodec, move |amounts: &mut Vec<u64>, event, _| {
+        if let OrderEvent::Placed { cents } = event {
+            amounts.push(*cents);
+            let mut failing = failing.lock().unwrap();
+            if let Some((_, faulty)) = failing.take_if(|(at, _)| at == cents) {
+                faulty.fail(ErrorKind::Corrupt, 1);
+            }
+        }
+        Ok(())
+    });
+    projection.build().unwrap()
+}
+
+fn one_page_at_a_time() -> ProcessorSettings {
+    let mut settings = ProcessorSettings::DEFAULT;
+    settings.page_events_max = EVENTS_A_PAGE;
+    settings.put_off_max = Duration::from_secs(60);
+    settings.window_pages = 1;
+    settings
+}
+
+async fn rescue(running: &ProcessorHandle) {
+    running.wait_until_live("amounts").await.unwrap_err();
+    assert_eq!(running.retry_parked("amounts", None).await.unwrap(), 0);
+    running.resume("amounts").unwrap();
+    while running.wait_until_live("amounts").await.is_err() {
+        std::thread::yield_now();
+    }
+    running.stop().await;
+}
+
+#[test]
+fn a_commit_that_fails_loses_nothing_whatever_is_ordered_then() {
+    let sink = Strict {
+        failures: 1,
+        ..Strict::default()
+    };
+    let kept = Arc::clone(&sink.kept);
+    let running = Processor::builder(filled())
+        .settings(one_page_at_a_time())
+        .timer(ManualTimer::default())
+        .project(noting(None), sink)
+        .build()
+        .unwrap()
+        .start();
+    block_on(rescue(&running));
+    assert_eq!(kept.lock().unwrap().0, all());
+}
+
+#[test]
+fn a_store_that_fails_amid_a_step_has_it_begun_anew() {
+    let faulty = Faulty::new(filled());
+    let sink = Strict::default();
+    let kept = Arc::clone(&sink.kept);
+    let running = Processor::builder(faulty.clone())
+        .settings(one_page_at_a_time())
+        .timer(ManualTimer::default())
+        .project(noting(Some((23, Arc::clone(&faulty)))), sink)
+        .build()
+        .unwrap()
+        .start();
+    block_on(rescue(&running));
+    assert_eq!(kept.lock().unwrap().0, all());
 }
