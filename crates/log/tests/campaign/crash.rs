@@ -192,7 +192,9 @@ fn note(recovery: &annals_log::Recovery, frames: usize, model: &Model, counters:
     }
 }
 
-const REACHED: [&str; 12] = [
+const REACHED: [&str; 14] = [
+    "segment compressed",
+    "segment decompressed",
     "growth ahead",
     "closed and opened",
     "killed and opened",
