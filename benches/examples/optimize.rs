@@ -73,12 +73,27 @@ fn measure(from: &Path, to: &Path) -> Outcome<()> {
     let took = began.elapsed().as_secs_f64();
     let (before, after) = (applied.bytes_before as f64, applied.bytes_after as f64);
     let rate = before / took / 1e6;
-    println!("{} segments compressed in {took:.2} s, {rate:.0} MB/s", applied.steps_done);
+    println!(
+        "{} segments compressed in {took:.2} s, {rate:.0} MB/s",
+        applied.steps_done
+    );
     let estimated: u64 = plan.totals().bytes_saved.unsigned_abs();
-    println!("segments: {:.1} MB -> {:.1} MB, {:.2} times smaller", before / 1e6, after / 1e6, before / after);
-    println!("estimated by the plan: {:.2} times smaller", before / (before - estimated as f64));
+    println!(
+        "segments: {:.1} MB -> {:.1} MB, {:.2} times smaller",
+        before / 1e6,
+        after / 1e6,
+        before / after
+    );
+    println!(
+        "estimated by the plan: {:.2} times smaller",
+        before / (before - estimated as f64)
+    );
     let (live, index) = (active_bytes(&packed)?, directory_bytes(&to.join("index"))?);
-    println!("beside them: {:.1} MB in the segment being written, {:.1} MB of index", live / 1e6, index / 1e6);
+    println!(
+        "beside them: {:.1} MB in the segment being written, {:.1} MB of index",
+        live / 1e6,
+        index / 1e6
+    );
     compare(&plain, &packed)
 }
 
@@ -95,7 +110,10 @@ fn compare(plain: &LogStore, packed: &LogStore) -> Outcome<()> {
         packed_rates.push(packed_rate);
     }
     let (plain, packed) = (median(plain_rates), median(packed_rates));
-    println!("replay, median of {ROUNDS}: plain {plain:.0} events/s, compressed {packed:.0} events/s, {:.2} of it", packed / plain);
+    println!(
+        "replay, median of {ROUNDS}: plain {plain:.0} events/s, compressed {packed:.0} events/s, {:.2} of it",
+        packed / plain
+    );
     Ok(())
 }
 
@@ -107,8 +125,14 @@ fn replay(store: &LogStore) -> Outcome<(f64, u64)> {
     while let Some(request) = next {
         let page = block_on(store.read(request))?;
         for event in &page.events {
-            let payload = event.payload().iter().map(|byte| u64::from(*byte)).sum::<u64>();
-            sum = sum.wrapping_mul(31).wrapping_add(payload ^ event.version().value());
+            let payload = event
+                .payload()
+                .iter()
+                .map(|byte| u64::from(*byte))
+                .sum::<u64>();
+            sum = sum
+                .wrapping_mul(31)
+                .wrapping_add(payload ^ event.version().value());
         }
         events += page.events.len() as u64;
         next = page.next;
@@ -160,8 +184,16 @@ fn make_orders(directory: &Path, events: u64) -> Outcome<()> {
 fn event(order: u64, number: u64) -> Outcome<NewEvent> {
     // Numbers that look drawn, the same in each run.
     let drawn = |salt: u64| (number ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    let kinds = ["order-placed", "order-line-added", "order-line-added", "order-paid"];
-    let kind = kinds.get(usize::try_from(number % 4)?).copied().unwrap_or("order-placed");
+    let kinds = [
+        "order-placed",
+        "order-line-added",
+        "order-line-added",
+        "order-paid",
+    ];
+    let kind = kinds
+        .get(usize::try_from(number % 4)?)
+        .copied()
+        .unwrap_or("order-placed");
     let payload = format!(
         "{{\"order\":\"{order:07}\",\"customer\":\"customer-{}\",\"article\":\"article-{:04}\",\"quantity\":{},\"cents\":{},\"currency\":\"EUR\",\"warehouse\":\"west\"}}",
         drawn(1) % 50_000,

@@ -1,7 +1,10 @@
 //! A process that appends and optimizes, killed again and again (T16): nothing is lost, and every kill leaves a store that
 //! verifies clean.
 
-#![expect(clippy::unwrap_used, reason = "a panic is a failed test, and long runs show their counts")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a panic is a failed test, and long runs show their counts"
+)]
 
 use std::env;
 use std::io::{BufRead, BufReader, Lines};
@@ -46,8 +49,7 @@ impl Optimizing {
 
     /// Takes note of the next line; the newest acknowledged number, if it tells one.
     fn next(&mut self, counts: &mut Counts) -> Option<u64> {
-        let line = self.lines.next()?.unwrap();
-        // The kill may cut the last line, but no word of it is another then.
+        let line = self.lines.next().unwrap().unwrap();
         let (what, count) = line.split_once(' ')?;
         match what {
             "compressed" => counts.compressed += 1,
@@ -64,7 +66,9 @@ impl Optimizing {
         let mut newest = 0;
         // A number that the kill cut is a smaller one, which was acknowledged too.
         while let Some(Ok(line)) = self.lines.next() {
-            let number = line.strip_prefix("recorded ").and_then(|it| it.parse().ok());
+            let number = line
+                .strip_prefix("recorded ")
+                .and_then(|it| it.parse().ok());
             newest = newest.max(number.unwrap_or(0));
         }
         counts.acknowledged = counts.acknowledged.max(newest);
@@ -73,10 +77,15 @@ impl Optimizing {
 }
 
 fn random() -> (u64, TestRng) {
-    let seed = env::var("ANNALS_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = env::var("ANNALS_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| std::process::id().into());
     let mut bytes = [0; 32];
-    bytes.iter_mut().zip(seed.to_le_bytes()).for_each(|(to, from)| *to = from);
+    bytes
+        .iter_mut()
+        .zip(seed.to_le_bytes())
+        .for_each(|(to, from)| *to = from);
     (seed, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
@@ -93,16 +102,25 @@ fn check(directory: &Path, acknowledged: u64, counts: &mut Counts) {
     for (event, number) in events.iter().zip(1_u64..) {
         let payload = String::from_utf8(event.payload().to_vec()).unwrap();
         assert_eq!(payload.split(' ').next().unwrap(), number.to_string());
-        assert_eq!((event.position().value(), event.version().value()), (number, number));
+        assert_eq!(
+            (event.position().value(), event.version().value()),
+            (number, number)
+        );
     }
-    assert!(events.len() as u64 >= acknowledged, "{} of {acknowledged}", events.len());
+    assert!(
+        events.len() as u64 >= acknowledged,
+        "{} of {acknowledged}",
+        events.len()
+    );
 }
 
 #[test]
 fn a_killed_optimizer_leaves_a_store_that_verifies_clean() {
     let (seed, mut rng) = random();
     println!("ANNALS_SEED={seed}");
-    let scale = env::var("ANNALS_CAMPAIGN_SCALE").ok().and_then(|text| text.parse().ok());
+    let scale = env::var("ANNALS_CAMPAIGN_SCALE")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let kills = KILLS * scale.unwrap_or(1_u64);
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut store = directory.path().join("0");
@@ -121,6 +139,9 @@ fn a_killed_optimizer_leaves_a_store_that_verifies_clean() {
         check(&store, acknowledged, &mut counts);
     }
     println!("campaign T16: {{\"kills\": {kills}, \"found\": \"{counts:?}\"}}");
-    assert!(counts.compressed > 0 && counts.undone > 0 && counts.unfinished > 0, "{counts:?}");
+    assert!(
+        counts.compressed > 0 && counts.undone > 0 && counts.unfinished > 0,
+        "{counts:?}"
+    );
     assert!(counts.mixed > 0, "{counts:?}");
 }

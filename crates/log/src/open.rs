@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use crate::LogId;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{
-    Files, LOCK, MANIFEST, MANIFEST_NEW, QUARANTINE, WATERMARK, compressed_id, is_staged, read_full,
-    segment_id,
+    Files, LOCK, MANIFEST, MANIFEST_NEW, QUARANTINE, WATERMARK, compressed_id, is_staged,
+    read_full, segment_id,
 };
 use crate::format::frame::FRAME_HEADER_BYTES;
 use crate::format::manifest::{Entry, Form, Manifest};
@@ -361,7 +361,9 @@ pub(crate) fn is_unused_form(manifest: &Manifest, name: &str) -> bool {
     }
     let form_in_use = |id: u32| {
         let mut segments = manifest.segments.iter();
-        segments.find(|entry| entry.header.id == id).map(|entry| entry.form)
+        segments
+            .find(|entry| entry.header.id == id)
+            .map(|entry| entry.form)
     };
     match (segment_id(name), compressed_id(name)) {
         (Some(id), _) => matches!(form_in_use(id), Some(Form::Compressed { .. })),

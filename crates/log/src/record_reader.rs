@@ -125,7 +125,9 @@ impl<'a> RecordReader<'a> {
 
 impl Unpacked {
     fn of(view: &View, at: RecordAt) -> Option<Self> {
-        let segment = view.segment(at.segment()).filter(|segment| segment.lost.is_empty())?;
+        let segment = view
+            .segment(at.segment())
+            .filter(|segment| segment.lost.is_empty())?;
         let Ok(Bytes::Compressed(file)) = view.bytes_of(segment) else {
             return None;
         };

@@ -160,9 +160,9 @@ impl Scan {
             Some(reader) => reader,
             None => self.open_reader(id)?,
         };
-        let read = reader
-            .frame(offset)
-            .map_err(|error| Error::io("the segment can't be read", &self.path(files, id), error))?;
+        let read = reader.frame(offset).map_err(|error| {
+            Error::io("the segment can't be read", &self.path(files, id), error)
+        })?;
         self.reader = Some(reader);
         match read {
             FrameRead::Whole(frame) if frame.header.kind != FrameKind::Footer => {

@@ -11,8 +11,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use annals_log::{
-    Compression, ErrorKind, Follower, Kind, Log, LogSettings, Parts, ReadMode, RecordAt, View, fork,
-    repair, verify,
+    Compression, ErrorKind, Follower, Kind, Log, LogSettings, Parts, ReadMode, RecordAt, View,
+    fork, repair, verify,
 };
 
 /// A log on a disk, and all that was written to it.
@@ -42,7 +42,11 @@ fn written(reads: ReadMode) -> Written {
         log.reserve(bytes, || 7).unwrap();
         let mut frame = log.frame();
         for (at, body) in bodies.into_iter().enumerate() {
-            let kind = if at % 5 == 3 { Kind::Note } else { Kind::Numbered };
+            let kind = if at % 5 == 3 {
+                Kind::Note
+            } else {
+                Kind::Numbered
+            };
             let at = frame.push(kind, |out| out.extend_from_slice(&body));
             records.push((at, body));
         }
@@ -59,8 +63,16 @@ fn written(reads: ReadMode) -> Written {
 }
 
 fn body(round: usize, at: usize) -> Vec<u8> {
-    let length = if round == 60 { 30_000 } else { (round * 37 + at * 11) % 700 };
-    format!("{{\"round\":{round},\"at\":{at},\"text\":\"").bytes().cycle().take(length).collect()
+    let length = if round == 60 {
+        30_000
+    } else {
+        (round * 37 + at * 11) % 700
+    };
+    format!("{{\"round\":{round},\"at\":{at},\"text\":\"")
+        .bytes()
+        .cycle()
+        .take(length)
+        .collect()
 }
 
 fn small_blocks() -> Compression {
@@ -90,7 +102,10 @@ fn check(view: &View, records: &[(RecordAt, Vec<u8>)]) {
     }
     for (at, body) in records.iter().chain(records.iter().rev()) {
         assert!(reader.record(*at, &mut scratch).unwrap().body == body);
-        assert_eq!(reader.context(*at), view.segment(at.segment()).unwrap().context());
+        assert_eq!(
+            reader.context(*at),
+            view.segment(at.segment()).unwrap().context()
+        );
     }
     let mut scan = view.scan(view.start());
     for (at, body) in records {
@@ -102,8 +117,9 @@ fn check(view: &View, records: &[(RecordAt, Vec<u8>)]) {
 
 fn names(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -123,7 +139,10 @@ fn records_keep_their_places_and_an_undo_gives_the_plain_file_back() {
         check(&before, &it.records);
         assert!(!plain.exists());
         let found = verify(&Parts::os(), &it.path, &mut |_| {}).unwrap();
-        assert!(found.is_whole() && found.records == it.records.len() as u64, "{found:?}");
+        assert!(
+            found.is_whole() && found.records == it.records.len() as u64,
+            "{found:?}"
+        );
 
         it.log.close().unwrap();
         let (mut log, _) = Log::open(&Parts::os(), &it.path, settings(reads)).unwrap();
@@ -132,7 +151,9 @@ fn records_keep_their_places_and_an_undo_gives_the_plain_file_back() {
         log.adopt(&written).unwrap();
         written.remove_replaced().unwrap();
         let restored = fs::read(&plain).unwrap();
-        assert!(bytes.starts_with(&restored) && bytes[restored.len()..].iter().all(|byte| *byte == 0));
+        assert!(
+            bytes.starts_with(&restored) && bytes[restored.len()..].iter().all(|byte| *byte == 0)
+        );
         check(&log.view(), &it.records);
         drop(log);
         let (log, _) = Log::open(&Parts::os(), &it.path, settings(reads)).unwrap();
@@ -168,7 +189,12 @@ fn a_follower_reads_what_was_compressed_and_undone_under_it() {
         check(&warm.view(), &it.records);
         check(&cold.view(), &it.records);
         for segment in 1..last {
-            let written = it.log.view().decompress(segment, &mut go_on).unwrap().unwrap();
+            let written = it
+                .log
+                .view()
+                .decompress(segment, &mut go_on)
+                .unwrap()
+                .unwrap();
             it.log.adopt(&written).unwrap();
             written.remove_replaced().unwrap();
         }
@@ -204,9 +230,17 @@ fn what_is_broken_off_leaves_nothing_and_is_begun_anew() {
         let mut left = calls;
         let mut pace = |_| {
             left -= 1;
-            if left < 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if left < 0 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
-        let written = it.log.view().compress(1, &small_blocks(), &mut pace).unwrap();
+        let written = it
+            .log
+            .view()
+            .compress(1, &small_blocks(), &mut pace)
+            .unwrap();
         let Some(written) = written else {
             assert_eq!(names(&it.path), before);
             calls += 1;
@@ -224,8 +258,18 @@ fn what_is_broken_off_leaves_nothing_and_is_begun_anew() {
 fn what_a_crash_left_of_a_rewrite_is_removed_by_the_next_opening() {
     let mut it = written(ReadMode::Map);
     compress(&mut it.log, 1);
-    let unused = it.log.view().compress(2, &small_blocks(), &mut go_on).unwrap().unwrap();
-    let replaced = it.log.view().compress(3, &small_blocks(), &mut go_on).unwrap().unwrap();
+    let unused = it
+        .log
+        .view()
+        .compress(2, &small_blocks(), &mut go_on)
+        .unwrap()
+        .unwrap();
+    let replaced = it
+        .log
+        .view()
+        .compress(3, &small_blocks(), &mut go_on)
+        .unwrap()
+        .unwrap();
     it.log.adopt(&replaced).unwrap();
     let left = |id: u32, form: &str| it.path.join(format!("{id:020}.{form}"));
     fs::write(left(4, "compressed.new"), b"half").unwrap();
@@ -246,19 +290,30 @@ fn what_can_not_be_compressed_is_refused() {
     let mut it = written(ReadMode::Map);
     let last = it.log.segment().id;
     let refused = |log: &Log, segment, compression: &Compression| {
-        log.view().compress(segment, compression, &mut go_on).unwrap_err().kind()
+        log.view()
+            .compress(segment, compression, &mut go_on)
+            .unwrap_err()
+            .kind()
     };
     compress(&mut it.log, 1);
     assert_eq!(refused(&it.log, 1, &small_blocks()), ErrorKind::Invalid);
     assert_eq!(refused(&it.log, last, &small_blocks()), ErrorKind::Invalid);
-    assert_eq!(refused(&it.log, last + 1, &small_blocks()), ErrorKind::NotFound);
+    assert_eq!(
+        refused(&it.log, last + 1, &small_blocks()),
+        ErrorKind::NotFound
+    );
     let mut wild = small_blocks();
     wild.level = 20;
     assert_eq!(refused(&it.log, 2, &wild), ErrorKind::Invalid);
     let plain = it.log.view().decompress(2, &mut go_on).unwrap_err();
     assert_eq!(plain.kind(), ErrorKind::Invalid);
     // A form that was written before the segment changed.
-    let one = it.log.view().compress(2, &small_blocks(), &mut go_on).unwrap().unwrap();
+    let one = it
+        .log
+        .view()
+        .compress(2, &small_blocks(), &mut go_on)
+        .unwrap()
+        .unwrap();
     it.log.adopt(&one).unwrap();
     assert_eq!(it.log.adopt(&one).unwrap_err().kind(), ErrorKind::Invalid);
     one.remove_replaced().unwrap();
@@ -272,9 +327,17 @@ fn a_damaged_segment_is_not_compressed() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[20_000] ^= 1;
     fs::write(&path, bytes).unwrap();
-    let error = it.log.view().compress(2, &small_blocks(), &mut go_on).unwrap_err();
+    let error = it
+        .log
+        .view()
+        .compress(2, &small_blocks(), &mut go_on)
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
-    assert!(!names(&it.path).iter().any(|name| name.contains("compressed")));
+    assert!(
+        !names(&it.path)
+            .iter()
+            .any(|name| name.contains("compressed"))
+    );
 }
 
 #[test]
@@ -284,7 +347,16 @@ fn a_fork_shares_compressed_segments() {
     compress(&mut it.log, 3);
     let to = it.path.with_extension("fork");
     let (parts, settings) = (Parts::os(), settings(ReadMode::Map));
-    let made = fork(&parts, &it.path, &to, &settings, u64::MAX, &|_| true, &mut |_| {}).unwrap();
+    let made = fork(
+        &parts,
+        &it.path,
+        &to,
+        &settings,
+        u64::MAX,
+        &|_| true,
+        &mut |_| {},
+    )
+    .unwrap();
     assert_eq!(made.last_number, it.log.view().last_number());
     let (log, _) = Log::open(&parts, &to, settings).unwrap();
     let shared: Vec<_> = it
@@ -330,7 +402,10 @@ fn a_damaged_block_loses_its_records_and_no_others() {
     let repaired = repair(&Parts::os(), &it.path, &mut |_| {}).unwrap();
     assert_eq!(repaired.quarantined.len(), 1);
     let found = verify(&Parts::os(), &it.path, &mut |_| {}).unwrap();
-    assert!(found.damage.is_empty() && found.lost.len() == 1, "{found:?}");
+    assert!(
+        found.damage.is_empty() && found.lost.len() == 1,
+        "{found:?}"
+    );
     let (log, _) = Log::open(&Parts::os(), &it.path, settings(ReadMode::Map)).unwrap();
     let view = log.view();
     let readable = it.records.iter().filter(|(at, body)| {
@@ -345,9 +420,15 @@ fn an_estimate_is_about_right() {
     let it = written(ReadMode::Map);
     let view = it.log.view();
     let estimate = view.estimate_compression(2, &small_blocks()).unwrap();
-    let written = view.compress(2, &small_blocks(), &mut go_on).unwrap().unwrap();
+    let written = view
+        .compress(2, &small_blocks(), &mut go_on)
+        .unwrap()
+        .unwrap();
     assert_eq!(estimate.plain_bytes, written.bytes_before);
     let (low, high) = (written.bytes_after / 2, written.bytes_after * 2);
-    assert!((low..high).contains(&estimate.compressed_bytes), "{estimate:?} {written:?}");
+    assert!(
+        (low..high).contains(&estimate.compressed_bytes),
+        "{estimate:?} {written:?}"
+    );
     written.discard();
 }

@@ -1,6 +1,7 @@
 //! Doing what a plan says.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -23,7 +24,7 @@ use crate::planning;
 #[non_exhaustive]
 pub struct ApplySettings {
     /// How many bytes are read and written in a second at most, so that the disk is there for others; `None`
-    /// for no limit. Default: 64 MiB.
+    /// for no limit, and less than 1 MiB counts as that. Default: 64 MiB.
     pub bytes_per_second_max: Option<u64>,
     /// Whether what was done is recorded in the store's [`JOURNAL`](crate::JOURNAL). Default: yes.
     pub journal: JournalMode,
@@ -184,16 +185,19 @@ impl Optimizer {
                 });
                 throttle.pass(bytes)
             };
-            if pace(0).is_break() {
-                applied.is_cancelled = true;
-                return Ok(());
-            }
-            match self.take_step(step, &mut pace)? {
-                StepEnd::Done(rewrite) => {
-                    applied.steps_done += 1;
-                    applied.bytes_before += rewrite.bytes_before;
-                    applied.bytes_after += rewrite.bytes_after;
+            let end = loop {
+                control.wait_until_resumed();
+                let end = match pace(0) {
+                    ControlFlow::Continue(()) => self.take_step(step, &mut pace)?,
+                    ControlFlow::Break(()) => StepEnd::BrokenOff,
+                };
+                // A pause breaks a step off as well, and may be over by now.
+                if end != StepEnd::BrokenOff || !control.take_interruption() {
+                    break end;
                 }
+            };
+            match end {
+                StepEnd::Done(rewrite) => applied.count(rewrite),
                 StepEnd::PassedOver => applied.steps_passed_over += 1,
                 StepEnd::BrokenOff if control.is_cancelled() => {
                     applied.is_cancelled = true;
@@ -229,7 +233,11 @@ impl Optimizer {
                 Some(snapshotter) => snapshotter.take_snapshot(stream, fold).map(|()| DONE),
                 None => Ok(StepEnd::PassedOver),
             },
-            Step::RemoveSnapshots { stream, fold, newest_kept } => {
+            Step::RemoveSnapshots {
+                stream,
+                fold,
+                newest_kept,
+            } => {
                 let Some(snapshots) = &self.snapshots else {
                     return Ok(StepEnd::PassedOver);
                 };
@@ -257,7 +265,10 @@ impl Optimizer {
             return Ok(StepEnd::PassedOver);
         };
         let segments = files.segments()?;
-        if !segments.iter().any(|it| it.segment == segment && it.state == from) {
+        if !segments
+            .iter()
+            .any(|it| it.segment == segment && it.state == from)
+        {
             return Ok(StepEnd::PassedOver);
         }
         Ok(rewrite(&**files)?.map_or(StepEnd::BrokenOff, StepEnd::Done))
@@ -280,6 +291,14 @@ impl Optimizer {
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(StepEnd::PassedOver),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Applied {
+    fn count(&mut self, rewrite: SegmentRewrite) {
+        self.steps_done += 1;
+        self.bytes_before += rewrite.bytes_before;
+        self.bytes_after += rewrite.bytes_after;
     }
 }
 
@@ -348,7 +367,8 @@ impl Run {
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("progress", &self.progress()).finish_non_exhaustive()
+        f.debug_struct("Run")
+            .field("progress", &self.progress())
+            .finish_non_exhaustive()
     }
 }
-

@@ -1,6 +1,7 @@
 //! Holding a run up, and ending it.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,12 @@ use annals_core::{Clock, Timestamp};
 /// at once after a pause.
 const BURST_MICROS: i64 = 50_000;
 
+/// How long one wait is at most: a store that is closed waits for it.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The lowest rate.
+pub(crate) const BYTES_PER_SECOND_MIN: u64 = 1024 * 1024;
+
 /// Pauses, resumes and cancels a run, from any thread. Clones are of the same run.
 #[derive(Clone, Debug, Default)]
 pub struct Control(Arc<Inner>);
@@ -18,6 +25,8 @@ pub struct Control(Arc<Inner>);
 struct Inner {
     wish: Mutex<Wish>,
     changed: Condvar,
+    /// Set when a pause broke a step off.
+    interrupted: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +43,8 @@ impl Control {
         Self::default()
     }
 
-    /// Holds the run up where it is, within a step too, until it is resumed or cancelled.
+    /// Holds the run up until it is resumed or cancelled. A step that is in hand is broken off and begun anew
+    /// then, so that a paused run holds nothing of the store.
     pub fn pause(&self) {
         self.wish(Wish::Pause);
     }
@@ -64,19 +74,38 @@ impl Control {
         self.0.changed.notify_all();
     }
 
-    /// Waits while it is paused, then as long as told; breaks when it is cancelled.
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        *self.lock() == Wish::Pause
+    }
+
+    /// Whether a pause broke the step off, since it was last asked; not when it was cancelled.
+    pub(crate) fn take_interruption(&self) -> bool {
+        self.0.interrupted.swap(false, Ordering::AcqRel) && !self.is_cancelled()
+    }
+
+    /// Waits as long as it is paused.
+    pub(crate) fn wait_until_resumed(&self) {
+        let wish = self.lock();
+        let waited = self.0.changed.wait_while(wish, |wish| *wish == Wish::Pause);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Waits as long as told; breaks at once when it is paused or cancelled.
     fn wait(&self, time: Duration) -> ControlFlow<()> {
-        let mut wish = self.lock();
-        if *wish == Wish::Run && !time.is_zero() {
-            let waited = self.0.changed.wait_timeout_while(wish, time, |wish| *wish == Wish::Run);
-            wish = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        while *wish == Wish::Pause {
-            wish = self.0.changed.wait(wish).unwrap_or_else(PoisonError::into_inner);
-        }
+        let wish = self.lock();
+        let waited = self
+            .0
+            .changed
+            .wait_timeout_while(wish, time, |wish| *wish == Wish::Run);
+        let (wish, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match *wish {
+            Wish::Run => ControlFlow::Continue(()),
             Wish::Cancel => ControlFlow::Break(()),
-            Wish::Run | Wish::Pause => ControlFlow::Continue(()),
+            Wish::Pause => {
+                self.0.interrupted.store(true, Ordering::Release);
+                ControlFlow::Break(())
+            }
         }
     }
 
@@ -104,7 +133,7 @@ impl<'a> Throttle<'a> {
         Self {
             control,
             clock,
-            bytes_per_second: bytes_per_second.map(|rate| rate.max(1)),
+            bytes_per_second: bytes_per_second.map(|rate| rate.max(BYTES_PER_SECOND_MIN)),
             due: clock.now(),
         }
     }
@@ -119,13 +148,13 @@ impl<'a> Throttle<'a> {
         let earliest = now.as_micros().saturating_sub(BURST_MICROS);
         let due = self.due.as_micros().max(earliest).saturating_add(cost);
         self.due = Timestamp::from_micros(due);
-        self.control.wait(self.due.since(now))
+        self.control.wait(self.due.since(now).min(WAIT_MAX))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::sync::atomic::AtomicI64;
 
     use super::*;
 
@@ -142,13 +171,13 @@ mod tests {
     #[test]
     fn bytes_are_due_at_the_rate_and_a_pause_is_not_made_up_for() {
         let (control, clock) = (Control::new(), Standing::default());
-        let mut throttle = Throttle::new(&control, &clock, Some(1_000_000));
-        assert!(throttle.pass(1000).is_continue());
+        let mut throttle = Throttle::new(&control, &clock, Some(2_000_000));
+        assert!(throttle.pass(2000).is_continue());
         assert_eq!(throttle.due, Timestamp::from_micros(1000));
-        assert!(throttle.pass(1000).is_continue());
+        assert!(throttle.pass(2000).is_continue());
         assert_eq!(throttle.due, Timestamp::from_micros(2000));
         clock.0.store(10_000_000, Ordering::Relaxed);
-        assert!(throttle.pass(1000).is_continue());
+        assert!(throttle.pass(2000).is_continue());
         let expected = 10_000_000 - BURST_MICROS + 1000;
         assert_eq!(throttle.due, Timestamp::from_micros(expected));
     }
@@ -158,9 +187,11 @@ mod tests {
         let control = Control::new();
         control.pause();
         let other = control.clone();
-        let waiting = std::thread::spawn(move || other.wait(Duration::ZERO));
+        let waiting = std::thread::spawn(move || other.wait_until_resumed());
+        assert!(control.wait(Duration::MAX).is_break());
         control.cancel();
-        assert!(waiting.join().unwrap().is_break());
+        waiting.join().unwrap();
+        assert!(control.wait(Duration::MAX).is_break());
         control.resume();
         assert!(control.is_cancelled());
     }

@@ -1,8 +1,8 @@
 //! What was done, as events of the store itself.
 
 use annals_core::{
-    Append, Category, ContentType, Error, ErrorKind, EventStore, EventType, Expected, Ids, NewEvent,
-    StreamId,
+    Append, Category, ContentType, Error, ErrorKind, EventStore, EventType, Expected, Ids,
+    NewEvent, StreamId,
 };
 use futures_executor::block_on;
 use serde::Serialize;
@@ -59,7 +59,14 @@ impl<'a> Journal<'a> {
         error: Option<&Error>,
     ) -> Result<(), Error> {
         let error = error.map(ToString::to_string);
-        self.record(ENDED, &EndedPayload { ended, applied, error })
+        self.record(
+            ENDED,
+            &EndedPayload {
+                ended,
+                applied,
+                error,
+            },
+        )
     }
 
     fn record(&self, event_type: EventType, payload: &impl Serialize) -> Result<(), Error> {

@@ -99,11 +99,14 @@ pub struct Totals {
 impl Plan {
     /// What all steps save and cost.
     pub fn totals(&self) -> Totals {
-        self.steps.iter().map(Step::totals).fold(Totals::default(), |sum, step| Totals {
-            bytes_saved: sum.bytes_saved.saturating_add(step.bytes_saved),
-            bytes_moved: sum.bytes_moved.saturating_add(step.bytes_moved),
-            events_hidden: sum.events_hidden.saturating_add(step.events_hidden),
-        })
+        self.steps
+            .iter()
+            .map(Step::totals)
+            .fold(Totals::default(), |sum, step| Totals {
+                bytes_saved: sum.bytes_saved.saturating_add(step.bytes_saved),
+                bytes_moved: sum.bytes_moved.saturating_add(step.bytes_moved),
+                events_hidden: sum.events_hidden.saturating_add(step.events_hidden),
+            })
     }
 }
 
@@ -111,8 +114,16 @@ impl Step {
     /// What it saves and costs.
     pub fn totals(&self) -> Totals {
         match self {
-            Self::Compress { bytes_before, bytes_after, .. }
-            | Self::Decompress { bytes_before, bytes_after, .. } => Totals {
+            Self::Compress {
+                bytes_before,
+                bytes_after,
+                ..
+            }
+            | Self::Decompress {
+                bytes_before,
+                bytes_after,
+                ..
+            } => Totals {
                 bytes_saved: signed(*bytes_before).saturating_sub(signed(*bytes_after)),
                 // Read, written, and both read once more to be compared.
                 bytes_moved: 2 * (bytes_before + bytes_after),
@@ -133,7 +144,8 @@ impl Step {
                 format!("segment {segment}")
             }
             Self::Retain { stream, .. } | Self::Truncate { stream, .. } => stream.to_string(),
-            Self::TakeSnapshot { stream, fold, .. } | Self::RemoveSnapshots { stream, fold, .. } => {
+            Self::TakeSnapshot { stream, fold, .. }
+            | Self::RemoveSnapshots { stream, fold, .. } => {
                 format!("{stream} {fold}")
             }
         }
@@ -152,18 +164,39 @@ impl Step {
 
     fn effect(&self) -> String {
         match self {
-            Self::Compress { bytes_before, bytes_after, .. }
-            | Self::Decompress { bytes_before, bytes_after, .. } => {
+            Self::Compress {
+                bytes_before,
+                bytes_after,
+                ..
+            }
+            | Self::Decompress {
+                bytes_before,
+                bytes_after,
+                ..
+            } => {
                 format!("{} -> {}", Bytes(*bytes_before), Bytes(*bytes_after))
             }
-            Self::Retain { max_age, max_count, events_hidden, .. } => {
+            Self::Retain {
+                max_age,
+                max_count,
+                events_hidden,
+                ..
+            } => {
                 let age = max_age.map(|age| format!("{} s", age.as_secs()));
                 let count = max_count.map(|count| format!("{count} events"));
                 let rules: Vec<String> = age.into_iter().chain(count).collect();
-                let rules = if rules.is_empty() { "everything".to_owned() } else { rules.join(", ") };
+                let rules = if rules.is_empty() {
+                    "everything".to_owned()
+                } else {
+                    rules.join(", ")
+                };
                 format!("keeps {rules}; hides {events_hidden} events")
             }
-            Self::Truncate { before, events_hidden, .. } => {
+            Self::Truncate {
+                before,
+                events_hidden,
+                ..
+            } => {
                 format!("from version {before}; hides {events_hidden} events")
             }
             Self::TakeSnapshot { events, .. } => format!("{events} events after the last one"),
@@ -176,7 +209,13 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<18}{:<32}effect", "step", "of")?;
         for step in &self.steps {
-            writeln!(f, "{:<18}{:<32}{}", step.verb(), step.subject(), step.effect())?;
+            writeln!(
+                f,
+                "{:<18}{:<32}{}",
+                step.verb(),
+                step.subject(),
+                step.effect()
+            )?;
         }
         let totals = self.totals();
         let saved = u64::try_from(totals.bytes_saved).map_or_else(
@@ -190,7 +229,9 @@ impl fmt::Display for Plan {
             Bytes(totals.bytes_moved),
             totals.events_hidden,
         )?;
-        self.notes.iter().try_for_each(|note| write!(f, "\nnote: {note}"))
+        self.notes
+            .iter()
+            .try_for_each(|note| write!(f, "\nnote: {note}"))
     }
 }
 

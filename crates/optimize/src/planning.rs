@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use annals_core::{
-    Error, PolicyAction, ReadRequest, SegmentCompression, SegmentState, SegmentSummary, SnapshotKey,
-    StreamHead, StreamId, Timestamp, Version,
+    Error, PolicyAction, ReadRequest, SegmentCompression, SegmentState, SegmentSummary,
+    SnapshotKey, StreamHead, StreamId, Timestamp, Version,
 };
 use annals_core::{EventStore, EventStoreExt};
 use futures_executor::block_on;
@@ -27,7 +27,10 @@ impl Optimizer {
         // Events are hidden first, snapshots next: segments are compressed as they are, whatever is hidden.
         for (at, rule) in policy.retention.iter().enumerate() {
             let later = policy.retention.iter().skip(at + 1);
-            if later.into_iter().all(|other| other.category != rule.category) {
+            if later
+                .into_iter()
+                .all(|other| other.category != rule.category)
+            {
                 self.plan_retention(&mut plan, policy, rule)?;
             }
         }
@@ -110,7 +113,8 @@ impl Optimizer {
         }
         if held > 0 {
             let category = &rule.category;
-            plan.notes.push(format!("{held} streams of {category} are on legal hold"));
+            plan.notes
+                .push(format!("{held} streams of {category} are on legal hold"));
         }
         Ok(())
     }
@@ -135,7 +139,8 @@ impl Optimizer {
             let seen = streams.entry(event.stream().clone()).or_default();
             seen.shown += 1;
             seen.too_old += u64::from(
-                rule.max_age.is_some_and(|age| now.since(event.appended_at()) > age),
+                rule.max_age
+                    .is_some_and(|age| now.since(event.appended_at()) > age),
             );
             let is_before = |before| event.version() < before;
             seen.before += u64::from(rule.truncate_before.is_some_and(is_before));
@@ -156,7 +161,8 @@ impl Optimizer {
         rule: &SnapshotRule,
     ) -> Result<(), Error> {
         let Some(snapshots) = &self.snapshots else {
-            plan.notes.push("no store of snapshots is given: none are planned".to_owned());
+            plan.notes
+                .push("no store of snapshots is given: none are planned".to_owned());
             return Ok(());
         };
         let none = RetentionRule::new(rule.category.clone());
@@ -232,7 +238,9 @@ impl Seen {
         }
         let has_rules = rule.max_age.is_some() || rule.max_count.is_some();
         if has_rules && (policy.max_age, policy.max_count) != (rule.max_age, rule.max_count) {
-            let over = rule.max_count.map_or(0, |count| self.shown.saturating_sub(count));
+            let over = rule
+                .max_count
+                .map_or(0, |count| self.shown.saturating_sub(count));
             steps.push(Step::Retain {
                 stream: head.stream.clone(),
                 max_age: rule.max_age,
@@ -258,7 +266,12 @@ fn lift(head: &StreamHead) -> Option<Step> {
 /// The change of policy that a step makes.
 pub(crate) fn action(step: &Step) -> Option<(&StreamId, PolicyAction)> {
     match step {
-        Step::Retain { stream, max_age, max_count, .. } => {
+        Step::Retain {
+            stream,
+            max_age,
+            max_count,
+            ..
+        } => {
             let (max_age, max_count) = (*max_age, *max_count);
             Some((stream, PolicyAction::Retain { max_age, max_count }))
         }
@@ -269,7 +282,10 @@ pub(crate) fn action(step: &Step) -> Option<(&StreamId, PolicyAction)> {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share needs no more bits than a float has")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a share needs no more bits than a float has"
+)]
 fn is_worthwhile(before: u64, after: u64, share_min: f64) -> bool {
     before.saturating_sub(after) as f64 >= before as f64 * share_min && after < before
 }

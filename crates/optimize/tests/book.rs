@@ -98,12 +98,24 @@ fn old_sessions_expire_unless_they_are_held() -> Result<(), Box<dyn Error>> {
         .max_count(20);
     let mut policy = OptimizePolicy::default();
     policy.retention.push(sessions);
-    policy.legal_hold.streams.insert(StreamId::from_static("session-7"));
+    policy
+        .legal_hold
+        .streams
+        .insert(StreamId::from_static("session-7"));
     let plan = optimizer.plan(&policy)?;
-    optimizer.apply(&plan, &ApplySettings::default(), &Control::new(), &mut |_| {})?;
+    optimizer.apply(
+        &plan,
+        &ApplySettings::default(),
+        &Control::new(),
+        &mut |_| {},
+    )?;
     // ANCHOR_END: retention
 
-    let shown = |stream| block_on(store.collect(ReadRequest::stream(StreamId::from_static(stream))));
-    assert_eq!((shown("session-6")?.len(), shown("session-7")?.len()), (20, 50));
+    let shown =
+        |stream| block_on(store.collect(ReadRequest::stream(StreamId::from_static(stream))));
+    assert_eq!(
+        (shown("session-6")?.len(), shown("session-7")?.len()),
+        (20, 50)
+    );
     Ok(())
 }

@@ -58,8 +58,13 @@ impl Both {
     fn new(directory: &Path) -> Self {
         let clock = Arc::new(Hand::default());
         let log = LogStore::builder(directory.join("store")).settings(settings());
-        let log = log.clock(Arc::clone(&clock) as Arc<dyn Clock>).create().unwrap();
-        let oracle = MemoryStore::builder().clock(Arc::clone(&clock) as Arc<dyn Clock>).build();
+        let log = log
+            .clock(Arc::clone(&clock) as Arc<dyn Clock>)
+            .create()
+            .unwrap();
+        let oracle = MemoryStore::builder()
+            .clock(Arc::clone(&clock) as Arc<dyn Clock>)
+            .build();
         Self {
             log: Arc::new(log),
             oracle: Arc::new(oracle),
@@ -88,9 +93,12 @@ impl Both {
     fn event(&self, number: u64, at: u64) -> NewEvent {
         let id: EventId = self.ids.event_id();
         let kind = EventType::parse(["placed", "read", "paid"][usize::try_from(at % 3).unwrap()]);
-        let payload = format!("{{\"number\":{number},\"at\":{at},\"text\":\"a text that is like others\"}}");
+        let payload =
+            format!("{{\"number\":{number},\"at\":{at},\"text\":\"a text that is like others\"}}");
         let event = NewEvent::new(kind.unwrap(), ContentType::JSON, payload).unwrap();
-        event.with_id(id).with_recorded_at(Timestamp::from_seconds(5))
+        event
+            .with_id(id)
+            .with_recorded_at(Timestamp::from_seconds(5))
     }
 
     /// Reads of every kind, up to a position.
@@ -111,8 +119,13 @@ impl Both {
     fn check(&self) {
         let head = {
             let _still = self.appends.lock().unwrap();
-            let last = block_on(self.oracle.collect(ReadRequest::all().backward().events_max(1)));
-            last.unwrap().first().map_or(Position::START, |event| event.position())
+            let last = block_on(
+                self.oracle
+                    .collect(ReadRequest::all().backward().events_max(1)),
+            );
+            last.unwrap()
+                .first()
+                .map_or(Position::START, |event| event.position())
         };
         for request in Self::requests(head) {
             let expected = block_on(self.oracle.collect(request.clone())).unwrap();
@@ -134,7 +147,9 @@ fn silent() -> ApplySettings {
 }
 
 fn apply(optimizer: &Optimizer, plan: &Plan) -> annals_optimize::Applied {
-    optimizer.apply(plan, &silent(), &Control::new(), &mut |_| {}).unwrap()
+    optimizer
+        .apply(plan, &silent(), &Control::new(), &mut |_| {})
+        .unwrap()
 }
 
 #[test]
@@ -167,7 +182,10 @@ fn reads_answer_the_same_while_segments_are_compressed_and_undone() {
             assert!(applied.bytes_after < applied.bytes_before);
             apply(&optimizer, &optimizer.plan_undo().unwrap());
         }
-        apply(&optimizer, &optimizer.plan(&OptimizePolicy::default()).unwrap());
+        apply(
+            &optimizer,
+            &optimizer.plan(&OptimizePolicy::default()).unwrap(),
+        );
         is_over.store(true, Ordering::Release);
     });
     assert!(checks.load(Ordering::Relaxed) > 3);
@@ -175,7 +193,9 @@ fn reads_answer_the_same_while_segments_are_compressed_and_undone() {
     let follower = LogStore::builder(both.log.directory()).follow().unwrap();
     let seen = block_on(follower.collect(ReadRequest::all())).unwrap();
     assert!(seen == block_on(both.oracle.collect(ReadRequest::all())).unwrap());
-    let verified = LogStore::builder(both.log.directory()).verify(&mut |_| {}).unwrap();
+    let verified = LogStore::builder(both.log.directory())
+        .verify(&mut |_| {})
+        .unwrap();
     assert!(verified.is_whole(), "{verified:?}");
 }
 
@@ -191,11 +211,15 @@ fn what_a_plan_hides_is_what_the_oracle_hides_and_a_hold_wins() {
         of("meter").max_count(50),
         of("order").max_age(Duration::from_secs(40)),
     ];
-    policy.legal_hold.streams.insert(StreamId::from_static("meter-2"));
+    policy
+        .legal_hold
+        .streams
+        .insert(StreamId::from_static("meter-2"));
     let optimizer = both.optimizer();
     let plan = optimizer.plan(&policy).unwrap();
     let hidden = plan.totals().events_hidden;
-    let shown = |store: &dyn EventStore| block_on(store.collect(ReadRequest::all())).unwrap().len() as u64;
+    let shown =
+        |store: &dyn EventStore| block_on(store.collect(ReadRequest::all())).unwrap().len() as u64;
     let before = shown(&*both.oracle);
     apply(&optimizer, &plan);
     let model = Optimizer::new(Arc::clone(&both.oracle) as Arc<dyn EventStore>);
@@ -203,23 +227,47 @@ fn what_a_plan_hides_is_what_the_oracle_hides_and_a_hold_wins() {
     both.check();
     assert!(hidden > 0);
     assert_eq!(shown(&*both.log), before - hidden);
-    let held = block_on(both.log.collect(ReadRequest::stream(StreamId::from_static("meter-2"))));
+    let held = block_on(
+        both.log
+            .collect(ReadRequest::stream(StreamId::from_static("meter-2"))),
+    );
     assert!(held.unwrap().len() > 50);
-    assert!(plan.notes.iter().any(|note| note.contains("1 streams of meter are on legal hold")));
+    assert!(
+        plan.notes
+            .iter()
+            .any(|note| note.contains("1 streams of meter are on legal hold"))
+    );
 
     // The same plan is done already, and a new one finds nothing.
     let again = apply(&optimizer, &plan);
-    assert_eq!((again.steps_done, again.steps_passed_over), (0, plan.steps.len()));
+    assert_eq!(
+        (again.steps_done, again.steps_passed_over),
+        (0, plan.steps.len())
+    );
     assert_eq!(optimizer.plan(&policy).unwrap().steps, []);
 
     // A hold that comes later lifts the rules, and shows nothing again.
     policy.legal_hold = LegalHold::default();
-    policy.legal_hold.categories.insert(Category::from_static("meter"));
+    policy
+        .legal_hold
+        .categories
+        .insert(Category::from_static("meter"));
     let lifted = optimizer.plan(&policy).unwrap();
     let lifts = |step: &Step| {
-        matches!(step, Step::Retain { max_age: None, max_count: None, events_hidden: 0, .. })
+        matches!(
+            step,
+            Step::Retain {
+                max_age: None,
+                max_count: None,
+                events_hidden: 0,
+                ..
+            }
+        )
     };
-    assert!(lifted.steps.len() == 2 && lifted.steps.iter().all(lifts), "{lifted}");
+    assert!(
+        lifted.steps.len() == 2 && lifted.steps.iter().all(lifts),
+        "{lifted}"
+    );
     let before = shown(&*both.log);
     apply(&optimizer, &lifted);
     apply(&model, &lifted);
@@ -252,7 +300,10 @@ fn a_run_is_paused_resumed_and_cancelled() {
     let run = optimizer.begin(plan.clone(), silent()).unwrap();
     let applied = run.join().unwrap();
     assert!(!applied.is_cancelled);
-    assert_eq!(applied.steps_done + applied.steps_passed_over, plan.steps.len());
+    assert_eq!(
+        applied.steps_done + applied.steps_passed_over,
+        plan.steps.len()
+    );
     both.check();
 }
 
@@ -271,8 +322,13 @@ fn a_store_that_is_closed_ends_the_run_and_leaves_nothing() {
     }
     both.log.close().unwrap();
     assert!(run.join().is_err());
-    let verified = LogStore::builder(both.log.directory()).verify(&mut |_| {}).unwrap();
-    assert!(verified.is_whole() && verified.log.unfinished.is_empty(), "{verified:?}");
+    let verified = LogStore::builder(both.log.directory())
+        .verify(&mut |_| {})
+        .unwrap();
+    assert!(
+        verified.is_whole() && verified.log.unfinished.is_empty(),
+        "{verified:?}"
+    );
 }
 
 #[test]
@@ -285,14 +341,22 @@ fn the_journal_tells_of_runs_that_did_something() {
     settings.journal = JournalMode::Recorded;
     let plan = optimizer.plan(&OptimizePolicy::default()).unwrap();
     for plan in [&plan, &Plan::default()] {
-        optimizer.apply(plan, &settings, &Control::new(), &mut |_| {}).unwrap();
+        optimizer
+            .apply(plan, &settings, &Control::new(), &mut |_| {})
+            .unwrap();
     }
     let told = block_on(both.log.collect(ReadRequest::stream(JOURNAL))).unwrap();
-    let types: Vec<&str> = told.iter().map(|event| event.event_type().as_str()).collect();
+    let types: Vec<&str> = told
+        .iter()
+        .map(|event| event.event_type().as_str())
+        .collect();
     assert_eq!(types, ["optimization-begun", "optimization-ended"]);
     let ended = String::from_utf8(told[1].payload().to_vec()).unwrap();
     let steps = format!("\"steps_done\":{}", plan.steps.len());
-    assert!(ended.contains("\"ended\":\"finished\"") && ended.contains(&steps), "{ended}");
+    assert!(
+        ended.contains("\"ended\":\"finished\"") && ended.contains(&steps),
+        "{ended}"
+    );
 }
 
 #[test]
@@ -304,11 +368,28 @@ fn the_newest_segments_stay_plain_where_that_is_asked() {
     policy.compression.as_mut().unwrap().newest_kept_plain = 2;
     let optimizer = both.optimizer();
     apply(&optimizer, &optimizer.plan(&policy).unwrap());
-    let states: Vec<_> = both.log.segments().unwrap().iter().map(|it| it.state).collect();
+    let states: Vec<_> = both
+        .log
+        .segments()
+        .unwrap()
+        .iter()
+        .map(|it| it.state)
+        .collect();
     let (compressed, rest) = states.split_at(states.len() - 3);
     assert!(!compressed.is_empty());
-    assert!(compressed.iter().all(|state| *state == SegmentState::Compressed));
-    assert_eq!(rest, [SegmentState::Plain, SegmentState::Plain, SegmentState::Active]);
+    assert!(
+        compressed
+            .iter()
+            .all(|state| *state == SegmentState::Compressed)
+    );
+    assert_eq!(
+        rest,
+        [
+            SegmentState::Plain,
+            SegmentState::Plain,
+            SegmentState::Active
+        ]
+    );
     policy.compression.as_mut().unwrap().newest_kept_plain = 0;
     policy.compression.as_mut().unwrap().saved_share_min = 0.999;
     assert_eq!(optimizer.plan(&policy).unwrap().steps, []);

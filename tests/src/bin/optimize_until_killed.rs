@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::thread;
 
 use annals_core::{
-    Append, ContentType, Error, EventStore, EventType, Expected, Ids, NewEvent, StreamId, UuidIds, Version,
+    Append, ContentType, Error, EventStore, EventType, Expected, Ids, NewEvent, StreamId, UuidIds,
+    Version,
 };
 use annals_optimize::{ApplySettings, Control, JournalMode, OptimizePolicy, Optimizer};
 use annals_store_log::{LogStore, Settings};
@@ -24,7 +25,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut settings = Settings::default();
     settings.segment_bytes = 32 * 1024;
     settings.index_bytes_max = 16 * 1024;
-    let store = LogStore::builder(directory).settings(settings).open_or_create()?;
+    let store = LogStore::builder(directory)
+        .settings(settings)
+        .open_or_create()?;
     let store = Arc::new(store);
     let writer = Arc::clone(&store);
     let writer = thread::spawn(move || append_for_ever(&*writer));
@@ -89,5 +92,7 @@ const fn at(version: Version) -> Expected {
 /// Prints a line; `false` when whoever reads is gone.
 fn told(line: &str) -> bool {
     let mut output = std::io::stdout().lock();
-    writeln!(output, "{line}").and_then(|()| output.flush()).is_ok()
+    writeln!(output, "{line}")
+        .and_then(|()| output.flush())
+        .is_ok()
 }

@@ -54,7 +54,8 @@ pub struct SegmentRewrite {
 }
 
 /// What is told of a rewrite as it goes: how many bytes were read and written since the last time. It may
-/// sleep, so that the rewrite leaves the disk to others, and breaks the rewrite off.
+/// sleep, so that the rewrite leaves the disk to others, and breaks the rewrite off. A store that is being
+/// closed waits for it, so it returns in a second or so.
 pub type RewritePace<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
 
 /// A store whose files can be made smaller in place, while it is read and appended to: what a backend

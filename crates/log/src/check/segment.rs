@@ -86,7 +86,9 @@ pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<Segm
     let length = file.length().map_err(failed)?;
     examination.report.bytes = length;
     let length = u32::try_from(length).unwrap_or(u32::MAX);
-    examination.frames(file, entry, &segment, length).map_err(failed)?;
+    examination
+        .frames(file, entry, &segment, length)
+        .map_err(failed)?;
     Ok(examination.report)
 }
 
@@ -120,7 +122,9 @@ fn examine_compressed(
         examination.report.excess_at = Some(end);
     }
     let length = u32::try_from(file.header().plain_bytes()).unwrap_or(u32::MAX);
-    examination.frames(file, entry, segment, length).map_err(failed)
+    examination
+        .frames(file, entry, segment, length)
+        .map_err(failed)
 }
 
 struct Examination {
@@ -149,12 +153,7 @@ impl Examination {
 
     /// Looks at the other form of a segment where the one that the manifest named is gone since, because a
     /// writer went over to it; `false` where there is none.
-    fn other_form(
-        &mut self,
-        files: &Files,
-        entry: &Entry,
-        segment: &Segment,
-    ) -> Result<bool> {
+    fn other_form(&mut self, files: &Files, entry: &Entry, segment: &Segment) -> Result<bool> {
         let in_use = matches!(self.until, Until::Sealed { in_use: true, .. });
         if !in_use {
             return Ok(false);
@@ -184,7 +183,9 @@ impl Examination {
     /// Where the frames end at the earliest, and the number there.
     fn least(&self) -> Option<(u32, Option<u64>)> {
         match self.until {
-            Until::Sealed { end, next_number, .. } => Some((end.offset, next_number)),
+            Until::Sealed {
+                end, next_number, ..
+            } => Some((end.offset, next_number)),
             Until::Watermark { slot, .. } => {
                 Some((slot.durable.offset, Some(slot.durable.next_number)))
             }

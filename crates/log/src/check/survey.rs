@@ -4,17 +4,17 @@ use std::path::Path;
 
 use super::segment::{SegmentReport, Until, examine};
 use super::{LostRange, Progress, Verification};
-use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::compress;
+use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{
     Files, MANIFEST, MANIFEST_NEW, WATERMARK, compressed_id, flawed, read_full, segment_id,
 };
 use crate::format::Flaw;
 use crate::format::is_zero;
 use crate::format::manifest::{Closing, Entry, Form, Manifest, SealedEnd};
-use crate::open::is_unused_form;
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::format::watermark::{Ended, FILE_BYTES, SLOT_BYTES, SLOT_OFFSETS, Slot};
+use crate::open::is_unused_form;
 use crate::vfs::Access;
 
 /// All that was found.
@@ -279,7 +279,9 @@ fn is_foreign(files: &Files, names: &[String], manifest: &Manifest) -> Result<bo
 
 /// The segments of which there is a file in either form, in order.
 fn ids(names: &[String]) -> Vec<u32> {
-    let ids = names.iter().filter_map(|name| segment_id(name).or(compressed_id(name)));
+    let ids = names
+        .iter()
+        .filter_map(|name| segment_id(name).or(compressed_id(name)));
     let mut ids: Vec<u32> = ids.collect();
     ids.sort_unstable();
     ids.dedup();

@@ -13,12 +13,12 @@ use super::cache::{BlockCache, Cached};
 use crate::ReadMode;
 use crate::error::{Damage, DamageKind, Error, Result};
 use crate::files::{Files, flawed, read_full};
+use crate::format::Seed;
 use crate::format::compressed::{
     BlockEntry, COMPRESSED_HEADER_BYTES, CompressedHeader, ENTRY_BYTES, checksum, restore,
 };
 use crate::format::manifest::SealedEnd;
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
-use crate::format::Seed;
 use crate::planted::{self, Bug};
 use crate::vfs::{self, Access, MappedFile, VfsFile};
 
@@ -132,7 +132,9 @@ impl CompressedFile {
 
     /// The block that holds this offset of the plain segment; `None` where none does.
     pub(crate) fn block_of(&self, offset: u32) -> Option<std::result::Result<Block, Unreadable>> {
-        let after = self.blocks.partition_point(|block| block.plain_at <= offset);
+        let after = self
+            .blocks
+            .partition_point(|block| block.plain_at <= offset);
         let index = after.checked_sub(1)?;
         let placed = self.blocks.get(index)?;
         if u64::from(offset) >= u64::from(placed.plain_at) + u64::from(placed.entry.plain_bytes) {
@@ -144,7 +146,9 @@ impl CompressedFile {
     /// About how many of its bytes are not in memory.
     pub(crate) fn missing_bytes(&self) -> usize {
         let length = usize::try_from(self.header.file_bytes()).unwrap_or(usize::MAX);
-        self.map.as_ref().map_or(usize::MAX, |map| vfs::missing_bytes(&**map, length))
+        self.map
+            .as_ref()
+            .map_or(usize::MAX, |map| vfs::missing_bytes(&**map, length))
     }
 
     /// Reads what is not in memory, so that it is then.
@@ -170,7 +174,9 @@ impl CompressedFile {
     fn read_block(&self, placed: &Placed) -> std::result::Result<Vec<u8>, Unreadable> {
         let entry = &placed.entry;
         let damaged = || Unreadable::Damaged(placed.stored_at);
-        let stored = self.stored(placed.stored_at, entry.stored_bytes).map_err(Unreadable::Io)?;
+        let stored = self
+            .stored(placed.stored_at, entry.stored_bytes)
+            .map_err(Unreadable::Io)?;
         let is_whole = stored.len() == entry.stored_bytes as usize
             && self.seed.checksum(placed.plain_at, &stored) == entry.checksum;
         if !is_whole && !planted::is_active(Bug::BlockUnchecked) {
@@ -241,10 +247,13 @@ impl CompressedFile {
     }
 
     fn zeros(&self, buffer: &mut [u8], offset: u32) -> usize {
-        let after = self.blocks.partition_point(|block| block.plain_at <= offset);
-        let end = self.blocks.get(after).map_or(self.header.plain_bytes(), |next| {
-            u64::from(next.plain_at)
-        });
+        let after = self
+            .blocks
+            .partition_point(|block| block.plain_at <= offset);
+        let end = self
+            .blocks
+            .get(after)
+            .map_or(self.header.plain_bytes(), |next| u64::from(next.plain_at));
         let rest = usize::try_from(end.saturating_sub(u64::from(offset))).unwrap_or(0);
         let zeros = buffer.get_mut(..rest.min(buffer.len()));
         zeros.map_or(0, |zeros| {
@@ -301,7 +310,9 @@ pub(crate) fn read_header(
 ) -> io::Result<std::result::Result<CompressedHeader, crate::format::Flaw>> {
     let mut block = [0; COMPRESSED_HEADER_BYTES as usize];
     let read = read_full(file, &mut block, 0)?;
-    Ok(CompressedHeader::parse(block.get(..read).unwrap_or_default()))
+    Ok(CompressedHeader::parse(
+        block.get(..read).unwrap_or_default(),
+    ))
 }
 
 /// The blocks; `None` when the table is not what was written.
@@ -341,9 +352,7 @@ fn decompress(
     dictionary: Option<&DecoderDictionary<'static>>,
 ) -> Option<usize> {
     let written = match dictionary {
-        Some(dictionary) => {
-            context.decompress_using_ddict(plain, stored, dictionary.as_ddict())
-        }
+        Some(dictionary) => context.decompress_using_ddict(plain, stored, dictionary.as_ddict()),
         None => context.decompress(plain, stored),
     };
     written.ok()

@@ -32,7 +32,8 @@ pub(super) fn take(
     for sample in 0..SAMPLES {
         let skipped = u64::from(frames) * u64::from(sample) / u64::from(SAMPLES);
         let from = HEADER_BYTES + u32::try_from(skipped).unwrap_or(0);
-        let found = reader.find_header(from.max(done), |_, header| header.kind == FrameKind::Data)?;
+        let found =
+            reader.find_header(from.max(done), |_, header| header.kind == FrameKind::Data)?;
         let Some((at, _)) = found else {
             break;
         };
@@ -96,7 +97,10 @@ pub(super) fn dictionary(
         .iter()
         .flat_map(|(_, sample)| sample.chunks(PIECE_BYTES))
         .collect();
-    let judged: Vec<_> = judged.into_iter().map(|(_, sample)| sample.clone()).collect();
+    let judged: Vec<_> = judged
+        .into_iter()
+        .map(|(_, sample)| sample.clone())
+        .collect();
     let bytes_max = compression.dictionary_bytes_max as usize;
     // Too few samples are an error of the trainer, and no reason to go without compression.
     let Ok(dictionary) = zstd::dict::from_samples(&pieces, bytes_max) else {

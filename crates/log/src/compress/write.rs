@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use zstd::bulk::Compressor;
 
-use super::{Compression, CompressedFile, Pace, sample};
+use super::{CompressedFile, Compression, Pace, sample};
 use crate::error::{Damage, DamageKind, Error, Result};
 use crate::files::{Files, read_full, write_full};
 use crate::format::compressed::{
@@ -52,7 +52,10 @@ pub(super) fn compressed(
     staged.name().map_err(failed)?;
     let written = CompressedFile::open(files, &segment.header, Some(end))?;
     let written: Arc<dyn VfsFile> = Arc::new(written);
-    if is_same(&source, &written, header.plain_bytes(), pace).map_err(failed)?.is_break() {
+    if is_same(&source, &written, header.plain_bytes(), pace)
+        .map_err(failed)?
+        .is_break()
+    {
         staged.remove();
         return Ok(None);
     }
@@ -73,13 +76,19 @@ pub(super) fn plain(
     check_frames(&source, segment, end, &path)?;
     let staged = Staged::create(files, &files.segment(segment.id())).map_err(failed)?;
     let length = u64::from(end.offset) + u64::from(FOOTER_BYTES);
-    if copy(&source, &staged, length, pace).map_err(failed)?.is_break() {
+    if copy(&source, &staged, length, pace)
+        .map_err(failed)?
+        .is_break()
+    {
         return Ok(None);
     }
     staged.sync().map_err(failed)?;
     staged.name().map_err(failed)?;
     let written = files.open(&staged.path, Access::Read)?;
-    if is_same(&source, &written, length, pace).map_err(failed)?.is_break() {
+    if is_same(&source, &written, length, pace)
+        .map_err(failed)?
+        .is_break()
+    {
         staged.remove();
         return Ok(None);
     }
@@ -174,7 +183,11 @@ impl<'a> Writer<'a> {
     ) -> io::Result<Self> {
         let dictionary = dictionary.unwrap_or_default();
         let blocks_at = u64::from(COMPRESSED_HEADER_BYTES) + dictionary.len() as u64;
-        write_full(&*staged.file, &dictionary, u64::from(COMPRESSED_HEADER_BYTES))?;
+        write_full(
+            &*staged.file,
+            &dictionary,
+            u64::from(COMPRESSED_HEADER_BYTES),
+        )?;
         Ok(Self {
             file: &*staged.file,
             segment,
@@ -202,9 +215,13 @@ impl<'a> Writer<'a> {
         let failed = |error| Error::io("the segment can't be compressed", path, error);
         let mut frames = Frames::new(source, self.segment, end);
         while let Some(frame) = frames.next(path)? {
-            let bytes = frames.reader.bytes(frame.offset, frame.bytes).map_err(failed)?;
+            let bytes = frames
+                .reader
+                .bytes(frame.offset, frame.bytes)
+                .map_err(failed)?;
             let before = self.stored_at;
-            self.take(frame.header.body_bytes, bytes.unwrap_or_default()).map_err(failed)?;
+            self.take(frame.header.body_bytes, bytes.unwrap_or_default())
+                .map_err(failed)?;
             if pace(u64::from(frame.bytes) + self.stored_at - before).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -323,7 +340,11 @@ impl Frames {
             let ends = frame.ends(&self.tip)
                 && (self.tip.offset, self.tip.digest) == (self.end.offset, self.end.digest);
             self.is_over = true;
-            return if ends { Ok(Some(frame)) } else { Err(damaged(&self.tip)) };
+            return if ends {
+                Ok(Some(frame))
+            } else {
+                Err(damaged(&self.tip))
+            };
         }
         self.tip = frame.follow(&self.tip).ok_or_else(|| damaged(&self.tip))?;
         Ok(Some(frame))
@@ -351,7 +372,9 @@ fn copy(
     let mut buffer = vec![0; PIECE_BYTES];
     let (mut at, mut unsynced) = (0, 0);
     while at < length {
-        let piece = buffer.get_mut(..piece_bytes(length - at)).unwrap_or_default();
+        let piece = buffer
+            .get_mut(..piece_bytes(length - at))
+            .unwrap_or_default();
         if read_full(&**source, piece, at)? < piece.len() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

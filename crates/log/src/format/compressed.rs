@@ -20,7 +20,6 @@ const MAGIC: [u8; 8] = *b"ANNALSCS";
 const FRAME_HEADER: usize = FRAME_HEADER_BYTES as usize;
 const KIND_AT: usize = 4;
 const FOOTER_KIND: u8 = 3;
-const DATA_KIND: u8 = 1;
 const NOTE: u32 = 1 << 31;
 
 /// What a compressed segment says of itself.
@@ -169,7 +168,11 @@ pub(crate) fn strip(block: &mut [u8], offset: u32, open_bytes: u32) -> Option<()
     strip_records(rest.take(open_bytes as usize)?.1);
     let mut next_number = 0;
     while let Some((at, frame)) = rest.next_frame()? {
-        let Part { header, body, whole } = split(frame)?;
+        let Part {
+            header,
+            body,
+            whole,
+        } = split(frame)?;
         let numbered = strip_records(body);
         if !whole {
             next_number = 0;
@@ -191,7 +194,11 @@ pub(crate) fn restore(block: &mut [u8], offset: u32, open_bytes: u32, seed: Seed
     restore_records(open, seed, at)?;
     let mut next_number = 0;
     while let Some((at, frame)) = rest.next_frame()? {
-        let Part { header, body, whole } = split(frame)?;
+        let Part {
+            header,
+            body,
+            whole,
+        } = split(frame)?;
         let body_at = at.checked_add(FRAME_HEADER_BYTES)?;
         let (checksum, numbered) = restore_records(body, seed, body_at)?;
         if !whole {
@@ -201,11 +208,13 @@ pub(crate) fn restore(block: &mut [u8], offset: u32, open_bytes: u32, seed: Seed
         let first_number = word(header, 16)?.wrapping_add(next_number);
         put(header, 16, first_number)?;
         put(header, 24, u64::from(at).wrapping_sub(word(header, 24)?))?;
-        if header.get(KIND_AT) == Some(&DATA_KIND) {
-            header.get_mut(32..36)?.copy_from_slice(&checksum.to_le_bytes());
-        }
+        header
+            .get_mut(32..36)?
+            .copy_from_slice(&checksum.to_le_bytes());
         let checksum = seed.checksum(at, header.get(..36)?);
-        header.get_mut(36..)?.copy_from_slice(&checksum.to_le_bytes());
+        header
+            .get_mut(36..)?
+            .copy_from_slice(&checksum.to_le_bytes());
         next_number = first_number.wrapping_add(numbered);
     }
     Some(())
@@ -258,7 +267,11 @@ fn split(frame: &mut [u8]) -> Option<Part<'_>> {
     let body_bytes = if is_footer { 0 } else { body_bytes as usize };
     let length = body_bytes.min(body.len());
     let body = body.get_mut(..length)?;
-    Some(Part { header, body, whole })
+    Some(Part {
+        header,
+        body,
+        whole,
+    })
 }
 
 /// Clears the checksums of records; tells how many of them are numbered. What is behind the last one is
@@ -303,7 +316,11 @@ fn next_record(body: &mut [u8]) -> Option<(u32, &mut [u8], &mut [u8])> {
 }
 
 fn word(header: &[u8], at: usize) -> Option<u64> {
-    header.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
+    header
+        .get(at..)?
+        .first_chunk()
+        .copied()
+        .map(u64::from_le_bytes)
 }
 
 fn put(header: &mut [u8], at: usize, word: u64) -> Option<()> {
@@ -359,11 +376,19 @@ mod tests {
             frame.resize(start + 8, 0);
             frame.extend((0..*length).map(|at| u8::try_from(at % 251).unwrap()));
             let at = offset + u32::try_from(start).unwrap();
-            let kind = if index % 3 == 1 { Kind::Note } else { Kind::Numbered };
+            let kind = if index % 3 == 1 {
+                Kind::Note
+            } else {
+                Kind::Numbered
+            };
             let record = finish_record(&mut frame[start..], kind, seed, at).unwrap();
             checksum = crc32c_append(checksum, &record.to_le_bytes());
         }
-        let kind = if lengths.is_empty() { FrameKind::Marker } else { FrameKind::Data };
+        let kind = if lengths.is_empty() {
+            FrameKind::Marker
+        } else {
+            FrameKind::Data
+        };
         let header = FrameHeader {
             kind,
             body_bytes: u32::try_from(frame.len() - FRAME_HEADER).unwrap(),

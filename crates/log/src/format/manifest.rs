@@ -109,7 +109,11 @@ impl Manifest {
         if !fields.rest().is_empty() || !open {
             return Err(Flaw::Field("end"));
         }
-        Ok(Self { log, segments })
+        let manifest = Self { log, segments };
+        if manifest.format() != format {
+            return Err(Flaw::Field("format without a compressed segment"));
+        }
+        Ok(manifest)
     }
 }
 

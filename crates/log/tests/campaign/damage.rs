@@ -202,7 +202,7 @@ impl Change {
             }
             Self::Extra { id } => {
                 let name = |id| PathBuf::from(format!("{DIRECTORY}/{id:020}.segment"));
-                let bytes = read(&name(2));
+                let bytes = read(&name(3));
                 disk.disk().write(name(*id), &bytes).unwrap();
             }
         }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use annals_log::vfs::SeededRng;
 use annals_log::vfs::sim::SimFs;
 use annals_log::{
-    Compression, Durability, Error, Kind, Log, LogSettings, Parts, RecordAt, Recovery, Rewritten, View,
+    Compression, Durability, Error, Kind, Log, LogSettings, Parts, RecordAt, Recovery, Rewritten,
+    View,
 };
 
 use crate::Violation;

@@ -62,7 +62,9 @@ impl LogStore {
             bytes_before: rewritten.bytes_before,
             bytes_after: rewritten.bytes_after,
         };
-        let adopted = self.commits.with_core(|committer| committer.adopt(&rewritten));
+        let adopted = self
+            .commits
+            .with_core(|committer| committer.adopt(&rewritten));
         let adopted = adopted.unwrap_or_else(|_| Err(closed()));
         if let Err(error) = adopted {
             // Where it can't be told which form is named, the next opening removes the other one.
