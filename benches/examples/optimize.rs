@@ -31,7 +31,7 @@ use std::time::Instant;
 
 use annals_core::{
     Append, ContentType, EventStore, EventType, Expected, Ids, NewEvent, Optimizable, Position,
-    ReadRequest, SegmentState, StreamId, Tags, UuidIds,
+    ReadRequest, SegmentState, StreamId, UuidIds,
 };
 use annals_optimize::{ApplySettings, Control, OptimizePolicy, Optimizer};
 use annals_store_log::LogStore;
@@ -201,6 +201,5 @@ fn event(order: u64, number: u64) -> Outcome<NewEvent> {
         1 + drawn(3) % 9,
         drawn(4) % 100_000,
     );
-    let event = NewEvent::new(EventType::parse(kind)?, ContentType::JSON, payload)?;
-    Ok(event.with_tags(Tags::default()))
+    Ok(NewEvent::new(EventType::parse(kind)?, ContentType::JSON, payload)?)
 }

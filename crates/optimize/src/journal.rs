@@ -10,11 +10,11 @@ use serde::Serialize;
 use crate::apply::{Applied, Ended};
 use crate::plan::{Plan, Totals};
 
-/// The stream that tells what runs did to the store. Its category is reserved for that.
-pub const JOURNAL: StreamId = StreamId::from_static("optimizer-journal");
+/// The stream that tells what runs did to the store. Its category is one of annals's own, as `$` says.
+pub const JOURNAL: StreamId = StreamId::from_static("$optimizer-journal");
 
 /// The category of the [`JOURNAL`].
-pub const JOURNAL_CATEGORY: Category = Category::from_static("optimizer");
+pub const JOURNAL_CATEGORY: Category = Category::from_static("$optimizer");
 
 const BEGUN: EventType = EventType::from_static("optimization-begun");
 const ENDED: EventType = EventType::from_static("optimization-ended");

@@ -43,7 +43,7 @@ impl Optimizer {
 
     /// Works on a store and on its files.
     pub fn of<S: EventStore + Optimizable + 'static>(store: Arc<S>) -> Self {
-        let files: Arc<dyn Optimizable> = Arc::clone(&store) as _;
+        let files: Arc<dyn Optimizable> = store.clone();
         Self {
             files: Some(files),
             ..Self::new(store)

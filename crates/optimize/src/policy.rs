@@ -107,7 +107,7 @@ impl Default for CompressionRule {
 
 impl RetentionRule {
     /// A rule for a category that hides nothing yet.
-    pub const fn new(category: Category) -> Self {
+    pub fn new(category: Category) -> Self {
         Self {
             category,
             max_age: None,
@@ -118,21 +118,21 @@ impl RetentionRule {
 
     /// Hides events that were appended longer ago than this.
     #[must_use]
-    pub const fn max_age(mut self, age: Duration) -> Self {
+    pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
     /// Hides all but the newest this many events of each stream.
     #[must_use]
-    pub const fn max_count(mut self, events: u64) -> Self {
+    pub fn max_count(mut self, events: u64) -> Self {
         self.max_count = Some(events);
         self
     }
 
     /// Hides events of versions below this in each stream.
     #[must_use]
-    pub const fn truncate_before(mut self, version: Version) -> Self {
+    pub fn truncate_before(mut self, version: Version) -> Self {
         self.truncate_before = Some(version);
         self
     }
@@ -140,7 +140,7 @@ impl RetentionRule {
 
 impl SnapshotRule {
     /// A rule that takes a snapshot after so many events, and keeps one.
-    pub const fn new(category: Category, fold: FoldId, events_min: u64) -> Self {
+    pub fn new(category: Category, fold: FoldId, events_min: u64) -> Self {
         Self {
             category,
             fold,
