@@ -202,9 +202,7 @@ impl Loaded {
             });
         }
         // The last process may have been stopped between a rename and its sync.
-        let directory = &self.files.directory;
-        let synced = self.files.vfs.sync_directory(directory);
-        synced.map_err(|error| Error::io("the directory can't be synced", directory, error))?;
+        sync_directory(&self.files)?;
         let recovered = recover::recover(&path, segment, file, durable, length)?;
         self.watermark
             .seal(segment.id(), recovered.tip, Ended::Openly)
@@ -317,6 +315,10 @@ pub(crate) fn last_entry(manifest: &Manifest) -> Entry {
 fn remove_leftovers(files: &Files, manifest: &Manifest, names: &[String]) -> Result<()> {
     let first = manifest.segments.first().map_or(1, |entry| entry.header.id);
     let last = last_entry(manifest).header.id;
+    if names.iter().any(|name| is_unused_form(manifest, name)) {
+        // The manifest that names the other form may have its name in memory alone.
+        sync_directory(files)?;
+    }
     let mut removed = false;
     for name in names {
         let path = files.path(name);
@@ -346,11 +348,14 @@ fn remove_leftovers(files: &Files, manifest: &Manifest, names: &[String]) -> Res
         }
     }
     if removed {
-        let synced = files.vfs.sync_directory(&files.directory);
-        synced
-            .map_err(|error| Error::io("the directory can't be synced", &files.directory, error))?;
+        sync_directory(files)?;
     }
     Ok(())
+}
+
+fn sync_directory(files: &Files) -> Result<()> {
+    let synced = files.vfs.sync_directory(&files.directory);
+    synced.map_err(|error| Error::io("the directory can't be synced", &files.directory, error))
 }
 
 /// Whether a file of this name is a form of a segment that is not in use: one that was being written, or

@@ -57,10 +57,12 @@ mod optimizer;
 mod plan;
 mod planning;
 mod policy;
+mod run;
 
-pub use apply::{Applied, ApplySettings, Ended, JournalMode, Progress, Run, RunProgress};
+pub use apply::{Applied, ApplySettings, Ended, JournalMode, Progress};
 pub use control::Control;
 pub use journal::{JOURNAL, JOURNAL_CATEGORY};
 pub use optimizer::{Optimizer, TakeSnapshot};
 pub use plan::{Plan, Step, Totals};
 pub use policy::{CompressionRule, LegalHold, OptimizePolicy, RetentionRule, SnapshotRule};
+pub use run::{Run, RunProgress};

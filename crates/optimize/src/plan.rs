@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Making it changes nothing. It prints as a table; with `serde` it can be kept and applied later: a step
 /// that is done by then, or can't be done any more, is passed over.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Plan {
     /// What would be done, in order.
@@ -20,7 +20,7 @@ pub struct Plan {
 }
 
 /// One thing to do. Each is done whole or not at all.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Step {

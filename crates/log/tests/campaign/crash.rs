@@ -102,6 +102,7 @@ fn crash(
     }
     if rng.below(8) == 0 {
         counters.count("killed");
+        crash_in_recovery(&disk.restart(), model, durable, durability, rng, counters)?;
         image_survives(&disk.restart(), model, durable, durability, rng, counters)?;
     }
     Ok(())
