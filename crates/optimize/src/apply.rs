@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use annals_core::{
-    Error, ErrorKind, Expected, Optimizable, PolicyChange, RewritePace, SegmentCompression,
-    SegmentRewrite, SegmentState, SnapshotKey, SnapshotRemoval,
+    Error, ErrorKind, Expected, Optimizable, PolicyAction, PolicyChange, RewritePace,
+    SegmentCompression, SegmentRewrite, SegmentState, SnapshotKey, SnapshotRemoval,
 };
 use futures_executor::block_on;
 use serde::{Deserialize, Serialize};
@@ -247,6 +247,12 @@ impl Optimizer {
             return Ok(StepEnd::PassedOver);
         };
         let before = block_on(self.store.stream_head(stream))?.policy;
+        // The rules are said again: recording them anew would change nothing that is shown.
+        if let PolicyAction::Retain { max_age, max_count } = action
+            && (max_age, max_count) == (before.max_age, before.max_count)
+        {
+            return Ok(StepEnd::PassedOver);
+        }
         let change = PolicyChange {
             stream: stream.clone(),
             expected: Expected::Any,
