@@ -149,6 +149,7 @@ mod tests {
         assert!(cache.find((2, 0)).is_none() && cache.find((0, 1)).is_some());
         cache.limit(0);
         cache.keep((3, 0), block(1));
-        assert_eq!((cache.kept().bytes, cache.kept().entries.len()), (0, 0));
+        let kept = cache.kept();
+        assert_eq!((kept.bytes, kept.entries.len()), (0, 0));
     }
 }

