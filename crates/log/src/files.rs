@@ -238,7 +238,7 @@ pub(crate) fn flawed(flaw: Flaw, path: &Path, kind: DamageKind) -> Error {
     match flaw {
         Flaw::Newer(format) => Error::new(
             ErrorKind::NewerFormat,
-            format!("the file has format {format}, which is after this binary's; use a newer one",),
+            format!("the file has format {format}, which is after this binary's; use a newer one"),
         )
         .at(path),
         Flaw::Short | Flaw::Checksum | Flaw::Magic | Flaw::Field(_) => {

@@ -40,7 +40,9 @@ pub fn compressed(input: &[u8]) {
     }
     if let Ok(entries) = BlockEntry::parse_all(input) {
         let mut table = Vec::new();
-        entries.iter().for_each(|entry| entry.encode(&mut table));
+        for entry in &entries {
+            entry.encode(&mut table);
+        }
         assert!(input.starts_with(&table));
     }
     let Some((open_bytes, rest)) = input.split_first_chunk() else {

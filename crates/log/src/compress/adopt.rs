@@ -38,7 +38,7 @@ impl Log {
             .commit_manifest()
             .map_err(|error| self.poison("the manifest could not be put in place", &path, error))?;
         self.manifest = manifest;
-        self.list = Arc::new(self.list.replaced(segment));
+        self.list = Arc::new(self.list.replaced(&segment));
         self.view = View::new(Arc::clone(&self.list), self.view.end());
         Ok(self.view())
     }
@@ -55,10 +55,10 @@ impl Log {
 
 impl SegmentList {
     /// The list with this segment in place of the one of its id.
-    fn replaced(&self, segment: Arc<Segment>) -> Self {
+    fn replaced(&self, segment: &Arc<Segment>) -> Self {
         let segments = self.segments.iter().map(|known| {
             if known.id() == segment.id() {
-                Arc::clone(&segment)
+                Arc::clone(segment)
             } else {
                 Arc::clone(known)
             }

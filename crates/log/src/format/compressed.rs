@@ -167,7 +167,8 @@ pub(crate) fn strip(block: &mut [u8], offset: u32, open_bytes: u32) -> Option<()
     let mut rest = Rest::new(block, offset);
     strip_records(rest.take(open_bytes as usize)?.1);
     let mut next_number = 0;
-    while let Some((at, frame)) = rest.next_frame()? {
+    while !rest.bytes.is_empty() {
+        let (at, frame) = rest.next_frame()?;
         let Part {
             header,
             body,
@@ -193,7 +194,8 @@ pub(crate) fn restore(block: &mut [u8], offset: u32, open_bytes: u32, seed: Seed
     let (at, open) = rest.take(open_bytes as usize)?;
     restore_records(open, seed, at)?;
     let mut next_number = 0;
-    while let Some((at, frame)) = rest.next_frame()? {
+    while !rest.bytes.is_empty() {
+        let (at, frame) = rest.next_frame()?;
         let Part {
             header,
             body,
@@ -249,13 +251,10 @@ impl<'a> Rest<'a> {
         Some((at, taken))
     }
 
-    /// The next frame; `Some(None)` at the end.
-    fn next_frame(&mut self) -> Option<Option<(u32, &'a mut [u8])>> {
-        if self.bytes.is_empty() {
-            return Some(None);
-        }
+    /// The next frame; as much of it as there is.
+    fn next_frame(&mut self) -> Option<(u32, &'a mut [u8])> {
         let body = u32::from_le_bytes(*self.bytes.get(8..)?.first_chunk()?);
-        self.take(frame_bytes(body)? as usize).map(Some)
+        self.take(frame_bytes(body)? as usize)
     }
 }
 
