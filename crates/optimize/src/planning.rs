@@ -74,8 +74,8 @@ impl Optimizer {
         let is_sealed = |it: &&SegmentSummary| it.state != SegmentState::Active;
         let sealed: Vec<&SegmentSummary> = segments.iter().filter(is_sealed).collect();
         let old = sealed.len().saturating_sub(rule.newest_kept_plain);
-        let plain = sealed.into_iter().take(old);
-        for it in plain.filter(|it| it.state == SegmentState::Plain) {
+        let eligible = sealed.into_iter().take(old);
+        for it in eligible.filter(|it| it.state == SegmentState::Plain) {
             let request = SegmentCompression {
                 segment: it.segment,
                 level: rule.level,
@@ -101,20 +101,20 @@ impl Optimizer {
     ) -> Result<(), Error> {
         let now = self.clock.now();
         let streams = self.scan(plan, policy, rule, now)?;
-        let mut held = 0_usize;
+        let mut on_hold = 0_usize;
         for (stream, seen) in streams {
             let head = block_on(self.store.stream_head(&stream))?;
             if policy.legal_hold.holds(&stream) {
-                held += 1;
+                on_hold += 1;
                 plan.steps.extend(lift(&head));
                 continue;
             }
             plan.steps.extend(seen.steps(rule, &head));
         }
-        if held > 0 {
+        if on_hold > 0 {
             let category = &rule.category;
             plan.notes
-                .push(format!("{held} streams of {category} are on legal hold"));
+                .push(format!("{on_hold} streams of {category} are on legal hold"));
         }
         Ok(())
     }
