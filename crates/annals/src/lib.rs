@@ -164,6 +164,7 @@
 //! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
+//! | `optimize` (feature) | makes a store smaller while it works: plans, background runs, undo |
 //! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
 //! | [`projection`] | read models, reactions, process managers and timers, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
@@ -192,6 +193,7 @@
 //! | `cbor` | no | [`CborCodec`] |
 //! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
 //! | `messagepack` | no | [`MessagePackCodec`] |
+//! | `optimize` | no | `optimize`: makes a store smaller while it works |
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `profile` | no | `profile`: counts, latencies and the heaviest streams |
 //! | `serde` | no | `Serialize` and `Deserialize` for the vocabulary, settings and explained conflicts |
@@ -202,6 +204,8 @@ pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
 pub use annals_concurrency as concurrency;
 pub use annals_core as core;
+#[cfg(feature = "optimize")]
+pub use annals_optimize as optimize;
 #[cfg(feature = "profile")]
 pub use annals_profile as profile;
 #[cfg(feature = "projection")]

@@ -3,4 +3,5 @@
 pub(crate) mod checkpoint_store;
 pub(crate) mod event_store;
 pub(crate) mod event_store_ext;
+pub(crate) mod optimizable;
 pub(crate) mod snapshot_store;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals_core::{Error, ErrorKind, Timestamp};
 use annals_log::commit::Commit;
-use annals_log::{Log, RecordAt, View};
+use annals_log::{Log, RecordAt, Rewritten, View};
 
 use super::batch::{Batch, Placing, Step};
 use super::error::{from_log, unknown};
@@ -123,6 +123,13 @@ impl Committer {
             self.shared.policies_change();
         }
         self.shared.changed.notify(usize::MAX);
+    }
+
+    /// Goes on with another form of a segment, and shows it to readers.
+    pub(crate) fn adopt(&mut self, rewritten: &Rewritten) -> Result<(), Error> {
+        let view = self.log.adopt(rewritten).map_err(from_log)?;
+        self.shared.publish(|snapshot| snapshot.view = view);
+        Ok(())
     }
 
     /// Hands the memory of the index over to be written, once it has `bytes_min` bytes.

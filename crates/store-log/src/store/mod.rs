@@ -20,6 +20,7 @@ mod looked;
 mod lost;
 mod matching;
 mod open;
+mod optimize;
 mod prepared;
 mod read;
 mod receipts;

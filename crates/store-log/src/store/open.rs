@@ -14,6 +14,7 @@ use super::follower::LogFollower;
 use super::idle::{Activity, Idler};
 use super::keeper::Keeper;
 use super::log_store::LogStore;
+use super::optimize::Rewriting;
 use super::recover::recover;
 use super::settings::{CommitterThread, Maintenance, ReadMode, Settings};
 use super::shared::Shared;
@@ -125,6 +126,7 @@ impl LogStoreBuilder {
         settings.segment_bytes = self.settings.segment_bytes;
         settings.reads = self.settings.reads;
         settings.durability = self.settings.durability;
+        settings.block_cache_bytes_max = self.settings.block_cache_bytes_max;
         settings
     }
 
@@ -143,7 +145,10 @@ impl LogStoreBuilder {
     }
 
     pub(crate) fn log_follower(&self) -> Result<Follower, Error> {
-        Follower::open(&self.parts, &self.log_directory(), self.settings.reads).map_err(from_log)
+        let follower = Follower::open(&self.parts, &self.log_directory(), self.settings.reads);
+        let follower = follower.map_err(from_log)?;
+        follower.limit_block_cache(self.settings.block_cache_bytes_max);
+        Ok(follower)
     }
 
     fn run_directory(&self, log_id: LogId) -> Result<RunDirectory, Error> {
@@ -204,6 +209,7 @@ impl LogStoreBuilder {
         keeper.tidy();
         Ok(LogStore {
             auxiliary,
+            rewriting: Rewriting::default(),
             shared,
             commits,
             idler: Mutex::new(idler),
