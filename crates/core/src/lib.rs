@@ -42,6 +42,7 @@ pub use contract::checkpoint_store::{Checkpoint, CheckpointName, CheckpointSave,
 pub use contract::event_store::EventStore;
 pub use contract::event_store_ext::{DecodedEvent, EventStoreExt};
 pub use contract::snapshot_store::{FoldId, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore};
+pub use contract::state_keeper::{KeptState, StateKeeper};
 pub use error::{BoxError, Error, ErrorKind, LimitExceeded};
 pub use theory::aggregate::{Aggregate, Refusal};
 pub use theory::commuting::CommutingEvent;

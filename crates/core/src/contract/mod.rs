@@ -4,3 +4,4 @@ pub(crate) mod checkpoint_store;
 pub(crate) mod event_store;
 pub(crate) mod event_store_ext;
 pub(crate) mod snapshot_store;
+pub(crate) mod state_keeper;

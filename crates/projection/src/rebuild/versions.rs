@@ -19,6 +19,7 @@ use super::settings::RebuildSettings;
 use crate::contract::choice::EventChoice;
 use crate::contract::model_id::ModelId;
 use crate::contract::sink::Sink;
+use crate::errors::may_pass;
 use crate::projection::definition::Projection;
 
 /// How long it is until a version that lags is looked at again.
@@ -85,7 +86,7 @@ impl ProjectionVersions {
     /// [`ErrorKind::Invalid`] when the name makes no stream, or the first version is 0.
     pub fn new(store: Arc<dyn EventStore>, name: &str, first: u32) -> Result<Self, Error> {
         if first == 0 {
-            let message = "versions count from 1";
+            let message = "versions count from 1; give the one that was in use first";
             return Err(Error::new(ErrorKind::Invalid, message).with("projection", name));
         }
         Ok(Self {
@@ -150,7 +151,7 @@ impl ProjectionVersions {
         }
         if recorded.standing(version) != Some(VersionStanding::Kept) {
             return Err(self.refusal(
-                "version is not kept; only one that was live can be again",
+                "version is not kept; only one that was live, and was not dropped, can be again",
                 version,
             ));
         }
@@ -264,7 +265,8 @@ impl ProjectionVersions {
     ) -> Result<(), Error> {
         let began = self.timer.elapsed();
         loop {
-            let cursor = version.inspect.look().await?.cursor().clone();
+            let look = self.look(&version.inspect, settings.patience).await?;
+            let cursor = look.cursor().clone();
             let lag = self
                 .lag(&version.choice, cursor, settings.lag_events_max)
                 .await?;
@@ -278,6 +280,26 @@ impl ProjectionVersions {
                 return Err(error.with("lag is at least", lag));
             }
             self.timer.sleep(PAUSE).await;
+        }
+    }
+
+    /// Looks at a model, again and again where it is not there yet, as before its sink was opened.
+    pub(super) async fn look<I: Inspect>(
+        &self,
+        inspect: &I,
+        patience: Duration,
+    ) -> Result<I::Rows, Error> {
+        let began = self.timer.elapsed();
+        loop {
+            match inspect.look().await {
+                Err(error) if may_pass(error.kind()) => {
+                    if self.timer.elapsed().saturating_sub(began) >= patience {
+                        return Err(error);
+                    }
+                    self.timer.sleep(PAUSE).await;
+                }
+                looked => return looked,
+            }
         }
     }
 

@@ -14,6 +14,7 @@ mod handover;
 mod law;
 mod order;
 mod reacting;
+mod refused;
 mod rig;
 mod saved;
 mod sharing;
