@@ -110,7 +110,7 @@ impl Model {
     }
 }
 
-fn append(store: &Arc<dyn EventStore>, order: u32) {
+async fn append(store: &Arc<dyn EventStore>, order: u32) {
     let placed = Placed {
         customer: format!("customer-{}", order % 7),
         cents: i64::from(order),
@@ -122,7 +122,7 @@ fn append(store: &Arc<dyn EventStore>, order: u32) {
             [JsonCodec.encode(&placed).unwrap()],
         )
         .build();
-    block_on(store.append(append.unwrap())).unwrap();
+    store.append(append.unwrap()).await.unwrap();
 }
 
 type SqliteRebuild = Rebuild<SqliteInspect, SqliteInspect>;
@@ -141,7 +141,7 @@ impl Shop {
         let directory = TempDir::new().unwrap();
         let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
         for order in 0..50 {
-            append(&store, order);
+            block_on(append(&store, order));
         }
         Self {
             versions: ProjectionVersions::new(Arc::clone(&store), "spending", 1).unwrap(),
@@ -284,7 +284,7 @@ fn a_look_is_of_one_moment() {
     block_on(async {
         running.wait_until_live("spending").await.unwrap();
         let look = shop.live.inspect().look().await.unwrap();
-        append(&shop.store, 50);
+        append(&shop.store, 50).await;
         running.wait_until_live("spending").await.unwrap();
         assert_eq!(look.counts().await.unwrap()["orders"], 50);
         let key = "orders [\"order-50\"]";

@@ -135,7 +135,7 @@ mod tests {
         let sealed = sealed();
         let (header, model) = sealed.split_at(5);
         assert_eq!(std::str::from_utf8(model).unwrap(), GOLDEN);
-        assert_eq!(header, b"\x01\0\0\0\0");
+        assert_eq!(header, b"\x01\x90\x4d\xf8\x72");
         let read = opened(sealed, ContentType::JSON).unwrap();
         assert_eq!(read.cursor, Cursor::at(Position::new(9)));
         assert_eq!((read.parked, read.state), (parked(), (3, "tea".to_owned())));

@@ -195,8 +195,8 @@ impl<L: Inspect + 'static, N: Inspect + 'static> Rebuild<L, N> {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] when the record has changed since the plan was made, [`ErrorKind::Unavailable`] when
-    /// the new version fails, or the live one lags behind it for longer than `patience`; or as the store and the
-    /// sinks have it.
+    /// the new version fails, or the live one lags behind it, or behind what was recorded before the comparison, for longer
+    /// than `patience`; or as the store and the sinks have it.
     pub async fn apply(&self, plan: &RebuildPlan) -> Result<Option<Comparison>, Error> {
         let mut recorded = self.versions.read().await?;
         if recorded.revision != plan.revision || plan.version() != self.new.version() {
@@ -307,9 +307,17 @@ impl<L: Inspect + 'static, N: Inspect + 'static> Rebuild<L, N> {
         Ok(handle)
     }
 
-    /// Comes close to the live version, which goes on meanwhile.
+    /// Comes close to the live version, which goes on meanwhile, once that has what is recorded by now: one that was
+    /// begun just now would say nothing.
     async fn chase(&self, handle: &ProcessorHandle) -> Result<(), Error> {
         const ROUNDS_MAX: usize = 3;
+        let store = self.versions.store();
+        let head = store.head(ConsistencyLevel::Strong).await?;
+        let patience = self.settings.patience;
+        let live = &self.live;
+        self.versions
+            .wait_until_it_has(live, &head, patience)
+            .await?;
         for _ in 0..ROUNDS_MAX {
             let target = self.look(&self.live).await?.cursor().clone();
             self.capped.show(Some(target.clone()));

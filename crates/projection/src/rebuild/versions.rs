@@ -267,8 +267,9 @@ impl ProjectionVersions {
         loop {
             let look = self.look(&version.inspect, settings.patience).await?;
             let cursor = look.cursor().clone();
+            let rest = ReadRequest::new(version.choice.selection()).after(cursor);
             let lag = self
-                .lag(&version.choice, cursor, settings.lag_events_max)
+                .lag(&version.choice, rest, settings.lag_events_max)
                 .await?;
             if lag <= settings.lag_events_max {
                 return Ok(());
@@ -303,11 +304,51 @@ impl ProjectionVersions {
         }
     }
 
-    /// How many events of this choice are after a cursor; more than `max` are not counted.
-    async fn lag(&self, choice: &EventChoice, cursor: Cursor, max: u64) -> Result<u64, Error> {
+    /// Waits until a version has all of its events that are recorded up to here.
+    pub(super) async fn wait_until_it_has<I: Inspect>(
+        &self,
+        version: &ModelVersion<I>,
+        head: &Cursor,
+        patience: Duration,
+    ) -> Result<(), Error> {
+        let began = self.timer.elapsed();
+        loop {
+            let cursor = self
+                .look(&version.inspect, patience)
+                .await?
+                .cursor()
+                .clone();
+            if cursor.covers(head) {
+                return Ok(());
+            }
+            let rest = ReadRequest::new(version.choice.selection()).after(cursor);
+            if self
+                .lag(&version.choice, rest.until(head.clone()), 0)
+                .await?
+                == 0
+            {
+                return Ok(());
+            }
+            if self.timer.elapsed().saturating_sub(began) >= patience {
+                let message =
+                    "live version lags behind the store; feed it, or wait until it has caught up";
+                let error = Error::new(ErrorKind::Unavailable, message).during("compare");
+                return Err(error.with("version", version.version()));
+            }
+            self.timer.sleep(PAUSE).await;
+        }
+    }
+
+    /// How many events of this choice a request asks for; more than `max` are not counted.
+    async fn lag(
+        &self,
+        choice: &EventChoice,
+        request: ReadRequest,
+        max: u64,
+    ) -> Result<u64, Error> {
         let mut lag = 0;
         let mut pages = 0;
-        let mut next = Some(ReadRequest::new(choice.selection()).after(cursor));
+        let mut next = Some(request);
         while let Some(request) = next {
             let page = self.store.read(request).await?;
             let own = page.events.iter().filter(|event| choice.contains(event));

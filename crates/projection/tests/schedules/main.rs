@@ -74,6 +74,7 @@ fn check(scenario: fn(), schedules: usize) {
     let scale: usize = scale.and_then(|scale| scale.parse().ok()).unwrap_or(1);
     let mut config = Config::new();
     config.max_steps = shuttle::MaxSteps::FailAfter(200_000);
+    config.stack_size = 1024 * 1024;
     let schedules = schedules * scale;
     Runner::new(RandomScheduler::new(schedules), config.clone()).run(scenario);
     Runner::new(PctScheduler::new(3, schedules), config).run(scenario);
