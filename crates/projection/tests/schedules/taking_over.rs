@@ -65,7 +65,19 @@ fn inspect(view: &MemoryView<u64>) -> MemoryInspect<u64> {
     view.inspect(|count| vec![ModelRow::new("count", *count)])
 }
 
-/// Two writers append, one reads through a live handle, and version 2 takes over: it has what is recorded, no reader
+/// Reads on until version 2 is live, and tells what it has.
+async fn read_until_version_2(live: &Live<MemoryView<u64>>) -> u64 {
+    let mut newest = 1;
+    while newest < 2 {
+        let version = live.refresh().await.unwrap();
+        assert!(version >= newest, "no reader goes back");
+        newest = version;
+        yield_now().await;
+    }
+    *live.read().unwrap().read()
+}
+
+/// A writer appends, somebody reads through a live handle, and version 2 takes over: it has what is recorded, no reader
 /// goes back a version, and what is read is never more than what is recorded.
 pub(crate) fn cutting_over_while_events_come() {
     block_on(async {
@@ -99,16 +111,7 @@ pub(crate) fn cutting_over_while_events_come() {
         });
         let reader = spawn({
             let live = live.clone();
-            async move {
-                let mut newest = 1;
-                while newest < 2 {
-                    let version = live.refresh().await.unwrap();
-                    assert!(version >= newest, "no reader goes back");
-                    newest = version;
-                    yield_now().await;
-                }
-                *live.read().unwrap().read()
-            }
+            async move { read_until_version_2(&live).await }
         });
         let rebuild = spawn({
             let current = ModelVersion::new(&counted(1), inspect(&views[0]));
