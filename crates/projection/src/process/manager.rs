@@ -303,11 +303,12 @@ impl<A: Aggregate> Definition<A> {
     /// Has a snapshot taken, where one is due, and gives what was decided.
     fn keep(&self, own: Own<A>, stream: &StreamId, input: &RecordedEvent) -> Vec<Made<A::Event>> {
         let now = input.appended_at();
-        let (made, kept, events_since) = own.into_parts();
-        let is_due = |states: &&Box<dyn StateKeeper<ProcessState<A>>>| {
-            states.is_due(stream, kept.version, events_since, now)
+        let Some(states) = &self.states else {
+            return own.made;
         };
-        if let Some(states) = self.states.as_ref().filter(is_due) {
+        let is_due = states.is_due(stream, own.version, own.events_since, now);
+        let (made, kept) = own.into_parts();
+        if is_due {
             states.keep_state(stream, kept, now);
         }
         made

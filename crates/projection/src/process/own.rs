@@ -25,12 +25,15 @@ pub(super) struct Own<A: Aggregate> {
     pub(super) made: Vec<Made<A::Event>>,
     /// The version of the first event that is folded in the state, and of the last.
     begins_at: Version,
-    version: Version,
+    pub(super) version: Version,
     /// The policy of the stream, when its end was read.
     policy: Option<StreamPolicy>,
     /// How many events were folded since the snapshot, or since the beginning.
-    events_since: u64,
+    pub(super) events_since: u64,
 }
+
+/// A process as it is kept.
+pub(super) type Kept<A> = KeptState<ProcessState<A>>;
 
 /// An own event as it is recorded.
 pub(super) struct Made<E> {
@@ -57,7 +60,7 @@ impl<A: Aggregate> Own<A> {
     }
 
     /// The process as it was kept.
-    pub(super) fn of(kept: KeptState<ProcessState<A>>) -> Self {
+    pub(super) fn of(kept: Kept<A>) -> Self {
         Self {
             state: kept.state.state,
             expected: Expected::Exactly(Version::ABSENT),
@@ -70,9 +73,8 @@ impl<A: Aggregate> Own<A> {
         }
     }
 
-    /// What was decided about the input in question, what is to be kept of the process, and how many events came since
-    /// that was done.
-    pub(super) fn into_parts(self) -> (Vec<Made<A::Event>>, KeptState<ProcessState<A>>, u64) {
+    /// What was decided about the input in question, and what is to be kept of the process.
+    pub(super) fn into_parts(self) -> (Vec<Made<A::Event>>, Kept<A>) {
         let kept = KeptState {
             state: ProcessState {
                 state: self.state,
@@ -81,7 +83,7 @@ impl<A: Aggregate> Own<A> {
             begins_at: self.begins_at,
             version: self.version,
         };
-        (self.made, kept, self.events_since)
+        (self.made, kept)
     }
 
     /// Whether the stream had this policy to the end, so that what was hidden at first is what is hidden.
