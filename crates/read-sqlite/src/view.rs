@@ -256,7 +256,7 @@ fn named(row: &Row<'_>) -> rusqlite::Result<NamedRow> {
 
 /// The columns of a row that are its table's, with their places.
 pub(crate) fn own_columns<'r>(row: &'r Row<'_>) -> impl Iterator<Item = (usize, &'r str)> {
-    let columns = row.as_ref().column_names().into_iter().enumerate();
+    let columns = row.as_ref().column_names().enumerate();
     columns.filter(|(_, name)| ![NUMBER, COUNT].contains(name))
 }
 
