@@ -115,19 +115,16 @@ async fn rebuild(shop: &Shop, [.., dans]: &[String; 4], out: &mut impl Write) ->
     )?;
     let versions = shop.versions();
     let ordering = shop.place(dans, "Dan", (1, "lamp"), 4_500);
-    match versions.plan().await? {
-        Some(plan) => {
-            writeln!(out, "  {plan}")?;
-            let (applied, ordered) = join(versions.apply(&plan), ordering).await;
-            ordered?;
-            if let Some(comparison) = applied? {
-                writeln!(out, "  {} compared rows differ", comparison.different)?;
-            }
+    if let Some(plan) = versions.plan().await? {
+        writeln!(out, "  {plan}")?;
+        let (applied, ordered) = join(versions.apply(&plan), ordering).await;
+        ordered?;
+        if let Some(comparison) = applied? {
+            writeln!(out, "  {} compared rows differ", comparison.different)?;
         }
-        None => {
-            writeln!(out, "  the new version is there from an earlier story")?;
-            ordering.await?;
-        }
+    } else {
+        writeln!(out, "  the new version is there from an earlier story")?;
+        ordering.await?;
     }
     shop.settled().await?;
     shop.pay(dans, 4_500).await?;
