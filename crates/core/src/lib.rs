@@ -45,6 +45,7 @@ pub use contract::optimizable::{
     Optimizable, RewritePace, SegmentCompression, SegmentRewrite, SegmentState, SegmentSummary,
 };
 pub use contract::snapshot_store::{FoldId, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore};
+pub use contract::state_keeper::{KeptState, StateKeeper};
 pub use error::{BoxError, Error, ErrorKind, LimitExceeded};
 pub use theory::aggregate::{Aggregate, Refusal};
 pub use theory::commuting::CommutingEvent;

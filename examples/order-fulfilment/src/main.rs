@@ -12,10 +12,12 @@ use annals::{EventStoreExt, LogStore, ParkedCause, ReadRequest};
 use anyhow::{Result, bail};
 use futures_executor::block_on;
 use futures_util::TryStreamExt;
+use futures_util::future::join;
 use order_fulfilment::fulfilment::PAYMENT_TERM;
 use order_fulfilment::payment::PaymentService;
 use order_fulfilment::shop::Shop;
 use order_fulfilment::story_time::StoryTime;
+use order_fulfilment::versions::{FIRST, NEXT};
 
 fn main() -> Result<()> {
     let kept = directory(env::args_os().skip(1))?;
@@ -49,9 +51,9 @@ async fn tell(directory: &Path, out: &mut impl Write) -> Result<()> {
         None => time,
     };
     let payments = PaymentService::default();
-    let shop = Shop::open(store, payments.clone(), time.clone())?;
+    let shop = Shop::open(store, payments.clone(), time.clone()).await?;
     shop.settled().await?;
-    let first = shop.orders().by_number.len() + 1;
+    let first = shop.orders()?.by_number.len() + 1;
     let numbers = [0, 1, 2, 3].map(|place| format!("{:03}", first + place));
 
     fail(&shop, &payments, &numbers, out).await?;
@@ -105,34 +107,44 @@ async fn fail(
     Ok(())
 }
 
-/// An order, while the read model is rebuilt.
+/// An order, while the read model is rebuilt; then a look back.
 async fn rebuild(shop: &Shop, [.., dans]: &[String; 4], out: &mut impl Write) -> Result<()> {
     writeln!(
         out,
         "the read model is rebuilt while Dan orders a lamp; he pays"
     )?;
+    let versions = shop.versions();
     let ordering = shop.place(dans, "Dan", (1, "lamp"), 4_500);
-    let (rebuilt, ordered) = futures_util::future::join(shop.rebuild(), ordering).await;
-    rebuilt?;
-    ordered?;
+    if let Some(plan) = versions.plan().await? {
+        writeln!(out, "  {plan}")?;
+        let (applied, ordered) = join(versions.apply(&plan), ordering).await;
+        ordered?;
+        if let Some(comparison) = applied? {
+            writeln!(out, "  {} compared rows differ", comparison.different)?;
+        }
+    } else {
+        writeln!(out, "  the new version is there from an earlier story")?;
+        ordering.await?;
+    }
     shop.settled().await?;
     shop.pay(dans, 4_500).await?;
     shop.settled().await?;
     show(shop, out)?;
-    for (customer, cents) in &shop.orders().spent {
+    for (customer, cents) in &shop.orders()?.spent {
         writeln!(out, "  {customer} spent {}.{:02}", cents / 100, cents % 100)?;
+    }
+    writeln!(out, "the old version is kept, and shown once more")?;
+    for version in [FIRST, NEXT] {
+        versions.roll_back(version).await?;
+        writeln!(out, "  {}", versions.recorded().await?)?;
     }
     Ok(())
 }
 
 /// Where the orders stand.
-fn show(shop: &Shop, out: &mut impl Write) -> io::Result<()> {
-    for (number, line) in &shop.orders().by_number {
-        writeln!(
-            out,
-            "  {number}: {} for {}, {}",
-            line.what, line.customer, line.state
-        )?;
+fn show(shop: &Shop, out: &mut impl Write) -> Result<()> {
+    for (number, line) in &shop.orders()?.by_number {
+        writeln!(out, "  {number}: {line}")?;
     }
     Ok(())
 }

@@ -5,3 +5,4 @@ pub(crate) mod event_store;
 pub(crate) mod event_store_ext;
 pub(crate) mod optimizable;
 pub(crate) mod snapshot_store;
+pub(crate) mod state_keeper;

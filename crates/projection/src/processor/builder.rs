@@ -155,6 +155,7 @@ impl ProcessorBuilder {
         let partitions = match Partition::all(count) {
             Ok(partitions) => partitions,
             Err(error) => {
+                let error = error.during("split a projection into its sinks");
                 self.refusal.get_or_insert(error);
                 return self;
             }

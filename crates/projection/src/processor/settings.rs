@@ -67,11 +67,11 @@ impl ProcessorSettings {
     /// [`RetryPolicy::validate`] has it.
     pub fn validate(&self) -> Result<(), Error> {
         let complaint = if !(1..=PAGE_EVENTS_MAX).contains(&self.page_events_max) {
-            "page_events_max is not within 1 to PAGE_EVENTS_MAX"
+            "page_events_max is not within 1 to 10,000; choose what a store gives in one page"
         } else if !(1..=PAGE_BYTES_MAX).contains(&self.page_bytes_max) {
-            "page_bytes_max is not within 1 to PAGE_BYTES_MAX"
+            "page_bytes_max is not within 1 to 64 MiB; choose what a store gives in one page"
         } else if !(1..=1024).contains(&self.window_pages) {
-            "window_pages is not within 1 to 1024"
+            "window_pages is not within 1 to 1024; choose fewer, larger pages"
         } else {
             return self.retry.validate();
         };

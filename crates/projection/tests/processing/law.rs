@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use crate::rig::faulty::Faulty;
 use crate::rig::log::Log;
 use crate::rig::shop::{Book, append, book, placed, plain_book, visited};
-use crate::rig::tasks::{Tasks, TurnTimer, pass};
+use crate::rig::tasks::{Tasks, pass};
+use crate::rig::turn_timer::TurnTimer;
 
 /// What happens between appends.
 #[derive(Clone, Copy, Debug)]

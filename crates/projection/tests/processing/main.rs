@@ -15,6 +15,7 @@ mod law;
 mod order;
 mod putting_off;
 mod reacting;
+mod refused;
 mod rig;
 mod saved;
 mod sharing;

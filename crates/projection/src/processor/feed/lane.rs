@@ -129,6 +129,10 @@ impl Lane {
         self.seats.iter().any(|seat| seat.member.id == id)
     }
 
+    pub(super) fn has_members(&self) -> bool {
+        !self.seats.is_empty()
+    }
+
     pub(super) fn leave(&mut self, id: u64) {
         self.seats.retain(|seat| seat.member.id != id);
         self.forget_taken();

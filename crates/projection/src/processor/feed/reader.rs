@@ -103,7 +103,7 @@ impl Reader {
         };
         changed?;
         if self.feed.settings.batch_wait > Duration::ZERO {
-            self.feed.timer.sleep(self.feed.settings.batch_wait).await;
+            self.sleep(self.feed.settings.batch_wait).await;
         }
         self.failures = 0;
         if let Some(lane) = self.feed.lanes().lane(self.lane) {
@@ -160,7 +160,26 @@ impl Reader {
             }
             lane.is_in_trouble(error.to_string());
         }
-        self.feed.timer.sleep(pause).await;
+        self.sleep(pause).await;
+    }
+
+    /// Waits so long, or until nobody is left to read for.
+    async fn sleep(&self, duration: Duration) {
+        let mut sleep = self.feed.timer.sleep(duration);
+        while let Some(bell) = self.left() {
+            match select(sleep, bell).await {
+                Either::Left(_) => return,
+                Either::Right(((), rest)) => sleep = rest,
+            }
+        }
+    }
+
+    /// What rings when somebody leaves; `None` when nobody is left.
+    fn left(&self) -> Option<EventListener> {
+        let mut lanes = self.feed.lanes();
+        let lane = lanes.lane(self.lane)?;
+        let bell = lane.work.listen();
+        lane.has_members().then_some(bell)
     }
 }
 

@@ -74,28 +74,17 @@ impl Worker {
     }
 
     /// Feeds the consumer until it is told to stop.
-    pub(super) async fn run(mut self) {
-        let mut ending = Ending {
+    pub(super) fn run(self) -> impl Future<Output = ()> + Send {
+        let ending = Ending {
             feed: Arc::clone(&self.feed),
             cell: Arc::clone(&self.cell),
             has_arrived: false,
         };
-        loop {
-            let opened = caught(self.open()).await;
-            if opened.is_err() {
-                ending.arrived();
-            }
-            let fed = match opened {
-                Ok(()) => caught(self.feed_on(&mut ending)).await,
-                Err(error) => Err(error),
-            };
-            let Err(error) = fed else { return };
-            self.lose_put_off();
-            self.feed.leave(self.member.id);
-            if self.recover(error).await == Then::Stop {
-                return;
-            }
-        }
+        let run = Run {
+            worker: self,
+            ending,
+        };
+        run.run()
     }
 
     /// Opens the consumer, and stands where it does.
@@ -211,6 +200,35 @@ impl Worker {
     fn is_hindered(&self, attempts: u32, error: String) {
         self.cell
             .set_state(ConsumerState::Retrying { attempts, error });
+    }
+}
+
+/// A worker and its end, in the order in which they go: the consumer is gone when the end is told, also where the task
+/// is dropped before its first turn.
+struct Run {
+    worker: Worker,
+    ending: Ending,
+}
+
+impl Run {
+    async fn run(mut self) {
+        let Self { worker, ending } = &mut self;
+        loop {
+            let opened = caught(worker.open()).await;
+            if opened.is_err() {
+                ending.arrived();
+            }
+            let fed = match opened {
+                Ok(()) => caught(worker.feed_on(ending)).await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = fed else { return };
+            worker.lose_put_off();
+            worker.feed.leave(worker.member.id);
+            if worker.recover(error).await == Then::Stop {
+                return;
+            }
+        }
     }
 }
 

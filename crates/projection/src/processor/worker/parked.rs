@@ -34,7 +34,7 @@ impl Worker {
         self.note().await?;
         let mut changed = self.parked();
         let Some(event) = changed.remove(position) else {
-            let message = "no event of this position is parked";
+            let message = "no event of this position is parked; list those that are";
             return Err(Error::new(ErrorKind::Invalid, message).with("position", position));
         };
         changed.skip(event.into_skipped());
