@@ -164,7 +164,7 @@
 //! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
-//! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
+//! | `profile` (feature) | counts, latencies, the heaviest streams, spans, metrics and health |
 //! | [`projection`] | read models, reactions, process managers and timers, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
@@ -193,7 +193,10 @@
 //! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
 //! | `messagepack` | no | [`MessagePackCodec`] |
 //! | `postcard` | no | [`PostcardCodec`] |
-//! | `profile` | no | `profile`: counts, latencies and the heaviest streams |
+//! | `metrics` | no | `profile::Metrics`: metrics by the facade of the crate `metrics` |
+//! | `opentelemetry` | no | `profile::OpenTelemetryTraces`: trace contexts of `tracing-opentelemetry` |
+//! | `profile` | no | `profile`: counts, latencies, the heaviest streams, spans and health |
+//! | `prometheus` | no | `profile::Prometheus` and `profile::Endpoint`: the metrics as text, and who asks for them |
 //! | `serde` | no | `Serialize` and `Deserialize` for the vocabulary, settings and explained conflicts |
 //! | `sqlite` | no | [`sqlite`]: read models in SQLite; it takes a C compiler to build |
 //! | `zstd` | no | [`Compressed`]; it takes a C compiler to build |
@@ -245,7 +248,7 @@ pub use annals_concurrency::{
 };
 pub use annals_core::*;
 #[cfg(feature = "profile")]
-pub use annals_profile::{ProfiledCodec, ProfiledStore, Profiler};
+pub use annals_profile::{Monitor, ProfiledCodec, ProfiledStore, Profiler};
 #[cfg(feature = "projection")]
 pub use annals_projection::{
     AfterRetries, Checks, ConsumerState, ConsumerStatus, Delivery, EventChoice, FailurePolicy,

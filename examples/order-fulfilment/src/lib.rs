@@ -9,3 +9,4 @@ pub mod shipping;
 pub mod shop;
 pub mod stock;
 pub mod story_time;
+pub mod watch;

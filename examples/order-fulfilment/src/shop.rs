@@ -5,10 +5,11 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use annals::prelude::*;
+use annals::profile::{Monitor, ProfiledStore};
 use annals::{
     BlockingThreads, CheckpointName, CheckpointStore, CommandError, ConsistencyLevel, Error,
-    JsonCodec, MemorySink, MemoryView, ParkedEvent, Processor, ProcessorHandle, ProjectionConsumer,
-    ReadModel, Start, Timers, TimersHandle,
+    JsonCodec, MemorySink, MemoryView, Observer, ParkedEvent, Processor, ProcessorHandle,
+    ProjectionConsumer, ReadModel, Start, Timers, TimersHandle,
 };
 use thiserror::Error;
 
@@ -60,11 +61,38 @@ impl Shop {
         time: StoryTime,
     ) -> Result<Self, Error> {
         let checkpoints: Arc<dyn CheckpointStore> = store.clone();
-        let store: Arc<dyn EventStore> = store;
+        Self::over(store, checkpoints, payments, time, None)
+    }
+
+    // ANCHOR: watched
+    /// Opens a shop that is watched: its store, its repositories and its processor tell this monitor what they do.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_watched<S: EventStore + CheckpointStore + 'static>(
+        store: Arc<S>,
+        payments: PaymentService,
+        time: StoryTime,
+        monitor: &Monitor,
+    ) -> Result<Self, Error> {
+        let checkpoints: Arc<dyn CheckpointStore> = store.clone();
+        let store = Arc::new(ProfiledStore::new(store, monitor.clone()));
+        let observer: Arc<dyn Observer> = Arc::new(monitor.clone());
+        Self::over(store, checkpoints, payments, time, Some(observer))
+    }
+    // ANCHOR_END: watched
+
+    fn over(
+        store: Arc<dyn EventStore>,
+        checkpoints: Arc<dyn CheckpointStore>,
+        payments: PaymentService,
+        time: StoryTime,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Self, Error> {
         let hands = Hands {
-            orders: Repository::new(store.clone(), JsonCodec),
-            stock: Repository::new(store.clone(), JsonCodec),
-            parcels: Repository::new(store.clone(), JsonCodec),
+            orders: repository(&store, observer.as_ref()),
+            stock: repository(&store, observer.as_ref()),
+            parcels: repository(&store, observer.as_ref()),
             payments,
         };
         let manager = fulfilment::manager(store.clone(), hands.clone())?;
@@ -75,9 +103,12 @@ impl Shop {
         });
         let processor = Processor::builder(store.clone())
             .react(manager.reaction(Start::Beginning)?, checkpoints.clone())
-            .project(orders(1)?, sink)
-            .build()?
-            .start();
+            .project(orders(1)?, sink);
+        let processor = match observer {
+            Some(observer) => processor.observer(observer),
+            None => processor,
+        };
+        let processor = processor.build()?.start();
         let name = CheckpointName::from_static("timers");
         let timers = Timers::new(store.clone(), Arc::new(time.clone()), Arc::new(time))
             .with_checkpoints(checkpoints, name)
@@ -91,6 +122,11 @@ impl Shop {
         })
     }
     // ANCHOR_END: open
+
+    /// What watches and steers its process and its read model.
+    pub fn processor(&self) -> &ProcessorHandle {
+        &self.processor
+    }
 
     /// Closes the shop. What was begun goes on when it is opened again.
     ///
@@ -242,5 +278,20 @@ impl Shop {
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The aggregates of a type, told to the observer where there is one.
+fn repository<A: Aggregate>(
+    store: &Arc<dyn EventStore>,
+    observer: Option<&Arc<dyn Observer>>,
+) -> Repository<A>
+where
+    JsonCodec: EventCodec<A::Event>,
+{
+    let repository = Repository::new(Arc::clone(store), JsonCodec);
+    match observer {
+        Some(observer) => repository.with_observer(Arc::clone(observer)),
+        None => repository,
     }
 }

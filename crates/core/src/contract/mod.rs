@@ -3,4 +3,6 @@
 pub(crate) mod checkpoint_store;
 pub(crate) mod event_store;
 pub(crate) mod event_store_ext;
+pub(crate) mod observer;
 pub(crate) mod snapshot_store;
+pub(crate) mod vitals;

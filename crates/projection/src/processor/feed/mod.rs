@@ -13,7 +13,7 @@ mod reader;
 use std::sync::{Arc, PoisonError};
 
 use annals_concurrency::{Chance, Spawn, Timer};
-use annals_core::{Cursor, Error, EventStore};
+use annals_core::{Cursor, Error, EventStore, Observer};
 use event_listener::EventListener;
 
 pub(super) use lane::Member;
@@ -31,6 +31,8 @@ pub(super) struct Feed {
     pub(super) chance: Arc<dyn Chance>,
     pub(super) spawn: Arc<dyn Spawn>,
     pub(super) settings: ProcessorSettings,
+    /// Who is told what the consumers do.
+    pub(super) observer: Option<Arc<dyn Observer>>,
     lanes: Mutex<Lanes>,
 }
 
@@ -70,8 +72,15 @@ impl Feed {
             chance,
             spawn,
             settings,
+            observer: None,
             lanes: Mutex::new(Lanes::new(awaited)),
         }
+    }
+
+    /// The same, whose consumers are told to this observer.
+    pub(super) fn observed_by(mut self, observer: Option<Arc<dyn Observer>>) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// The next page for a consumer that stands at this cursor.

@@ -101,7 +101,9 @@ impl Worker {
             self.pass(cursor).await?;
             return Ok(Handled::Whole);
         }
-        let mut batch = Batch::of(Arc::clone(passage.page), portion.indexes).to(cursor.clone());
+        let mut batch = Batch::of(Arc::clone(passage.page), portion.indexes)
+            .to(cursor.clone())
+            .observed_by(self.feed.observer.clone());
         if haste == Haste::Interruptible {
             batch = batch.interrupted_by(self.cell.interrupted());
         }
