@@ -16,6 +16,7 @@ use annals_projection::{
 };
 use annals_store_memory::MemoryStore;
 use futures_executor::block_on;
+use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
@@ -98,7 +99,11 @@ fn commands_loads_and_folds_are_counted_and_timed() {
     block_on(async {
         for _ in 0..3 {
             let slow = |_: &Account| {
-                block_on(world.timer.sleep(Duration::from_millis(2)));
+                world
+                    .timer
+                    .sleep(Duration::from_millis(2))
+                    .now_or_never()
+                    .unwrap();
                 Ok::<_, String>(AccountEvent::Deposited { cents: 1 })
             };
             accounts.execute("ada", slow).await.unwrap();

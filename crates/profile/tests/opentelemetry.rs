@@ -13,7 +13,7 @@ use annals_core::{
 };
 use annals_profile::{Monitor, OpenTelemetryTraces, ProfiledStore, Profiler, Spans, TraceContext};
 use annals_store_memory::MemoryStore;
-use futures_executor::block_on;
+use futures_util::FutureExt as _;
 use opentelemetry::trace::{SpanId, SpanKind, Status, TracerProvider as _};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use tracing_subscriber::Registry;
@@ -29,6 +29,11 @@ fn traced(run: impl FnOnce()) -> Vec<SpanData> {
     tracing::subscriber::with_default(Registry::default().with(layer), run);
     provider.force_flush().unwrap();
     exporter.get_finished_spans().unwrap()
+}
+
+/// Gives what a store in memory answers at once: an executor would not let the exporter have one within it.
+fn at_once<T>(answer: impl Future<Output = T>) -> T {
+    answer.now_or_never().unwrap()
 }
 
 fn monitor() -> Monitor {
@@ -58,13 +63,13 @@ fn a_trace_joins_append_projection_and_reaction() {
         let monitor = monitor();
         let store = ProfiledStore::new(MemoryStore::new(), monitor.clone());
         let observer: Arc<dyn Observer> = Arc::new(monitor);
-        block_on(async {
+        at_once(async {
             for key in ["ada", "bob"] {
                 let append = append(key, &Metadata::EMPTY, Expected::NoStream);
                 store.append(append).await.unwrap();
             }
         });
-        let events = block_on(store.collect(ReadRequest::all())).unwrap();
+        let events = at_once(store.collect(ReadRequest::all())).unwrap();
         let name = CheckpointName::from_static("orders");
         for (kind, events) in [
             (WorkKind::Project, &events[..]),
@@ -105,7 +110,7 @@ fn what_failed_says_so_and_a_context_that_is_there_stays() {
     let carried = context.add_to(&Metadata::EMPTY).unwrap();
     let spans = traced(|| {
         let store = ProfiledStore::new(MemoryStore::new(), monitor());
-        block_on(async {
+        at_once(async {
             let append_of = |expected| append("ada", &carried, expected);
             store.append(append_of(Expected::NoStream)).await.unwrap();
             store
@@ -128,7 +133,7 @@ fn what_failed_says_so_and_a_context_that_is_there_stays() {
 #[test]
 fn without_a_tracer_nothing_is_carried() {
     let store = ProfiledStore::new(MemoryStore::new(), monitor());
-    block_on(async {
+    at_once(async {
         let append = append("ada", &Metadata::EMPTY, Expected::NoStream);
         store.append(append).await.unwrap();
         let event = store.collect(ReadRequest::all()).await.unwrap().remove(0);

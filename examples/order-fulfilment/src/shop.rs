@@ -50,7 +50,6 @@ pub enum ShopError {
 }
 
 impl Shop {
-    // ANCHOR: open
     /// Opens the shop: its process manager, its timers and its read model begin to work.
     ///
     /// # Errors
@@ -82,6 +81,8 @@ impl Shop {
     }
     // ANCHOR_END: watched
 
+    // ANCHOR: open
+    /// Has the process manager, the timers and the read model begin to work.
     fn over(
         store: Arc<dyn EventStore>,
         checkpoints: Arc<dyn CheckpointStore>,
