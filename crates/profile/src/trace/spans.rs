@@ -167,11 +167,6 @@ impl Spans {
     }
 
     fn consuming(&self, work: &Work<'_>) -> Span {
-        let category = the_one(
-            work.events
-                .iter()
-                .map(|event| event.stream().category_str()),
-        );
         let (name, consumer) = (work.kind.name(), work.consumer.map(|name| name.as_str()));
         let (system, events) = (self.system, work.events.len());
         let span = info_span!(
@@ -183,7 +178,7 @@ impl Spans {
             messaging.system = system,
             messaging.operation.name = name,
             messaging.operation.type = "process",
-            messaging.destination.name = category,
+            messaging.destination.name = the_category(&work.events),
             messaging.consumer.group.name = consumer,
             messaging.batch.message_count = events,
             annals.attempt = work.attempt,
@@ -245,6 +240,11 @@ pub(crate) fn ending(span: &Span, events: usize) {
 pub(crate) fn failing(span: &Span, kind: ErrorKind) {
     span.record("otel.status_code", "ERROR");
     span.record("error.type", kind.name());
+}
+
+/// The category of all events, if they have one in common.
+fn the_category<'a>(events: &WorkEvents<'a>) -> Option<&'a str> {
+    the_one(events.iter().map(|event| event.stream().category_str()))
 }
 
 /// The one that all are; `None` where they differ, or there is none.
