@@ -162,26 +162,28 @@ fn stores(directory: &Path, monitor: fn() -> Monitor) -> Vec<Pair> {
         store.open_or_create().expect("a new store")
     };
     let (sync, process) = (Durability::Sync, Durability::Process);
+    let within = |store: Arc<dyn EventStore>| ProfiledStore::new(store, monitor());
     vec![
         (
             "memory",
-            Arc::new(MemoryStore::new()) as _,
-            Arc::new(ProfiledStore::new(MemoryStore::new(), monitor())) as _,
+            shared(MemoryStore::new()),
+            shared(within(shared(MemoryStore::new()))),
         ),
         (
             "embedded",
-            Arc::new(log("plain", sync)) as _,
-            Arc::new(ProfiledStore::new(log("watched", sync), monitor())) as _,
+            shared(log("plain", sync)),
+            shared(within(shared(log("watched", sync)))),
         ),
         (
             "embedded without syncs",
-            Arc::new(log("plain-process", process)) as _,
-            Arc::new(ProfiledStore::new(
-                log("watched-process", process),
-                monitor(),
-            )) as _,
+            shared(log("plain-process", process)),
+            shared(within(shared(log("watched-process", process)))),
         ),
     ]
+}
+
+fn shared(store: impl EventStore + 'static) -> Arc<dyn EventStore> {
+    Arc::new(store)
 }
 
 /// Appends of one event each, to a thousand streams in turn.

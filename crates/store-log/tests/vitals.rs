@@ -11,7 +11,7 @@ use annals_core::{
 };
 use annals_log::vfs::OsRng;
 use annals_log::vfs::sim::{Fault, IoFault, SimFs};
-use annals_store_log::{Durability, LogStore, Maintenance, Parts, Settings};
+use annals_store_log::{Durability, LogStore, Maintenance, Parts, ReadMode, Settings};
 use futures_executor::block_on;
 
 /// A store on a simulated disk, by a clock that stands at noon.
@@ -19,6 +19,8 @@ fn store(disk: &SimFs, durability: Durability) -> LogStore {
     let mut settings = Settings::default();
     settings.durability = durability;
     settings.maintenance = Maintenance::Inline;
+    settings.reads = ReadMode::Pread;
+    settings.segment_bytes = 16 * 1024;
     let parts = Parts {
         vfs: Arc::new(disk.clone()),
         rng: Arc::new(OsRng),
