@@ -162,22 +162,24 @@ fn stores(directory: &Path, monitor: fn() -> Monitor) -> Vec<Pair> {
         store.open_or_create().expect("a new store")
     };
     let (sync, process) = (Durability::Sync, Durability::Process);
-    let within = |store: Arc<dyn EventStore>| ProfiledStore::new(store, monitor());
     vec![
         (
             "memory",
             shared(MemoryStore::new()),
-            shared(within(shared(MemoryStore::new()))),
+            shared(ProfiledStore::new(MemoryStore::new(), monitor())),
         ),
         (
             "embedded",
             shared(log("plain", sync)),
-            shared(within(shared(log("watched", sync)))),
+            shared(ProfiledStore::new(log("watched", sync), monitor())),
         ),
         (
             "embedded without syncs",
             shared(log("plain-process", process)),
-            shared(within(shared(log("watched-process", process)))),
+            shared(ProfiledStore::new(
+                log("watched-process", process),
+                monitor(),
+            )),
         ),
     ]
 }

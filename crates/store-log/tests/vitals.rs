@@ -25,7 +25,7 @@ fn store(disk: &SimFs, durability: Durability) -> LogStore {
         vfs: Arc::new(disk.clone()),
         rng: Arc::new(OsRng),
     };
-    let clock = ManualClock::new(noon());
+    let clock = ManualClock::at(noon());
     let store = LogStore::builder("/store").settings(settings).parts(parts);
     store.clock(Arc::new(clock)).create().unwrap()
 }
