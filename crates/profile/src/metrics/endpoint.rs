@@ -186,7 +186,9 @@ impl Answers {
         }
         match (path, &self.health) {
             ("/metrics", _) => {
-                self.before.iter().for_each(|look| look());
+                for look in &self.before {
+                    look();
+                }
                 ("200 OK", TEXT, self.prometheus.render())
             }
             ("/health", Some(health)) => {

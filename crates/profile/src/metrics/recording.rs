@@ -102,7 +102,9 @@ impl Metrics {
     }
 
     fn of_source(source: Source) -> Self {
-        table::METRICS.iter().for_each(|info| source.describe(info));
+        for info in table::METRICS {
+            source.describe(info);
+        }
         let mut operations = PerOperation::<Option<OperationMetrics>>::default();
         for operation in Operation::ALL {
             if !matches!(operation, Operation::Encode | Operation::Decode) {

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use annals_core::{Append, ErrorKind, StreamId, Work, WorkEvents, WorkKind};
+use annals_core::{
+    Append, CheckpointName, ErrorKind, RecordedEvent, StreamId, Work, WorkEvents, WorkKind,
+};
 use tracing::field::Empty;
 use tracing::{Span, debug_span, info_span};
 
@@ -167,7 +169,7 @@ impl Spans {
     }
 
     fn consuming(&self, work: &Work<'_>) -> Span {
-        let (name, consumer) = (work.kind.name(), work.consumer.map(|name| name.as_str()));
+        let (name, consumer) = (work.kind.name(), work.consumer.map(CheckpointName::as_str));
         let (system, events) = (self.system, work.events.len());
         let span = info_span!(
             target: "annals",
@@ -195,7 +197,7 @@ impl Spans {
             return;
         };
         let mut known = HashSet::new();
-        let carrying = events.iter().map(|event| event.metadata());
+        let carrying = events.iter().map(RecordedEvent::metadata);
         let new = carrying.filter(|metadata| {
             let parent = metadata.header(TraceContext::TRACEPARENT);
             parent.is_some_and(|parent| known.insert(parent))
