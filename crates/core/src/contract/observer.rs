@@ -152,6 +152,9 @@ impl<'a> Work<'a> {
     /// assert_eq!(sum, 3);
     /// # Ok::<(), annals_core::Error>(())
     /// ```
+    ///
+    /// # Panics
+    /// As the work and the observer do.
     #[expect(
         clippy::expect_used,
         reason = "whoever takes the work puts its answer in place"
@@ -165,9 +168,9 @@ impl<'a> Work<'a> {
         let Some(observer) = observer else {
             return work();
         };
-        let mut observed = observer.begin(self);
+        let mut begun = observer.begin(self);
         let (mut work, mut answer) = (Some(work), None);
-        observed.within(&mut || {
+        begun.within(&mut || {
             if let Some(work) = work.take() {
                 answer = Some(work());
             }
@@ -176,7 +179,7 @@ impl<'a> Work<'a> {
         let answer = answer
             .or_else(|| work.take().map(|work| work()))
             .expect("the work is taken only where it is done");
-        observed.end(outcome(&answer));
+        begun.end(outcome(&answer));
         answer
     }
 
@@ -193,12 +196,12 @@ impl<'a> Work<'a> {
         let Some(observer) = observer else {
             return work.await;
         };
-        let mut observed = observer.begin(self);
+        let mut begun = observer.begin(self);
         let mut work = pin!(work);
         let answer = poll_fn(|context| {
             let mut polled = Poll::Pending;
             let mut is_polled = false;
-            observed.within(&mut || {
+            begun.within(&mut || {
                 if !std::mem::replace(&mut is_polled, true) {
                     polled = work.as_mut().poll(context);
                 }
@@ -209,7 +212,7 @@ impl<'a> Work<'a> {
             work.as_mut().poll(context)
         })
         .await;
-        observed.end(outcome(&answer));
+        begun.end(outcome(&answer));
         answer
     }
 }
@@ -234,7 +237,7 @@ impl<'a> WorkEvents<'a> {
             Self::All(events) => (events, None),
             Self::Picked(page, indexes) => (page, Some(indexes)),
         };
-        let all = picked.is_none().then_some(page).unwrap_or_default();
+        let all = if picked.is_none() { page } else { &[] };
         let picked = picked.unwrap_or_default();
         all.iter()
             .chain(picked.iter().filter_map(|index| page.get(*index)))
