@@ -10,3 +10,4 @@ pub mod shop;
 pub mod stock;
 pub mod story_time;
 pub mod versions;
+pub mod watch;

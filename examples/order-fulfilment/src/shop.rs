@@ -5,9 +5,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use annals::prelude::*;
+use annals::profile::{Monitor, ProfiledStore};
 use annals::{
     BlockingThreads, CheckpointName, CheckpointStore, CommandError, ConsistencyLevel, Error,
-    JsonCodec, ParkedEvent, Processor, ProcessorHandle, ReadModel, Start, Timers, TimersHandle,
+    JsonCodec, Observer, ParkedEvent, Processor, ProcessorHandle, ReadModel, Start, Timers,
+    TimersHandle,
 };
 use thiserror::Error;
 
@@ -42,7 +44,6 @@ pub enum ShopError {
 }
 
 impl Shop {
-    // ANCHOR: open
     /// Opens the shop: its process manager, its timers and its read model, in the versions that are recorded, begin to
     /// work.
     ///
@@ -54,11 +55,40 @@ impl Shop {
         time: StoryTime,
     ) -> Result<Self, Error> {
         let checkpoints: Arc<dyn CheckpointStore> = store.clone();
-        let store: Arc<dyn EventStore> = store;
+        Self::over(store, checkpoints, payments, time, None).await
+    }
+
+    // ANCHOR: watched
+    /// Opens a shop that is watched: its store, its repositories and its processor tell this monitor what they do.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_watched<S: EventStore + CheckpointStore + 'static>(
+        store: Arc<S>,
+        payments: PaymentService,
+        time: StoryTime,
+        monitor: &Monitor,
+    ) -> Result<Self, Error> {
+        let checkpoints: Arc<dyn CheckpointStore> = store.clone();
+        let store = Arc::new(ProfiledStore::new(store, monitor.clone()));
+        let observer: Arc<dyn Observer> = Arc::new(monitor.clone());
+        Self::over(store, checkpoints, payments, time, Some(observer)).await
+    }
+    // ANCHOR_END: watched
+
+    // ANCHOR: open
+    /// Has the process manager, the timers and the read model begin to work.
+    async fn over(
+        store: Arc<dyn EventStore>,
+        checkpoints: Arc<dyn CheckpointStore>,
+        payments: PaymentService,
+        time: StoryTime,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Self, Error> {
         let hands = Hands {
-            orders: Repository::new(store.clone(), JsonCodec),
-            stock: Repository::new(store.clone(), JsonCodec),
-            parcels: Repository::new(store.clone(), JsonCodec),
+            orders: repository(&store, observer.as_ref()),
+            stock: repository(&store, observer.as_ref()),
+            parcels: repository(&store, observer.as_ref()),
             payments,
         };
         let manager = fulfilment::manager(store.clone(), hands.clone())?;
@@ -67,6 +97,9 @@ impl Shop {
             .react(manager.reaction(Start::Beginning)?, checkpoints.clone());
         for version in fed {
             processor = processor.consume(version);
+        }
+        if let Some(observer) = observer {
+            processor = processor.observer(observer);
         }
         let processor = processor.build()?.start();
         let name = CheckpointName::from_static("timers");
@@ -82,6 +115,11 @@ impl Shop {
         })
     }
     // ANCHOR_END: open
+
+    /// What watches and steers its process and its read model.
+    pub fn processor(&self) -> &ProcessorHandle {
+        &self.processor
+    }
 
     /// Closes the shop. What was begun goes on when it is opened again.
     ///
@@ -218,5 +256,20 @@ impl Shop {
     /// As the store has it.
     pub async fn head(&self) -> Result<Cursor, Error> {
         self.store.head(ConsistencyLevel::Strong).await
+    }
+}
+
+/// The aggregates of a type, told to the observer where there is one.
+fn repository<A: Aggregate>(
+    store: &Arc<dyn EventStore>,
+    observer: Option<&Arc<dyn Observer>>,
+) -> Repository<A>
+where
+    JsonCodec: EventCodec<A::Event>,
+{
+    let repository = Repository::new(Arc::clone(store), JsonCodec);
+    match observer {
+        Some(observer) => repository.with_observer(Arc::clone(observer)),
+        None => repository,
     }
 }

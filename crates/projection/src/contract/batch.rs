@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use annals_core::{Cursor, Page, RecordedEvent};
+use annals_core::{
+    CheckpointName, Cursor, Observer, Page, RecordedEvent, Work, WorkEvents, WorkKind,
+};
 
 use super::choice::EventChoice;
 use super::page::FeedPage;
@@ -22,6 +24,7 @@ pub struct Batch {
     again: Option<(usize, u32)>,
     interrupted: Option<Arc<AtomicBool>>,
     is_followed: bool,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// Which events of a page.
@@ -42,6 +45,7 @@ impl Batch {
             again: None,
             interrupted: None,
             is_followed: false,
+            observer: None,
         }
     }
 
@@ -107,6 +111,29 @@ impl Batch {
     /// Whether somebody else will ask for what the events are decoded to, or the consumer once more.
     pub(crate) fn keeps_decoded(&self) -> bool {
         self.page.is_shared() || !self.is_followed
+    }
+
+    /// The same with an observer that is told what is done with it.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Option<Arc<dyn Observer>>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Who is told what a consumer does with the batch, if anybody is: see [`work`](Self::work).
+    pub fn observer(&self) -> Option<&Arc<dyn Observer>> {
+        self.observer.as_ref()
+    }
+
+    /// The whole batch as a piece of work of this consumer.
+    pub fn work<'a>(&'a self, kind: WorkKind, consumer: &'a CheckpointName) -> Work<'a> {
+        let page = self.page.events();
+        let events = match &self.picked {
+            Picked::Run(run) => WorkEvents::All(page.get(run.clone()).unwrap_or_default()),
+            Picked::Each(each) => WorkEvents::Picked(page, each),
+        };
+        let attempt = self.again.map_or(1, |(_, attempt)| attempt);
+        Work::of(kind, consumer, events).with_attempt(attempt)
     }
 
     /// The page that the events are of.

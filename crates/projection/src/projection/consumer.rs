@@ -5,7 +5,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use annals_core::{CheckpointName, Error, ErrorKind, RecordedEvent};
+use annals_core::{CheckpointName, Error, ErrorKind, RecordedEvent, WorkKind, WorkOutcome};
 use async_trait::async_trait;
 
 use super::definition::{NotTaken, Projection};
@@ -16,6 +16,7 @@ use crate::contract::failure_policy::FailurePolicy;
 use crate::contract::partition::Partition;
 use crate::contract::progress::Progress;
 use crate::contract::sink::Sink;
+use crate::errors::kind_of;
 
 /// A projection with the sink that keeps its model: what a [`Processor`](crate::Processor) makes of the two.
 pub struct ProjectionConsumer<S: Sink> {
@@ -101,9 +102,15 @@ impl<S: Sink<Model: 'static>> Consumer for ProjectionConsumer<S> {
 
     async fn handle(&mut self, batch: &Batch) -> Result<Handled, Error> {
         let (projection, batch) = (self.projection.clone(), batch.clone());
+        let name = self.name.clone();
         let is_amid_step = mem::take(&mut self.is_amid_step);
+        // Told where the work is done: on the sink's thread, so that what a handler traces is within it.
         let handled = self
-            .on_sink(move |sink| take(&projection, sink, &batch, is_amid_step))
+            .on_sink(move |sink| {
+                let work = batch.work(WorkKind::Project, &name);
+                let step = || take(&projection, sink, &batch, is_amid_step);
+                work.run(batch.observer(), step, outcome)
+            })
             .await?;
         self.is_amid_step = matches!(handled, Handled::PutOff);
         Ok(handled)
@@ -145,6 +152,14 @@ fn take<S: Sink<Model: 'static>>(
         }
     }
     Ok(Handled::Whole)
+}
+
+fn outcome(handled: &Result<Handled, Error>) -> WorkOutcome {
+    match handled {
+        Ok(Handled::Failed { error, .. }) => WorkOutcome::Failed(kind_of(error)),
+        Ok(_) => WorkOutcome::Done,
+        Err(error) => WorkOutcome::Failed(error.kind()),
+    }
 }
 
 fn lost() -> Error {

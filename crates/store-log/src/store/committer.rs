@@ -95,11 +95,25 @@ impl Committer {
             "each event has its record"
         );
         debug_assert!(frame.bytes() <= bytes, "no more is written than reserved");
+        let began = self.shared.clock.now();
         frame.write().map_err(from_log)?;
         // What is written may be durable, whatever the reason why that can't be told.
         let view = self.log.sync().map_err(unknown)?;
+        let ended = self.shared.clock.now();
+        self.shared
+            .syncs
+            .note(began, ended, self.log.unsynced_bytes());
         self.stated.1 = framed.stated;
         Ok(Recorded { view, framed })
+    }
+
+    /// Tells the log that nothing was appended for a while.
+    pub(crate) fn rest(&mut self) -> annals_log::Result<()> {
+        let began = self.shared.clock.now();
+        self.log.idle()?;
+        let ended = self.shared.clock.now();
+        self.shared.syncs.note(began, ended, 0);
+        Ok(())
     }
 
     /// Shows the batch, which is durable, to readers.

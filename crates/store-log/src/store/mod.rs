@@ -31,6 +31,7 @@ mod shown;
 mod snapshot;
 mod verdict;
 mod verify;
+mod vitals;
 
 pub use self::follower::LogFollower;
 pub use self::fork::StoreFork;

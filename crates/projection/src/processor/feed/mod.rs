@@ -13,7 +13,7 @@ mod reader;
 use std::sync::{Arc, PoisonError};
 
 use annals_concurrency::{Chance, Spawn, Timer};
-use annals_core::{Cursor, Error, EventStore};
+use annals_core::{Cursor, Error, EventStore, Observer};
 use event_listener::EventListener;
 use futures_util::future::BoxFuture;
 
@@ -35,6 +35,8 @@ pub(super) struct Feed {
     /// What reads and feeds.
     pub(super) tasks: Arc<Tasks>,
     spawn: Arc<dyn Spawn>,
+    /// Who is told what the consumers do.
+    pub(super) observer: Option<Arc<dyn Observer>>,
     lanes: Mutex<Lanes>,
 }
 
@@ -75,8 +77,15 @@ impl Feed {
             settings,
             tasks: Arc::default(),
             spawn,
+            observer: None,
             lanes: Mutex::new(Lanes::new(awaited)),
         }
+    }
+
+    /// The same, whose consumers are told to this observer.
+    pub(super) fn observed_by(mut self, observer: Option<Arc<dyn Observer>>) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// The next page for a consumer that stands at this cursor.

@@ -97,7 +97,8 @@ impl Worker {
         let changed = Arc::new(changed);
         let batch = Batch::whole(self.page_of(event.clone()))
             .parking(Arc::clone(&changed))
-            .attempt(0, attempts);
+            .attempt(0, attempts)
+            .observed_by(self.feed.observer.clone());
         match self.consumer.handle(&batch).await? {
             Handled::Whole => {
                 self.set_parked(changed);

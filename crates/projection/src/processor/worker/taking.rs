@@ -121,7 +121,9 @@ impl Worker {
             self.pass(cursor, is_followed).await?;
             return Ok(Passed::Whole);
         }
-        let mut batch = Batch::of(Arc::clone(passage.page), portion.indexes).to(cursor.clone());
+        let mut batch = Batch::of(Arc::clone(passage.page), portion.indexes)
+            .to(cursor.clone())
+            .observed_by(self.feed.observer.clone());
         if extent == Extent::Rest {
             batch = batch.interrupted_by(self.cell.interrupted());
         }
