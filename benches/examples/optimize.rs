@@ -201,5 +201,9 @@ fn event(order: u64, number: u64) -> Outcome<NewEvent> {
         1 + drawn(3) % 9,
         drawn(4) % 100_000,
     );
-    Ok(NewEvent::new(EventType::parse(kind)?, ContentType::JSON, payload)?)
+    Ok(NewEvent::new(
+        EventType::parse(kind)?,
+        ContentType::JSON,
+        payload,
+    )?)
 }

@@ -90,7 +90,9 @@ pub(super) fn headers() -> Vec<Vec<u8>> {
 /// Pieces of segments that begin with a frame, behind the length of what is open before them.
 pub(super) fn blocks() -> Vec<Vec<u8>> {
     let frames = frames().into_iter();
-    frames.map(|frame| [&[0; 4], &*frame].concat()).collect()
+    frames
+        .map(|frame| [[0; 4].as_slice(), frame.as_slice()].concat())
+        .collect()
 }
 
 /// Manifests.

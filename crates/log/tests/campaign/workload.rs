@@ -2,7 +2,7 @@
 
 use annals_log::vfs::SeededRng;
 use annals_log::vfs::sim::SimFs;
-use annals_log::{Durability, Kind, Log};
+use annals_log::{Durability, Kind, Log, Segment};
 
 use crate::model::{self, Model, append};
 use crate::{Counters, Violation};
@@ -134,7 +134,7 @@ impl Workload {
         }
         let segment = u32::try_from(1 + self.rng.below(last - 1)).unwrap();
         let view = self.log().view();
-        let is_compressed = view.segment(segment).is_some_and(|it| it.is_compressed());
+        let is_compressed = view.segment(segment).is_some_and(Segment::is_compressed);
         let rewritten = if is_compressed {
             counters.count("segment decompressed");
             model::decompress(self.log(), segment)
