@@ -79,9 +79,13 @@ impl<A: Aggregate> Repository<A> {
 
     /// Reads on from the cached state or from a snapshot, where one holds, and keeps what it read in the cache.
     pub(crate) async fn read_kept(&self, reading: &Reading) -> Result<WithEvents<A>, Error> {
-        let load = Work::on(WorkKind::Load, &reading.stream);
-        let read = self.read_unobserved(reading);
         let observer = self.writer.observer.as_ref();
+        if observer.is_none() {
+            return self.read_unobserved(reading).await;
+        }
+        // Kept apart, so that what nobody observes is no larger for it.
+        let read = Box::pin(self.read_unobserved(reading));
+        let load = Work::on(WorkKind::Load, &reading.stream);
         load.wait_for(observer, read, WorkOutcome::of).await
     }
 

@@ -269,7 +269,10 @@ impl<A: Aggregate> Repository<A> {
         I: IntoEvents<A::Event>,
     {
         let stream = self.stream(key)?;
-        let run = self.run(context, &stream, decide);
+        if self.writer.observer.is_none() {
+            return self.run(context, &stream, decide).await;
+        }
+        let run = Box::pin(self.run(context, &stream, decide));
         self.writer.command(&stream, run).await
     }
 
@@ -299,8 +302,12 @@ impl<A: Aggregate> Repository<A> {
     {
         let (stream, other_stream) = (self.stream(key)?, other.stream(other_key)?);
         check_pair(self, other, (&stream, &other_stream))?;
+        if self.writer.observer.is_none() {
+            let run = self.run_both(context, &stream, (other, &other_stream), decide);
+            return run.await;
+        }
         let run = self.run_both(context, &stream, (other, &other_stream), decide);
-        self.writer.command(&stream, run).await
+        self.writer.command(&stream, Box::pin(run)).await
     }
 
     /// Begins an append over several aggregates, with this repository's store, clock, ids and retries.

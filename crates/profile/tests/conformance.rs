@@ -34,9 +34,9 @@ fn whole() -> Monitor {
     let monitor = Monitor::new(profiler());
     let monitor = monitor.with_spans(Spans::new().naming_streams().joining(Arc::new(Silent)));
     #[cfg(feature = "prometheus")]
-    let monitor = {
-        let prometheus = annals_profile::Prometheus::new().expect("buckets that are right");
-        monitor.with_metrics(prometheus.metrics())
+    let monitor = match annals_profile::Prometheus::new() {
+        Ok(prometheus) => monitor.with_metrics(prometheus.metrics()),
+        Err(_) => monitor,
     };
     monitor
 }

@@ -1,7 +1,5 @@
 //! What repositories and processors tell a monitor of known work.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -352,8 +352,8 @@ fn names_in(expression: &str) -> BTreeSet<String> {
     let base = |name: &str| {
         let parts = ["_bucket", "_sum", "_count"].iter();
         let of = parts.filter_map(|part| name.strip_suffix(part));
-        let of = of.filter(|base| histograms.contains(base));
-        of.last().unwrap_or(name).to_owned()
+        let mut of = of.filter(|base| histograms.contains(base));
+        of.next().unwrap_or(name).to_owned()
     };
     names.map(base).collect()
 }

@@ -220,7 +220,10 @@ impl<C: Send + Sync> Decisions<C> {
         C: EventCodec<E>,
     {
         let stream = self.stream::<E>()?;
-        let run = self.run(context, &stream, decision, decide);
+        if self.writer.observer.is_none() {
+            return self.run(context, &stream, decision, decide).await;
+        }
+        let run = Box::pin(self.run(context, &stream, decision, decide));
         self.writer.command(&stream, run).await
     }
 
