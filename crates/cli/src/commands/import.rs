@@ -86,7 +86,6 @@ fn exactly(
             if importer.imported.is_ended {
                 return Err(bad_line(number, "it stands after the end of the export"));
             }
-            // A line without its end is the last one of a file that was cut.
             let line = format.decode(&text).map_err(|why| bad_line(number, &why))?;
             importer
                 .take(line)

@@ -45,13 +45,25 @@ pub(crate) fn write(
         from,
         at: Position::START,
     };
+    let mut lost = None;
     loop {
-        let entries = history.next_entries()?;
-        if entries.is_empty() {
-            break;
-        }
+        let entries = match history.next_entries() {
+            Ok(entries) if entries.is_empty() => break,
+            Ok(entries) => entries,
+            Err(error) if history.skip_lost() => {
+                lost = Some(error);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         step.advance(entries.len() as u64);
         for entry in entries.iter().filter(|entry| passing.leaves(entry)) {
+            // What was lost before the place where the export begins is no part of it; a gap is.
+            if !exported.is_followed_by(entry)
+                && let Some(error) = lost.take()
+            {
+                return Err(error.into());
+            }
             let line = format.encode(&Line::of(entry))?;
             put(out, &line, failed)?;
             exported.note(entry);
@@ -59,6 +71,9 @@ pub(crate) fn write(
         interrupt::check(
             "what was written is whole but for its end; --output FILE --resume goes on",
         )?;
+    }
+    if let Some(error) = lost.filter(|_| exported.position < history.head()) {
+        return Err(error.into());
     }
     put(out, &format.encode(&Line::End(exported.position))?, failed)?;
     out.flush().map_err(|error| failed(&error))?;
@@ -100,6 +115,14 @@ impl Passing {
 }
 
 impl Exported {
+    /// Whether nothing is missing between what was written and this entry.
+    fn is_followed_by(&self, entry: &HistoryEntry) -> bool {
+        match entry {
+            HistoryEntry::Event { event, .. } => event.position() == self.position.next(),
+            _ => true,
+        }
+    }
+
     fn note(&mut self, entry: &HistoryEntry) {
         if let HistoryEntry::Event { event, .. } = entry {
             self.events += 1;

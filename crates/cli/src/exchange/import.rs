@@ -4,7 +4,7 @@
 //! positions, versions) comes out as it was. What the store holds already is held against the lines one by one: an
 //! import that was interrupted goes on, and nothing is recorded twice.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use annals_core::{
@@ -125,8 +125,9 @@ impl Importer {
     }
 
     fn event(&mut self, line: EventLine) -> Result {
-        self.note_reopened(&line);
         if let Some(held) = self.held.next()? {
+            // It is open again from this event on.
+            self.soft_deleted.remove(&line.stream);
             let line = Line::Event(Box::new(line));
             if held == line {
                 self.imported.present += 1;
@@ -160,14 +161,6 @@ impl Importer {
             return Ok(());
         }
         self.append(open)
-    }
-
-    /// A stream that was soft-deleted is open again from this event on.
-    fn note_reopened(&mut self, line: &EventLine) {
-        if !self.soft_deleted.is_empty() && self.open.is_none() {
-            self.soft_deleted
-                .retain(|stream| *stream != line.stream || line.append.is_some());
-        }
     }
 
     fn append(&mut self, open: OpenAppend) -> Result {
@@ -271,21 +264,23 @@ impl Place {
     }
 }
 
-/// The append that these lines tell of.
+/// The append that these lines tell of, the events of a stream together.
 pub(crate) fn build(
     id: AppendId,
     lines: Vec<EventLine>,
     soft_deleted: &HashSet<StreamId>,
 ) -> Result<Append> {
     let mut writes: Vec<(StreamId, Expected, Vec<NewEvent>)> = Vec::new();
+    let mut places: HashMap<StreamId, usize> = HashMap::new();
     for line in lines {
-        match writes.last_mut() {
-            Some((stream, _, events)) if *stream == line.stream => events.push(line.event),
-            _ => {
-                let expected = expectation(&line, soft_deleted);
-                writes.push((line.stream, expected, vec![line.event]));
-            }
+        let place = places.get(&line.stream).copied();
+        if let Some((_, _, events)) = place.and_then(|place| writes.get_mut(place)) {
+            events.push(line.event);
+            continue;
         }
+        let expected = expectation(&line, soft_deleted);
+        places.insert(line.stream.clone(), writes.len());
+        writes.push((line.stream, expected, vec![line.event]));
     }
     let mut append = Append::builder(id);
     for (stream, expected, events) in writes {

@@ -1,0 +1,14 @@
+//! The command `annals`, as a person or a script types it.
+
+#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+
+mod damage;
+mod examples;
+mod exchange;
+mod keeping;
+mod live;
+mod output;
+mod reference;
+mod refusals;
+mod support;
+mod terminal;
