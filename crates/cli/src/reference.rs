@@ -55,7 +55,27 @@ An event (`read`, `tail`, `find`, `show`):\n\n\
 | `correlation_id`, `causation_id`, `headers` | its context; absent where there is none |\n\
 | `payload` | as JSON, where its form describes itself (JSON, CBOR, MessagePack) |\n\
 | `payload_base64` | else its bytes |\n\n\
-A line of an export has the same fields, in this order: `position`, `append` (`id` and the number of its `events`, on\n\
+Lines of other verbs:\n\n\
+| verb | fields |\n|---|---|\n\
+| `append` | `append_id`, `first_position`, `last_position`, `streams` (each `stream`, `first_version`, `last_version`), `appended_at`, `duplicate` |\n\
+| `streams` | `stream`, `category`, `events`, `began_at`, `state`, `max_age_seconds`, `max_count`, `truncated_before` |\n\
+| `stats` | `store`, `head`, `first_appended_at`, `last_appended_at`, sizes of files, and but for `--quick` counts: `events`, `appends`, `streams`, `policy_changes`, `payload_bytes`, `categories` |\n\
+| `schemas` | `type`, `schema_version`, `content_type`, `events`, `payload_bytes`, `first_appended_at`, `last_appended_at`, `unreadable`, `first_unreadable_position` |\n\
+| `history` | `version`, `position`, `type`, `appended_at`, `changes` (each `path`, `before`, `after`) |\n\
+| `at` | `position`, `appended_at`, and of a stream `stream`, `version`, `state` |\n\
+| `diff` | `stream`, `from_version`, `to_version`, `types`; of one stream `changes` and the positions too |\n\
+| `trace` | `depth`, `caused_by_position`, `event` |\n\
+| `find --count` | `events` |\n\
+| `verify` | `store`, `is_whole`, `in_use`, `segments`, `bytes`, `frames`, `records`, `index_files`, `findings` (each `finding`, `file`, `offset`, `what`, `first_position`, `last_position`), `events_read`, `milliseconds` |\n\
+| `repair` | `store`, `repaired`, `findings`, `quarantined`, `lost` |\n\
+| `import` | `appends`, `events`, `policy_changes`, `events_present` |\n\
+| `backup`, `restore` | `backup` or `store` and `restored_from`, `position`, `segments_copied`, `segments_shared`, in a list `made_at` |\n\
+| `projections` | `name`, `position`, `lag`, `saves`, `parked`, `skipped`, `live_version`, `building_version` |\n\
+| `parked` | `consumer`, `position`, `stream`, `version`, `key`, `waits`, `error`, `attempts` |\n\
+| `profile` | a line for each type: `type`, `events`, `payload_bytes`, `payload_bytes_average`, `decode_ns`; then the report of the profiler |\n\
+| `top` | `at`, `store`, `head`, `newest_appended_at`, `events_per_second_10s`, `events_per_second_60s`, `newest_events`, `streams` and `types` (each `name`, `events`, `bytes`), sizes of files, `readers` (as `projections`, with `lag_change`) |\n\
+| `doctor` | `check`, `verdict` (`good`, `look`, `bad`), `found`, `advice` |\n\n\
+A line of an export has the same fields as an event, in this order: `position`, `append` (`id` and the number of its `events`, on\n\
 its first event), `stream`, `version`, `type`, `schema_version`, `content_type`, `id`, `recorded_at`, `appended_at`,\n\
 `tags`, `correlation_id`, `causation_id`, `headers`, and `payload` byte for byte where the form is JSON without line breaks, else\n\
 `payload_base64`. The first line is `{\"annals_export\":1,\"after\":0}`, the last one `{\"end\":{\"position\":...}}`; a stream's policy is\n\

@@ -99,15 +99,19 @@ impl StoreAddress {
             Ok(false) => Failure::not_found(format!("there is no directory {self}")),
             Ok(true) if !directory.is_dir() => {
                 Failure::not_found(format!("{self} is a file, not the directory of a store"))
+                    .hint("name a directory with --store or ANNALS_STORE")
             }
-            Ok(true) if directory.join("MANIFEST").is_file() => Failure::not_found(format!(
-                "{self} is the log of a store, not the store; name the directory above it"
-            )),
+            Ok(true) if directory.join("MANIFEST").is_file() => {
+                Failure::not_found(format!("{self} is the log of a store, not the store"))
+                    .hint("name the directory above it")
+            }
             Ok(true) if directory.join(crate::commands::backup::MARKER).is_file() => {
-                Failure::not_found(format!(
-                    "{self} holds backups; name one of them, as {}",
-                    directory.join("000001").display()
-                ))
+                Failure::not_found(format!("{self} holds backups, and is no store itself")).hint(
+                    format!(
+                        "name one of them, as {}",
+                        directory.join("000001").display()
+                    ),
+                )
             }
             Ok(true) => Failure::not_found(format!("{self} is no store: it has no folder `log`")),
         };

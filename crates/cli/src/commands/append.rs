@@ -202,7 +202,7 @@ impl<R: io::BufRead> Lines<R> {
         loop {
             self.text.clear();
             let mut limited = io::Read::take(&mut self.reader, Self::BYTES_MAX + 1);
-            let read = limited.read_until(b'\n', &mut self.text);
+            let read = interrupt::while_waiting(|| limited.read_until(b'\n', &mut self.text));
             let read =
                 read.map_err(|error| Failure::usage(format!("the input can't be read: {error}")))?;
             if read == 0 {

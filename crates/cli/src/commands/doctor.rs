@@ -156,14 +156,14 @@ const FILE_SYSTEMS: &[(i64, &str, Verdict, &str)] = &[
     (
         0x0102_1994,
         "tmpfs",
-        Verdict::Bad,
-        "it is memory: nothing survives a power loss",
+        Verdict::Look,
+        "it is memory: nothing survives a restart",
     ),
     (
         0x8584_58F6,
         "ramfs",
-        Verdict::Bad,
-        "it is memory: nothing survives a power loss",
+        Verdict::Look,
+        "it is memory: nothing survives a restart",
     ),
     (
         0x794C_7630,

@@ -39,6 +39,10 @@ pub(crate) struct Export {
 
 pub(crate) fn run(args: &Export, session: &mut Session) -> Result {
     let mut history = session.store.history()?;
+    if args.after > history.head() {
+        let message = format!("the store ends at position {}", history.head());
+        return Err(Failure::usage(message).hint("it may be another store, or have lost events"));
+    }
     let begin = args.format.encode(&Line::Begin(args.after))?;
     let from = From {
         after: args.after,

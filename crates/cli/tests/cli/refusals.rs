@@ -24,7 +24,7 @@ fn a_directory_that_is_no_store_is_told_apart() {
         ("foreign", "foreign is no store: it has no folder `log`"),
         ("file", "file is a file"),
         ("shop/log", "name the directory above it"),
-        ("backups", "holds backups; name one of them"),
+        ("backups", "name one of them, as backups/000001"),
     ] {
         for verb in [
             "read",
@@ -79,6 +79,7 @@ fn what_was_typed_wrong_is_told() {
         ("annals read --criteria ' '", "chooses nothing"),
         ("annals diff 5 2", "the second moment is before the first"),
         ("annals top", "top needs a terminal"),
+        ("annals export --after 99", "the store ends at position 15"),
         ("annals read --after 99", "cursor is ahead of the store"),
         (
             "annals --store copy import < /dev/null",
@@ -158,7 +159,7 @@ fn a_batch_is_recorded_line_by_line_or_whole() {
 fn a_reader_that_has_enough_ends_it_quietly() {
     let (place, lines) = (Place::shop(), 20_000);
     let line = r#"{"stream":"note-1","type":"noted","payload":{}}"#;
-    place.ok(&format!("yes '{line}' | head -{lines} | annals import"));
+    place.ok(&format!("seq {lines} | sed 's/.*/{line}/' | annals import"));
     for verb in [
         "read",
         "read --json",

@@ -119,10 +119,10 @@ impl StoreHistory {
                 return Ok(false);
             };
             let Some(number) = record.number else {
-                match Note::parse(record.body).map_err(|bad| bad_note(&bad))? {
+                match Note::parse(record.body).map_err(bad_note)? {
                     Note::Kind(code, kind) => {
                         let known = self.kinds.insert(code, kind);
-                        known.map_err(|bad| bad_note(&bad))?;
+                        known.map_err(bad_note)?;
                     }
                     Note::Policy(stream, policy) => run.policy = Some((stream, policy)),
                 }
@@ -186,7 +186,7 @@ impl<'a> Run<'a> {
     }
 }
 
-fn bad_note(bad: &BadRecord) -> Error {
+fn bad_note(bad: BadRecord) -> Error {
     corrupt("a note of the log is none of this format; verify the store").with("note", bad)
 }
 
