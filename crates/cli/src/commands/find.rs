@@ -13,7 +13,7 @@ use crate::select::{Select, each_event};
 use crate::session::Session;
 
 const EXAMPLES: &str = "Examples:\n  annals find Ada\n  annals find --type deposited --where /amount=5 --json\n  \
-    annals find --criteria 'opened closed #account:1' --since 2026-01-01\n  annals find --count --where /owner=Ada";
+    annals find --criteria 'opened closed #account:1' --since 2026-01-01\n  annals find --count --where /owner=Grace";
 
 /// Print the events that are of a kind and say something: by type, tag, criteria, time, context, and the text in
 /// their payloads.
@@ -28,7 +28,7 @@ pub(crate) struct Find {
     text: Option<String>,
     #[command(flatten)]
     select: Select,
-    /// Payloads with this value at this JSON pointer, as /owner=Ada or /amount=5; may be given several times for all.
+    /// Payloads with this value at this JSON pointer, as /owner=Grace or /amount=5; may be given several times for all.
     #[arg(long = "where", value_name = "POINTER=VALUE", value_parser = field)]
     fields: Vec<(String, String)>,
     /// Events with this header; may be given several times for all.
