@@ -156,6 +156,9 @@ fn written(arg: &Arg) -> String {
 fn told(arg: &Arg) -> String {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     let mut text = escaped(&help).replace('|', "\\|");
+    if !text.ends_with('.') {
+        text.push('.');
+    }
     let possible = arg.get_possible_values();
     let names = possible
         .iter()

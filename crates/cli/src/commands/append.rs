@@ -20,7 +20,7 @@ use crate::session::Session;
 
 const EXAMPLES: &str = "Examples:\n  \
     annals append account-7 opened '{\"owner\":\"Ada\"}' --expect no-stream --tag account:7\n  \
-    annals append account-7 deposited '{\"amount\":5}' --id payment-1\n  \
+    annals append account-7 deposited '{\"amount\":5}' --id deposit-1\n  \
     echo '{\"stream\":\"account-8\",\"type\":\"opened\",\"payload\":{}}' | annals append --stdin";
 
 /// Record an event, or with --stdin those that come as lines of JSON.
