@@ -97,7 +97,8 @@ impl Payload {
             Self::Opaque(bytes) => {
                 const SHOWN_MAX: usize = 24;
                 let shown = bytes.get(..SHOWN_MAX.min(bytes.len())).unwrap_or_default();
-                let hex: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
+                let hex: Vec<String> = shown.iter().map(|byte| format!("{byte:02x}")).collect();
+                let hex = hex.concat();
                 let more = if bytes.len() > SHOWN_MAX { "..." } else { "" };
                 format!("<{} bytes> {hex}{more}", bytes.len())
             }
@@ -124,7 +125,7 @@ fn to_json(value: Value) -> serde_json::Value {
             let fields = fields.map(|(key, value)| (key_text(key), to_json(value)));
             serde_json::Value::Object(fields.collect::<Map<_, _>>())
         }
-        _ => serde_json::Value::Null,
+        Value::Null => serde_json::Value::Null,
     }
 }
 

@@ -10,7 +10,7 @@ pub fn reference() -> String {
     command.build();
     let mut page = String::from(HEAD);
     page.push_str("## Options of every command\n\n");
-    options(&command, |arg| arg.is_global_set(), &mut page);
+    options(&command, Arg::is_global_set, &mut page);
     for verb in command
         .get_subcommands()
         .filter(|verb| verb.get_name() != "help")

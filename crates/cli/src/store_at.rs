@@ -68,7 +68,7 @@ impl StoreAddress {
         self.check()?;
         self.builder()
             .open()
-            .map_err(|error| self.not_writable(error.into()))
+            .map_err(|error| Self::not_writable(error.into()))
     }
 
     /// All that it recorded, in order.
@@ -122,7 +122,7 @@ impl StoreAddress {
         }))
     }
 
-    fn not_writable(&self, failure: Failure) -> Failure {
+    fn not_writable(failure: Failure) -> Failure {
         if failure.exit != Exit::Failed {
             return failure;
         }

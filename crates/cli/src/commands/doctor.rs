@@ -49,7 +49,8 @@ enum Verdict {
 
 #[derive(Serialize)]
 struct Check {
-    check: &'static str,
+    #[serde(rename = "check")]
+    name: &'static str,
     verdict: Verdict,
     found: String,
     advice: &'static str,
@@ -57,13 +58,13 @@ struct Check {
 
 impl Check {
     fn new(
-        check: &'static str,
+        name: &'static str,
         verdict: Verdict,
         found: impl Into<String>,
         advice: &'static str,
     ) -> Self {
         Self {
-            check,
+            name,
             verdict,
             found: found.into(),
             advice: if verdict == Verdict::Good { "" } else { advice },
@@ -106,7 +107,7 @@ pub(crate) fn run(_: &Doctor, session: &mut Session) -> Result {
         table.row(
             out,
             vec![
-                check.check.into(),
+                check.name.into(),
                 Cell::styled(style, verdict),
                 found.into(),
             ],
@@ -207,7 +208,7 @@ const FILE_SYSTEMS: &[(i64, &str, Verdict, &str)] = &[
 fn file_system(directory: &Path) -> Check {
     const NAME: &str = "file system";
     let number = match rustix::fs::statfs(directory) {
-        Ok(found) => i64::from(found.f_type) & 0xFFFF_FFFF,
+        Ok(found) => found.f_type & 0xFFFF_FFFF,
         Err(error) => {
             return Check::new(
                 NAME,

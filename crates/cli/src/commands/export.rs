@@ -50,8 +50,8 @@ pub(crate) fn run(args: &Export, session: &mut Session) -> Result {
     };
     let Some(path) = &args.output else {
         let out = session.out.writer();
-        let begun = writeln!(out, "{begin}");
-        begun.map_err(|error| Failure::output(&error))?;
+        let written = writeln!(out, "{begin}");
+        written.map_err(|error| Failure::output(&error))?;
         write(&mut history, args.format, from, out, &Failure::output)?;
         return Ok(());
     };

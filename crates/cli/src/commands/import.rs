@@ -98,11 +98,11 @@ fn exactly(
     let taken = take_all();
     let finished = importer.finish();
     step.end();
-    let imported = importer.imported;
-    tell(&imported, &mut session.out)?;
+    let done = importer.imported;
+    tell(&done, &mut session.out)?;
     taken?;
     finished?;
-    if !imported.is_ended {
+    if !done.is_ended {
         return Err(
             Failure::new(Exit::Failed, "the export was cut short: it has no end").hint(
                 "what it has is imported; export again and import that, which goes on from here",

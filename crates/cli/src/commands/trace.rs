@@ -97,20 +97,18 @@ impl<'a> Tree<'a> {
                 .map(|id| id.to_string())
                 .unwrap_or_default();
             // An event is caused by an earlier one, or the tree would be none.
-            match places.get(&cause).filter(|parent| **parent < place) {
-                Some(parent) => {
-                    tree.children.entry(*parent).or_default().push(place);
-                    tree.parents.insert(place, *parent);
-                }
-                None => {
-                    let first = *named.entry(cause.clone()).or_insert(place);
-                    tree.roots
-                        .entry(first)
-                        .or_insert_with(|| (cause, Vec::new()))
-                        .1
-                        .push(place);
-                }
+            let parent = places.get(&cause).filter(|parent| **parent < place);
+            if let Some(parent) = parent {
+                tree.children.entry(*parent).or_default().push(place);
+                tree.parents.insert(place, *parent);
+                continue;
             }
+            let first = *named.entry(cause.clone()).or_insert(place);
+            let root = tree
+                .roots
+                .entry(first)
+                .or_insert_with(|| (cause, Vec::new()));
+            root.1.push(place);
         }
         tree
     }

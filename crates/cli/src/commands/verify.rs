@@ -30,7 +30,8 @@ pub(crate) struct Verify {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Finding {
     /// `damage`, `unfinished`, `lost`, `index` or `payload`.
-    finding: &'static str,
+    #[serde(rename = "finding")]
+    sort: &'static str,
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<u64>,
@@ -70,9 +71,7 @@ pub(crate) fn run(args: &Verify, session: &mut Session) -> Result {
     };
     let summary = Summary {
         store: session.store.to_string(),
-        is_whole: findings
-            .iter()
-            .all(|finding| finding.finding == "unfinished"),
+        is_whole: findings.iter().all(|finding| finding.sort == "unfinished"),
         in_use: verified.log.in_use,
         segments: verified.log.segments,
         bytes: verified.log.bytes,
@@ -100,7 +99,7 @@ fn damage_failure(findings: &[Finding]) -> Failure {
     let only = |name: &str| {
         findings
             .iter()
-            .all(|it| it.finding == name || it.finding == "unfinished")
+            .all(|it| it.sort == name || it.sort == "unfinished")
     };
     let (message, hint) = if only("index") {
         (
@@ -135,7 +134,7 @@ pub(crate) fn findings(verified: &StoreVerification) -> Vec<Finding> {
         .map(|damage| Finding::of_damage("damage", damage));
     let lost = verified.log.lost.iter().map(Finding::of_lost);
     let index = verified.index.iter().map(|index| Finding {
-        finding: "index",
+        sort: "index",
         file: index.file.display().to_string(),
         offset: None,
         what: index.what.clone(),
@@ -148,13 +147,13 @@ pub(crate) fn findings(verified: &StoreVerification) -> Vec<Finding> {
 }
 
 impl Finding {
-    fn of_damage(finding: &'static str, damage: &Damage) -> Self {
+    fn of_damage(sort: &'static str, damage: &Damage) -> Self {
         let numbers = damage
             .numbers
             .as_ref()
             .filter(|numbers| !numbers.is_empty());
         Self {
-            finding,
+            sort,
             file: damage.file.display().to_string(),
             offset: Some(damage.offset),
             what: damage.kind.to_string(),
@@ -166,7 +165,7 @@ impl Finding {
     fn of_lost(lost: &LostRange) -> Self {
         let numbers = Some(&lost.numbers).filter(|numbers| !numbers.is_empty());
         Self {
-            finding: "lost",
+            sort: "lost",
             file: lost.file.display().to_string(),
             offset: Some(lost.offsets.start.into()),
             what: "given up by a repair".to_owned(),
@@ -191,7 +190,7 @@ fn read_all(session: &Session, findings: &mut Vec<Finding>) -> Result<u64> {
             && findings.len() < FINDINGS_MAX
         {
             findings.push(Finding {
-                finding: "payload",
+                sort: "payload",
                 file: event.stream().to_string(),
                 offset: None,
                 what,
@@ -220,7 +219,7 @@ pub(crate) fn table(findings: &[Finding], out: &mut Out) -> Result {
     ];
     let mut table = Table::new(COLUMNS);
     for finding in findings {
-        let style = if finding.finding == "unfinished" {
+        let style = if finding.sort == "unfinished" {
             WARN
         } else {
             BAD
@@ -233,7 +232,7 @@ pub(crate) fn table(findings: &[Finding], out: &mut Out) -> Result {
         table.row(
             out,
             vec![
-                Cell::styled(style, finding.finding),
+                Cell::styled(style, finding.sort),
                 finding.file.as_str().into(),
                 finding
                     .offset

@@ -68,17 +68,14 @@ impl Table {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let widths = match self.widths.take() {
-            Some(widths) => widths,
-            None => {
-                let widths = self.measure();
-                let headings = self.columns.iter();
-                let headings: Vec<Cell> = headings
-                    .map(|(name, _)| Cell::styled(BOLD, *name))
-                    .collect();
-                self.write(out, &headings, &widths)?;
-                widths
-            }
+        let widths = if let Some(widths) = self.widths.take() {
+            widths
+        } else {
+            let widths = self.measure();
+            let headings = self.columns.iter();
+            let headings = headings.map(|(name, _)| Cell::styled(BOLD, *name));
+            self.write(out, &headings.collect::<Vec<_>>(), &widths)?;
+            widths
         };
         for row in std::mem::take(&mut self.waiting) {
             self.write(out, &row, &widths)?;

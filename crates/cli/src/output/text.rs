@@ -26,13 +26,11 @@ fn is_active(c: char) -> bool {
 
 /// The text up to so many characters.
 pub(crate) fn cut(text: &str, chars_max: usize) -> String {
-    match text.char_indices().nth(chars_max) {
-        None => text.to_owned(),
-        Some(_) => {
-            let kept = text.chars().take(chars_max.saturating_sub(3));
-            kept.chain("...".chars()).collect()
-        }
+    if text.char_indices().nth(chars_max).is_none() {
+        return text.to_owned();
     }
+    let kept = text.chars().take(chars_max.saturating_sub(3));
+    kept.chain("...".chars()).collect()
 }
 
 /// A count with its noun, as `1 event`, `2 events`.

@@ -111,7 +111,7 @@ impl Board {
         self.head = head.position().unwrap_or_default();
         self.rates = (
             self.rate(Duration::from_secs(10))?,
-            self.rate(Duration::from_secs(60))?,
+            self.rate(Duration::from_mins(1))?,
         );
         self.look_at_newest()?;
         if self.looks > 0 {

@@ -68,7 +68,7 @@ fn show(
                     }
                 }
                 Wish::Faster => interval = (interval / 2).max(Duration::from_millis(100)),
-                Wish::Slower => interval = (interval * 2).min(Duration::from_secs(60)),
+                Wish::Slower => interval = (interval * 2).min(Duration::from_mins(1)),
                 Wish::Draw | Wish::None => {}
             }
         }

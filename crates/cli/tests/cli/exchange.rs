@@ -26,11 +26,11 @@ fn large(appends: usize) -> (Place, String) {
             } else {
                 String::new()
             };
-            // Never back, and never on a whole second, which is written shorter.
+            // Never back, and to the microsecond: a rounder time is written shorter.
             let (hours, minutes, seconds) = (10 + append / 3600, append / 60 % 60, append % 60);
             let time = format!(
                 "2026-01-31T{hours}:{minutes:02}:{seconds:02}.{:06}Z",
-                append + 1
+                10 * append + 1
             );
             text.push_str(&format!(
                 "{{\"position\":{position},{head}\"stream\":\"{stream}\",\"version\":{version},\"type\":\"changed\",\"schema_version\":1,\"content_type\":\"application/json\",\"id\":\"019c1398-0000-7000-8000-{position:012x}\",\"recorded_at\":\"{time}\",\"appended_at\":\"{time}\",\"tags\":[\"n:{}\"],\"payload\":{{\"number\":{append}}}}}\n",
