@@ -1,6 +1,11 @@
 //! The command `annals`, as a person or a script types it.
 
-#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+#![expect(
+    clippy::format_push_string,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test, and a test may take its time"
+)]
 
 mod damage;
 mod examples;

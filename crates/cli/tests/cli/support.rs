@@ -59,10 +59,6 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    pub(crate) fn root(&self) -> &Path {
-        self.directory.path()
-    }
-
     /// The program with all that a command finds here.
     pub(crate) fn program(&self, program: &str) -> Command {
         let mut command = Command::new(program);
