@@ -11,6 +11,7 @@ mod fork;
 mod frame;
 mod fresh;
 mod heat;
+mod history;
 mod idle;
 mod ids;
 mod judge;
@@ -35,6 +36,7 @@ mod vitals;
 
 pub use self::follower::LogFollower;
 pub use self::fork::StoreFork;
+pub use self::history::{HistoryEntry, RecordedAppend, StoreHistory};
 pub use self::log_store::LogStore;
 pub use self::open::LogStoreBuilder;
 pub use self::settings::{CommitterThread, Durability, Maintenance, ReadMode, Settings};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use annals_core::{Clock, Error, ErrorKind, Ids, SystemClock, UuidIds};
+use annals_core::{Checkpoint, CheckpointName, Clock, Error, ErrorKind, Ids, SystemClock, UuidIds};
 use annals_log::commit::{GroupCommit, GroupSettings, Leader};
 use annals_log::{ErrorKind as LogErrorKind, Follower, Log, LogId, LogSettings, Parts};
 
@@ -142,6 +142,19 @@ impl LogStoreBuilder {
             LogFollower::start(follower, runs, self.settings.clone(), self.clock, self.ids)
         };
         started().map_err(|error: Error| error.during("follow"))
+    }
+
+    /// Every checkpoint that readers saved in the store, in the order of their names. The store may be open
+    /// meanwhile, in this process or another.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when there is no store; as loading a checkpoint has it.
+    pub fn checkpoints(&self) -> Result<Vec<(CheckpointName, Checkpoint)>, Error> {
+        let follower = self.log_follower();
+        let log = follower.map(|follower| follower.log_id());
+        let listed =
+            log.and_then(|log| Auxiliary::all_checkpoints(&self.parts.vfs, &self.directory, log));
+        listed.map_err(|error| error.during("list checkpoints"))
     }
 
     pub(crate) fn log_follower(&self) -> Result<Follower, Error> {
