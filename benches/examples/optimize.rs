@@ -33,7 +33,7 @@ use annals_core::{
     Append, ContentType, EventStore, EventType, Expected, Ids, NewEvent, Optimizable, Position,
     ReadRequest, SegmentState, StreamId, UuidIds,
 };
-use annals_optimize::{ApplySettings, Control, OptimizePolicy, Optimizer};
+use annals_optimize::{ApplySettings, Control, JournalMode, OptimizePolicy, Optimizer};
 use annals_store_log::LogStore;
 use futures_executor::block_on;
 
@@ -65,11 +65,13 @@ fn measure(from: &Path, to: &Path) -> Outcome<()> {
     let optimizer = Optimizer::of(Arc::clone(&packed));
     let mut settings = ApplySettings::default();
     settings.bytes_per_second_max = None;
+    // The fork is to have the same events.
+    settings.journal = JournalMode::Silent;
     let began = Instant::now();
-    let plan = optimizer.plan(&OptimizePolicy::default())?;
+    let planned = optimizer.plan(&OptimizePolicy::default())?;
     println!("planned in {:.2?}", began.elapsed());
     let began = Instant::now();
-    let applied = optimizer.apply(&plan, &settings, &Control::new(), &mut |_| {})?;
+    let applied = optimizer.apply(&planned, &settings, &Control::new(), &mut |_| {})?;
     let took = began.elapsed().as_secs_f64();
     let (before, after) = (applied.bytes_before as f64, applied.bytes_after as f64);
     let rate = before / took / 1e6;
@@ -77,7 +79,7 @@ fn measure(from: &Path, to: &Path) -> Outcome<()> {
         "{} segments compressed in {took:.2} s, {rate:.0} MB/s",
         applied.steps_done
     );
-    let estimated: u64 = plan.totals().bytes_saved.unsigned_abs();
+    let estimated: u64 = planned.totals().bytes_saved.unsigned_abs();
     println!(
         "segments: {:.1} MB -> {:.1} MB, {:.2} times smaller",
         before / 1e6,

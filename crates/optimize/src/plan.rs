@@ -274,7 +274,7 @@ mod tests {
                 },
                 Step::Retain {
                     stream: StreamId::from_static("session-7"),
-                    max_age: Some(Duration::from_secs(60)),
+                    max_age: Some(Duration::from_mins(1)),
                     max_count: None,
                     events_hidden: 12,
                 },

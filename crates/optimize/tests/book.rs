@@ -94,7 +94,7 @@ fn old_sessions_expire_unless_they_are_held() -> Result<(), Box<dyn Error>> {
 
     // ANCHOR: retention
     let sessions = RetentionRule::new(Category::from_static("session"))
-        .max_age(Duration::from_secs(30 * 24 * 3600))
+        .max_age(Duration::from_hours(30 * 24))
         .max_count(20);
     let mut policy = OptimizePolicy::default();
     policy.retention.push(sessions);

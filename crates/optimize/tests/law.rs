@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use annals_core::{
     Append, AppendId, Category, Clock, ContentType, Criteria, EventId, EventStore, EventStoreExt,
-    EventType, Expected, Ids, NewEvent, Optimizable, Position, ReadRequest, SegmentState, StreamId,
-    Timestamp, UuidIds,
+    EventType, Expected, Ids, NewEvent, Optimizable, Position, ReadRequest, RecordedEvent,
+    SegmentState, StreamId, Timestamp, UuidIds,
 };
 use annals_optimize::{
     ApplySettings, Control, JOURNAL, JournalMode, OptimizePolicy, Optimizer, Plan, RetentionRule,
@@ -80,7 +80,7 @@ impl Both {
         self.clock.0.store(*number, Ordering::Relaxed);
         let stream = ["order-1", "order-2", "meter-1", "meter-2", "meter-3"]
             [usize::try_from(*number % 5).unwrap()];
-        let events = (0..1 + *number % 40).map(|at| self.event(*number, at));
+        let events = (0..=*number % 40).map(|at| self.event(*number, at));
         let id = AppendId::parse(&format!("append-{number}")).unwrap();
         let append = Append::builder(id);
         let append = append.write(StreamId::parse(stream).unwrap(), Expected::Any, events);
@@ -125,7 +125,7 @@ impl Both {
             );
             last.unwrap()
                 .first()
-                .map_or(Position::START, |event| event.position())
+                .map_or(Position::START, RecordedEvent::position)
         };
         for request in Self::requests(head) {
             let expected = block_on(self.oracle.collect(request.clone())).unwrap();

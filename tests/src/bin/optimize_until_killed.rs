@@ -3,8 +3,6 @@
 //! `optimize_until_killed <directory>`. A line is the number of the newest event that is acknowledged, or what was
 //! done to a segment.
 
-#![expect(clippy::print_stdout, reason = "the acknowledgements are its output")]
-
 use std::env;
 use std::io::Write;
 use std::sync::Arc;
