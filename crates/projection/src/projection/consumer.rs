@@ -173,6 +173,7 @@ impl<S: Sink> fmt::Debug for ProjectionConsumer<S> {
             .field("name", &self.name)
             .field("projection", &self.projection)
             .field("sink", &self.sink)
+            .field("is_amid_step", &self.is_amid_step)
             .finish()
     }
 }

@@ -122,7 +122,7 @@ fn take_all(
 ) {
     let inputs = all(store, "delivery");
     for place in order {
-        block_on(manager.take(&inputs[*place], 1)).unwrap();
+        block_on(manager.take(inputs.get(*place).unwrap(), 1)).unwrap();
         if let Some(states) = states {
             block_on(states.flush());
         }
@@ -193,7 +193,7 @@ fn next_number(store: &Arc<MemoryStore>, states: &States) -> u64 {
     block_on(manager(store, Some(states)).take(&newest, 1)).unwrap();
     let own = all(store, "tally").pop().unwrap();
     let counted: serde_json::Value = serde_json::from_slice(own.payload()).unwrap();
-    counted["number"].as_u64().unwrap()
+    counted.get("number").unwrap().as_u64().unwrap()
 }
 
 /// Keeps a state that is wrong, so that it is seen whether it is used.

@@ -188,7 +188,7 @@ fn a_failure_that_passes_leaves_no_trace() {
 
 #[test]
 fn who_pauses_or_stops_finds_everything_noted() {
-    let world = World::begin(Duration::from_secs(60), Duration::ZERO, 0);
+    let world = World::begin(Duration::from_mins(1), Duration::ZERO, 0);
     block_on(async {
         while world.seen.lock().unwrap().len() < 12 {
             std::thread::yield_now();
@@ -218,9 +218,10 @@ impl Sink for Strict {
 
     fn open(&mut self, _: &ModelId) -> Result<Progress, Error> {
         self.draft = None;
-        let mut progress = Progress::default();
-        progress.cursor = self.kept.lock().unwrap().1.clone();
-        Ok(progress)
+        Ok(Progress {
+            cursor: self.kept.lock().unwrap().1.clone(),
+            ..Progress::default()
+        })
     }
 
     fn begin(&mut self) -> Result<(), Error> {
@@ -231,7 +232,7 @@ impl Sink for Strict {
     }
 
     fn model(&mut self) -> &mut Vec<u64> {
-        self.draft.as_mut().expect("a step is begun")
+        self.draft.as_mut().unwrap()
     }
 
     fn commit(&mut self, step: &Step<'_>) -> Result<(), Error> {
@@ -239,7 +240,7 @@ impl Sink for Strict {
             self.failures -= 1;
             return Err(Error::new(ErrorKind::Corrupt, "the disk is on fire"));
         }
-        let draft = self.draft.take().expect("a step is begun");
+        let draft = self.draft.take().unwrap();
         *self.kept.lock().unwrap() = (draft, step.cursor.clone());
         Ok(())
     }
@@ -288,7 +289,7 @@ fn noting(failing: Option<(u64, Arc<Faulty>)>) -> Projection<Vec<u64>> {
 fn one_page_at_a_time() -> ProcessorSettings {
     let mut settings = ProcessorSettings::DEFAULT;
     settings.page_events_max = EVENTS_A_PAGE;
-    settings.put_off_max = Duration::from_secs(60);
+    settings.put_off_max = Duration::from_mins(1);
     settings.window_pages = 1;
     settings
 }
