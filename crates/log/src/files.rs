@@ -236,11 +236,16 @@ pub(crate) fn write_zeros(file: &dyn VfsFile, range: std::ops::Range<u64>) -> io
 /// The error for a block that could not be parsed.
 pub(crate) fn flawed(flaw: Flaw, path: &Path, kind: DamageKind) -> Error {
     match flaw {
-        Flaw::Newer(format) => Error::new(
-            ErrorKind::NewerFormat,
-            format!("the file has format {format}, which is after this binary's; use a newer one"),
-        )
-        .at(path),
+        Flaw::Newer(format) => {
+            let known = match kind {
+                DamageKind::Manifest => crate::format::FORMAT_WITH_COMPRESSED,
+                _ => crate::format::FORMAT,
+            };
+            let message = format!(
+                "the file has format {format}, and this binary knows up to {known}; use a newer one"
+            );
+            Error::new(ErrorKind::NewerFormat, message).at(path)
+        }
         Flaw::Short | Flaw::Checksum | Flaw::Magic | Flaw::Field(_) => {
             Error::corrupt(Damage::new(path, 0_u64, kind))
         }

@@ -71,7 +71,7 @@ fn the_shop_tells_prometheus_how_it_is() {
             "annals_consumer_parked_events{consumer=\"fulfilment\"}",
             0.0,
         ),
-        ("annals_consumer_lag_events{consumer=\"orders-2\"}", 0.0),
+        ("annals_consumer_lag_events{consumer=\"orders.v1\"}", 0.0),
     ] {
         assert!((value(&metrics, series) - expected).abs() < 0.5, "{series}");
     }
