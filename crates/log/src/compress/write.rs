@@ -47,20 +47,12 @@ pub(super) fn compressed(
         return Ok(None);
     }
     let header = writer.finish(end).map_err(failed)?;
-    staged.sync().map_err(failed)?;
-    let bytes = header.file_bytes();
-    staged.name().map_err(failed)?;
+    staged.settle().map_err(failed)?;
     let written = CompressedFile::open(files, &segment.header, Some(end))?;
     let written: Arc<dyn VfsFile> = Arc::new(written);
-    if is_same(&source, &written, header.plain_bytes(), pace)
-        .map_err(failed)?
-        .is_break()
-    {
-        staged.remove();
-        return Ok(None);
-    }
-    staged.keep();
-    Ok(Some(Form::Compressed { bytes }))
+    let compared = is_same(&source, &written, header.plain_bytes(), pace).map_err(failed)?;
+    let bytes = header.file_bytes();
+    Ok(staged.kept_if(compared, Form::Compressed { bytes }))
 }
 
 /// Writes the plain form, and gives it its name; `None` when it was broken off.
@@ -82,18 +74,10 @@ pub(super) fn plain(
     {
         return Ok(None);
     }
-    staged.sync().map_err(failed)?;
-    staged.name().map_err(failed)?;
+    staged.settle().map_err(failed)?;
     let written = files.open(&staged.path, Access::Read)?;
-    if is_same(&source, &written, length, pace)
-        .map_err(failed)?
-        .is_break()
-    {
-        staged.remove();
-        return Ok(None);
-    }
-    staged.keep();
-    Ok(Some(Form::Plain))
+    let compared = is_same(&source, &written, length, pace).map_err(failed)?;
+    Ok(staged.kept_if(compared, Form::Plain))
 }
 
 /// A file that is being written under another name, and is removed unless it is kept.
@@ -120,15 +104,11 @@ impl<'a> Staged<'a> {
         })
     }
 
-    fn sync(&self) -> io::Result<()> {
-        if planted::is_active(Bug::FormNotSynced) {
-            return Ok(());
+    /// Makes the file durable and gives it its name, durably; nobody looks for it before the manifest says so.
+    fn settle(&self) -> io::Result<()> {
+        if !planted::is_active(Bug::FormNotSynced) {
+            self.file.sync_all()?;
         }
-        self.file.sync_all()
-    }
-
-    /// Gives the file its name, durably; nobody looks for it before the manifest says so.
-    fn name(&self) -> io::Result<()> {
         self.files.vfs.rename(&self.new_path, &self.path)?;
         self.files.vfs.sync_directory(&self.files.directory)?;
         // What is compared is what the disk has.
@@ -136,8 +116,10 @@ impl<'a> Staged<'a> {
         self.file.forget_cached(0..length)
     }
 
-    fn keep(&self) {
-        self.is_kept.set(true);
+    /// The form that was written, which stays; `None` where it was broken off before all was compared.
+    fn kept_if(self, compared: ControlFlow<()>, form: Form) -> Option<Form> {
+        self.is_kept.set(compared.is_continue());
+        compared.is_continue().then_some(form)
     }
 
     /// Removes it; what can't be removed now is when the log is opened.

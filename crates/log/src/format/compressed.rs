@@ -7,7 +7,6 @@
 use super::frame::{FOOTER_BYTES, FRAME_HEADER_BYTES, RECORD_HEADER_BYTES, frame_bytes};
 use super::segment::{HEADER_BYTES, SegmentHeader};
 use super::{Fields, Flaw, Seed, begin_block, end_block, is_zero, open_block};
-use crate::LogId;
 use crate::checksum::{crc32c, crc32c_append};
 
 /// How many bytes the header takes; the dictionary and the blocks follow.
@@ -54,15 +53,8 @@ pub(crate) struct BlockEntry {
 impl CompressedHeader {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut block = begin_block(MAGIC, COMPRESSED_HEADER_BYTES as usize);
-        let segment = &self.segment;
-        block.extend_from_slice(&segment.capacity.to_le_bytes());
-        block.extend_from_slice(&segment.log.to_bytes());
-        block.extend_from_slice(&u64::from(segment.id).to_le_bytes());
-        block.extend_from_slice(&segment.salt.to_le_bytes());
-        block.extend_from_slice(&segment.first_number.to_le_bytes());
-        block.extend_from_slice(&segment.context.to_le_bytes());
+        self.segment.encode_fields(&mut block);
         for word in [
-            segment.previous_digest,
             self.end,
             self.digest,
             self.dictionary_bytes,
@@ -82,18 +74,8 @@ impl CompressedHeader {
             .get(..COMPRESSED_HEADER_BYTES as usize)
             .ok_or(Flaw::Short)?;
         let mut fields = open_block(block, MAGIC)?;
-        let capacity = fields.u32()?;
-        let segment = SegmentHeader {
-            capacity,
-            log: LogId::from_bytes(fields.array()?),
-            id: u32::try_from(fields.u64()?).map_err(|_| Flaw::Field("segment id"))?,
-            salt: fields.u64()?,
-            first_number: fields.u64()?,
-            context: fields.u64()?,
-            previous_digest: fields.u32()?,
-        };
         let header = Self {
-            segment,
+            segment: SegmentHeader::parse_fields(&mut fields)?,
             end: fields.u32()?,
             digest: fields.u32()?,
             dictionary_bytes: fields.u32()?,
@@ -331,6 +313,7 @@ fn put(header: &mut [u8], at: usize, word: u64) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LogId;
     use crate::format::frame::{Footer, FrameHeader, FrameKind, Kind, finish_record};
 
     fn header() -> CompressedHeader {

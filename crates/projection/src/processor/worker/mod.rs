@@ -39,8 +39,6 @@ pub(super) struct Worker {
     cursor: Cursor,
     steps: Steps,
     gate: Gate,
-    /// How many pages went by that the consumer noted nothing of.
-    unnoted_pages: u32,
     /// How often in a row something failed that is no event's fault.
     failures: u32,
 }
@@ -68,7 +66,6 @@ impl Worker {
             cursor: Cursor::START,
             steps: Steps::default(),
             gate: Gate::default(),
-            unnoted_pages: 0,
             failures: 0,
         }
     }
@@ -91,10 +88,9 @@ impl Worker {
     async fn open(&mut self) -> Result<(), Error> {
         let progress = self.consumer.open().await?;
         self.feed.leave(self.member.id);
-        self.unnoted_pages = 0;
         self.lose_put_off();
         self.set_parked(Arc::new(progress.parked));
-        self.stand(progress.cursor, 0);
+        self.noted(progress.cursor, 0);
         Ok(())
     }
 

@@ -13,6 +13,8 @@ const BEGINNINGS_A_STEP: u32 = 8;
 /// What a worker knows of the steps of its consumer.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
+    /// How many pages went by without an event for the consumer, which noted nothing of them.
+    unnoted_pages: u32,
     /// What is handled and not noted.
     put_off: Option<PutOff>,
     /// When the last step was noted, on the processor's timer.
@@ -98,12 +100,35 @@ impl Worker {
         self.feed.leave(self.member.id);
     }
 
+    /// The consumer noted that it stands here, after so many events more.
+    pub(super) fn noted(&mut self, cursor: Cursor, events: usize) {
+        self.steps.unnoted_pages = 0;
+        self.stand(cursor, events);
+    }
+
+    /// Goes past a page without an event for the consumer, which notes it once in a while.
+    pub(super) async fn pass(&mut self, cursor: Cursor, is_followed: bool) -> Result<(), Error> {
+        if self.has_put_off() {
+            self.put_off(cursor, 0);
+            return if is_followed {
+                Ok(())
+            } else {
+                self.note().await
+            };
+        }
+        self.stand(cursor, 0);
+        self.steps.unnoted_pages = self.steps.unnoted_pages.saturating_add(1);
+        if self.steps.unnoted_pages >= self.feed.settings.empty_pages_max {
+            self.note().await?;
+        }
+        Ok(())
+    }
+
     /// Has it noted how far the consumer got, where it is not.
     pub(super) async fn note(&mut self) -> Result<(), Error> {
-        if self.unnoted_pages > 0 || self.has_put_off() {
+        if self.steps.unnoted_pages > 0 || self.has_put_off() {
             self.hand_over(Batch::empty(self.cursor.clone())).await?;
-            self.unnoted_pages = 0;
-            self.stand(self.cursor.clone(), 0);
+            self.noted(self.cursor.clone(), 0);
         }
         Ok(())
     }

@@ -142,11 +142,10 @@ impl Worker {
         match handled {
             Handled::Whole => {
                 self.failures = 0;
-                self.unnoted_pages = 0;
                 if let Some(parked) = portion.parked {
                     self.set_parked(parked);
                 }
-                self.stand(cursor, events);
+                self.noted(cursor, events);
                 Ok(Passed::Whole)
             }
             Handled::PutOff => {
@@ -160,24 +159,6 @@ impl Worker {
             Handled::Failed { index, error } => Ok(Passed::Failed { index, error }),
             Handled::Interrupted { index } => Ok(Passed::Interrupted { index }),
         }
-    }
-
-    /// Goes past a page without an event for the consumer, which notes it once in a while.
-    async fn pass(&mut self, cursor: Cursor, is_followed: bool) -> Result<(), Error> {
-        if self.has_put_off() {
-            self.put_off(cursor, 0);
-            return if is_followed {
-                Ok(())
-            } else {
-                self.note().await
-            };
-        }
-        self.stand(cursor, 0);
-        self.unnoted_pages = self.unnoted_pages.saturating_add(1);
-        if self.unnoted_pages >= self.feed.settings.empty_pages_max {
-            self.note().await?;
-        }
-        Ok(())
     }
 
     /// Hands over a batch that no event of which can fail.
