@@ -132,6 +132,12 @@ fn bytes_that_do_not_fit_are_told_apart() {
             "syntax",
             ["1", "11", "11"],
         ),
+        (
+            b"{\"other\":1,\n\"\xff\":2}",
+            BadBytes,
+            "syntax",
+            ["2", "2", "14"],
+        ),
         (b"{\n\"owner\":\n1}", BadBytes, "data", ["3", "1", "12"]),
         (
             b"{\"owner\":\"Ada\"\n,}",

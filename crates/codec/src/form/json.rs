@@ -1,5 +1,7 @@
 //! Events as JSON text.
 
+use std::str::{self, Utf8Error};
+
 use annals_core::ContentType;
 use serde::Serialize;
 use serde::de::DeserializeSeed;
@@ -19,7 +21,7 @@ const REASONS: [&str; 2] = [
 /// Events as JSON text: one value of the fields, without the name of the variant.
 ///
 /// Readable without annals, and open to change: a field that is `#[serde(default)]` may be added, and a
-/// field that the code does not know is passed over.
+/// field that the code does not know is passed over. Bytes that are not UTF-8 are refused even there.
 ///
 /// JSON has no form for some values of Rust, and they are refused when they are encoded rather than
 /// changed in silence: a float that is not finite, `Some(None)` and the like (it would read back as
@@ -75,7 +77,9 @@ impl Form for JsonCodec {
     }
 
     fn read<'de, S: DeserializeSeed<'de>>(bytes: &'de [u8], seed: S) -> Result<S::Value, Damage> {
-        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        // Checked at once: the parser would check text by text, which takes several times as long.
+        let text = str::from_utf8(bytes).map_err(|error| not_text(error, bytes))?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
         let value = seed
             .deserialize(&mut deserializer)
             .map_err(|error| located(Damage::bad(), bytes, &error))?;
@@ -91,6 +95,19 @@ impl Form for JsonCodec {
 fn reason(error: &serde_json::Error) -> Option<&'static str> {
     let text = error.to_string();
     REASONS.into_iter().find(|reason| *reason == text)
+}
+
+/// JSON is UTF-8, also in what the code passes over. Up to the first byte that is not, it is told as the parser
+/// tells it.
+fn not_text(error: Utf8Error, payload: &[u8]) -> Damage {
+    let text = payload.get(..error.valid_up_to()).unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n');
+    let before = lines.clone().last().map_or(0, <[u8]>::len);
+    Damage::bad()
+        .with("category", &"syntax")
+        .with("line", &lines.count())
+        .with("column", &(before + 1))
+        .with("byte", &(text.len() + 1))
 }
 
 /// The damage at the place of the payload that the parser had reached. The parser's own error stays behind,

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub struct RebuildSettings {
     /// How many events of the projection may be recorded that the version which takes over has not handled; none
-    /// by default, so that no reader goes back in time.
+    /// by default. It is asked just before the cut-over: a reader may still go back in time, by what is appended
+    /// while the cut-over is recorded, until the new version has handled that too.
     pub lag_events_max: u64,
     /// How long a comparison and a cut-over wait for a version that lags; 10 s by default.
     pub patience: Duration,
