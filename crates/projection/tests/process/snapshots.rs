@@ -1,6 +1,7 @@
 //! Processes of many events, which are gone on with from snapshots.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use annals_codec::{EventCodec, JsonCodec};
 use annals_core::{
@@ -56,6 +57,15 @@ fn snapshots(store: &Arc<MemoryStore>, version: u32) -> States {
 }
 
 fn manager(store: &Arc<MemoryStore>, states: Option<&States>) -> ProcessManager<Tally> {
+    manager_that_fails(store, states, Arc::default())
+}
+
+/// The same, whose commands fail while that is set.
+fn manager_that_fails(
+    store: &Arc<MemoryStore>,
+    states: Option<&States>,
+    is_failing: Arc<AtomicBool>,
+) -> ProcessManager<Tally> {
     let commands: Arc<dyn EventStore> = store.clone();
     let builder = ProcessManager::<Tally>::builder("tally", store.clone(), JsonCodec)
         .unwrap()
@@ -73,7 +83,11 @@ fn manager(store: &Arc<MemoryStore>, states: Option<&States>) -> ProcessManager<
         )
         .issuing(move |counted: Delivery<Counted>| {
             let commands = Arc::clone(&commands);
+            let fails = is_failing.load(Ordering::SeqCst);
             async move {
+                if fails {
+                    return Err("nobody takes it".into());
+                }
                 let note = JsonCodec.encode(&*counted)?;
                 let stream = StreamId::parse("note-1")?;
                 let append = Append::builder(counted.append_id(0));
@@ -253,4 +267,37 @@ fn an_input_that_comes_again_is_known_behind_a_snapshot() {
         &order,
     );
     assert_eq!(outcome(&store), before);
+}
+
+#[test]
+fn commands_of_an_input_behind_a_snapshot_are_issued_when_it_comes_again() {
+    let (store, states) = long();
+    for _ in 0..9 {
+        deliver(&store, 1, 1);
+    }
+    let is_failing = Arc::new(AtomicBool::new(true));
+    let manager = manager_that_fails(&store, Some(&states), Arc::clone(&is_failing));
+    let inputs = all(&store, "delivery");
+    // Decided, and not done: as where the process dies in between.
+    block_on(manager.take(&inputs[20], 1)).unwrap_err();
+    is_failing.store(false, Ordering::SeqCst);
+    take_all(
+        &store,
+        &manager,
+        Some(&states),
+        &[21, 22, 23, 24, 25, 26, 27, 28],
+    );
+    assert_eq!(notes(&store, 21), 0);
+    take_all(&store, &manager, Some(&states), &[20, 20]);
+    assert_eq!(notes(&store, 21), 1);
+}
+
+/// How many notes of this piece commands left.
+fn notes(store: &MemoryStore, number: u64) -> usize {
+    let of = format!("{{\"number\":{number}}}");
+    let notes = all(store, "note");
+    let notes = notes
+        .iter()
+        .filter(|note| note.payload()[..] == *of.as_bytes());
+    notes.count()
 }
