@@ -1,23 +1,20 @@
-//! The story of the README, told as it happens: `bank [--store DIR]`.
-//!
-//! With a directory the accounts are there again the next time, and the story goes on with what is on them.
+//! The program `bank`; see the library.
 
-use std::env;
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annals::{EventStoreExt, LogStore, ReadRequest, Version};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use bank::{AccountError, Bank, euros};
+use clap::Parser;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let kept = directory(env::args_os().skip(1))?;
+    let Options { store } = Options::parse();
     // Without a directory there is one for the time of the story.
     let scratch = tempfile::tempdir()?;
-    let directory = kept.unwrap_or_else(|| scratch.path().join("store"));
+    let directory = store.unwrap_or_else(|| scratch.path().join("store"));
     match tell(&directory, &mut io::stdout().lock()).await {
         // Whoever listens has heard enough, as `head` has.
         Err(error) if is_broken_pipe(&error) => Ok(()),
@@ -25,13 +22,14 @@ async fn main() -> Result<()> {
     }
 }
 
-/// Where the accounts are kept, if they are.
-fn directory(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<PathBuf>> {
-    match (arguments.next(), arguments.next(), arguments.next()) {
-        (None, ..) => Ok(None),
-        (Some(option), Some(directory), None) if option == "--store" => Ok(Some(directory.into())),
-        _ => bail!("usage: bank [--store DIR]"),
-    }
+/// Tells the story of the README, as it happens.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// Keep the accounts in this directory, which is created when it is missing: they are there again the next time,
+    /// and the story goes on with what is on them.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
 }
 
 async fn tell(directory: &Path, out: &mut impl Write) -> Result<()> {

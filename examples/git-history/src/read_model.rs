@@ -59,19 +59,18 @@ impl Projecting {
         let Some(newest) = newest else { return Ok(()) };
         for name in NAMES {
             let waited = block_on(self.handle.wait_for(name, newest));
-            waited.map_err(|error| anyhow!(error).context(self.state_of(name)))?;
+            waited.map_err(|error| self.failure(name).unwrap_or_else(|| error.into()))?;
         }
         Ok(())
     }
 
-    fn state_of(&self, name: &str) -> String {
-        let statuses = block_on(self.handle.status());
-        let of_name = statuses
-            .into_iter()
-            .find(|status| status.name.as_str() == name);
-        match of_name.map(|status| status.state) {
-            Some(ConsumerState::Failed(error)) => format!("the read model {name} failed: {error}"),
-            _ => format!("the read model {name} is not kept"),
+    /// Why the read model of this name stands still.
+    fn failure(&self, name: &str) -> Option<anyhow::Error> {
+        let statuses = block_on(self.handle.status()).into_iter();
+        let mut of_name = statuses.filter(|status| status.name.as_str() == name);
+        match of_name.next()?.state {
+            ConsumerState::Failed(error) => Some(anyhow!("the read model {name} failed: {error}")),
+            _ => None,
         }
     }
 }

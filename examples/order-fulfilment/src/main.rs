@@ -1,17 +1,13 @@
-//! The story of four orders, told as it happens: `order-fulfilment [--store DIR] [--metrics ADDRESS]`.
-//!
-//! With a directory the orders are there again the next time, and the story goes on with further ones. With an address
-//! the shop answers `/metrics` and `/health` there, during the story and after it, until the input ends.
+//! The program `order-fulfilment`; see the library.
 
-use std::env;
-use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annals::{EventStoreExt, LogStore, ParkedCause, ReadRequest};
-use anyhow::{Result, bail};
+use anyhow::Result;
+use clap::Parser;
 use futures_executor::block_on;
 use futures_util::TryStreamExt;
 use futures_util::future::join;
@@ -23,10 +19,10 @@ use order_fulfilment::versions::{FIRST, NEXT};
 use order_fulfilment::watch::Watch;
 
 fn main() -> Result<()> {
-    let Options { kept, metrics } = options(env::args_os().skip(1))?;
+    let Options { store, metrics } = Options::parse();
     // Without a directory there is one for the time of the story.
     let scratch = tempfile::tempdir()?;
-    let directory = kept.unwrap_or_else(|| scratch.path().join("store"));
+    let directory = store.unwrap_or_else(|| scratch.path().join("store"));
     match block_on(tell(&directory, metrics, &mut io::stdout().lock())) {
         // Whoever listens has heard enough, as `head` has.
         Err(error) if is_broken_pipe(&error) => Ok(()),
@@ -34,27 +30,17 @@ fn main() -> Result<()> {
     }
 }
 
-/// What was asked for.
-#[derive(Default)]
+/// Tells the story of four orders, as it happens.
+#[derive(Parser)]
+#[command(version)]
 struct Options {
-    /// Where the orders are kept, if they are.
-    kept: Option<PathBuf>,
-    /// Where metrics are asked for, if they are.
+    /// Keep the orders in this directory, which is created when it is missing: they are there again the next time,
+    /// and the story goes on with further ones.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Answer `/metrics` and `/health` at this address, such as 127.0.0.1:9000, until the input ends.
+    #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
-}
-
-fn options(mut arguments: impl Iterator<Item = OsString>) -> Result<Options> {
-    let mut options = Options::default();
-    while let Some(option) = arguments.next() {
-        let value = arguments.next();
-        let address = || value.as_ref()?.to_str()?.parse().ok();
-        match (option.to_str(), address()) {
-            (Some("--metrics"), Some(address)) => options.metrics = Some(address),
-            (Some("--store"), _) if value.is_some() => options.kept = value.map(PathBuf::from),
-            _ => bail!("usage: order-fulfilment [--store DIR] [--metrics ADDRESS]"),
-        }
-    }
-    Ok(options)
 }
 
 async fn tell(directory: &Path, metrics: Option<SocketAddr>, out: &mut impl Write) -> Result<()> {
