@@ -21,8 +21,8 @@ pub struct ProfiledCodec<C> {
 }
 
 thread_local! {
-    /// How many events this thread's codecs have passed; which of them are measured is of no matter.
-    static PASSED: Cell<u64> = const { Cell::new(0) };
+    /// How many events this thread's codecs pass before one is measured; which of them is of no matter.
+    static LEFT: Cell<u64> = const { Cell::new(0) };
 }
 
 impl<C> ProfiledCodec<C> {
@@ -39,22 +39,29 @@ impl<C> ProfiledCodec<C> {
         operation: Operation,
         call: impl FnOnce(&C) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let profiler = self.monitor.profiler();
-        let each = profiler.settings().codec_events_per_sample;
-        let passed = PASSED.get();
-        PASSED.set(passed.wrapping_add(1));
-        let done = if passed.is_multiple_of(each) {
-            let begun = profiler.now();
-            let done = call(&self.inner);
-            let measured = profiler.since(begun).events(1).standing_for(each);
-            profiler.record(operation, None, measured);
-            done
+        let each = self.monitor.profiler().settings().codec_events_per_sample;
+        // Another codec may count to more.
+        let left = LEFT.get().min(each - 1);
+        let done = if left == 0 {
+            LEFT.set(each - 1);
+            self.sample(operation, each, call)
         } else {
+            LEFT.set(left - 1);
             call(&self.inner)
         };
         if done.is_err() {
             self.monitor.coding_failed(operation);
         }
+        done
+    }
+
+    #[cold]
+    fn sample<T>(&self, operation: Operation, each: u64, call: impl FnOnce(&C) -> T) -> T {
+        let profiler = self.monitor.profiler();
+        let begun = profiler.now();
+        let done = call(&self.inner);
+        let measured = profiler.since(begun).events(1).standing_for(each);
+        profiler.record(operation, None, measured);
         done
     }
 }
