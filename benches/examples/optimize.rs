@@ -3,11 +3,13 @@
 //! ```text
 //! cargo run --release -p annals-benches --example optimize -- <directory of a store> <new directory>
 //! cargo run --release -p annals-benches --example optimize -- orders <new directory> 2000000
+//! cargo run --release -p annals-benches --example optimize -- resized <directory of a store> <new directory> 4194304
 //! ```
 //!
 //! The store is forked into the new directory, which shares its sealed segments; the fork is compressed. Then both
 //! are replayed from the beginning, in turns, five times each, every payload looked at. `orders` makes a store of so
-//! many events of orders first. The store must be closed.
+//! many events of orders first; `resized` copies the events into a store of segments of so many bytes first, for a store
+//! that has not filled one yet. The store must be closed.
 
 #![expect(
     clippy::print_stdout,
@@ -31,10 +33,10 @@ use std::time::Instant;
 
 use annals_core::{
     Append, ContentType, EventStore, EventType, Expected, Ids, NewEvent, Optimizable, Position,
-    ReadRequest, SegmentState, StreamId, UuidIds,
+    ReadRequest, RecordedEvent, SegmentState, StreamId, UuidIds,
 };
 use annals_optimize::{ApplySettings, Control, JournalMode, OptimizePolicy, Optimizer};
-use annals_store_log::LogStore;
+use annals_store_log::{Durability, LogStore, Settings};
 use futures_executor::block_on;
 
 const ROUNDS: usize = 5;
@@ -53,8 +55,16 @@ fn main() -> Outcome<()> {
             make_orders(&store, events.parse()?)?;
             measure(&store, &directory.join("compressed"))
         }
+        ["resized", from, directory, segment_bytes] => {
+            let directory = Path::new(directory);
+            let store = directory.join("plain");
+            copy(Path::new(from), &store, segment_bytes.parse()?)?;
+            measure(&store, &directory.join("compressed"))
+        }
         [store, directory] => measure(Path::new(store), Path::new(directory)),
-        _ => Err("usage: optimize <directory of a store> <new directory> | orders <new directory> <events>".into()),
+        _ => Err("usage: optimize <directory of a store> <new directory> | orders <new directory> <events> \
+             | resized <directory of a store> <new directory> <bytes of a segment>"
+            .into()),
     }
 }
 
@@ -180,6 +190,44 @@ fn make_orders(directory: &Path, events: u64) -> Outcome<()> {
         block_on(futures_util::future::try_join_all(appends))?;
     }
     store.close()?;
+    Ok(())
+}
+
+/// Copies all events, those of one time in one append, into a new store of smaller segments.
+fn copy(from: &Path, to: &Path, segment_bytes: u32) -> Outcome<()> {
+    let from = LogStore::builder(from).open()?;
+    let mut settings = Settings::default();
+    settings.durability = Durability::Process;
+    settings.segment_bytes = segment_bytes;
+    let to = LogStore::builder(to).settings(settings).create()?;
+    let ids = UuidIds::default();
+    let mut together: Vec<RecordedEvent> = Vec::new();
+    let mut next = Some(ReadRequest::all().events_max(PAGE_EVENTS));
+    while let Some(request) = next {
+        let page = block_on(from.read(request))?;
+        for event in page.events {
+            let is_next = together.iter().any(|earlier| {
+                earlier.stream() == event.stream() || earlier.appended_at() != event.appended_at()
+            });
+            if is_next {
+                append(&to, &ids, &mut together)?;
+            }
+            together.push(event);
+        }
+        next = page.next;
+    }
+    append(&to, &ids, &mut together)?;
+    to.close()?;
+    Ok(())
+}
+
+fn append(store: &LogStore, ids: &UuidIds, events: &mut Vec<RecordedEvent>) -> Outcome<()> {
+    let mut append = Append::builder(ids.append_id());
+    for event in events.drain(..) {
+        let new = event.to_new_event();
+        append = append.write(event.stream().clone(), Expected::Any, [new]);
+    }
+    block_on(store.append(append.build()?))?;
     Ok(())
 }
 
