@@ -169,6 +169,7 @@
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
+//! | `postgres` (feature) | the store on PostgreSQL, for several processes |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
 //!
 //! For tests of an application take `annals-testkit` as a dev-dependency, for a backend of your own
@@ -193,6 +194,7 @@
 //! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
 //! | `messagepack` | no | [`MessagePackCodec`] |
 //! | `postcard` | no | [`PostcardCodec`] |
+//! | `postgres` | no | `PostgresStore`; it needs a tokio runtime, and takes a C compiler to build |
 //! | `profile` | no | `profile`: counts, latencies and the heaviest streams |
 //! | `serde` | no | `Serialize` and `Deserialize` for the vocabulary, settings and explained conflicts |
 //! | `sqlite` | no | [`sqlite`]: read models in SQLite; it takes a C compiler to build |
@@ -215,6 +217,8 @@ pub use annals_snapshot as snapshot;
 pub use annals_store_log as embedded;
 #[cfg(feature = "memory")]
 pub use annals_store_memory as memory;
+#[cfg(feature = "postgres")]
+pub use annals_store_postgres as postgres;
 
 #[cfg(feature = "macros")]
 pub use annals_macros::Event;
@@ -259,6 +263,8 @@ pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};
 #[cfg(feature = "memory")]
 pub use annals_store_memory::{MemoryStore, MemoryStoreBuilder};
+#[cfg(feature = "postgres")]
+pub use annals_store_postgres::{PostgresStore, PostgresStoreBuilder};
 /// What streams of events are used with: `next`, `map` and the rest, from `futures-util`.
 pub use futures_util::StreamExt;
 
@@ -280,6 +286,8 @@ pub mod prelude {
     pub use crate::LogStore;
     #[cfg(feature = "memory")]
     pub use crate::MemoryStore;
+    #[cfg(feature = "postgres")]
+    pub use crate::PostgresStore;
     #[cfg(feature = "projection")]
     pub use crate::{Delivery, FailurePolicy, MemorySink, Processor, Projection, Reaction, Start};
 }

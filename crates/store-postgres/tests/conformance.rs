@@ -1,0 +1,94 @@
+//! The store on PostgreSQL keeps the contract: with the defaults, and with settings that make it busy.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use annals_conformance::{
+    Backend, HistorySettings, ManualClock, Stores, check, check_histories, check_model,
+};
+use annals_core::Error;
+use annals_store_postgres::{Settings, WakeUp};
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+
+/// Logs in schemas of their own.
+#[derive(Clone)]
+struct Postgres {
+    url: String,
+    settings: Settings,
+}
+
+impl Postgres {
+    fn with(test: &str, change: impl FnOnce(&mut Settings)) -> Option<Self> {
+        let url = support::server(test)?;
+        let mut settings = Settings::default();
+        change(&mut settings);
+        Some(Self { url, settings })
+    }
+}
+
+#[async_trait]
+impl Backend for Postgres {
+    async fn open(&self, clock: ManualClock) -> Result<Stores, Error> {
+        let store = support::builder(&self.url)
+            .settings(self.settings.clone())
+            .schema(&support::fresh_schema())
+            .clock(Arc::new(clock));
+        Ok(Stores::complete(store.open_or_create().await?).on_the_clock())
+    }
+
+    fn block_on(&self, future: BoxFuture<'_, ()>) {
+        support::RUNTIME.block_on(future);
+    }
+
+    fn case_timeout(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+}
+
+/// Batches of two commands, one connection, and nobody who listens.
+fn narrow(settings: &mut Settings) {
+    settings.batch_appends_max = 2;
+    settings.connections_max = 1;
+    settings.wake_up = WakeUp::Poll;
+    settings.poll_interval_max = Duration::from_millis(100);
+}
+
+#[test]
+fn the_store_conforms() {
+    let Some(backend) = Postgres::with("the_store_conforms", |_| ()) else {
+        return;
+    };
+    let report = check(backend);
+    report.assert_passed();
+    assert_eq!(report.skipped().count(), 0, "{report}");
+}
+
+#[test]
+fn a_narrow_store_conforms() {
+    let Some(backend) = Postgres::with("a_narrow_store_conforms", narrow) else {
+        return;
+    };
+    check(backend).assert_passed();
+}
+
+#[test]
+fn the_store_agrees_with_the_model() {
+    let Some(backend) = Postgres::with("the_store_agrees_with_the_model", |_| ()) else {
+        return;
+    };
+    check_model(backend, 60).assert_passed();
+}
+
+#[test]
+fn the_store_has_consistent_histories() {
+    let Some(backend) = Postgres::with("the_store_has_consistent_histories", |_| ()) else {
+        return;
+    };
+    check_histories(backend.clone(), HistorySettings::default().histories(5)).assert_passed();
+    check_histories(backend, HistorySettings::default().histories(5).clients(8)).assert_passed();
+}
