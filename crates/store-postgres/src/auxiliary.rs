@@ -17,7 +17,7 @@ impl SnapshotStore for PostgresStore {
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), Error> {
         let client = self.client().await?;
         let statement = client
-            .prepare_cached(&self.shared.statements.save_snapshot)
+            .prepare_cached(&self.shared.statements.auxiliary.save_snapshot)
             .await;
         let statement = statement.map_err(of_statement)?;
         let SnapshotKey { stream, fold } = snapshot.key();
@@ -43,7 +43,7 @@ impl SnapshotStore for PostgresStore {
     ) -> Result<Option<Snapshot>, Error> {
         let client = self.client().await?;
         let statement = client
-            .prepare_cached(&self.shared.statements.load_snapshot)
+            .prepare_cached(&self.shared.statements.auxiliary.load_snapshot)
             .await;
         let statement = statement.map_err(of_statement)?;
         let (stream, fold) = (key.stream.as_str(), key.fold.as_str());
@@ -73,7 +73,7 @@ impl PostgresStore {
         let (stream, fold) = (key.stream.as_str(), key.fold.as_str());
         let removed = client
             .execute(
-                &self.shared.statements.remove_older,
+                &self.shared.statements.auxiliary.remove_older,
                 &[&stream, &fold, &keep],
             )
             .await;
@@ -85,12 +85,12 @@ impl PostgresStore {
         let client = self.client().await?;
         let names: Vec<&str> = streams.iter().map(StreamId::as_str).collect();
         let removed = client
-            .execute(&self.shared.statements.remove_purged, &[&names])
+            .execute(&self.shared.statements.auxiliary.remove_purged, &[&names])
             .await;
         let removed = counted(removed)?;
         if removed > 0 {
             let owns = client
-                .query_one(&self.shared.statements.owns_snapshots, &[])
+                .query_one(&self.shared.statements.auxiliary.owns_snapshots, &[])
                 .await;
             if !owns.and_then(|row| row.try_get(0)).map_err(of_statement)? {
                 let message = "snapshots are deleted, but their bytes are still in the table's files: let the \
@@ -98,7 +98,7 @@ impl PostgresStore {
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
             client
-                .batch_execute(&self.shared.statements.vacuum_snapshots)
+                .batch_execute(&self.shared.statements.auxiliary.vacuum_snapshots)
                 .await
                 .map_err(of_statement)?;
         }
@@ -129,7 +129,10 @@ impl CheckpointStore for PostgresStore {
     async fn load_checkpoint(&self, name: &CheckpointName) -> Result<Option<Checkpoint>, Error> {
         let client = self.client().await?;
         let found = client
-            .query_opt(&self.shared.statements.load_checkpoint, &[&name.as_str()])
+            .query_opt(
+                &self.shared.statements.auxiliary.load_checkpoint,
+                &[&name.as_str()],
+            )
             .await;
         let Some(row) = found.map_err(of_statement)? else {
             return Ok(None);
@@ -152,12 +155,15 @@ impl CheckpointStore for PostgresStore {
         let (key, text) = (name.as_str(), cursor.to_string());
         let saved = if expected_revision == 0 {
             client
-                .query_opt(&statements.first_checkpoint, &[&key, &text])
+                .query_opt(&statements.auxiliary.first_checkpoint, &[&key, &text])
                 .await
         } else {
             let expected = bigint(expected_revision);
             client
-                .query_opt(&statements.next_checkpoint, &[&key, &text, &expected])
+                .query_opt(
+                    &statements.auxiliary.next_checkpoint,
+                    &[&key, &text, &expected],
+                )
                 .await
         };
         match saved.map_err(of_statement)? {
@@ -178,7 +184,7 @@ impl CheckpointStore for PostgresStore {
         expected_revision: u64,
     ) -> Result<(), Error> {
         let client = self.client().await?;
-        let remove = &self.shared.statements.remove_checkpoint;
+        let remove = &self.shared.statements.auxiliary.remove_checkpoint;
         let removed = client
             .execute(remove, &[&name.as_str(), &bigint(expected_revision)])
             .await;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use annals_core::{Error, ErrorKind};
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
@@ -13,8 +14,12 @@ use tokio_postgres::{AsyncMessage, Client, Config};
 
 use crate::error::of_pool;
 
-/// What every session is told: its statements are short, and plans are better made than compiled.
-const SESSION: &str = "SET jit = off";
+/// What every session is told: plans of short statements are not worth compiling, and what is acknowledged is synced.
+const SESSION: &str = "SET jit = off; SELECT set_config('synchronous_commit', 'on', false) \
+     WHERE current_setting('synchronous_commit') = 'off'";
+
+/// How long a server may be silent before its connection counts as lost, unless the address says otherwise.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How connections are made.
 #[derive(Clone, Debug)]
@@ -38,6 +43,12 @@ impl Connector {
         })?;
         if config.get_application_name().is_none() {
             config.application_name("annals");
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(SILENCE_MAX);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE_MAX);
         }
         if cfg!(not(feature = "tls")) && config.get_ssl_mode() == SslMode::Require {
             let message =

@@ -93,35 +93,36 @@ async fn migrate_with(client: &mut Client, schema: &str) -> Result<(), Error> {
     let version = version_of(&transaction, schema).await?;
     check_version(version, schema)?;
     let name = quoted(schema);
-    let mut script = String::new();
+    let mut script = Vec::new();
     if version == 0 {
         let exists = transaction
             .query_opt("SELECT FROM pg_namespace WHERE nspname = $1", &[&schema])
             .await
             .map_err(of_statement)?;
         if exists.is_none() {
-            script.push_str(&format!("CREATE SCHEMA {name};\n"));
+            script.push(format!("CREATE SCHEMA {name};\n"));
         }
     }
-    script.push_str(&format!("SET LOCAL search_path TO {name};\n"));
+    script.push(format!("SET LOCAL search_path TO {name};\n"));
     if version == 0 {
-        script.push_str(
+        script.push(
             "CREATE TABLE schema_migrations (version integer PRIMARY KEY, name text NOT NULL, \
-             applied_at timestamptz NOT NULL DEFAULT now());\n",
+             applied_at timestamptz NOT NULL DEFAULT now());\n"
+                .to_owned(),
         );
     }
     for migration in MIGRATIONS
         .iter()
         .filter(|migration| migration.version > version)
     {
-        script.push_str(migration.sql);
-        script.push_str(&format!(
+        script.push(migration.sql.to_owned());
+        script.push(format!(
             "\nINSERT INTO schema_migrations (version, name) VALUES ({}, '{}');\n",
             migration.version, migration.name
         ));
     }
     transaction
-        .batch_execute(&script)
+        .batch_execute(&script.concat())
         .await
         .map_err(of_statement)?;
     transaction.commit().await.map_err(of_statement)
@@ -146,8 +147,13 @@ fn check_version(version: i32, schema: &str) -> Result<(), Error> {
 /// The version of the log in this schema; 0 where there is none.
 async fn version_of(client: &(impl GenericClient + Sync), schema: &str) -> Result<i32, Error> {
     let table = format!("{}.schema_migrations", quoted(schema));
+    // From the tables of the catalog: a look-up by name may be answered from before the lock was had.
     let exists: bool = client
-        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&table])
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = $1 AND c.relname = 'schema_migrations')",
+            &[&schema],
+        )
         .await
         .and_then(|row| row.try_get(0))
         .map_err(of_statement)?;

@@ -35,6 +35,12 @@ pub(crate) struct Statements {
     pub(crate) lock: String,
     pub(crate) save_policy: String,
     pub(crate) given: String,
+    pub(crate) auxiliary: Auxiliary,
+}
+
+/// Those of snapshots and checkpoints.
+#[derive(Debug)]
+pub(crate) struct Auxiliary {
     pub(crate) save_snapshot: String,
     pub(crate) load_snapshot: String,
     pub(crate) remove_older: String,
@@ -91,6 +97,16 @@ impl Statements {
                  truncate_before = excluded.truncate_before, max_age = excluded.max_age, max_count = excluded.max_count"
             ),
             given: format!("SELECT id, position FROM {s}.events WHERE id = ANY($1)"),
+            auxiliary: Auxiliary::new(&s),
+            schema: s,
+        }
+    }
+}
+
+impl Auxiliary {
+    /// `s` is the schema, quoted.
+    fn new(s: &str) -> Self {
+        Self {
             save_snapshot: format!(
                 "INSERT INTO {s}.snapshots (stream, fold, version, taken_at, content_type, payload) \
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (stream, fold, version) DO UPDATE \
@@ -126,7 +142,6 @@ impl Statements {
             remove_checkpoint: format!(
                 "UPDATE {s}.checkpoints SET cursor = NULL WHERE name = $1 AND cursor IS NOT NULL AND revision = $2"
             ),
-            schema: s,
         }
     }
 }

@@ -27,7 +27,7 @@ impl Batch {
     pub(super) fn takes<'a>(
         &self,
         command: &Command,
-        taken: impl Iterator<Item = &'a Command> + Clone,
+        taken: &(impl Iterator<Item = &'a Command> + Clone),
     ) -> bool {
         let append = &command.append;
         let mut expectations = append.expectations();
@@ -232,9 +232,9 @@ mod tests {
     fn check(earlier: AppendBuilder, later: AppendBuilder, expected: bool) {
         let (earlier, later) = (command(earlier), command(later));
         let mut batch = Batch::default();
-        assert!(batch.takes(&earlier, std::iter::empty()));
+        assert!(batch.takes(&earlier, &std::iter::empty()));
         batch.add(&earlier);
-        let takes = batch.takes(&later, std::iter::once(&earlier));
+        let takes = batch.takes(&later, &std::iter::once(&earlier));
         assert_eq!(takes, expected, "{earlier:?}\n{later:?}");
     }
 

@@ -18,6 +18,9 @@ use crate::command::Command;
 use crate::error::{is_certain, is_passing, of_statement, unknown};
 use crate::store::Shared;
 
+/// How often a call is sent whose connection is lost each time.
+const ATTEMPTS_MAX: usize = 5;
+
 /// What the server made of a command.
 #[derive(Debug)]
 pub(crate) enum Verdict {
@@ -112,7 +115,7 @@ impl Task {
                 waiting.push_front(next);
                 break;
             }
-            if batch.takes(&next.command, taken.iter().map(|one| &*one.command)) {
+            if batch.takes(&next.command, &taken.iter().map(|one| &*one.command)) {
                 batch.add(&next.command);
                 taken.push(next);
             } else {
@@ -177,46 +180,51 @@ impl Task {
     async fn send(&mut self, commands: &[&Command]) -> Result<Row, Failure> {
         let shared = Arc::clone(&self.shared);
         let parameters = Parameters::new(commands, shared.at_time(), shared.bell.within_the_call());
-        let mut was_sent = false;
-        let sending = async {
-            loop {
-                let session = match self.session.take() {
-                    Some(session) => session,
-                    None => reopen(&shared).await,
-                };
-                if let Some(lost) = &self.lost
-                    && session.bury(lost).await.is_err()
-                {
-                    continue;
+        let mut fate = Failure::Unreachable;
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(session) = self.session().await else {
+                return Err(fate);
+            };
+            match session.append(&parameters).await {
+                Ok(row) => {
+                    self.session = Some(session);
+                    return Ok(row);
                 }
-                was_sent = true;
-                // Noted before, as this future may be dropped while the call is on its way.
-                self.lost = Some(session.backend().clone());
-                match session.append(&parameters).await {
-                    Ok(row) => {
-                        self.lost = None;
-                        self.session = Some(session);
-                        return Ok(row);
-                    }
-                    Err(error) if is_passing(&error) => {
-                        self.lost = None;
-                        self.session = Some(session);
-                    }
-                    Err(error) if is_certain(&error) => {
-                        self.lost = None;
-                        self.session = Some(session);
-                        return Err(Failure::Refused(error));
-                    }
-                    Err(error) => tracing::debug!(%error, "the connection that appends was lost"),
+                Err(error) if is_passing(&error) => self.session = Some(session),
+                Err(error) if is_certain(&error) => {
+                    self.session = Some(session);
+                    return Err(Failure::Refused(error));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the connection that appends was lost");
+                    self.lost = Some(session.backend().clone());
+                    fate = Failure::Unknown;
+                }
+            }
+        }
+        Err(fate)
+    }
+
+    /// The session, or a new one that has seen to it that nothing of a lost one is running any more; `None` where
+    /// that takes too long.
+    async fn session(&mut self) -> Option<Session> {
+        if let Some(session) = self.session.take() {
+            return Some(session);
+        }
+        let opening = async {
+            loop {
+                let session = reopen(&self.shared).await;
+                match &self.lost {
+                    Some(lost) if session.bury(lost).await.is_err() => {}
+                    _ => return session,
                 }
             }
         };
-        let sent = timeout(shared.settings.reconnect_timeout, sending).await;
-        sent.unwrap_or(if was_sent {
-            Err(Failure::Unknown)
-        } else {
-            Err(Failure::Unreachable)
-        })
+        let opened = timeout(self.shared.settings.reconnect_timeout, opening)
+            .await
+            .ok()?;
+        self.lost = None;
+        Some(opened)
     }
 }
 

@@ -1,18 +1,15 @@
 //! Appending within transactions of the application.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::RUNTIME;
+use crate::support::events::{append, event, insist, stream};
 use annals_core::{
     Append, AppendId, Cursor, ErrorKind, EventStore, EventStoreExt, Expected, ReadRequest,
 };
 use futures_util::StreamExt;
-use support::RUNTIME;
-use support::events::{append, event, insist, stream};
 use tokio_postgres::{Client, IsolationLevel, NoTls, connect};
 
 async fn client(url: &str) -> Client {
@@ -133,8 +130,8 @@ fn other_isolation_is_refused() {
 /// F30: commits come in another order than they begin, and some never come.
 #[test]
 fn a_subscriber_misses_nothing_that_commits_late() {
-    const WRITERS: u64 = 8;
-    const APPENDS_EACH: u64 = 25;
+    const WRITERS: u32 = 8;
+    const APPENDS_EACH: u32 = 25;
     let Some(url) = support::server("a_subscriber_misses_nothing_that_commits_late") else {
         return;
     };
@@ -147,7 +144,7 @@ fn a_subscriber_misses_nothing_that_commits_late() {
             while seen.last() != Some(&"the end".to_owned()) {
                 let page = pages.next().await.unwrap().unwrap();
                 for event in &page.events {
-                    let place = seen.len() as u64 + 1;
+                    let place = u64::try_from(seen.len()).unwrap() + 1;
                     assert_eq!(
                         event.position().value(),
                         place,
@@ -155,7 +152,10 @@ fn a_subscriber_misses_nothing_that_commits_late() {
                     );
                     seen.push(String::from_utf8(event.payload().to_vec()).unwrap());
                 }
-                assert!(page.cursor.covers(&Cursor::at((seen.len() as u64).into())));
+                assert!(
+                    page.cursor
+                        .covers(&Cursor::at(u64::try_from(seen.len()).unwrap().into()))
+                );
             }
             seen
         });
@@ -171,7 +171,7 @@ fn a_subscriber_misses_nothing_that_commits_late() {
                     let id = format!("{writer}/{number}");
                     let append = append(&format!("s-{writer}"), Expected::Any, &id);
                     store.append_in(&transaction, append).await.unwrap();
-                    tokio::time::sleep(Duration::from_micros(chance * 400)).await;
+                    tokio::time::sleep(Duration::from_micros(u64::from(chance) * 400)).await;
                     if chance < 2 {
                         transaction.rollback().await.unwrap();
                     } else {
@@ -187,7 +187,7 @@ fn a_subscriber_misses_nothing_that_commits_late() {
             committed.extend(writer.await.unwrap());
         }
         assert!(
-            committed.len() < (WRITERS * APPENDS_EACH) as usize,
+            u32::try_from(committed.len()).unwrap() < WRITERS * APPENDS_EACH,
             "some are rolled back"
         );
         insist(&*store, append("s-end", Expected::Any, "the end"))

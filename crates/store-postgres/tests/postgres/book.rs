@@ -1,17 +1,14 @@
 //! The code of the chapter "PostgreSQL".
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support;
+use crate::support::RUNTIME;
 use annals_core::{
     Append, AppendId, BoxError, ContentType, Criteria, EventStore, EventStoreExt, EventType,
     Expected, Ids, NewEvent, ReadRequest, StreamId, Tag, Tags, UuidIds,
 };
 use annals_store_postgres::{PostgresStore, Settings, WakeUp};
-use support::RUNTIME;
 use tokio_postgres::{Client, NoTls, connect};
 
 const PLACED: EventType = EventType::from_static("placed");

@@ -1,7 +1,5 @@
 //! A server, a runtime, and a fresh log for whoever asks.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 pub(crate) mod events;
 pub(crate) mod proxy;
 

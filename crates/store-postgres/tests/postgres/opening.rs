@@ -1,19 +1,16 @@
 //! How a log is made, found, refused and shared.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support;
+use crate::support::RUNTIME;
+use crate::support::events::append;
 use annals_core::{
     ConsistencyLevel, Durability, Error, ErrorKind, EventStore, EventStoreExt, Expected,
     ReadRequest,
 };
 use annals_services::{DiskSync, PostgresServer};
 use annals_store_postgres::{MIGRATIONS, PostgresStore, ROLES, Settings};
-use support::RUNTIME;
-use support::events::append;
 use tokio_postgres::{Client, NoTls, connect};
 
 async fn client(url: &str) -> Client {

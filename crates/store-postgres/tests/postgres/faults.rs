@@ -1,19 +1,16 @@
 //! What is acknowledged is stored, in order and once, whatever happens to the server and the way to it.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support;
+use crate::support::RUNTIME;
+use crate::support::events::{append, check, insist};
+use crate::support::proxy::Proxy;
 use annals_core::{ErrorKind, EventStore, Expected, Outcome, Receipt};
 use annals_services::{DiskSync, PostgresServer};
 use annals_store_postgres::{PostgresStore, Settings};
-use support::RUNTIME;
-use support::events::{append, check, insist};
-use support::proxy::Proxy;
 
 const WRITERS: usize = 8;
 
