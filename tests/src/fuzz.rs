@@ -112,6 +112,7 @@ pub const TARGETS: &[Target] = &[
         log_directory::headers,
     ),
     Target::new("log_manifest", log_manifest, log_directory::manifests),
+    Target::new("log_compressed", log_compressed, log_directory::blocks),
     Target::new("log_watermark", log_watermark, log_directory::watermarks),
     Target::new("log_directory", log_directory, log_directory::seeds).with_inputs(8_000),
     Target::new("event_body", event_body, annals_store_log::fuzzing::bodies),
@@ -237,6 +238,11 @@ pub fn log_segment_header(input: &[u8]) {
 /// The list of a log's segments.
 pub fn log_manifest(input: &[u8]) {
     annals_log::fuzzing::manifest(input);
+}
+
+/// A compressed segment: its header, its table, and what comes out of a block.
+pub fn log_compressed(input: &[u8]) {
+    annals_log::fuzzing::compressed(input);
 }
 
 /// A slot of a log's watermark.

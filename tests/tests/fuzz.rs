@@ -170,6 +170,11 @@ fn log_segment_header() {
 }
 
 #[test]
+fn log_compressed() {
+    check("log_compressed");
+}
+
+#[test]
 fn log_manifest() {
     check("log_manifest");
 }

@@ -46,7 +46,7 @@ const fn of_the_store(filters: &'static [&'static str]) -> Part {
     }
 }
 
-const CAMPAIGNS: [Campaign; 11] = [
+const CAMPAIGNS: [Campaign; 12] = [
     Campaign {
         id: "T1",
         about: "power lost after every operation on the disk",
@@ -126,6 +126,16 @@ const CAMPAIGNS: [Campaign; 11] = [
         parts: &[Part {
             package: "annals-tests",
             target: "kill_projection",
+            filters: &[],
+            features: "",
+        }],
+    },
+    Campaign {
+        id: "T16",
+        about: "a process that appends and optimizes killed with SIGKILL",
+        parts: &[Part {
+            package: "annals-tests",
+            target: "kill_optimizer",
             filters: &[],
             features: "",
         }],

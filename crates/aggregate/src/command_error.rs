@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use annals_core::{Append, Error};
+use annals_core::{Append, Error, WorkOutcome};
 
 #[cfg(doc)]
 use crate::Context;
@@ -67,6 +67,13 @@ impl<E> CommandError<E> {
             | Self::AppendIdReused(error)
             | Self::Store(error) => Some(error),
         }
+    }
+
+    /// How the command ended, as an observer sees it.
+    pub(crate) fn outcome(&self) -> WorkOutcome {
+        self.store().map_or(WorkOutcome::Declined, |error| {
+            WorkOutcome::Failed(error.kind())
+        })
     }
 
     /// The same with another error of the decision.

@@ -2,7 +2,7 @@
 
 use annals_core::{
     Aggregate, ConsistencyLevel, Error, ErrorKind, Page, ReadRequest, RecordedEvent, StreamId,
-    StreamPolicy, Version,
+    StreamPolicy, Version, Work, WorkKind, WorkOutcome,
 };
 use annals_snapshot::{Folded, Validity};
 
@@ -79,6 +79,17 @@ impl<A: Aggregate> Repository<A> {
 
     /// Reads on from the cached state or from a snapshot, where one holds, and keeps what it read in the cache.
     pub(crate) async fn read_kept(&self, reading: &Reading) -> Result<WithEvents<A>, Error> {
+        let observer = self.writer.observer.as_ref();
+        if observer.is_none() {
+            return self.read_unobserved(reading).await;
+        }
+        // Kept apart, so that what nobody observes is no larger for it.
+        let read = Box::pin(self.read_unobserved(reading));
+        let load = Work::on(WorkKind::Load, &reading.stream);
+        load.wait_for(observer, read, WorkOutcome::of).await
+    }
+
+    async fn read_unobserved(&self, reading: &Reading) -> Result<WithEvents<A>, Error> {
         let clock = self.keeping.snapshots.as_ref().map(|_| &self.writer.clock);
         let began = clock.map(|clock| clock.now());
         let (mut read, cached) = match self.read_from_cache(reading).await? {
@@ -202,11 +213,15 @@ impl<A: Aggregate> Repository<A> {
             if seen.as_ref().is_some_and(|seen| is_torn(seen, &page)) {
                 return Ok(None);
             }
-            loaded.fold(&page, reading.until, |version, event| {
-                if version > reading.keep_after {
-                    kept.push(event);
-                }
-            })?;
+            let fold = Work::on(WorkKind::Fold, &reading.stream).with_events(&page.events);
+            let folding = || {
+                loaded.fold(&page, reading.until, |version, event| {
+                    if version > reading.keep_after {
+                        kept.push(event);
+                    }
+                })
+            };
+            fold.run(self.writer.observer.as_ref(), folding, WorkOutcome::of)?;
             if let Some(last) = page.events.last().map(RecordedEvent::version) {
                 let policy = page.stream.map(|head| head.policy);
                 seen = Some(Seen { policy, last });

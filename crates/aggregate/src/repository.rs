@@ -263,34 +263,17 @@ impl<A: Aggregate> Repository<A> {
         &self,
         context: &Context,
         key: &str,
-        mut decide: impl FnMut(&A) -> Result<I, E>,
+        decide: impl FnMut(&A) -> Result<I, E>,
     ) -> Result<Executed<A>, CommandError<E>>
     where
         I: IntoEvents<A::Event>,
     {
         let stream = self.stream(key)?;
-        let mut attempts = Attempts::first(&self.writer);
-        loop {
-            let loaded = self.read(stream.clone(), Version::MAX).await;
-            // Asked once the state is here: so the state is from before the events of the command, if
-            // there is no receipt, and an error in it does not matter if there is one.
-            if let Some(receipt) = self.writer.recorded(context).await? {
-                check_same(&receipt, &[&stream])?;
-                return Ok(self.executed_before(stream, receipt, &attempts).await?);
-            }
-            let mut loaded = loaded?;
-            loaded.check_whole()?;
-            let decided = decide(loaded.state()).map_err(CommandError::Refused)?;
-            let before = self.copy_for_rebase(&loaded);
-            loaded.take(decided.into_events())?;
-            if loaded.uncommitted().is_empty() {
-                return Ok(self.executed(loaded, None, &attempts).await?);
-            }
-            let appended = self.append_decided(loaded, before, context, &mut attempts);
-            if let Some((loaded, receipt)) = appended.await? {
-                return Ok(self.executed(loaded, Some(receipt), &attempts).await?);
-            }
+        if self.writer.observer.is_none() {
+            return self.run(context, &stream, decide).await;
         }
+        let run = Box::pin(self.run(context, &stream, decide));
+        self.writer.command(&stream, run).await
     }
 
     /// Executes a command on two aggregates, of the same type or of two, in one append: both take their
@@ -310,7 +293,7 @@ impl<A: Aggregate> Repository<A> {
         context: &Context,
         key: &str,
         (other, other_key): (&Repository<B>, &str),
-        mut decide: impl FnMut(&A, &B) -> Result<(I, J), E>,
+        decide: impl FnMut(&A, &B) -> Result<(I, J), E>,
     ) -> Result<(Executed<A>, Executed<B>), CommandError<E>>
     where
         B: Aggregate,
@@ -319,14 +302,76 @@ impl<A: Aggregate> Repository<A> {
     {
         let (stream, other_stream) = (self.stream(key)?, other.stream(other_key)?);
         check_pair(self, other, (&stream, &other_stream))?;
+        if self.writer.observer.is_none() {
+            let run = self.run_both(context, &stream, (other, &other_stream), decide);
+            return run.await;
+        }
+        let run = self.run_both(context, &stream, (other, &other_stream), decide);
+        self.writer.command(&stream, Box::pin(run)).await
+    }
+
+    /// Begins an append over several aggregates, with this repository's store, clock, ids and retries.
+    pub fn transaction(&self) -> Transaction {
+        Transaction::of(self.writer.clone())
+    }
+
+    /// Executes a command on the aggregate of a stream.
+    async fn run<I, E>(
+        &self,
+        context: &Context,
+        stream: &StreamId,
+        mut decide: impl FnMut(&A) -> Result<I, E>,
+    ) -> Result<Executed<A>, CommandError<E>>
+    where
+        I: IntoEvents<A::Event>,
+    {
+        let mut attempts = Attempts::first(&self.writer);
+        loop {
+            let loaded = self.read(stream.clone(), Version::MAX).await;
+            // Asked once the state is here: so the state is from before the events of the command, if
+            // there is no receipt, and an error in it does not matter if there is one.
+            if let Some(receipt) = self.writer.recorded(context).await? {
+                check_same(&receipt, &[stream])?;
+                return Ok(self
+                    .executed_before(stream.clone(), receipt, &attempts)
+                    .await?);
+            }
+            let mut loaded = loaded?;
+            loaded.check_whole()?;
+            let decided = decide(loaded.state()).map_err(CommandError::Refused)?;
+            let before = self.copy_for_rebase(&loaded);
+            loaded.take(decided.into_events())?;
+            if loaded.uncommitted().is_empty() {
+                return Ok(self.executed(loaded, None, &attempts).await?);
+            }
+            let appended = self.append_decided(loaded, before, context, &mut attempts);
+            if let Some((loaded, receipt)) = appended.await? {
+                return Ok(self.executed(loaded, Some(receipt), &attempts).await?);
+            }
+        }
+    }
+
+    /// Executes a command on the aggregates of two streams.
+    async fn run_both<B, I, J, E>(
+        &self,
+        context: &Context,
+        stream: &StreamId,
+        (other, other_stream): (&Repository<B>, &StreamId),
+        mut decide: impl FnMut(&A, &B) -> Result<(I, J), E>,
+    ) -> Result<(Executed<A>, Executed<B>), CommandError<E>>
+    where
+        B: Aggregate,
+        I: IntoEvents<A::Event>,
+        J: IntoEvents<B::Event>,
+    {
         let mut attempts = Attempts::first(&self.writer);
         loop {
             let loaded = self.read(stream.clone(), Version::MAX).await;
             let other_loaded = other.read(other_stream.clone(), Version::MAX).await;
             if let Some(receipt) = self.writer.recorded(context).await? {
-                check_same(&receipt, &[&stream, &other_stream])?;
-                let first = self.executed_before(stream, receipt.clone(), &attempts);
-                let second = other.executed_before(other_stream, receipt, &attempts);
+                check_same(&receipt, &[stream, other_stream])?;
+                let first = self.executed_before(stream.clone(), receipt.clone(), &attempts);
+                let second = other.executed_before(other_stream.clone(), receipt, &attempts);
                 return Ok((first.await?, second.await?));
             }
             let (mut first, mut second) = (loaded?, other_loaded?);
@@ -353,11 +398,6 @@ impl<A: Aggregate> Repository<A> {
             let second = other.executed(second, receipt, &attempts).await?;
             return Ok((first, second));
         }
-    }
-
-    /// Begins an append over several aggregates, with this repository's store, clock, ids and retries.
-    pub fn transaction(&self) -> Transaction {
-        Transaction::of(self.writer.clone())
     }
 
     /// The answer for an aggregate whose events were recorded by the append of this receipt.

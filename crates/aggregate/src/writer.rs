@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use annals_concurrency::Retrier;
 use annals_core::{
-    Append, AppendBuilder, Clock, Error, ErrorKind, EventStore, Ids, Metadata, NewEvent, Receipt,
-    StreamId, SystemClock, Timestamp, UuidIds,
+    Append, AppendBuilder, Clock, Error, ErrorKind, EventStore, Ids, Metadata, NewEvent, Observer,
+    Receipt, StreamId, SystemClock, Timestamp, UuidIds, Work, WorkKind, WorkOutcome,
 };
 
-use crate::Context;
+use crate::{CommandError, Context};
 
 /// The setters that repositories and decisions have for their writer.
 macro_rules! writer_setters {
@@ -24,6 +24,17 @@ macro_rules! writer_setters {
         #[must_use]
         pub fn with_clock(mut self, clock: std::sync::Arc<dyn annals_core::Clock>) -> Self {
             self.writer.clock = clock;
+            self
+        }
+
+        /// The same with this observer, which is told of every command, load and fold, as the `Monitor` of
+        /// `annals-profile` is; by default there is none.
+        #[must_use]
+        pub fn with_observer(
+            mut self,
+            observer: std::sync::Arc<dyn annals_core::Observer>,
+        ) -> Self {
+            self.writer.observer = Some(observer);
             self
         }
 
@@ -69,6 +80,8 @@ pub(crate) struct Writer {
     pub(crate) clock: Arc<dyn Clock>,
     /// How often a command is tried, a load begun, an append sent.
     pub(crate) retrier: Retrier,
+    /// Who is told of commands and loads.
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 /// What the events of one append have in common.
@@ -84,6 +97,7 @@ impl Writer {
             ids: Arc::new(UuidIds::default()),
             clock: Arc::new(SystemClock),
             retrier: Retrier::default(),
+            observer: None,
         }
     }
 
@@ -101,6 +115,20 @@ impl Writer {
         Err(Error::new(ErrorKind::Invalid, message)
             .during(operation)
             .with("stream", stream))
+    }
+
+    /// Runs a command on a stream, told to the observer.
+    pub(crate) async fn command<T, E>(
+        &self,
+        stream: &StreamId,
+        run: impl Future<Output = Result<T, CommandError<E>>>,
+    ) -> Result<T, CommandError<E>> {
+        let command = Work::on(WorkKind::Command, stream);
+        let outcome = |answer: &Result<T, CommandError<E>>| match answer {
+            Ok(_) => WorkOutcome::Done,
+            Err(error) => error.outcome(),
+        };
+        command.wait_for(self.observer.as_ref(), run, outcome).await
     }
 
     /// Begins an append in this context.

@@ -164,7 +164,8 @@
 //! | [`codec`] | typed events to named bytes and back, across the versions of their schemas |
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
-//! | `profile` (feature) | counts, latencies and the heaviest streams of what stores and codecs do |
+//! | `optimize` (feature) | makes a store smaller while it works: plans, background runs, undo |
+//! | `profile` (feature) | counts, latencies, the heaviest streams, spans, metrics and health |
 //! | [`projection`] | read models, reactions, process managers and timers, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
@@ -193,9 +194,14 @@
 //! | `cbor` | no | [`CborCodec`] |
 //! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
 //! | `messagepack` | no | [`MessagePackCodec`] |
+//! | `optimize` | no | `optimize`: makes a store smaller while it works |
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `postgres` | no | `PostgresStore`; it needs a tokio runtime, and takes a C compiler to build |
 //! | `profile` | no | `profile`: counts, latencies and the heaviest streams |
+//! | `metrics` | no | `profile::Metrics`: metrics by the facade of the crate `metrics` |
+//! | `opentelemetry` | no | `profile::OpenTelemetryTraces`: trace contexts of `tracing-opentelemetry` |
+//! | `profile` | no | `profile`: counts, latencies, the heaviest streams, spans and health |
+//! | `prometheus` | no | `profile::Prometheus` and `profile::Endpoint`: the metrics as text, and who asks for them |
 //! | `serde` | no | `Serialize` and `Deserialize` for the vocabulary, settings and explained conflicts |
 //! | `sqlite` | no | [`sqlite`]: read models in SQLite; it takes a C compiler to build |
 //! | `zstd` | no | [`Compressed`]; it takes a C compiler to build |
@@ -204,6 +210,8 @@ pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
 pub use annals_concurrency as concurrency;
 pub use annals_core as core;
+#[cfg(feature = "optimize")]
+pub use annals_optimize as optimize;
 #[cfg(feature = "profile")]
 pub use annals_profile as profile;
 #[cfg(feature = "projection")]
@@ -249,7 +257,7 @@ pub use annals_concurrency::{
 };
 pub use annals_core::*;
 #[cfg(feature = "profile")]
-pub use annals_profile::{ProfiledCodec, ProfiledStore, Profiler};
+pub use annals_profile::{Monitor, ProfiledCodec, ProfiledStore, Profiler};
 #[cfg(feature = "projection")]
 pub use annals_projection::{
     AfterRetries, Checks, ConsumerState, ConsumerStatus, Delivery, EventChoice, FailurePolicy,

@@ -170,7 +170,7 @@ fn an_append_waits_for_its_projection() {
         let sink = MemorySink::new(Sold::new());
         let view = sink.view();
         let consumer = ProjectionConsumer::new(sold(1)?, sink);
-        let store = Inline::new(MemoryStore::new(), vec![Box::new(consumer)])?;
+        let store = Inline::open(MemoryStore::new(), vec![Box::new(consumer)]).await?;
         // ANCHOR_END: inline
         place(&store, "order-1", "tea").await;
         assert_eq!(view.read().get("tea"), Some(&1));

@@ -81,6 +81,26 @@ enum Message {
     Conflict(Conflict),
 }
 
+impl ErrorKind {
+    /// Its name, as logs and metrics write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+            Self::AppendIdReused => "append-id-reused",
+            Self::Unsupported => "unsupported",
+            Self::Overloaded => "overloaded",
+            Self::NoSpace => "no-space",
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "unknown",
+            Self::Corrupt => "corrupt",
+            Self::CursorAhead => "cursor-ahead",
+            Self::Undecodable => "undecodable",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 impl Error {
     /// How much of a fact an error shows: hostile input is not repeated whole.
     pub const FACT_CHARS_MAX: usize = 200;

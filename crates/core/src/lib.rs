@@ -41,7 +41,15 @@ mod vocabulary;
 pub use contract::checkpoint_store::{Checkpoint, CheckpointName, CheckpointSave, CheckpointStore};
 pub use contract::event_store::EventStore;
 pub use contract::event_store_ext::{DecodedEvent, EventStoreExt};
+pub use contract::observer::{
+    ConsumerStanding, Observed, Observer, Work, WorkEvents, WorkKind, WorkOutcome,
+};
+pub use contract::optimizable::{
+    Optimizable, RewritePace, SegmentCompression, SegmentRewrite, SegmentState, SegmentSummary,
+};
 pub use contract::snapshot_store::{FoldId, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore};
+pub use contract::state_keeper::{KeptState, StateKeeper};
+pub use contract::vitals::{StoreVitals, WriterState};
 pub use error::{BoxError, Error, ErrorKind, LimitExceeded};
 pub use theory::aggregate::{Aggregate, Refusal};
 pub use theory::commuting::CommutingEvent;

@@ -75,6 +75,8 @@ pub enum DamageKind {
     Frame,
     /// A record is not what was written.
     Record,
+    /// A block of a compressed segment, its table or its dictionary is not what was written.
+    Block,
     /// The footer of a sealed segment is not what was written.
     Footer,
     /// Whole pieces don't fit together: numbers or digests don't follow each other.
@@ -242,6 +244,7 @@ impl fmt::Display for DamageKind {
             Self::SegmentHeader => "the header of the segment is damaged",
             Self::Frame => "a frame is damaged",
             Self::Record => "a record is damaged",
+            Self::Block => "a compressed block is damaged",
             Self::Footer => "the footer of the segment is damaged",
             Self::Chain => "what stands there does not follow what stands before",
             Self::Residue => "bytes stand where only zeros may",

@@ -4,12 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::compress::BlockCache;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::format::Flaw;
-use crate::format::manifest::Manifest;
+use crate::format::manifest::{Form, Manifest};
 use crate::open::is_unused;
 use crate::planted::{self, Bug};
-use crate::settings::{Parts, ReadMode};
+use crate::settings::{LogSettings, Parts, ReadMode};
 use crate::vfs::{Access, Vfs, VfsFile};
 
 pub(crate) const LOCK: &str = "LOCK";
@@ -17,6 +18,7 @@ pub(crate) const MANIFEST: &str = "MANIFEST";
 pub(crate) const MANIFEST_NEW: &str = "MANIFEST.new";
 pub(crate) const WATERMARK: &str = "WATERMARK";
 pub(crate) const QUARANTINE: &str = "quarantine";
+const STAGED: &str = ".new";
 
 /// How many zeros are written at once.
 const ZEROS_BYTES: usize = 256 * 1024;
@@ -29,6 +31,7 @@ pub(crate) struct Files {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) directory: PathBuf,
     pub(crate) reads: ReadMode,
+    pub(crate) cache: Arc<BlockCache>,
 }
 
 impl Files {
@@ -37,6 +40,7 @@ impl Files {
             vfs: Arc::clone(&parts.vfs),
             directory: directory.to_owned(),
             reads,
+            cache: Arc::new(BlockCache::new(LogSettings::BLOCK_CACHE_BYTES_DEFAULT)),
         }
     }
 
@@ -46,6 +50,18 @@ impl Files {
 
     pub(crate) fn segment(&self, id: u32) -> PathBuf {
         self.path(&segment_name(id))
+    }
+
+    pub(crate) fn compressed(&self, id: u32) -> PathBuf {
+        self.path(&compressed_name(id))
+    }
+
+    /// The file of a segment in this form.
+    pub(crate) fn path_of(&self, id: u32, form: Form) -> PathBuf {
+        match form {
+            Form::Plain => self.segment(id),
+            Form::Compressed { .. } => self.compressed(id),
+        }
     }
 
     /// The names in the directory; an error of kind `NotFound` when it is not there.
@@ -121,6 +137,9 @@ impl Files {
 
     fn without_manifest(&self, path: PathBuf) -> Error {
         let has_files = self.vfs.names(&self.directory).is_ok_and(|names| {
+            if names.iter().any(|name| compressed_id(name).is_some()) {
+                return true;
+            }
             let mut ids = names.iter().filter_map(|name| segment_id(name));
             // A first segment without a frame is what a creation leaves that a crash interrupted.
             ids.any(|id| id > 1 || !is_unused(self, id).unwrap_or(false))
@@ -142,11 +161,36 @@ pub(crate) fn segment_name(id: u32) -> String {
     format!("{id:020}.segment")
 }
 
+/// The name of the file of a segment's compressed form.
+pub(crate) fn compressed_name(id: u32) -> String {
+    format!("{id:020}.compressed")
+}
+
+/// The name of a file while it is being written.
+pub(crate) fn staged(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(STAGED);
+    name.into()
+}
+
 /// The segment whose file has this name.
 pub(crate) fn segment_id(name: &str) -> Option<u32> {
     let digits = name.strip_suffix(".segment")?;
     let id = digits.parse().ok()?;
     (segment_name(id) == name && id > 0).then_some(id)
+}
+
+/// The segment whose compressed form has this name.
+pub(crate) fn compressed_id(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".compressed")?;
+    let id = digits.parse().ok()?;
+    (compressed_name(id) == name && id > 0).then_some(id)
+}
+
+/// Whether a file of this name is a form of a segment that was being written.
+pub(crate) fn is_staged(name: &str) -> bool {
+    let form = name.strip_suffix(STAGED);
+    form.is_some_and(|form| segment_id(form).or(compressed_id(form)).is_some())
 }
 
 /// Reads until the buffer is full or the file ends; tells how much was read.
@@ -192,14 +236,16 @@ pub(crate) fn write_zeros(file: &dyn VfsFile, range: std::ops::Range<u64>) -> io
 /// The error for a block that could not be parsed.
 pub(crate) fn flawed(flaw: Flaw, path: &Path, kind: DamageKind) -> Error {
     match flaw {
-        Flaw::Newer(format) => Error::new(
-            ErrorKind::NewerFormat,
-            format!(
-                "the file has format {format}, and this binary knows up to {}; use a newer one",
-                crate::format::FORMAT
-            ),
-        )
-        .at(path),
+        Flaw::Newer(format) => {
+            let known = match kind {
+                DamageKind::Manifest => crate::format::FORMAT_WITH_COMPRESSED,
+                _ => crate::format::FORMAT,
+            };
+            let message = format!(
+                "the file has format {format}, and this binary knows up to {known}; use a newer one"
+            );
+            Error::new(ErrorKind::NewerFormat, message).at(path)
+        }
         Flaw::Short | Flaw::Checksum | Flaw::Magic | Flaw::Field(_) => {
             Error::corrupt(Damage::new(path, 0_u64, kind))
         }

@@ -15,6 +15,10 @@ use crate::vfs::{Access, VfsFile, Watch};
 use crate::view::View;
 use crate::watermark::read_slot;
 
+/// After how many looks that found something new the manifest is read again: to let go of segments that were
+/// compressed since, which are read from files without a name until then.
+const NEWS_BETWEEN_LOOKS: u32 = 256;
+
 /// A reader of a log in any process, beside the one that writes. It takes no lock and writes nothing.
 ///
 /// It sees what the watermark says is there: all that the writer's [`sync`](crate::Log::sync) returned
@@ -25,6 +29,8 @@ pub struct Follower {
     watermark: Arc<dyn VfsFile>,
     list: Arc<SegmentList>,
     sequence: u64,
+    /// How often there was something new.
+    news: u32,
     view: View,
 }
 
@@ -54,11 +60,18 @@ impl Follower {
             watermark,
             list,
             sequence: 0,
+            news: 0,
             view,
         };
         follower.take_over(&manifest);
         follower.refresh()?;
         Ok(follower)
+    }
+
+    /// Keeps at most so many bytes of compressed segments in plain form, in place of
+    /// [`BLOCK_CACHE_BYTES_DEFAULT`](crate::LogSettings::BLOCK_CACHE_BYTES_DEFAULT).
+    pub fn limit_block_cache(&self, bytes_max: usize) {
+        self.files.cache.limit(bytes_max);
     }
 
     /// The identity of the log.
@@ -79,7 +92,9 @@ impl Follower {
         if slot.sequence <= self.sequence {
             return Ok(self.view());
         }
-        if self.list.by_id(slot.segment).is_none() {
+        self.news = self.news.wrapping_add(1);
+        let is_new = self.list.by_id(slot.segment).is_none();
+        if is_new || self.news.is_multiple_of(NEWS_BETWEEN_LOOKS) {
             let manifest = self.files.read_manifest()?;
             self.take_over(&manifest);
         }
@@ -106,7 +121,8 @@ impl Follower {
             let known = self
                 .list
                 .by_id(entry.header.id)
-                .filter(|known| known.header == entry.header && known.lost == entry.lost);
+                .filter(|known| known.header == entry.header && known.lost == entry.lost)
+                .filter(|known| known.form == entry.form);
             let Some(known) = known else {
                 return Arc::new(Segment::new(entry));
             };

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
 use crate::follower::Follower;
 use crate::format::frame::{Kind, RECORD_HEADER_BYTES};
-use crate::format::manifest::{Entry, Manifest};
+use crate::format::manifest::{Entry, Form, Manifest};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::open::{create_directory, lock, refuse_existing};
 use crate::place::{Place, RecordAt, Tip};
@@ -20,6 +20,7 @@ use crate::rotate::begin_segment;
 use crate::scan::Scanned;
 use crate::segments::Segment;
 use crate::settings::{LogSettings, Parts, ReadMode};
+use crate::vfs::Access;
 use crate::view::View;
 use crate::watermark::Watermark;
 use crate::writer::Log;
@@ -72,7 +73,7 @@ pub fn fork(
     refuse_existing(&files)?;
     let failed = |error| Error::io("the fork can't be made", to, error);
     let segments = shared.len() + 1;
-    let mut segments_copied = 0;
+    let (mut segments_copied, mut forms) = (0, Vec::new());
     for (segments_done, segment) in shared.iter().enumerate() {
         let file = &files.segment(segment.id());
         progress(Progress {
@@ -80,10 +81,11 @@ pub fn fork(
             segments_done,
             segments,
         });
-        let is_copied = share(&view, &files, segment).map_err(failed)?;
+        let (form, is_copied) = share(&view, &files, segment).map_err(failed)?;
+        forms.push(form);
         segments_copied += usize::from(is_copied);
     }
-    begin(parts, &view, &files, &shared, last).map_err(failed)?;
+    begin(parts, &view, &files, &shared, &forms, last).map_err(failed)?;
     drop(held);
     progress(Progress {
         file: &files.segment(last.id()),
@@ -118,16 +120,46 @@ fn split(view: &View, until: u64) -> Result<(Vec<&Segment>, &Segment)> {
     Err(Error::new(ErrorKind::NotFound, message).at(&view.list().files.directory))
 }
 
-/// Gives a sealed file its second name, or copies it where that can't be; whether it was copied.
-fn share(view: &View, files: &Files, segment: &Segment) -> io::Result<bool> {
-    let from = view.list().files.segment(segment.id());
-    let to = files.segment(segment.id());
-    match files.vfs.hard_link(&from, &to) {
+/// Shares a sealed segment in the form that it has, which may change meanwhile; and whether it was copied.
+fn share(view: &View, files: &Files, segment: &Segment) -> io::Result<(Form, bool)> {
+    let other = match segment.form {
+        Form::Plain => Form::Compressed { bytes: 0 },
+        Form::Compressed { .. } => Form::Plain,
+    };
+    let mut missing = io::Error::from(io::ErrorKind::NotFound);
+    for form in [segment.form, other, segment.form, other] {
+        let from = view.list().files.path_of(segment.id(), form);
+        let to = files.path_of(segment.id(), form);
+        match share_file(files, &from, &to) {
+            Ok(is_copied) => return Ok((form_of(files, &to, form)?, is_copied)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => missing = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(missing)
+}
+
+/// The form as the manifest has it, with the length of its file.
+fn form_of(files: &Files, path: &Path, form: Form) -> io::Result<Form> {
+    Ok(match form {
+        Form::Plain => form,
+        Form::Compressed { .. } => Form::Compressed {
+            bytes: files.vfs.open(path, Access::Read)?.length()?,
+        },
+    })
+}
+
+/// Gives a file its second name, or copies it where that can't be; whether it was copied.
+fn share_file(files: &Files, from: &Path, to: &Path) -> io::Result<bool> {
+    match files.vfs.hard_link(from, to) {
         Ok(()) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
         Err(_) => {
-            files.remove(&to)?;
-            copy_file(files, &from, &to)
+            files.remove(to)?;
+            if copy_file(files, from, to)? {
+                return Ok(true);
+            }
+            Err(io::ErrorKind::NotFound.into())
         }
     }
 }
@@ -138,6 +170,7 @@ fn begin(
     view: &View,
     files: &Files,
     shared: &[&Segment],
+    forms: &[Form],
     last: &Segment,
 ) -> io::Result<()> {
     let header = SegmentHeader {
@@ -147,14 +180,16 @@ fn begin(
     begin_segment(files, &header)?;
     let log = view.log_id();
     Watermark::create(files, log, header.id, Tip::start(&header))?;
-    let sealed = shared.iter().map(|segment| Entry {
+    let sealed = shared.iter().zip(forms).map(|(segment, form)| Entry {
         header: segment.header.clone(),
         end: segment.sealed.get().copied(),
+        form: *form,
         lost: segment.lost().to_vec(),
     });
     let open = Entry {
         header,
         end: None,
+        form: Form::Plain,
         lost: Vec::new(),
     };
     let manifest = Manifest {

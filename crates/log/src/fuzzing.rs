@@ -3,6 +3,9 @@
 //! Chance never meets a checksum, so every body also looks at its bytes with their checksums put right.
 
 use crate::format::Seed;
+use crate::format::compressed::{
+    BlockEntry, COMPRESSED_HEADER_BYTES, CompressedHeader, restore, strip,
+};
 use crate::format::frame::{
     FRAME_HEADER_BYTES, Footer, FrameHeader, FrameKind, RECORD_HEADER_BYTES, RawRecord, check_body,
 };
@@ -22,6 +25,37 @@ pub fn segment_header(input: &[u8]) {
         seal_block(&mut block);
     }
     assert!(SegmentHeader::parse(input.get(..4095).unwrap_or(input)).is_err());
+}
+
+/// A compressed segment's header that parses is encoded as it was; what is restored of a block is restored
+/// again from what is stripped of it.
+pub fn compressed(input: &[u8]) {
+    let mut block = input.to_vec();
+    block.resize(COMPRESSED_HEADER_BYTES as usize, 0);
+    for _ in 0..2 {
+        if let Ok(header) = CompressedHeader::parse(&block) {
+            assert_eq!(header.encode(), block);
+        }
+        seal_block(&mut block);
+    }
+    if let Ok(entries) = BlockEntry::parse_all(input) {
+        let mut table = Vec::new();
+        for entry in &entries {
+            entry.encode(&mut table);
+        }
+        assert!(input.starts_with(&table));
+    }
+    let Some((open_bytes, rest)) = input.split_first_chunk() else {
+        return;
+    };
+    let (open_bytes, seed) = (u32::from_le_bytes(*open_bytes), Seed::new(7));
+    let mut restored = rest.to_vec();
+    if restore(&mut restored, HEADER_BYTES, open_bytes, seed).is_some() {
+        let mut again = restored.clone();
+        assert!(strip(&mut again, HEADER_BYTES, open_bytes).is_some());
+        assert!(restore(&mut again, HEADER_BYTES, open_bytes, seed).is_some());
+        assert_eq!(again, restored);
+    }
 }
 
 /// A slot of the watermark that parses is encoded as it was.

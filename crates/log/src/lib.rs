@@ -27,6 +27,7 @@
 //! | a segment | 16 KiB to 1 GiB by setting, 64 MiB by default; one long frame may make it 4 GiB |
 //! | a record | 2 GiB |
 //! | segments | 2^32 - 1 |
+//! | memory for a compressed segment that is read | 24 bytes for each block of 128 KiB; the blocks are in a bounded cache |
 //!
 //! | feature | |
 //! |---|---|
@@ -40,6 +41,7 @@
 mod check;
 pub mod checksum;
 pub mod commit;
+mod compress;
 mod error;
 mod files;
 mod follower;
@@ -70,6 +72,7 @@ mod watermark;
 mod writer;
 
 pub use check::{LostRange, Progress, Verification, verify};
+pub use compress::{Compression, CompressionEstimate, Pace, Rewritten};
 pub use error::{Damage, DamageKind, Error, ErrorKind, Result};
 pub use follower::Follower;
 pub use fork::{Fork, fork};

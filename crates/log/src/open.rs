@@ -7,10 +7,11 @@ use std::sync::{Arc, OnceLock};
 use crate::LogId;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{
-    Files, LOCK, MANIFEST, MANIFEST_NEW, QUARANTINE, WATERMARK, read_full, segment_id, segment_name,
+    Files, LOCK, MANIFEST, MANIFEST_NEW, QUARANTINE, WATERMARK, compressed_id, is_staged,
+    read_full, segment_id,
 };
 use crate::format::frame::FRAME_HEADER_BYTES;
-use crate::format::manifest::{Entry, Manifest};
+use crate::format::manifest::{Entry, Form, Manifest};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::format::watermark::{Ended, FILE_BYTES, SLOT_BYTES, SLOT_OFFSETS, Slot};
 use crate::grow::Room;
@@ -41,6 +42,7 @@ impl Log {
     ) -> Result<Self> {
         settings.validate(directory)?;
         let files = Files::new(parts, directory, settings.reads);
+        files.cache.limit(settings.block_cache_bytes_max);
         create_directory(&files)?;
         let lock = lock(&files, "which writes to the log")?;
         refuse_existing(&files)?;
@@ -62,6 +64,7 @@ impl Log {
             segments: vec![Entry {
                 header: header.clone(),
                 end: None,
+                form: Form::Plain,
                 lost: Vec::new(),
             }],
         };
@@ -100,6 +103,7 @@ impl Log {
     ) -> Result<(Self, Recovery)> {
         settings.validate(directory)?;
         let files = Files::new(parts, directory, settings.reads);
+        files.cache.limit(settings.block_cache_bytes_max);
         files.names()?;
         let lock = lock(&files, "which writes to the log")?;
         let names = files.names()?;
@@ -198,9 +202,7 @@ impl Loaded {
             });
         }
         // The last process may have been stopped between a rename and its sync.
-        let directory = &self.files.directory;
-        let synced = self.files.vfs.sync_directory(directory);
-        synced.map_err(|error| Error::io("the directory can't be synced", directory, error))?;
+        sync_directory(&self.files)?;
         let recovered = recover::recover(&path, segment, file, durable, length)?;
         self.watermark
             .seal(segment.id(), recovered.tip, Ended::Openly)
@@ -287,10 +289,12 @@ pub(crate) fn check_names(files: &Files, manifest: &Manifest, names: &[String]) 
             .lost
             .iter()
             .any(|lost| lost.offsets.start <= HEADER_BYTES);
-        if !has(&segment_name(header.id)) && !is_lost {
+        let file = files.path_of(header.id, entry.form);
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if !has(&name) && !is_lost {
             let next = manifest.segments.get(at + 1);
             let end = next.map_or(header.first_number, |next| next.header.first_number);
-            let damage = Damage::new(&files.segment(header.id), 0_u64, DamageKind::Missing);
+            let damage = Damage::new(&file, 0_u64, DamageKind::Missing);
             return Err(Error::corrupt(damage.of_numbers(header.first_number..end)));
         }
     }
@@ -307,16 +311,31 @@ pub(crate) fn last_entry(manifest: &Manifest) -> Entry {
 }
 
 /// Removes what a writer had begun that didn't come to its end: a manifest not yet in place, a segment
-/// after the last that holds no frame.
+/// after the last that holds no frame, a form of a segment that the manifest does not name.
 fn remove_leftovers(files: &Files, manifest: &Manifest, names: &[String]) -> Result<()> {
     let first = manifest.segments.first().map_or(1, |entry| entry.header.id);
     let last = last_entry(manifest).header.id;
+    if names.iter().any(|name| is_unused_form(manifest, name)) {
+        // The manifest that names the other form may have its name in memory alone.
+        sync_directory(files)?;
+    }
     let mut removed = false;
     for name in names {
         let path = files.path(name);
-        let is_leftover = match segment_id(name) {
+        if is_unused_form(manifest, name) {
+            remove_leftover(files, &path)?;
+            removed = true;
+            continue;
+        }
+        let is_leftover = match segment_id(name).or(compressed_id(name)) {
             Some(id) if (first..=last).contains(&id) => false,
-            Some(id) if last.checked_add(1) == Some(id) && is_unused(files, id)? => true,
+            Some(id)
+                if last.checked_add(1) == Some(id)
+                    && segment_id(name).is_some()
+                    && is_unused(files, id)? =>
+            {
+                true
+            }
             Some(_) => {
                 let damage = Damage::new(&path, 0_u64, DamageKind::Unexpected);
                 return Err(Error::corrupt(damage));
@@ -324,18 +343,44 @@ fn remove_leftovers(files: &Files, manifest: &Manifest, names: &[String]) -> Res
             None => name == MANIFEST_NEW,
         };
         if is_leftover {
-            tracing::debug!(path = %path.display(), "an unfinished file is removed");
-            let gone = files.remove(&path);
-            gone.map_err(|error| Error::io("an unfinished file can't be removed", &path, error))?;
+            remove_leftover(files, &path)?;
             removed = true;
         }
     }
     if removed {
-        let synced = files.vfs.sync_directory(&files.directory);
-        synced
-            .map_err(|error| Error::io("the directory can't be synced", &files.directory, error))?;
+        sync_directory(files)?;
     }
     Ok(())
+}
+
+fn sync_directory(files: &Files) -> Result<()> {
+    let synced = files.vfs.sync_directory(&files.directory);
+    synced.map_err(|error| Error::io("the directory can't be synced", &files.directory, error))
+}
+
+/// Whether a file of this name is a form of a segment that is not in use: one that was being written, or
+/// one that was replaced.
+pub(crate) fn is_unused_form(manifest: &Manifest, name: &str) -> bool {
+    if is_staged(name) {
+        return true;
+    }
+    let form_in_use = |id: u32| {
+        let mut segments = manifest.segments.iter();
+        segments
+            .find(|entry| entry.header.id == id)
+            .map(|entry| entry.form)
+    };
+    match (segment_id(name), compressed_id(name)) {
+        (Some(id), _) => matches!(form_in_use(id), Some(Form::Compressed { .. })),
+        (None, Some(id)) => form_in_use(id) == Some(Form::Plain),
+        (None, None) => false,
+    }
+}
+
+fn remove_leftover(files: &Files, path: &Path) -> Result<()> {
+    tracing::debug!(path = %path.display(), "an unfinished file is removed");
+    let gone = files.remove(path);
+    gone.map_err(|error| Error::io("an unfinished file can't be removed", path, error))
 }
 
 /// Whether the watermark is that of a log in which nothing was written.
@@ -429,6 +474,7 @@ pub(crate) fn refuse_existing(files: &Files) -> Result<()> {
         let is_unfinished = match segment_id(name) {
             Some(1) => is_unused(files, 1)?,
             Some(_) => false,
+            None if compressed_id(name).is_some() => false,
             None if name == WATERMARK => is_first_watermark(files)?,
             None => name != QUARANTINE,
         };

@@ -58,6 +58,12 @@ pub enum Bug {
     MappedRecordUnchecked,
     /// A frame may promise more than is durable.
     DurableUptoAhead,
+    /// The compressed form of a segment is put in use before it is durable.
+    FormNotSynced,
+    /// A compressed block is not held against its checksum.
+    BlockUnchecked,
+    /// The cache takes a block of one segment for that of another.
+    BlockOfAnother,
 }
 
 #[cfg(feature = "planted")]
@@ -72,7 +78,7 @@ mod switch {
 
     impl Bug {
         /// Every bug that can be planted.
-        pub const ALL: [Self; 22] = [
+        pub const ALL: [Self; 25] = [
             Self::AcknowledgedBeforeSync,
             Self::FailedSyncRetried,
             Self::PoisonIgnored,
@@ -95,6 +101,9 @@ mod switch {
             Self::RecordUnchecked,
             Self::MappedRecordUnchecked,
             Self::DurableUptoAhead,
+            Self::FormNotSynced,
+            Self::BlockUnchecked,
+            Self::BlockOfAnother,
         ];
     }
 

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use crate::compress::Block;
 use crate::error::Result;
 use crate::format::Seed;
 use crate::format::frame::{FRAME_HEADER_BYTES, RawRecord};
@@ -18,6 +19,17 @@ pub struct RecordReader<'a> {
     view: &'a View,
     /// The segment that was asked for last, and how it is reached if it is mapped and has lost nothing.
     current: Option<(u32, Option<Mapped<'a>>)>,
+    /// The block that the last record of a compressed segment was in.
+    unpacked: Option<Unpacked>,
+}
+
+/// A block of a compressed segment that has lost nothing.
+#[derive(Debug)]
+struct Unpacked {
+    segment: u32,
+    seed: Seed,
+    context: u64,
+    block: Block,
 }
 
 /// A segment in a map.
@@ -34,6 +46,7 @@ impl<'a> RecordReader<'a> {
         Self {
             view,
             current: None,
+            unpacked: None,
         }
     }
 
@@ -48,8 +61,14 @@ impl<'a> RecordReader<'a> {
         {
             return Ok(record);
         }
-        // Not mapped, or something is wrong there, which this tells.
-        self.view.record(at, scratch)
+        if self.unpack(at)
+            && let Some(record) = self.unpacked.as_ref().and_then(|it| it.record(at))
+        {
+            return Ok(record);
+        }
+        // Neither mapped nor compressed, or something is wrong there, which this tells.
+        let view = self.view;
+        view.record(at, scratch)
     }
 
     /// The context of the segment of this place; 0 when the view has no such segment.
@@ -57,7 +76,10 @@ impl<'a> RecordReader<'a> {
     pub fn context(&mut self, at: RecordAt) -> u64 {
         match self.segment(at.segment()) {
             Some(mapped) => mapped.context,
-            None => self.view.segment(at.segment()).map_or(0, Segment::context),
+            None => match &self.unpacked {
+                Some(it) if it.segment == at.segment() => it.context,
+                _ => self.view.segment(at.segment()).map_or(0, Segment::context),
+            },
         }
     }
 
@@ -79,6 +101,15 @@ impl<'a> RecordReader<'a> {
         black_box(sum);
     }
 
+    /// Whether the record at this place may be in the block at hand, which is fetched where it is another.
+    fn unpack(&mut self, at: RecordAt) -> bool {
+        let holds = |it: &Unpacked| it.segment == at.segment() && it.holds(at.offset());
+        if !self.unpacked.as_ref().is_some_and(holds) {
+            self.unpacked = Unpacked::of(self.view, at);
+        }
+        self.unpacked.is_some()
+    }
+
     #[inline]
     fn segment(&mut self, id: u32) -> Option<Mapped<'a>> {
         match self.current {
@@ -89,6 +120,38 @@ impl<'a> RecordReader<'a> {
                 mapped
             }
         }
+    }
+}
+
+impl Unpacked {
+    fn of(view: &View, at: RecordAt) -> Option<Self> {
+        let segment = view
+            .segment(at.segment())
+            .filter(|segment| segment.lost.is_empty())?;
+        let Ok(Bytes::Compressed(file)) = view.bytes_of(segment) else {
+            return None;
+        };
+        let is_within = at.offset() < view.limit(segment);
+        let block = file.block_of(at.offset()).filter(|_| is_within)?.ok()?;
+        Some(Self {
+            segment: segment.id(),
+            seed: segment.seed,
+            context: segment.context(),
+            block,
+        })
+    }
+
+    fn holds(&self, offset: u32) -> bool {
+        self.block.from(offset).is_some_and(|rest| !rest.is_empty())
+    }
+
+    fn record(&self, at: RecordAt) -> Option<Record<'_>> {
+        let raw = self.block.from(at.offset()).and_then(RawRecord::parse)?;
+        raw.is_valid(self.seed, at.offset()).then_some(Record {
+            at,
+            kind: raw.kind,
+            body: raw.body,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::check::{Progress, SegmentReport, Survey, Verification, WatermarkState};
 use crate::error::{Error, Result};
 use crate::files::{Files, QUARANTINE, WATERMARK, read_full, write_full, write_zeros};
-use crate::format::manifest::{Closing, Entry, Manifest, SealedEnd};
+use crate::format::manifest::{Closing, Entry, Form, Manifest, SealedEnd};
 use crate::format::segment::SegmentHeader;
 use crate::format::watermark::Ended;
 use crate::open::{last_entry, lock};
@@ -133,7 +133,16 @@ fn mend_segment(files: &Files, entry: &mut Entry, report: &SegmentReport) -> io:
     {
         end.closing = Closing::Abandoned;
     }
-    if report.is_missing || !(report.header_is_damaged || report.residue_at.is_some()) {
+    if let Some(end) = report.excess_at {
+        let path = files.path_of(entry.header.id, entry.form);
+        let file = files.vfs.open(&path, Access::Write)?;
+        file.set_length(end)?;
+        return file.sync_all();
+    }
+    if entry.form != Form::Plain || report.is_missing {
+        return Ok(());
+    }
+    if !(report.header_is_damaged || report.residue_at.is_some()) {
         return Ok(());
     }
     let file = files
@@ -181,6 +190,7 @@ fn go_on(parts: &Parts, files: &Files, survey: &Survey, mut manifest: Manifest) 
         manifest.segments.push(Entry {
             header,
             end: None,
+            form: Form::Plain,
             lost: Vec::new(),
         });
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result, is_no_space};
 use crate::files::{Files, MANIFEST_NEW, write_full, write_zeros};
 use crate::format::frame::END_BYTES;
-use crate::format::manifest::{Closing, Entry, Manifest, SealedEnd};
+use crate::format::manifest::{Closing, Entry, Form, Manifest, SealedEnd};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::format::watermark::Ended;
 use crate::grow::{Room, first_end};
@@ -56,6 +56,7 @@ impl Log {
         let entry = Entry {
             header,
             end: None,
+            form: Form::Plain,
             lost: Vec::new(),
         };
         let segment = Arc::new(Segment::new(&entry));
@@ -113,6 +114,7 @@ impl Log {
         manifest.segments.push(Entry {
             header: header.clone(),
             end: None,
+            form: Form::Plain,
             lost: Vec::new(),
         });
         manifest

@@ -1,6 +1,9 @@
 //! All records in order.
 
+use std::path::PathBuf;
+
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
+use crate::files::Files;
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameKind, Kind, RECORD_HEADER_BYTES, RawRecord};
 use crate::format::segment::HEADER_BYTES;
 use crate::place::{Place, RecordAt};
@@ -157,9 +160,9 @@ impl Scan {
             Some(reader) => reader,
             None => self.open_reader(id)?,
         };
-        let read = reader
-            .frame(offset)
-            .map_err(|error| Error::io("the segment can't be read", &files.segment(id), error))?;
+        let read = reader.frame(offset).map_err(|error| {
+            Error::io("the segment can't be read", &self.path(files, id), error)
+        })?;
         self.reader = Some(reader);
         match read {
             FrameRead::Whole(frame) if frame.header.kind != FrameKind::Footer => {
@@ -213,11 +216,13 @@ impl Scan {
 
     fn damage(&self, kind: DamageKind) -> Damage {
         let at = self.place.at;
-        Damage::new(
-            &self.view.list().files.segment(at.segment()),
-            at.offset(),
-            kind,
-        )
+        let path = self.path(&self.view.list().files, at.segment());
+        Damage::new(&path, at.offset(), kind)
+    }
+
+    fn path(&self, files: &Files, id: u32) -> PathBuf {
+        let segment = self.view.segment(id);
+        segment.map_or_else(|| files.segment(id), |segment| segment.path(files))
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use crate::error::{Damage, DamageKind, Error, Result};
+use crate::compress::CompressedFile;
+use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{Files, flawed, read_full};
 use crate::format::Seed;
 use crate::format::frame::{FOOTER_BYTES, Footer, FrameHeader};
-use crate::format::manifest::{Closing, Entry, SealedEnd};
+use crate::format::manifest::{Closing, Entry, Form, SealedEnd};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::place::Lost;
 use crate::vfs::{Access, MappedFile, VfsFile};
@@ -19,6 +21,8 @@ use crate::{LogId, ReadMode};
 pub struct Segment {
     pub(crate) header: SegmentHeader,
     pub(crate) seed: Seed,
+    /// As the manifest had it; the other one may be there by now.
+    pub(crate) form: Form,
     pub(crate) lost: Vec<Lost>,
     pub(crate) sealed: OnceLock<SealedEnd>,
     bytes: OnceLock<Bytes>,
@@ -29,6 +33,7 @@ pub struct Segment {
 pub(crate) enum Bytes {
     Map(Arc<dyn MappedFile>),
     File(Arc<dyn VfsFile>),
+    Compressed(Arc<CompressedFile>),
 }
 
 /// Every segment of a log, by id.
@@ -46,6 +51,7 @@ impl Segment {
         let segment = Self {
             seed: Seed::new(entry.header.salt),
             header: entry.header.clone(),
+            form: entry.form,
             lost: entry.lost.clone(),
             sealed: OnceLock::new(),
             bytes: OnceLock::new(),
@@ -71,6 +77,30 @@ impl Segment {
         self.header.first_number
     }
 
+    /// Whether its records are read from a compressed form.
+    pub fn is_compressed(&self) -> bool {
+        self.form != Form::Plain
+    }
+
+    /// Whether it is sealed: nothing is written to it any more.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.get().is_some()
+    }
+
+    /// How long its plain form is, in bytes, without what is kept free behind its end; 0 while it is not sealed.
+    pub fn plain_bytes(&self) -> u64 {
+        let end = self.sealed.get();
+        end.map_or(0, |end| u64::from(end.offset) + u64::from(FOOTER_BYTES))
+    }
+
+    /// How long the file of its compressed form is, in bytes, where it is compressed.
+    pub fn compressed_bytes(&self) -> Option<u64> {
+        match self.form {
+            Form::Plain => None,
+            Form::Compressed { bytes } => Some(bytes),
+        }
+    }
+
     /// What repair gave up in it, in order.
     pub fn lost(&self) -> &[Lost] {
         &self.lost
@@ -93,16 +123,20 @@ impl Segment {
         if let Some(bytes) = self.bytes.get() {
             return Ok(bytes);
         }
-        let file = self.open(files, self.sealed.get())?;
-        let failed = |error| {
-            Error::io(
-                "the segment can't be mapped",
-                &files.segment(self.id()),
-                error,
-            )
+        let bytes = match self.open_form(files, self.sealed.get())? {
+            Opened::Compressed(file) => Bytes::Compressed(file),
+            Opened::Plain(file) => {
+                let path = files.segment(self.id());
+                let failed = |error| Error::io("the segment can't be mapped", &path, error);
+                self.bytes_of(files, &file).map_err(failed)?
+            }
         };
-        let bytes = self.bytes_of(files, &file).map_err(failed)?;
         Ok(self.bytes.get_or_init(|| bytes))
+    }
+
+    /// The file of the form that the manifest had.
+    pub(crate) fn path(&self, files: &Files) -> PathBuf {
+        files.path_of(self.id(), self.form)
     }
 
     /// Opens the file to read, with its header and, where it is sealed, its length and footer checked.
@@ -111,6 +145,36 @@ impl Segment {
         files: &Files,
         sealed: Option<&SealedEnd>,
     ) -> Result<Arc<dyn VfsFile>> {
+        Ok(match self.open_form(files, sealed)? {
+            Opened::Plain(file) => file,
+            Opened::Compressed(file) => file,
+        })
+    }
+
+    /// Opens the form that the manifest had, or the other one when it is gone since.
+    fn open_form(&self, files: &Files, sealed: Option<&SealedEnd>) -> Result<Opened> {
+        let is_first_plain = self.form == Form::Plain;
+        let open = |is_plain: bool| {
+            if is_plain {
+                return self.open_plain(files, sealed).map(Opened::Plain);
+            }
+            let file = CompressedFile::open(files, &self.header, sealed)?;
+            Ok(Opened::Compressed(Arc::new(file)))
+        };
+        let missing = match open(is_first_plain) {
+            Err(error) if is_missing(&error) && sealed.is_some() => error,
+            opened => return opened,
+        };
+        for is_plain in [!is_first_plain, is_first_plain, !is_first_plain] {
+            match open(is_plain) {
+                Err(error) if is_missing(&error) => {}
+                opened => return opened,
+            }
+        }
+        Err(missing)
+    }
+
+    fn open_plain(&self, files: &Files, sealed: Option<&SealedEnd>) -> Result<Arc<dyn VfsFile>> {
         let path = files.segment(self.id());
         let file = files.open(&path, Access::Read)?;
         self.check_header(files, &*file)?;
@@ -179,6 +243,17 @@ impl Segment {
         }
         Ok(Bytes::File(Arc::clone(file)))
     }
+}
+
+/// A file that was opened, in its form.
+enum Opened {
+    Plain(Arc<dyn VfsFile>),
+    Compressed(Arc<CompressedFile>),
+}
+
+fn is_missing(error: &Error) -> bool {
+    let kind = error.damage().map(|damage| damage.kind);
+    error.kind() == ErrorKind::Corrupt && kind == Some(DamageKind::Missing)
 }
 
 impl SegmentList {

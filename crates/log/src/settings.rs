@@ -19,6 +19,9 @@ pub struct LogSettings {
     pub reads: ReadMode,
     /// What an acknowledged record survives. Default: [`Durability::Sync`].
     pub durability: Durability,
+    /// How much of compressed segments is kept in plain form for the next reader, in bytes. Default:
+    /// [`BLOCK_CACHE_BYTES_DEFAULT`](Self::BLOCK_CACHE_BYTES_DEFAULT).
+    pub block_cache_bytes_max: usize,
 }
 
 impl LogSettings {
@@ -26,6 +29,8 @@ impl LogSettings {
     pub const SEGMENT_BYTES_MIN: u32 = 16 * 1024;
     /// The greatest length of a segment, in bytes.
     pub const SEGMENT_BYTES_MAX: u32 = 1 << 30;
+    /// How much of compressed segments is kept in plain form unless it is told: 32 MiB.
+    pub const BLOCK_CACHE_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
 
     pub(crate) fn validate(&self, directory: &Path) -> Result<()> {
         let sizes = Self::SEGMENT_BYTES_MIN..=Self::SEGMENT_BYTES_MAX;
@@ -51,6 +56,7 @@ impl Default for LogSettings {
             segment_bytes: 64 * 1024 * 1024,
             reads: ReadMode::Map,
             durability: Durability::Sync,
+            block_cache_bytes_max: Self::BLOCK_CACHE_BYTES_DEFAULT,
         }
     }
 }

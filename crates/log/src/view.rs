@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::compress::{CompressedFile, Unreadable};
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::format::frame::{FRAME_HEADER_BYTES, Kind, RECORD_HEADER_BYTES, RawRecord, RecordHead};
+use crate::format::manifest::Form;
 use crate::format::segment::HEADER_BYTES;
 use crate::place::{Place, RecordAt};
 use crate::planted::{self, Bug};
@@ -67,6 +69,25 @@ impl View {
         (id <= self.0.end.at.segment()).then_some(&**segment)
     }
 
+    /// How long the file of a segment is, in bytes.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn stored_bytes(&self, segment: &Segment) -> Result<u64> {
+        if let Some(bytes) = segment.compressed_bytes() {
+            return Ok(bytes);
+        }
+        let files = &self.0.list.files;
+        let path = files.segment(segment.id());
+        let length = match files.open(&path, vfs::Access::Read) {
+            Ok(file) => file.length(),
+            // It is lost, or compressed since.
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(0),
+            Err(error) => return Err(error),
+        };
+        length.map_err(|error| Error::io("the segment can't be read", &path, error))
+    }
+
     /// Every segment, in order.
     pub fn segments(&self) -> impl Iterator<Item = &Segment> {
         let last = self.0.end.at.segment();
@@ -115,6 +136,7 @@ impl View {
                 .bytes(at.offset() as usize..limit as usize)
                 .and_then(RawRecord::parse),
             Bytes::File(_) => self.read_record(segment, at, limit, scratch)?,
+            Bytes::Compressed(file) => self.unpack_record(file, segment, at, scratch)?,
         };
         let is_valid = |raw: &RawRecord<'_>| {
             raw.is_valid(segment.seed, at.offset()) || planted::is_active(Bug::RecordUnchecked)
@@ -140,6 +162,7 @@ impl View {
             let limit = self.limit(segment) as usize;
             match segment.bytes(&self.0.list.files) {
                 Ok(Bytes::Map(map)) => vfs::missing_bytes(&**map, limit),
+                Ok(Bytes::Compressed(file)) => file.missing_bytes(),
                 Ok(Bytes::File(_)) | Err(_) => usize::MAX,
             }
         });
@@ -149,8 +172,10 @@ impl View {
     /// Reads what is not in memory, so that it is then; waits for the disk.
     pub fn load(&self) {
         for segment in self.segments() {
-            if let Ok(Bytes::Map(map)) = segment.bytes(&self.0.list.files) {
-                vfs::load(&**map, self.limit(segment) as usize);
+            match segment.bytes(&self.0.list.files) {
+                Ok(Bytes::Map(map)) => vfs::load(&**map, self.limit(segment) as usize),
+                Ok(Bytes::Compressed(file)) => file.load(),
+                Ok(Bytes::File(_)) | Err(_) => {}
             }
         }
     }
@@ -182,7 +207,7 @@ impl View {
         if !segment.lost.is_empty()
             && let Some(lost) = segment.lost_at(at.offset())
         {
-            let path = self.0.list.files.segment(at.segment());
+            let path = segment.path(&self.0.list.files);
             let damage = Damage::new(&path, at.offset(), DamageKind::Lost);
             return Err(Error::corrupt(damage.of_numbers(lost.numbers.clone())));
         }
@@ -227,10 +252,40 @@ impl View {
         Ok(RawRecord::parse(scratch))
     }
 
+    /// Copies a record out of the block that it is in.
+    fn unpack_record<'a>(
+        &self,
+        file: &CompressedFile,
+        segment: &Segment,
+        at: RecordAt,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Option<RawRecord<'a>>> {
+        let block = match file.block_of(at.offset()) {
+            Some(Ok(block)) => block,
+            None => return Ok(None),
+            Some(Err(Unreadable::Io(error))) => {
+                return Err(Error::io("the record can't be read", file.path(), error));
+            }
+            Some(Err(Unreadable::Damaged(stored_at))) => {
+                let mut damage = Damage::new(file.path(), stored_at, DamageKind::Block);
+                damage.numbers = self.numbers_around(segment, at.offset());
+                return Err(Error::corrupt(damage));
+            }
+        };
+        let rest = block.from(at.offset()).unwrap_or_default();
+        let Some(raw) = RawRecord::parse(rest) else {
+            return Ok(None);
+        };
+        let bytes = RECORD_HEADER_BYTES + raw.body.len();
+        scratch.clear();
+        scratch.extend_from_slice(rest.get(..bytes).unwrap_or_default());
+        Ok(RawRecord::parse(scratch))
+    }
+
     /// The error for a record that is not what was written, with the numbers of the frame around it.
     #[cold]
     fn damaged_record(&self, segment: &Segment, at: RecordAt) -> Error {
-        let path = self.0.list.files.segment(at.segment());
+        let path = segment.path(&self.0.list.files);
         let mut damage = Damage::new(&path, at.offset(), DamageKind::Record);
         damage.numbers = self.numbers_around(segment, at.offset());
         Error::corrupt(damage)
@@ -239,10 +294,14 @@ impl View {
     /// The numbers between the last whole frame before an offset and the first one after it.
     pub(crate) fn numbers_around(&self, segment: &Segment, offset: u32) -> Option<Range<u64>> {
         let files = &self.0.list.files;
-        let file = files
-            .vfs
-            .open(&files.segment(segment.id()), vfs::Access::Read)
-            .ok()?;
+        let file = match segment.form {
+            Form::Compressed { .. } => segment.open(files, segment.sealed.get()).ok()?,
+            // A flaw of the header or the footer keeps nothing from being told of the frames.
+            Form::Plain => {
+                let path = files.segment(segment.id());
+                files.vfs.open(&path, vfs::Access::Read).ok()?
+            }
+        };
         let limit = self.limit(segment);
         let mut reader = FrameReader::new(file, segment.seed, limit);
         let (mut at, mut first) = (HEADER_BYTES, segment.first_number());

@@ -200,6 +200,12 @@ impl Log {
         growth.withdraw();
     }
 
+    /// How many bytes of the segment are written and not yet synced.
+    pub fn unsynced_bytes(&self) -> u64 {
+        let (written, durable) = (self.active.written.offset, self.active.durable.offset);
+        u64::from(written.saturating_sub(durable))
+    }
+
     /// Whether the log is stopped: every later call of the writer is refused, reads go on.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned

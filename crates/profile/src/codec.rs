@@ -5,18 +5,19 @@ use std::cell::Cell;
 use annals_codec::{Decoded, Error, EventCodec};
 use annals_core::{ContentRef, ContentType, NewEvent};
 
+use crate::monitor::Monitor;
 use crate::operation::Operation;
-use crate::profiler::Profiler;
 
 /// A codec of whose events one in
-/// [`codec_events_per_sample`](crate::ProfilerSettings::codec_events_per_sample) is measured, for all of them: an
-/// event takes so little time that to measure each would slow a replay.
+/// [`codec_events_per_sample`](crate::ProfilerSettings::codec_events_per_sample) is timed, for all of them: an
+/// event takes so little time that to time each would slow a replay.
 ///
-/// Counts are therefore multiples of that number, failures too: true over many events, not over few.
+/// Counts are therefore multiples of that number: true over many events, not over few. Failures are counted one by
+/// one.
 #[derive(Clone, Debug)]
 pub struct ProfiledCodec<C> {
     inner: C,
-    profiler: Profiler,
+    monitor: Monitor,
 }
 
 thread_local! {
@@ -25,9 +26,12 @@ thread_local! {
 }
 
 impl<C> ProfiledCodec<C> {
-    /// This codec, measured by this profiler.
-    pub fn new(inner: C, profiler: Profiler) -> Self {
-        Self { inner, profiler }
+    /// This codec, measured by this profiler or monitor.
+    pub fn new(inner: C, monitor: impl Into<Monitor>) -> Self {
+        Self {
+            inner,
+            monitor: monitor.into(),
+        }
     }
 
     fn measure<T>(
@@ -35,16 +39,22 @@ impl<C> ProfiledCodec<C> {
         operation: Operation,
         call: impl FnOnce(&C) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let each = self.profiler.settings().codec_events_per_sample;
+        let profiler = self.monitor.profiler();
+        let each = profiler.settings().codec_events_per_sample;
         let passed = PASSED.get();
         PASSED.set(passed.wrapping_add(1));
-        if !passed.is_multiple_of(each) {
-            return call(&self.inner);
+        let done = if passed.is_multiple_of(each) {
+            let begun = profiler.now();
+            let done = call(&self.inner);
+            let measured = profiler.since(begun).events(1).standing_for(each);
+            profiler.record(operation, None, measured);
+            done
+        } else {
+            call(&self.inner)
+        };
+        if done.is_err() {
+            self.monitor.coding_failed(operation);
         }
-        let begun = self.profiler.now();
-        let done = call(&self.inner);
-        let measured = self.profiler.since(begun).events(1).standing_for(each);
-        self.profiler.record(operation, None, measured.of(&done));
         done
     }
 }

@@ -1,11 +1,14 @@
-//! Counts, times and heavy hitters of what an application does with its events, in bounded memory.
+//! What an application does with its events, to be watched: counts, times and heavy hitters, traces, metrics, health;
+//! in bounded memory.
 //!
 //! A [`Profiler`] keeps, for each [`Operation`], how often it was done, how often it failed, how long it took in all
-//! and how the times are spread; and, of any number of streams, those that took the most time. Layers around stores
-//! and codecs feed it: [`ProfiledStore`], [`ProfiledCodec`].
+//! and how the times are spread; and, of any number of streams, those that took the most time. A [`Monitor`] adds
+//! [`Spans`] that follow OpenTelemetry's conventions, and `Metrics`. Layers around stores and codecs feed
+//! it ([`ProfiledStore`], [`ProfiledCodec`]), and repositories and processors, whose observer it is. A
+//! [`HealthReport`] says what is wrong, and what to do.
 //!
 //! It is *not* a sampler of stacks, and it sends nothing anywhere: [`Profiler::report`] is data, to be printed or
-//! handed on.
+//! handed on, spans go to whoever subscribes to `tracing`, metrics to the recorder of the crate `metrics`.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -47,8 +50,19 @@
 //! Metwally, Agrawal and El Abbadi, one for each of eight locks). Times are told from 128 ns to an hour, to 1 %.
 //! Of events encoded and decoded one in 64 is measured
 //! ([`ProfilerSettings::codec_events_per_sample`]).
+//!
+//! # Features
+//! | feature | default | gives |
+//! |---|---|---|
+//! | `metrics` | no | `Metrics`, recorded by the facade of the crate `metrics` |
+//! | `prometheus` | no | `Prometheus` and `Endpoint`: the metrics as text, and who asks for them |
+//! | `opentelemetry` | no | `OpenTelemetryTraces`: contexts of `tracing-opentelemetry` |
 
 mod codec;
+mod health;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod monitor;
 mod nanos;
 mod operation;
 mod profiler;
@@ -58,11 +72,24 @@ mod shard;
 mod sketch;
 mod store;
 mod totals;
+mod trace;
 
+#[cfg(feature = "prometheus")]
+pub use self::metrics::{Endpoint, EndpointBuilder, Prometheus};
+#[cfg(feature = "metrics")]
+pub use self::metrics::{METRICS, MetricInfo, MetricKind, MetricLabel, MetricUnit, Metrics};
 pub use codec::ProfiledCodec;
+pub use health::{
+    HealthBuilder, HealthCheck, HealthLevel, HealthReport, HealthSettings, HealthSubject,
+    Thresholds, disk_free_bytes,
+};
+pub use monitor::Monitor;
 pub use operation::Operation;
 pub use profiler::Profiler;
-pub use report::{OperationReport, ProfileReport, StreamOperation, StreamReport};
+pub use report::{CategoryReport, OperationReport, ProfileReport, StreamOperation, StreamReport};
 pub use settings::ProfilerSettings;
 pub use store::ProfiledStore;
 pub use totals::{Measurement, Totals};
+#[cfg(feature = "opentelemetry")]
+pub use trace::OpenTelemetryTraces;
+pub use trace::{Spans, TraceContext, Traces};

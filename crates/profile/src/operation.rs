@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use annals_core::WorkKind;
 use serde::Serialize;
 
 /// A kind of work that is measured.
@@ -27,11 +28,15 @@ pub enum Operation {
     Fold,
     /// A batch of events, brought into a read model.
     Project,
+    /// A command, with its loads, its decision, its appends and all retries.
+    Command,
+    /// An event, delivered to a reaction.
+    React,
 }
 
 impl Operation {
     /// All of them, in the order of a report.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Append,
         Self::Read,
         Self::Ask,
@@ -41,6 +46,8 @@ impl Operation {
         Self::Load,
         Self::Fold,
         Self::Project,
+        Self::Command,
+        Self::React,
     ];
 
     /// Its name, as reports write it.
@@ -55,6 +62,20 @@ impl Operation {
             Self::Load => "load",
             Self::Fold => "fold",
             Self::Project => "project",
+            Self::Command => "command",
+            Self::React => "react",
+        }
+    }
+}
+
+impl From<WorkKind> for Operation {
+    fn from(kind: WorkKind) -> Self {
+        match kind {
+            WorkKind::Load => Self::Load,
+            WorkKind::Fold => Self::Fold,
+            WorkKind::Project => Self::Project,
+            WorkKind::React => Self::React,
+            _ => Self::Command,
         }
     }
 }

@@ -21,7 +21,8 @@ const SHARDS: usize = 8;
 /// the number of streams. Clones are the same profiler.
 ///
 /// Layers around a store, a snapshot store or a codec feed it ([`ProfiledStore`](crate::ProfiledStore),
-/// [`ProfiledCodec`](crate::ProfiledCodec)); so may you, by [`record`](Self::record).
+/// [`ProfiledCodec`](crate::ProfiledCodec)), repositories and processors by a [`Monitor`](crate::Monitor); so may you,
+/// by [`record`](Self::record).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -43,7 +44,8 @@ const SHARDS: usize = 8;
 ///
 /// # Limits
 /// [`ProfilerSettings::streams_max`] streams are kept by name, about 1 KiB each; the others are one sum. A
-/// latency histogram takes 30 KiB, for each operation that is measured and for each of 8 locks.
+/// latency histogram takes 30 KiB, for each operation that is measured and for each of 8 locks; a category takes
+/// 1 KiB, for each of the 8.
 #[derive(Clone)]
 pub struct Profiler {
     inner: Arc<Inner>,
@@ -74,13 +76,13 @@ impl Profiler {
 
     fn of(timer: Arc<dyn Timer>, settings: ProfilerSettings) -> Self {
         let begun = Mutex::new(timer.elapsed());
-        let streams_max = settings.streams_max.div_ceil(SHARDS);
+        let shards = std::array::from_fn(|_| Mutex::new(shard_of(&settings)));
         Self {
             inner: Arc::new(Inner {
                 timer,
                 settings,
                 hasher: RandomState::new(),
-                shards: std::array::from_fn(|_| Mutex::new(Shard::new(streams_max))),
+                shards,
                 begun,
             }),
         }
@@ -116,6 +118,12 @@ impl Profiler {
             let mut shard = self.shard(Some(stream));
             shard.note_stream(operation, stream, &measured.events(events));
         }
+    }
+
+    /// Records that an operation failed that is not among those that were measured: failures are counted one by one,
+    /// where times are sampled.
+    pub(crate) fn record_failure(&self, operation: Operation) {
+        self.shard(None).note_failure(operation);
     }
 
     /// Does something and records how long it took.
@@ -156,9 +164,8 @@ impl Profiler {
 
     /// Forgets all that was recorded.
     pub fn reset(&self) {
-        let streams_max = self.inner.settings.streams_max.div_ceil(SHARDS);
         for mut shard in self.shards() {
-            *shard = Shard::new(streams_max);
+            *shard = shard_of(&self.inner.settings);
         }
         *self.begun() = self.now();
     }
@@ -195,6 +202,13 @@ impl Profiler {
     fn begun(&self) -> MutexGuard<'_, Duration> {
         lock(&self.inner.begun)
     }
+}
+
+fn shard_of(settings: &ProfilerSettings) -> Shard {
+    Shard::new(
+        settings.streams_max.div_ceil(SHARDS),
+        settings.categories_max,
+    )
 }
 
 /// Who panicked with it left it whole: sums that lack a part.

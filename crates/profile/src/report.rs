@@ -1,11 +1,12 @@
 //! What a profiler recorded, as data and for people.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
-use annals_core::StreamId;
+use annals_core::{Category, StreamId};
 use serde::Serialize;
 
 use crate::nanos;
@@ -22,6 +23,8 @@ pub struct ProfileReport {
     pub covers: Duration,
     /// The operations that were done, in the order of [`Operation::ALL`].
     pub operations: Vec<OperationReport>,
+    /// The categories of streams that took the longest, the heaviest first: each a type of aggregate.
+    pub categories: Vec<CategoryReport>,
     /// The streams that took the longest, the heaviest first.
     pub streams: Vec<StreamReport>,
     /// The streams that are not kept by name, summed up.
@@ -49,6 +52,19 @@ pub struct OperationReport {
     /// 999 of 1000 took no longer.
     #[serde(rename = "p999_ns", serialize_with = "nanos::serialize")]
     pub p999: Duration,
+}
+
+/// What was recorded of the streams of one category, since it is kept by name.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct CategoryReport {
+    /// Which.
+    pub category: Category,
+    /// How long all on its streams took.
+    #[serde(rename = "total_ns", serialize_with = "nanos::serialize")]
+    pub total: Duration,
+    /// What was done on its streams.
+    pub operations: Vec<StreamOperation>,
 }
 
 /// What was recorded of one stream, since it is kept by name.
@@ -89,12 +105,17 @@ impl ProfileReport {
         let mut operated = PerOperation::<Option<Operated>>::default();
         let mut others = PerOperation::<Totals>::default();
         let mut streams = Vec::new();
+        let mut categories = BTreeMap::<Category, PerOperation<Totals>>::new();
         for shard in shards {
             for operation in Operation::ALL {
                 if let Some(more) = shard.operated(operation) {
                     operated.of_mut(operation).get_or_insert_default().add(more);
                 }
                 others.of_mut(operation).add(shard.others.of(operation));
+            }
+            for (entry, _) in shard.categories.iter() {
+                let known = categories.entry(entry.key.clone()).or_default();
+                known.add_all(&entry.value);
             }
             streams.extend(shard.streams.iter().map(|(entry, weight)| StreamReport {
                 stream: entry.key.clone(),
@@ -111,6 +132,7 @@ impl ProfileReport {
         Self {
             covers,
             operations: operations.collect(),
+            categories: by_weight(categories),
             streams,
             other_streams: done(&others),
         }
@@ -129,6 +151,21 @@ impl OperationReport {
             p999: quantile(0.999),
         }
     }
+}
+
+fn by_weight(categories: BTreeMap<Category, PerOperation<Totals>>) -> Vec<CategoryReport> {
+    let categories = categories.into_iter().map(|(category, totals)| {
+        let operations = done(&totals);
+        let times = operations.iter().map(|done| done.totals.total);
+        CategoryReport {
+            category,
+            total: times.fold(Duration::ZERO, Duration::saturating_add),
+            operations,
+        }
+    });
+    let mut categories: Vec<_> = categories.collect();
+    categories.sort_by_key(|report| Reverse(report.total));
+    categories
 }
 
 /// The operations that were done at all.
@@ -150,6 +187,12 @@ impl fmt::Display for ProfileReport {
             "operation", "count", "failed", "events", "total", "average", "p50", "p99", "max"
         )?;
         for report in &self.operations {
+            writeln!(f, "{report}")?;
+        }
+        if !self.categories.is_empty() {
+            writeln!(f, "types of aggregates that took the longest")?;
+        }
+        for report in self.categories.iter().take(Self::STREAMS_SHOWN) {
             writeln!(f, "{report}")?;
         }
         if !self.streams.is_empty() {
@@ -192,9 +235,22 @@ impl fmt::Display for StreamReport {
                 nanos::text(self.estimated)
             )?;
         }
-        for StreamOperation { operation, totals } in &self.operations {
-            write!(f, ", {} {operation}", totals.count)?;
-        }
-        Ok(())
+        show(&self.operations, f)
     }
+}
+
+impl fmt::Display for CategoryReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<40} {:>9}", self.category, nanos::text(self.total))?;
+        show(&self.operations, f)
+    }
+}
+
+/// Shows how often what was done, and how long it took on average.
+fn show(operations: &[StreamOperation], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    operations.iter().try_for_each(|done| {
+        let average = done.totals.average().unwrap_or_default();
+        let (count, operation) = (done.totals.count, done.operation);
+        write!(f, ", {count} {operation} of {}", nanos::text(average))
+    })
 }

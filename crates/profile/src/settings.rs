@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct ProfilerSettings {
     /// How many streams are kept by name, those that took the longest in all; 1024 by default. About 1 KiB each.
     pub streams_max: usize,
+    /// How many categories of streams are kept by name, those that took the longest in all; 128 by default. About
+    /// 1 KiB each, for each of 8 locks.
+    pub categories_max: usize,
     /// Of how many events that a [`ProfiledCodec`](crate::ProfiledCodec) encodes or decodes one is measured, for
     /// all of them; 64 by default. A measurement takes some 50 ns, an event some 500.
     pub codec_events_per_sample: u64,
@@ -19,6 +22,7 @@ impl ProfilerSettings {
     /// What holds where nothing is said.
     pub const DEFAULT: Self = Self {
         streams_max: 1024,
+        categories_max: 128,
         codec_events_per_sample: 64,
     };
 
@@ -28,11 +32,13 @@ impl ProfilerSettings {
     /// Refuses settings that make no sense.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for no stream or more than [`STREAMS_MAX`](Self::STREAMS_MAX), and for samples of no
-    /// event.
+    /// [`ErrorKind::Invalid`] for no stream or category or more than [`STREAMS_MAX`](Self::STREAMS_MAX), and for
+    /// samples of no event.
     pub fn validate(&self) -> Result<(), Error> {
         let complaint = if !(1..=Self::STREAMS_MAX).contains(&self.streams_max) {
             "streams_max is not within 1 to STREAMS_MAX"
+        } else if !(1..=Self::STREAMS_MAX).contains(&self.categories_max) {
+            "categories_max is not within 1 to STREAMS_MAX"
         } else if self.codec_events_per_sample == 0 {
             "codec_events_per_sample is 0; take 1 to measure each event"
         } else {
@@ -57,6 +63,7 @@ mod tests {
         for (json, message) in [
             (r#"{"streams_max": 0}"#, "streams_max"),
             (r#"{"streams_max": 1048577}"#, "streams_max"),
+            (r#"{"categories_max": 0}"#, "categories_max"),
             (
                 r#"{"codec_events_per_sample": 0}"#,
                 "codec_events_per_sample",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use annals_core::StreamId;
+use annals_core::{Category, StreamId};
 use hdrhistogram::Histogram;
 
 use crate::nanos::{self, Nanos};
@@ -15,6 +15,9 @@ use crate::totals::{Measurement, Totals};
 pub(crate) struct Shard {
     operations: PerOperation<Option<Box<Operated>>>,
     pub(crate) streams: SpaceSaving<StreamId, PerOperation<Totals>>,
+    pub(crate) categories: SpaceSaving<Category, PerOperation<Totals>>,
+    /// Of the categories that are not kept by name any more.
+    pub(crate) other_categories: PerOperation<Totals>,
     /// Of the streams that are not kept by name any more.
     pub(crate) others: PerOperation<Totals>,
 }
@@ -35,10 +38,12 @@ pub(crate) struct Operated {
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Shard {
-    pub(crate) fn new(streams_max: usize) -> Self {
+    pub(crate) fn new(streams_max: usize, categories_max: usize) -> Self {
         Self {
             operations: PerOperation::default(),
             streams: SpaceSaving::new(streams_max),
+            categories: SpaceSaving::new(categories_max),
+            other_categories: PerOperation::default(),
             others: PerOperation::default(),
         }
     }
@@ -62,10 +67,18 @@ impl Shard {
         let weight = took.saturating_mul(measured.times);
         let note = |own: &mut PerOperation<Totals>| own.of_mut(operation).note(measured, took);
         if let Some(evicted) = self.streams.add(stream, weight, note) {
-            for (operation, totals) in evicted.iter() {
-                self.others.of_mut(operation).add(totals);
-            }
+            self.others.add_all(&evicted);
         }
+        let (name, key) = (stream.category_str(), || stream.category());
+        if let Some(evicted) = self.categories.add_as(name, key, weight, note) {
+            self.other_categories.add_all(&evicted);
+        }
+    }
+
+    /// Notes that an operation of no stream failed that is not among those that were measured.
+    pub(crate) fn note_failure(&mut self, operation: Operation) {
+        let operated = self.operations.of_mut(operation).get_or_insert_default();
+        operated.totals.failed = operated.totals.failed.saturating_add(1);
     }
 
     /// What was measured of an operation, if anything was.
@@ -86,6 +99,15 @@ impl Default for Operated {
         Self {
             totals: Totals::default(),
             latencies: Latencies::new(),
+        }
+    }
+}
+
+impl PerOperation<Totals> {
+    /// Adds what was measured elsewhere.
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        for (operation, totals) in other.iter() {
+            self.of_mut(operation).add(totals);
         }
     }
 }

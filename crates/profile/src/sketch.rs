@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 
 /// The heaviest of what was seen: a space-saving sketch with weights.
 ///
@@ -44,9 +44,20 @@ impl<K: Clone + Eq + Hash, V: Default> SpaceSaving<K, V> {
 
     /// Adds to the weight of a key and lets its value be changed; gives the value of the one that made place for it.
     pub(crate) fn add(&mut self, key: &K, weight: u64, change: impl FnOnce(&mut V)) -> Option<V> {
-        let (place, evicted) = match self.places.get(key) {
+        self.add_as(key, || key.clone(), weight, change)
+    }
+
+    /// The same for a key that is made where it is new.
+    pub(crate) fn add_as<Q: ?Sized + Equivalent<K> + Hash>(
+        &mut self,
+        known_as: &Q,
+        key: impl FnOnce() -> K,
+        weight: u64,
+        change: impl FnOnce(&mut V),
+    ) -> Option<V> {
+        let (place, evicted) = match self.places.get(known_as) {
             Some(&place) => (place, None),
-            None => self.admit(key),
+            None => self.admit(key()),
         };
         if let Some(held) = self.weights.get_mut(place) {
             *held = held.saturating_add(weight);
@@ -63,7 +74,7 @@ impl<K: Clone + Eq + Hash, V: Default> SpaceSaving<K, V> {
     }
 
     /// Gives a new key a place, and the value of the one that had it.
-    fn admit(&mut self, key: &K) -> (usize, Option<V>) {
+    fn admit(&mut self, key: K) -> (usize, Option<V>) {
         let mut entry = Entry {
             key: key.clone(),
             inherited: 0,
@@ -71,7 +82,7 @@ impl<K: Clone + Eq + Hash, V: Default> SpaceSaving<K, V> {
         };
         let place = self.entries.len();
         if place < self.capacity {
-            self.places.insert(key.clone(), place);
+            self.places.insert(key, place);
             self.entries.push(entry);
             self.weights.push(0);
             return (place, None);
@@ -83,7 +94,7 @@ impl<K: Clone + Eq + Hash, V: Default> SpaceSaving<K, V> {
             self.places.remove(&evicted.key);
             evicted.value
         });
-        self.places.insert(key.clone(), place);
+        self.places.insert(key, place);
         (place, evicted)
     }
 

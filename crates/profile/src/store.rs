@@ -2,19 +2,28 @@
 
 use annals_core::{
     Append, AppendId, Capabilities, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore,
-    ConsistencyLevel, Cursor, Error, EventStore, Page, PolicyChange, ReadRequest, Receipt,
-    Selection, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, StreamHead, StreamId,
-    Version,
+    ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Page, PolicyChange, ReadRequest,
+    Receipt, Selection, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, StreamHead,
+    StreamId, Version,
 };
 use async_trait::async_trait;
+use tracing::Instrument as _;
 
+use crate::monitor::{Begun, Monitor};
 use crate::operation::Operation;
 use crate::profiler::Profiler;
+use crate::totals::Measurement;
+use crate::trace::{Spans, TraceContext, ending};
 
 /// A store whose every call is measured: an event store, a snapshot store, a checkpoint store, whichever it is.
 ///
 /// An append of several streams is one operation, and for each of the streams the time of all of it. A read that
 /// is not of a single stream is of none. Waiting for changes is not measured.
+///
+/// With a [`Monitor`] it traces and records metrics too. Where its [`Spans`](crate::Spans) are
+/// [joined](crate::Spans::joining) to a tracer, events that carry no trace context are appended with that of the
+/// append's span; nothing else about an append is changed, and where the headers would grow over their limit the
+/// append goes as it came.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -33,13 +42,16 @@ use crate::profiler::Profiler;
 #[derive(Clone, Debug)]
 pub struct ProfiledStore<S> {
     inner: S,
-    profiler: Profiler,
+    monitor: Monitor,
 }
 
 impl<S> ProfiledStore<S> {
-    /// This store, measured by this profiler.
-    pub fn new(inner: S, profiler: Profiler) -> Self {
-        Self { inner, profiler }
+    /// This store, measured by this profiler or monitor.
+    pub fn new(inner: S, monitor: impl Into<Monitor>) -> Self {
+        Self {
+            inner,
+            monitor: monitor.into(),
+        }
     }
 
     /// The store inside.
@@ -49,7 +61,7 @@ impl<S> ProfiledStore<S> {
 
     /// The profiler.
     pub fn profiler(&self) -> &Profiler {
-        &self.profiler
+        self.monitor.profiler()
     }
 
     /// Waits for an answer, and records how long it took.
@@ -59,10 +71,10 @@ impl<S> ProfiledStore<S> {
         stream: Option<&StreamId>,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let begun = self.profiler.now();
-        let answer = call.await;
-        let measured = self.profiler.since(begun).of(&answer);
-        self.profiler.record(operation, stream, measured);
+        let begun = self.monitor.begin(|spans| spans.call(operation, stream));
+        let answer = within(&begun, call).await;
+        let measured = self.monitor.ended(&begun, failed(&answer));
+        self.monitor.record(operation, stream, measured);
         answer
     }
 
@@ -72,6 +84,54 @@ impl<S> ProfiledStore<S> {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         self.measure(Operation::Ask, stream, call).await
+    }
+
+    /// The append with the trace context that its events carry.
+    fn traced(&self, append: Append, begun: &Begun) -> Append {
+        let (Some(spans), Some(span)) = (self.monitor.spans(), &begun.span) else {
+            return append;
+        };
+        let Some(context) = spans.carried(span) else {
+            return append;
+        };
+        let traced = append.clone().map_metadata(|metadata| {
+            if metadata.header(TraceContext::TRACEPARENT).is_some() {
+                return Ok(metadata.clone());
+            }
+            context.add_to(metadata)
+        });
+        traced.unwrap_or(append)
+    }
+
+    /// Records an append: for each of its streams, and for all of it.
+    fn appended(&self, append: &Append, answer: &Result<Receipt, Error>, measured: Measurement) {
+        let streams = append.writes().iter();
+        let streams = streams.map(|write| (&write.stream, count(write.events.len())));
+        self.profiler()
+            .record_all(Operation::Append, streams, measured);
+        #[cfg(feature = "metrics")]
+        if let Some(metrics) = self.monitor.metrics() {
+            metrics.appended(append, answer, &measured);
+        }
+        #[cfg(not(feature = "metrics"))]
+        let _ = answer;
+    }
+}
+
+/// What is counted, as totals count.
+fn count(events: usize) -> u64 {
+    u64::try_from(events).unwrap_or(u64::MAX)
+}
+
+fn failed<T>(answer: &Result<T, Error>) -> Option<ErrorKind> {
+    answer.as_ref().err().map(Error::kind)
+}
+
+/// Waits within a span, if there is one.
+async fn within<T>(begun: &Begun, call: impl Future<Output = T>) -> T {
+    match &begun.span {
+        Some(span) => call.instrument(span.clone()).await,
+        None => call.await,
     }
 }
 
@@ -83,18 +143,12 @@ impl<S: EventStore> EventStore for ProfiledStore<S> {
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, Error> {
-        let count = |events: usize| u64::try_from(events).unwrap_or(u64::MAX);
-        let events = count(append.event_count());
-        let writes = append.writes().iter();
-        let streams: Vec<(StreamId, u64)> = writes
-            .map(|write| (write.stream.clone(), count(write.events.len())))
-            .collect();
-        let begun = self.profiler.now();
-        let answer = self.inner.append(append).await;
-        let measured = self.profiler.since(begun).events(events).of(&answer);
-        let streams = streams.iter().map(|(stream, events)| (stream, *events));
-        self.profiler
-            .record_all(Operation::Append, streams, measured);
+        let begun = self.monitor.begin(|spans| spans.append(&append));
+        let append = self.traced(append, &begun);
+        let answer = within(&begun, self.inner.append(append.clone())).await;
+        let measured = self.monitor.ended(&begun, failed(&answer));
+        let measured = measured.events(count(append.event_count()));
+        self.appended(&append, &answer, measured);
         answer
     }
 
@@ -107,13 +161,19 @@ impl<S: EventStore> EventStore for ProfiledStore<S> {
             Selection::Stream(stream) => Some(stream.clone()),
             _ => None,
         };
-        let begun = self.profiler.now();
-        let answer = self.inner.read(request).await;
+        let read = |spans: &Spans| spans.call(Operation::Read, stream.as_ref());
+        let begun = self.monitor.begin(read);
+        let answer = within(&begun, self.inner.read(request)).await;
         let events = answer.as_ref().map_or(0, |page| page.events.len());
-        let events = u64::try_from(events).unwrap_or(u64::MAX);
-        let measured = self.profiler.since(begun).events(events).of(&answer);
-        self.profiler
-            .record(Operation::Read, stream.as_ref(), measured);
+        if let Some(span) = &begun.span {
+            ending(span, events);
+        }
+        let measured = self.monitor.ended(&begun, failed(&answer));
+        self.monitor.record(
+            Operation::Read,
+            stream.as_ref(),
+            measured.events(count(events)),
+        );
         answer
     }
 

@@ -102,14 +102,6 @@ impl Measurement {
         self.is_failed = true;
         self
     }
-
-    /// It failed, if this is an error.
-    pub(crate) fn of<T, E>(self, result: &Result<T, E>) -> Self {
-        match result {
-            Ok(_) => self,
-            Err(_) => self.failed(),
-        }
-    }
 }
 
 #[cfg(test)]

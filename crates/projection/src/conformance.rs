@@ -89,9 +89,10 @@ pub trait SinkBackend {
 
 /// Runs all cases, and gives those that fail: their name and what was found. None where the contract is kept.
 pub fn check<B: SinkBackend>(backend: &B) -> Vec<String> {
-    let always: [(&str, Case<'_, B>); 7] = [
+    let always: [(&str, Case<'_, B>); 8] = [
         ("a new model is at the start", Bench::new_is_at_start),
         ("a step is seen as a whole", Bench::step_is_whole),
+        ("a step of several batches is whole too", Bench::long_step),
         ("what is rolled back leaves no trace", Bench::rolled_back),
         ("opening rolls back what was begun", Bench::reopened),
         ("rolling back nothing does nothing", Bench::nothing_begun),
@@ -166,6 +167,29 @@ impl<'a, B: SinkBackend> Bench<'a, B> {
             self.shows(number)?;
         }
         self.is_at(&progress(STEPS))
+    }
+
+    /// As of one who puts off: several batches, one commit, and the second copy given up.
+    fn long_step(&mut self) -> Found {
+        self.begin_and_change(1)?;
+        self.change(2)?;
+        self.shows(0)?;
+        let cursor = cursor_of(2);
+        self.commit_step(Step {
+            cursor: &cursor,
+            parked: None,
+        })?;
+        self.sink.roll_back().map_err(in_words)?;
+        self.shows(2)?;
+        self.step(3)?;
+        self.shows(3)?;
+        self.begin_and_change(4)?;
+        self.change(5)?;
+        self.sink.roll_back().map_err(in_words)?;
+        self.shows(3)?;
+        self.step(4)?;
+        self.shows(4)?;
+        self.is_at(&progress(4))
     }
 
     fn rolled_back(&mut self) -> Found {
@@ -331,6 +355,10 @@ impl<'a, B: SinkBackend> Bench<'a, B> {
 
     fn begin_and_change(&mut self, number: u64) -> Found {
         self.sink.begin().map_err(in_words)?;
+        self.change(number)
+    }
+
+    fn change(&mut self, number: u64) -> Found {
         for (key, amount) in changes(number) {
             self.add(&key, amount)?;
         }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use annals_core::ErrorKind;
+use annals_core::{BoxError, ErrorKind};
 
 use crate::contract::parked::ParkedEvents;
 
@@ -12,6 +12,12 @@ pub(crate) fn may_pass(kind: ErrorKind) -> bool {
         kind,
         ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::NoSpace | ErrorKind::Unknown
     )
+}
+
+/// What kind of error a handler gave: that of a contract, or [`ErrorKind::Refused`] for one of the application.
+pub(crate) fn kind_of(error: &BoxError) -> ErrorKind {
+    let known = error.downcast_ref::<annals_core::Error>();
+    known.map_or(ErrorKind::Refused, annals_core::Error::kind)
 }
 
 /// An error with its causes, as it is kept in lists: one line, of bounded length.

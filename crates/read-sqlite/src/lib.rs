@@ -3,7 +3,7 @@
 //! [`SqliteSink`] is a [`Sink`](annals_projection::Sink): the rows of a batch, the progress and what is parked are one
 //! transaction, so that an event is in the rows exactly once, whenever the process dies. Handlers write into
 //! [`SqliteModel`], by SQL or by a [`Table`] that is declared; readers have a [`SqliteView`], or any other program that
-//! reads SQLite.
+//! reads SQLite. A new version of a projection is compared with the live one through [`SqliteInspect`].
 //!
 //! It is *not* a store of events, and not a way to write into a database that the application has already: the file is
 //! annals's own. SQLite is compiled from its source, so that building needs a C compiler.
@@ -61,6 +61,7 @@ mod errors;
 mod faults;
 mod file;
 mod file_models;
+mod inspect;
 mod model;
 mod names;
 mod progress;
@@ -74,6 +75,7 @@ mod view;
 mod tests;
 
 pub use file_models::{drop_model, models};
+pub use inspect::{SqliteInspect, SqliteRows};
 pub use model::SqliteModel;
 /// The crate underneath, for what handlers and readers hand over: parameters, rows, values.
 pub use rusqlite;

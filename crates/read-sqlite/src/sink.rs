@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use annals_core::{Error, ErrorKind};
 use annals_projection::{ModelId, Progress, Sink, Step};
 
+use crate::inspect::SqliteInspect;
 use crate::model::SqliteModel;
 use crate::settings::SqliteSettings;
 use crate::table::Table;
@@ -75,6 +76,12 @@ impl SqliteSink {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What looks into a model of this file from outside, as a [`Rebuild`](annals_projection::Rebuild) does that
+    /// compares two versions.
+    pub fn inspect(&self, model: &ModelId) -> SqliteInspect {
+        SqliteInspect::new(&self.path, model)
     }
 
     /// Does something in a transaction that is the whole of it.
@@ -251,6 +258,11 @@ impl Sink for SqliteSink {
         }
         let (connection, access) = (self.model.connection()?, self.model.access());
         schema::allow(connection, access, &self.schema, self.model.suffix())
+    }
+
+    fn puts_off(&self) -> bool {
+        // An open step is a transaction, which keeps other writers of the file out.
+        false
     }
 
     fn blocks(&self) -> bool {

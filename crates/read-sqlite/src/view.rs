@@ -37,6 +37,12 @@ pub struct SqliteView {
     suffix: String,
 }
 
+/// The number of a row in a sample.
+const NUMBER: &str = "annals_number";
+
+/// How many rows a sample is taken of.
+const COUNT: &str = "annals_count";
+
 /// A row with the names of its columns, in the order of the table.
 pub type NamedRow = Vec<(String, SqlValue)>;
 
@@ -143,6 +149,17 @@ impl SqliteView {
     /// # Errors
     /// [`ErrorKind::Invalid`] for a table that there is not.
     pub fn sample(&self, table: &str, rows_max: u32) -> Result<Vec<NamedRow>, Error> {
+        self.sample_from(table, rows_max, 0, named)
+    }
+
+    /// The same, beginning at another place with another seed, each row read as told.
+    pub(crate) fn sample_from<T>(
+        &self,
+        table: &str,
+        rows_max: u32,
+        seed: u32,
+        map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
         let key = self.key_columns(table)?;
         let order = match key.as_slice() {
             [] => "rowid".to_owned(),
@@ -150,16 +167,19 @@ impl SqliteView {
         };
         // A row is taken wherever its share of the sample goes up by one.
         let query = format!(
-            "SELECT * FROM (SELECT *, row_number() OVER (ORDER BY {order}) AS annals_number, \
-             count(*) OVER () AS annals_count FROM {{{table}}}) \
-             WHERE annals_number * ?1 / annals_count > (annals_number - 1) * ?1 / annals_count \
-             ORDER BY annals_number LIMIT ?1"
+            "SELECT * FROM (SELECT *, row_number() OVER (ORDER BY {order}) AS {NUMBER}, \
+             count(*) OVER () AS {COUNT} FROM {{{table}}}) \
+             WHERE ({NUMBER} + ?2 % {COUNT}) * ?1 / {COUNT} > ({NUMBER} + ?2 % {COUNT} - 1) * ?1 / {COUNT} \
+             ORDER BY {NUMBER} LIMIT ?1"
         );
-        let mut rows = self.query(&query, [rows_max], named)?;
-        for row in &mut rows {
-            row.retain(|(name, _)| name != "annals_number" && name != "annals_count");
-        }
-        Ok(rows)
+        self.query(&query, [rows_max, seed], map)
+    }
+
+    /// The names of the columns of a table, in its order.
+    pub(crate) fn columns(&self, table: &str) -> Result<Vec<String>, Error> {
+        let table = format!("{}{}", names::check(table)?, self.suffix);
+        let query = "SELECT name FROM pragma_table_info(?1) ORDER BY cid";
+        self.query(query, [table], |row| row.get(0))
     }
 
     /// The row of a table with these values; `None` where there is none. Of several, one.
@@ -171,6 +191,16 @@ impl SqliteView {
         table: &str,
         values: &[(String, SqlValue)],
     ) -> Result<Option<NamedRow>, Error> {
+        self.find_as(table, values, named)
+    }
+
+    /// The same, the row read as told.
+    pub(crate) fn find_as<T>(
+        &self,
+        table: &str,
+        values: &[(String, SqlValue)],
+        map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Error> {
         let mut query = format!("SELECT * FROM {{{}}} WHERE true", names::check(table)?);
         for ((column, _), place) in values.iter().zip(1..) {
             let quoted = quoted_name(column);
@@ -178,7 +208,7 @@ impl SqliteView {
             let _ = write!(query, " AND {quoted} IS ?{place}");
         }
         let values = values.iter().map(|(_, value)| value);
-        self.query_row(&query, rusqlite::params_from_iter(values), named)
+        self.query_row(&query, rusqlite::params_from_iter(values), map)
     }
 
     /// The columns of the primary key of a table; none where it is the row's number.
@@ -189,6 +219,12 @@ impl SqliteView {
         let table = format!("{}{}", names::check(table)?, self.suffix);
         let query = "SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk";
         self.query(query, [table], |row| row.get(0))
+    }
+
+    /// Begins to read at one moment, for as long as the view lives.
+    pub(crate) fn stand_still(&self) -> Result<(), Error> {
+        let begun = self.connection.execute_batch("BEGIN");
+        begun.map_err(|error| errors::of(error, "read"))
     }
 
     fn kept(&self) -> Result<progress::Kept, Error> {
@@ -212,11 +248,16 @@ impl Drop for Ending<'_> {
 }
 
 fn named(row: &Row<'_>) -> rusqlite::Result<NamedRow> {
-    let columns = row.as_ref().column_names();
-    let columns = columns.into_iter().enumerate();
+    let columns = own_columns(row);
     columns
         .map(|(index, name)| Ok((name.to_owned(), row.get(index)?)))
         .collect()
+}
+
+/// The columns of a row that are its table's, with their places.
+pub(crate) fn own_columns<'r>(row: &'r Row<'_>) -> impl Iterator<Item = (usize, &'r str)> {
+    let columns = row.as_ref().column_names().enumerate();
+    columns.filter(|(_, name)| ![NUMBER, COUNT].contains(name))
 }
 
 fn quoted(names: &[String]) -> Vec<String> {

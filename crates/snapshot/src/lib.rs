@@ -77,6 +77,7 @@ mod envelope;
 mod fold;
 mod folded;
 mod keeper;
+mod kept_states;
 mod policy;
 mod queue;
 mod schema;

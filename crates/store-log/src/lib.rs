@@ -51,7 +51,7 @@
 //! Memory: the index of the newest events, up to three times [`Settings::index_bytes_max`]; what waits in the
 //! queue, up to twice [`Settings::queue_bytes_max`], as it was sent and as it will be written; the batch being
 //! written, three times [`Settings::batch_bytes_max`]; the cache of snapshots,
-//! [`Settings::auxiliary_bytes_max`]; up to 8 pages made ahead ([`Settings::read_ahead_pages`]) and the storage
+//! [`Settings::auxiliary_bytes_max`], and that of compressed segments, [`Settings::block_cache_bytes_max`]; up to 8 pages made ahead ([`Settings::read_ahead_pages`]) and the storage
 //! of 4 that are gone; some 200 bytes for each segment, index file and checkpoint; the dictionary of event
 //! types, up to 4095 of them. The number of streams and events adds nothing. Files are read through memory
 //! maps, whose pages count as resident where they were read and are the system's to take back.
@@ -73,6 +73,7 @@ mod store;
 
 pub use annals_log::{Damage, DamageKind, LostRange, Parts, Progress, Repair, Verification, vfs};
 pub use store::{
-    CommitterThread, DamagedIndex, Durability, LogFollower, LogStore, LogStoreBuilder, Maintenance,
-    ReadMode, Settings, StoreFork, StoreVerification,
+    CommitterThread, DamagedIndex, Durability, HistoryEntry, LogFollower, LogStore,
+    LogStoreBuilder, Maintenance, ReadMode, RecordedAppend, Settings, StoreFork, StoreHistory,
+    StoreVerification,
 };

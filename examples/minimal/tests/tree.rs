@@ -10,7 +10,8 @@ use std::ffi::OsStr;
 use std::process::Command;
 
 /// Everything below `minimal`, on Linux: no async runtime, no serde, no derive macro of annals. Of these
-/// `redb` keeps snapshots, and `blocking` is a pool of threads for cold reads.
+/// `redb` keeps snapshots, `blocking` is a pool of threads for cold reads, and `zstd` reads segments that were
+/// compressed, by blocks that `lru` keeps.
 const ALLOWED: &[&str] = &[
     "annals-core",
     "annals-log",
@@ -40,6 +41,7 @@ const ALLOWED: &[&str] = &[
     "hashbrown",
     "libc",
     "linux-raw-sys",
+    "lru",
     "memmap2",
     "minimal",
     "num-traits",
@@ -58,6 +60,9 @@ const ALLOWED: &[&str] = &[
     "tracing-core",
     "unicode-ident",
     "uuid",
+    "zstd",
+    "zstd-safe",
+    "zstd-sys",
 ];
 
 fn cargo(arguments: &[&str]) -> String {

@@ -9,3 +9,5 @@ pub mod shipping;
 pub mod shop;
 pub mod stock;
 pub mod story_time;
+pub mod versions;
+pub mod watch;

@@ -1,6 +1,7 @@
 //! The orders as people look at them: a read model in two versions.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use annals::{Error, JsonCodec, Projection, RecordedEvent};
 
@@ -98,5 +99,12 @@ impl Orders {
         if let Some(line) = line.filter(|line| !line.state.starts_with("cancelled")) {
             state.clone_into(&mut line.state);
         }
+    }
+}
+
+/// `2 lamp for Ada, completed`.
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {}, {}", self.what, self.customer, self.state)
     }
 }

@@ -2,22 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use annals::prelude::*;
+use annals::profile::{Monitor, ProfiledStore};
 use annals::{
     BlockingThreads, CheckpointName, CheckpointStore, CommandError, ConsistencyLevel, Error,
-    JsonCodec, MemorySink, MemoryView, ParkedEvent, Processor, ProcessorHandle, ProjectionConsumer,
-    ReadModel, Start, Timers, TimersHandle,
+    JsonCodec, Observer, ParkedEvent, Processor, ProcessorHandle, ReadModel, Start, Timers,
+    TimersHandle,
 };
 use thiserror::Error;
 
 use crate::fulfilment::{self, Hands};
 use crate::order::{Order, PlacedBefore};
 use crate::payment::{PaymentEvent, PaymentService};
-use crate::read_model::{Orders, orders};
+use crate::read_model::Orders;
 use crate::stock::Stock;
 use crate::story_time::StoryTime;
+use crate::versions::Versions;
 
 /// A shop over a store, at work.
 #[derive(Debug)]
@@ -26,14 +28,7 @@ pub struct Shop {
     hands: Hands,
     processor: ProcessorHandle,
     timers: TimersHandle,
-    shown: Mutex<Shown>,
-}
-
-/// The version of the read model that is shown.
-#[derive(Debug)]
-struct Shown {
-    consumer: &'static str,
-    view: MemoryView<Orders>,
+    versions: Versions,
 }
 
 /// What goes wrong in a shop.
@@ -49,35 +44,64 @@ pub enum ShopError {
 }
 
 impl Shop {
-    // ANCHOR: open
-    /// Opens the shop: its process manager, its timers and its read model begin to work.
+    /// Opens the shop: its process manager, its timers and its read model, in the versions that are recorded, begin to
+    /// work.
     ///
     /// # Errors
     /// As the store has it.
-    pub fn open<S: EventStore + CheckpointStore + 'static>(
+    pub async fn open<S: EventStore + CheckpointStore + 'static>(
         store: Arc<S>,
         payments: PaymentService,
         time: StoryTime,
     ) -> Result<Self, Error> {
         let checkpoints: Arc<dyn CheckpointStore> = store.clone();
-        let store: Arc<dyn EventStore> = store;
+        Self::over(store, checkpoints, payments, time, None).await
+    }
+
+    // ANCHOR: watched
+    /// Opens a shop that is watched: its store, its repositories and its processor tell this monitor what they do.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_watched<S: EventStore + CheckpointStore + 'static>(
+        store: Arc<S>,
+        payments: PaymentService,
+        time: StoryTime,
+        monitor: &Monitor,
+    ) -> Result<Self, Error> {
+        let checkpoints: Arc<dyn CheckpointStore> = store.clone();
+        let store = Arc::new(ProfiledStore::new(store, monitor.clone()));
+        let observer: Arc<dyn Observer> = Arc::new(monitor.clone());
+        Self::over(store, checkpoints, payments, time, Some(observer)).await
+    }
+    // ANCHOR_END: watched
+
+    // ANCHOR: open
+    /// Has the process manager, the timers and the read model begin to work.
+    async fn over(
+        store: Arc<dyn EventStore>,
+        checkpoints: Arc<dyn CheckpointStore>,
+        payments: PaymentService,
+        time: StoryTime,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Self, Error> {
         let hands = Hands {
-            orders: Repository::new(store.clone(), JsonCodec),
-            stock: Repository::new(store.clone(), JsonCodec),
-            parcels: Repository::new(store.clone(), JsonCodec),
+            orders: repository(&store, observer.as_ref()),
+            stock: repository(&store, observer.as_ref()),
+            parcels: repository(&store, observer.as_ref()),
             payments,
         };
         let manager = fulfilment::manager(store.clone(), hands.clone())?;
-        let sink = MemorySink::new(Orders::default());
-        let shown = Mutex::new(Shown {
-            consumer: "orders",
-            view: sink.view(),
-        });
-        let processor = Processor::builder(store.clone())
-            .react(manager.reaction(Start::Beginning)?, checkpoints.clone())
-            .project(orders(1)?, sink)
-            .build()?
-            .start();
+        let (versions, fed) = Versions::open(store.clone()).await?;
+        let mut processor = Processor::builder(store.clone())
+            .react(manager.reaction(Start::Beginning)?, checkpoints.clone());
+        for version in fed {
+            processor = processor.consume(version);
+        }
+        if let Some(observer) = observer {
+            processor = processor.observer(observer);
+        }
+        let processor = processor.build()?.start();
         let name = CheckpointName::from_static("timers");
         let timers = Timers::new(store.clone(), Arc::new(time.clone()), Arc::new(time))
             .with_checkpoints(checkpoints, name)
@@ -87,10 +111,15 @@ impl Shop {
             hands,
             processor,
             timers,
-            shown,
+            versions,
         })
     }
     // ANCHOR_END: open
+
+    /// What watches and steers its process and its read model.
+    pub fn processor(&self) -> &ProcessorHandle {
+        &self.processor
+    }
 
     /// Closes the shop. What was begun goes on when it is opened again.
     ///
@@ -98,6 +127,7 @@ impl Shop {
     /// Why the timers had stopped before.
     pub async fn close(self) -> Result<(), Error> {
         self.processor.stop().await;
+        self.versions.close().await;
         self.timers.stop().await
     }
 
@@ -150,17 +180,27 @@ impl Shop {
     }
 
     /// The orders as they are shown.
-    pub fn orders(&self) -> ReadModel<Orders> {
-        self.shown().view.read()
+    ///
+    /// # Errors
+    /// For a version of the read model that is newer than this program.
+    pub fn orders(&self) -> Result<ReadModel<Orders>, Error> {
+        self.versions.read()
     }
 
     /// Where the orders stand, by their numbers.
-    pub fn states(&self) -> BTreeMap<String, String> {
-        let orders = self.orders();
+    ///
+    /// # Errors
+    /// As for [`orders`](Self::orders).
+    pub fn states(&self) -> Result<BTreeMap<String, String>, Error> {
+        let orders = self.orders()?;
         let lines = orders.by_number.iter();
-        lines
-            .map(|(number, line)| (number.clone(), line.state.clone()))
-            .collect()
+        let states = lines.map(|(number, line)| (number.clone(), line.state.clone()));
+        Ok(states.collect())
+    }
+
+    /// The read model in its versions, to rebuild it and to roll it back.
+    pub fn versions(&self) -> &Versions {
+        &self.versions
     }
 
     // ANCHOR: parked
@@ -191,10 +231,9 @@ impl Shop {
     pub async fn settled(&self) -> Result<(), Error> {
         loop {
             let head = self.store.head(ConsistencyLevel::Strong).await?;
-            let shown = self.shown().consumer;
-            for name in [fulfilment::NAME, shown] {
-                self.processor.wait_for_cursor(name, &head).await?;
-            }
+            let process = fulfilment::NAME;
+            self.processor.wait_for_cursor(process, &head).await?;
+            self.versions.wait_for(&self.processor, &head).await?;
             if self.store.head(ConsistencyLevel::Strong).await? == head {
                 return Ok(());
             }
@@ -218,29 +257,19 @@ impl Shop {
     pub async fn head(&self) -> Result<Cursor, Error> {
         self.store.head(ConsistencyLevel::Strong).await
     }
+}
 
-    // ANCHOR: rebuild
-    /// Builds version 2 of the read model beside version 1, while orders go on, and shows it once it has caught up.
-    ///
-    /// # Errors
-    /// When it stops before.
-    pub async fn rebuild(&self) -> Result<(), Error> {
-        let sink = MemorySink::new(Orders::default());
-        let view = sink.view();
-        let name = CheckpointName::from_static("orders-2");
-        let second = ProjectionConsumer::new(orders(2)?, sink).named(name);
-        self.processor.add(Box::new(second))?;
-        let head = self.head().await?;
-        self.processor.wait_for_cursor("orders-2", &head).await?;
-        *self.shown() = Shown {
-            consumer: "orders-2",
-            view,
-        };
-        self.processor.remove("orders").await
-    }
-    // ANCHOR_END: rebuild
-
-    fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+/// The aggregates of a type, told to the observer where there is one.
+fn repository<A: Aggregate>(
+    store: &Arc<dyn EventStore>,
+    observer: Option<&Arc<dyn Observer>>,
+) -> Repository<A>
+where
+    JsonCodec: EventCodec<A::Event>,
+{
+    let repository = Repository::new(Arc::clone(store), JsonCodec);
+    match observer {
+        Some(observer) => repository.with_observer(Arc::clone(observer)),
+        None => repository,
     }
 }

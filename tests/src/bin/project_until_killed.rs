@@ -99,6 +99,10 @@ impl Sink for Telling {
         self.sink.reset()
     }
 
+    fn puts_off(&self) -> bool {
+        self.sink.puts_off()
+    }
+
     fn blocks(&self) -> bool {
         self.sink.blocks()
     }

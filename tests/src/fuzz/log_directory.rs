@@ -87,6 +87,14 @@ pub(super) fn headers() -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Pieces of segments that begin with a frame, behind the length of what is open before them.
+pub(super) fn blocks() -> Vec<Vec<u8>> {
+    let frames = frames().into_iter();
+    frames
+        .map(|frame| [[0; 4].as_slice(), frame.as_slice()].concat())
+        .collect()
+}
+
 /// Manifests.
 pub(super) fn manifests() -> Vec<Vec<u8>> {
     read(|path| path.ends_with("MANIFEST"))

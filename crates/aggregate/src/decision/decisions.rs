@@ -211,7 +211,7 @@ impl<C: Send + Sync> Decisions<C> {
         &self,
         context: &Context,
         decision: D,
-        mut decide: impl FnMut(&D) -> Result<I, R>,
+        decide: impl FnMut(&D) -> Result<I, R>,
     ) -> Result<DecisionMade<E>, CommandError<R>>
     where
         D: Decision<C>,
@@ -220,6 +220,26 @@ impl<C: Send + Sync> Decisions<C> {
         C: EventCodec<E>,
     {
         let stream = self.stream::<E>()?;
+        if self.writer.observer.is_none() {
+            return self.run(context, &stream, decision, decide).await;
+        }
+        let run = Box::pin(self.run(context, &stream, decision, decide));
+        self.writer.command(&stream, run).await
+    }
+
+    async fn run<D, E, I, R>(
+        &self,
+        context: &Context,
+        stream: &StreamId,
+        decision: D,
+        mut decide: impl FnMut(&D) -> Result<I, R>,
+    ) -> Result<DecisionMade<E>, CommandError<R>>
+    where
+        D: Decision<C>,
+        E: Event,
+        I: IntoEvents<E>,
+        C: EventCodec<E>,
+    {
         let mut reading = Reading::new(decision)?;
         self.check_conditions(&reading)?;
         let mut attempts = Attempts::first(&self.writer);
@@ -228,16 +248,16 @@ impl<C: Send + Sync> Decisions<C> {
             // Asked once the state is here: so the state is from before the events of the command, if
             // there is no receipt, and an error in it does not matter if there is one.
             if let Some(receipt) = self.writer.recorded(context).await? {
-                check_same(&receipt, &[&stream])?;
+                check_same(&receipt, &[stream])?;
                 return Ok(self.made_before(receipt, &attempts).await?);
             }
             read?;
-            reading.check_whole(self.gaps, &stream)?;
+            reading.check_whole(self.gaps, stream)?;
             let events = decide(reading.decision()).map_err(CommandError::Refused)?;
             let events = events.into_events();
             let mut receipt = None;
             if !events.is_empty() {
-                let append = self.append_of(context, &reading, &stream, &events)?;
+                let append = self.append_of(context, &reading, stream, &events)?;
                 match attempts.send(&self.writer, &append).await {
                     Ok(recorded) => receipt = Some(recorded),
                     Err(error) => {

@@ -9,6 +9,7 @@ use super::cursor::Cursor;
 use super::event::{ContentRef, NewEvent};
 use super::expected::Expected;
 use super::ids::AppendId;
+use super::metadata::Metadata;
 use super::stream_id::StreamId;
 use crate::error::check_limit;
 use crate::{Error, ErrorKind};
@@ -133,6 +134,27 @@ impl Append {
     pub fn contents(&self) -> impl Iterator<Item = (&StreamId, ContentRef<'_>)> {
         self.events()
             .map(|(stream, event)| (stream, event.content()))
+    }
+
+    /// The same append with other context on its events, as `change` makes of what each has: for layers that add a
+    /// header. It stays [the same append](Self::same_content), as context is no part of what events say.
+    ///
+    /// # Errors
+    /// As `change` has it, and [`ErrorKind::Invalid`] when the whole grows over a limit.
+    pub fn map_metadata(
+        self,
+        mut change: impl FnMut(&Metadata) -> Result<Metadata, Error>,
+    ) -> Result<Self, Error> {
+        let mut content = Arc::unwrap_or_clone(self.0);
+        for write in &mut content.writes {
+            let events = std::mem::take(&mut write.events).into_iter();
+            let changed = events.map(|event| {
+                let metadata = change(event.metadata())?;
+                Ok(event.with_metadata(metadata))
+            });
+            write.events = changed.collect::<Result<_, Error>>()?;
+        }
+        AppendBuilder(content).build()
     }
 
     /// How many events it records.
@@ -263,7 +285,7 @@ fn invalid(message: &'static str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ContentType, EventId, EventType, Metadata};
+    use crate::{ContentType, EventId, EventType};
 
     fn event(payload: &'static str) -> NewEvent {
         NewEvent::new(EventType::from_static("e"), ContentType::JSON, payload).unwrap()
@@ -320,6 +342,27 @@ mod tests {
             append().write(stream("a-1"), Expected::Any, four),
             "APPEND_BYTES_MAX",
         );
+    }
+
+    #[test]
+    fn other_context_makes_no_other_append() {
+        let first = append()
+            .write(stream("a-1"), Expected::NoStream, [event("1"), event("2")])
+            .check(stream("a-2"), Expected::NoStream)
+            .build()
+            .unwrap();
+        let traced = first.clone();
+        let traced = traced.map_metadata(|had| had.clone().with_header("trace", "7"));
+        let traced = traced.unwrap();
+        assert!(traced.same_content(first.contents().map(Some)));
+        assert_eq!(traced.id(), first.id());
+        assert_eq!(traced.checks(), first.checks());
+        for (_, event) in traced.events() {
+            assert_eq!(event.metadata().header("trace"), Some("7"));
+        }
+        let long = "x".repeat(crate::limits::METADATA_BYTES_MAX);
+        let refused = first.map_metadata(|had| had.clone().with_header("trace", &long));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
 
     #[test]

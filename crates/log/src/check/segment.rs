@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::survey::damage_of;
+use crate::compress::CompressedFile;
 use crate::error::{Damage, DamageKind, Error, Result};
 use crate::files::Files;
 use crate::format::frame::{FOOTER_BYTES, FrameHeader};
-use crate::format::manifest::{Closing, Entry, SealedEnd};
+use crate::format::manifest::{Closing, Entry, Form, SealedEnd};
 use crate::format::segment::HEADER_BYTES;
 use crate::format::watermark::{Ended, Slot};
 use crate::place::{Lost, Tip};
 use crate::reader::{Frame, FrameRead, FrameReader};
 use crate::segments::Segment;
-use crate::vfs::Access;
+use crate::vfs::{Access, VfsFile};
 
 /// What was found in a segment.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct SegmentReport {
     pub(crate) is_missing: bool,
     /// Where bytes stand that should be zeros, behind the end.
     pub(crate) residue_at: Option<u32>,
+    /// Where a compressed file ends that is longer.
+    pub(crate) excess_at: Option<u64>,
     /// The end, as far as it can be told.
     pub(crate) tip: Tip,
     /// Whether the footer that belongs there stands at the tip.
@@ -43,6 +46,7 @@ pub(crate) enum Until {
     Sealed {
         end: SealedEnd,
         next_number: Option<u64>,
+        in_use: bool,
     },
     /// Not before the watermark says.
     Watermark { slot: Slot, in_use: bool },
@@ -52,7 +56,7 @@ pub(crate) enum Until {
 
 /// Looks at the segment.
 pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<SegmentReport> {
-    let path = files.segment(entry.header.id);
+    let path = files.path_of(entry.header.id, entry.form);
     let segment = Segment::new(entry);
     let mut examination = Examination {
         path: path.clone(),
@@ -60,11 +64,17 @@ pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<Segm
         met: false,
         until,
     };
+    if let Form::Compressed { .. } = entry.form {
+        examine_compressed(files, entry, &segment, &mut examination)?;
+        return Ok(examination.report);
+    }
     let file = match files.open(&path, Access::Read) {
         Ok(file) => file,
         Err(error) => {
             let damage = damage_of(error)?;
-            examination.missing(entry, damage);
+            if !examination.other_form(files, entry, &segment)? {
+                examination.missing(entry, damage);
+            }
             return Ok(examination.report);
         }
     };
@@ -76,12 +86,45 @@ pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<Segm
     let length = file.length().map_err(failed)?;
     examination.report.bytes = length;
     let length = u32::try_from(length).unwrap_or(u32::MAX);
-    let limit = examination.limit(length);
-    let mut reader = FrameReader::new(Arc::clone(&file), segment.seed, limit);
-    examination.walk(entry, &mut reader).map_err(failed)?;
-    let mut reader = FrameReader::new(file, segment.seed, length);
-    examination.end(&mut reader, length).map_err(failed)?;
+    examination
+        .frames(file, entry, &segment, length)
+        .map_err(failed)?;
     Ok(examination.report)
+}
+
+/// Looks at a compressed segment: at the file, then at the frames that come out of it. Offsets of damaged
+/// frames are those of the plain form.
+fn examine_compressed(
+    files: &Files,
+    entry: &Entry,
+    segment: &Segment,
+    examination: &mut Examination,
+) -> Result<()> {
+    let path = examination.path.clone();
+    let failed = |error| Error::io("the segment can't be read", &path, error);
+    let file = match CompressedFile::open(files, &entry.header, segment.sealed.get()) {
+        Ok(file) => Arc::new(file),
+        Err(error) => {
+            let damage = damage_of(error)?;
+            let is_gone = damage.kind == DamageKind::Missing;
+            if is_gone && examination.other_form(files, entry, segment)? {
+                return Ok(());
+            }
+            examination.missing(entry, damage);
+            return Ok(());
+        }
+    };
+    examination.report.bytes = file.header().file_bytes();
+    if file.residue().map_err(failed)? > 0 {
+        let end = file.header().file_bytes();
+        let damage = Damage::new(&path, end, DamageKind::Residue);
+        examination.report.damage.push(damage);
+        examination.report.excess_at = Some(end);
+    }
+    let length = u32::try_from(file.header().plain_bytes()).unwrap_or(u32::MAX);
+    examination
+        .frames(file, entry, segment, length)
+        .map_err(failed)
 }
 
 struct Examination {
@@ -93,6 +136,41 @@ struct Examination {
 }
 
 impl Examination {
+    /// Looks at the frames of a file of this length, and at what stands behind them.
+    fn frames(
+        &mut self,
+        file: Arc<dyn VfsFile>,
+        entry: &Entry,
+        segment: &Segment,
+        length: u32,
+    ) -> std::io::Result<()> {
+        let limit = self.limit(length);
+        let mut reader = FrameReader::new(Arc::clone(&file), segment.seed, limit);
+        self.walk(entry, &mut reader)?;
+        let mut reader = FrameReader::new(file, segment.seed, length);
+        self.end(&mut reader, length)
+    }
+
+    /// Looks at the other form of a segment where the one that the manifest named is gone since, because a
+    /// writer went over to it; `false` where there is none.
+    fn other_form(&mut self, files: &Files, entry: &Entry, segment: &Segment) -> Result<bool> {
+        let in_use = matches!(self.until, Until::Sealed { in_use: true, .. });
+        if !in_use {
+            return Ok(false);
+        }
+        let Ok(file) = segment.open(files, segment.sealed.get()) else {
+            return Ok(false);
+        };
+        let failed = |error| Error::io("the segment can't be read", &self.path, error);
+        let length = file.length().map_err(failed)?;
+        self.report.bytes = length;
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        let path = self.path.clone();
+        let walked = self.frames(file, entry, segment, length);
+        walked.map_err(|error| Error::io("the segment can't be read", &path, error))?;
+        Ok(true)
+    }
+
     /// Where the frames end at the latest.
     fn limit(&self, length: u32) -> u32 {
         match self.until {
@@ -105,7 +183,9 @@ impl Examination {
     /// Where the frames end at the earliest, and the number there.
     fn least(&self) -> Option<(u32, Option<u64>)> {
         match self.until {
-            Until::Sealed { end, next_number } => Some((end.offset, next_number)),
+            Until::Sealed {
+                end, next_number, ..
+            } => Some((end.offset, next_number)),
             Until::Watermark { slot, .. } => {
                 Some((slot.durable.offset, Some(slot.durable.next_number)))
             }
@@ -312,6 +392,7 @@ impl SegmentReport {
             header_is_damaged: false,
             is_missing: false,
             residue_at: None,
+            excess_at: None,
             tip: Tip::start(&entry.header),
             footer_at_tip: false,
             frames: 0,

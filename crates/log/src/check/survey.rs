@@ -4,13 +4,17 @@ use std::path::Path;
 
 use super::segment::{SegmentReport, Until, examine};
 use super::{LostRange, Progress, Verification};
+use crate::compress;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
-use crate::files::{Files, MANIFEST, MANIFEST_NEW, WATERMARK, flawed, read_full, segment_id};
+use crate::files::{
+    Files, MANIFEST, MANIFEST_NEW, WATERMARK, compressed_id, flawed, read_full, segment_id,
+};
 use crate::format::Flaw;
 use crate::format::is_zero;
-use crate::format::manifest::{Closing, Entry, Manifest, SealedEnd};
+use crate::format::manifest::{Closing, Entry, Form, Manifest, SealedEnd};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::format::watermark::{Ended, FILE_BYTES, SLOT_BYTES, SLOT_OFFSETS, Slot};
+use crate::open::is_unused_form;
 use crate::vfs::Access;
 
 /// All that was found.
@@ -82,9 +86,15 @@ impl Survey {
         for name in names {
             let path = files.path(name);
             let damage = Damage::new(&path, 0_u64, DamageKind::Unexpected);
-            match segment_id(name) {
+            if is_unused_form(&self.manifest, name) {
+                if !self.verification.in_use {
+                    self.verification.unfinished.push(damage);
+                }
+                continue;
+            }
+            match segment_id(name).or(compressed_id(name)) {
                 Some(id) if (first..=last).contains(&id) => {}
-                Some(id) if last.checked_add(1) == Some(id) => {
+                Some(id) if last.checked_add(1) == Some(id) && segment_id(name).is_some() => {
                     if crate::open::is_unused(files, id)? {
                         self.verification.unfinished.push(damage);
                     } else if !self.verification.in_use {
@@ -112,7 +122,7 @@ impl Survey {
         self.verification.segments = segments;
         let mut before: Option<(u32, u64)> = None;
         for (done, entry) in self.manifest.segments.iter().enumerate() {
-            let path = files.segment(entry.header.id);
+            let path = files.path_of(entry.header.id, entry.form);
             progress(Progress {
                 file: &path,
                 segments_done: done,
@@ -123,6 +133,7 @@ impl Survey {
                 (Some(end), _) => Until::Sealed {
                     end: *end,
                     next_number: next.map(|next| next.header.first_number),
+                    in_use: self.verification.in_use,
                 },
                 (None, WatermarkState::Valid(slot)) if slot.segment == entry.header.id => {
                     Until::Watermark {
@@ -256,8 +267,8 @@ fn load_manifest(
 /// Whether the segments are all of another log than the manifest.
 fn is_foreign(files: &Files, names: &[String], manifest: &Manifest) -> Result<bool> {
     let mut is_foreign = false;
-    for id in names.iter().filter_map(|name| segment_id(name)) {
-        match read_header(files, id)? {
+    for id in ids(names) {
+        match read_header(files, names, id)?.map(|(header, _)| header) {
             Some(header) if header.log == manifest.log => return Ok(false),
             Some(_) => is_foreign = true,
             None => {}
@@ -266,8 +277,45 @@ fn is_foreign(files: &Files, names: &[String], manifest: &Manifest) -> Result<bo
     Ok(is_foreign)
 }
 
-/// What the segment's file says of itself; `None` when that is damaged.
-fn read_header(files: &Files, id: u32) -> Result<Option<SegmentHeader>> {
+/// The segments of which there is a file in either form, in order.
+fn ids(names: &[String]) -> Vec<u32> {
+    let ids = names
+        .iter()
+        .filter_map(|name| segment_id(name).or(compressed_id(name)));
+    let mut ids: Vec<u32> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// What a compressed form says of the end of its segment, and of itself.
+type CompressedEnd = (SealedEnd, Form);
+
+/// What the segment's file says of itself; `None` when that is damaged. A plain file comes first.
+fn read_header(
+    files: &Files,
+    names: &[String],
+    id: u32,
+) -> Result<Option<(SegmentHeader, Option<CompressedEnd>)>> {
+    if names.iter().any(|name| segment_id(name) == Some(id)) {
+        return Ok(read_plain_header(files, id)?.map(|header| (header, None)));
+    }
+    let path = files.compressed(id);
+    let file = files.open(&path, Access::Read)?;
+    let read = compress::read_header(&*file);
+    let read = read.map_err(|error| Error::io("the segment can't be read", &path, error))?;
+    Ok(read.ok().map(|header| {
+        let end = SealedEnd {
+            offset: header.end,
+            digest: header.digest,
+            closing: Closing::Footer,
+        };
+        let bytes = header.file_bytes();
+        (header.segment, Some((end, Form::Compressed { bytes })))
+    }))
+}
+
+fn read_plain_header(files: &Files, id: u32) -> Result<Option<SegmentHeader>> {
     let path = files.segment(id);
     let file = files.open(&path, Access::Read)?;
     let mut block = vec![0; HEADER_BYTES as usize];
@@ -278,27 +326,30 @@ fn read_header(files: &Files, id: u32) -> Result<Option<SegmentHeader>> {
 
 /// A manifest made of the segments that are there; `None` when they are not enough to tell.
 fn rebuild(files: &Files, names: &[String]) -> Result<Option<Manifest>> {
-    let mut headers: Vec<SegmentHeader> = Vec::new();
-    for id in names.iter().filter_map(|name| segment_id(name)) {
+    let mut headers: Vec<(SegmentHeader, Option<CompressedEnd>)> = Vec::new();
+    for id in ids(names) {
         let follows = headers
             .last()
-            .is_none_or(|last| last.id.checked_add(1) == Some(id));
-        match read_header(files, id)? {
-            Some(header) if header.id == id && follows => headers.push(header),
+            .is_none_or(|(last, _)| last.id.checked_add(1) == Some(id));
+        match read_header(files, names, id)? {
+            Some(read) if read.0.id == id && follows => headers.push(read),
             _ => return Ok(None),
         }
     }
-    let Some(log) = headers.first().map(|header| header.log) else {
+    let Some(log) = headers.first().map(|(header, _)| header.log) else {
         return Ok(None);
     };
     let mut segments = Vec::new();
-    for (at, header) in headers.iter().enumerate() {
+    for (at, (header, compressed)) in headers.iter().enumerate() {
         let mut entry = Entry {
             header: header.clone(),
             end: None,
+            form: Form::Plain,
             lost: Vec::new(),
         };
-        if let Some(next) = headers.get(at + 1) {
+        if let Some((end, form)) = compressed {
+            (entry.end, entry.form) = (Some(*end), *form);
+        } else if let Some((next, _)) = headers.get(at + 1) {
             let report = examine(files, &entry, Until::Unknown)?;
             let has_footer = report.footer_at_tip && report.tip.digest == next.previous_digest;
             entry.end = Some(SealedEnd {

@@ -1,6 +1,6 @@
 //! The manifest: every segment of the log, in order.
 
-use super::{Flaw, begin_block, end_block, open_block};
+use super::{FORMAT, FORMAT_WITH_COMPRESSED, Flaw, begin_block_of, end_block, open_block_upto};
 use crate::LogId;
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::place::Lost;
@@ -8,6 +8,7 @@ use crate::place::Lost;
 const MAGIC: [u8; 8] = *b"ANNALSMF";
 const SEALED: u32 = 1;
 const ABANDONED: u32 = 2;
+const COMPRESSED: u32 = 4;
 /// What an entry takes at least.
 const ENTRY_BYTES: usize = 64;
 const LOST_BYTES: usize = 24;
@@ -25,8 +26,18 @@ pub(crate) struct Manifest {
 pub(crate) struct Entry {
     pub(crate) header: SegmentHeader,
     pub(crate) end: Option<SealedEnd>,
+    pub(crate) form: Form,
     /// What repair gave up, in order.
     pub(crate) lost: Vec<Lost>,
+}
+
+/// In which form a segment's bytes are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As they were written.
+    Plain,
+    /// Compressed, in a file of this many bytes.
+    Compressed { bytes: u64 },
 }
 
 /// The end of a sealed segment.
@@ -49,7 +60,7 @@ pub(crate) enum Closing {
 
 impl Manifest {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut block = begin_block(MAGIC, 0);
+        let mut block = begin_block_of(self.format(), MAGIC, 0);
         block.extend_from_slice(&length(&self.segments).to_le_bytes());
         block.extend_from_slice(&self.log.to_bytes());
         for entry in &self.segments {
@@ -60,8 +71,24 @@ impl Manifest {
         block
     }
 
+    /// A log that has no compressed segment is written as ever.
+    fn format(&self) -> u32 {
+        let mut segments = self.segments.iter();
+        if segments.any(|entry| entry.form != Form::Plain) {
+            FORMAT_WITH_COMPRESSED
+        } else {
+            FORMAT
+        }
+    }
+
+    /// The entry of this segment.
+    pub(crate) fn entry_mut(&mut self, id: u32) -> Option<&mut Entry> {
+        let mut segments = self.segments.iter_mut();
+        segments.find(|entry| entry.header.id == id)
+    }
+
     pub(crate) fn parse(block: &[u8]) -> Result<Self, Flaw> {
-        let mut fields = open_block(block, MAGIC)?;
+        let (format, mut fields) = open_block_upto(FORMAT_WITH_COMPRESSED, block, MAGIC)?;
         let count = fields.u32()? as usize;
         let log = LogId::from_bytes(fields.array()?);
         if count == 0 || count > fields.rest().len() / ENTRY_BYTES {
@@ -69,7 +96,7 @@ impl Manifest {
         }
         let mut segments: Vec<Entry> = Vec::with_capacity(count);
         for _ in 0..count {
-            let entry = Entry::parse(&mut fields, log)?;
+            let entry = Entry::parse(&mut fields, log, format)?;
             if let Some(before) = segments.last() {
                 let next = before.header.id.checked_add(1) == Some(entry.header.id);
                 if !next || before.end.is_none() {
@@ -82,7 +109,11 @@ impl Manifest {
         if !fields.rest().is_empty() || !open {
             return Err(Flaw::Field("end"));
         }
-        Ok(Self { log, segments })
+        let manifest = Self { log, segments };
+        if manifest.format() != format {
+            return Err(Flaw::Field("format without a compressed segment"));
+        }
+        Ok(manifest)
     }
 }
 
@@ -100,6 +131,11 @@ impl Entry {
                 end.digest,
             ),
         };
+        let (form, compressed_bytes) = match self.form {
+            Form::Plain => (0, 0),
+            Form::Compressed { bytes } => (COMPRESSED, bytes),
+        };
+        let flags = flags | form;
         block.extend_from_slice(&u64::from(header.id).to_le_bytes());
         block.extend_from_slice(&header.salt.to_le_bytes());
         block.extend_from_slice(&header.first_number.to_le_bytes());
@@ -113,7 +149,7 @@ impl Entry {
         ] {
             block.extend_from_slice(&word.to_le_bytes());
         }
-        block.extend_from_slice(&[0; 8]);
+        block.extend_from_slice(&compressed_bytes.to_le_bytes());
         block.extend_from_slice(&length(&self.lost).to_le_bytes());
         for lost in &self.lost {
             block.extend_from_slice(&lost.offsets.start.to_le_bytes());
@@ -123,19 +159,27 @@ impl Entry {
         }
     }
 
-    fn parse(fields: &mut super::Fields<'_>, log: LogId) -> Result<Self, Flaw> {
+    fn parse(fields: &mut super::Fields<'_>, log: LogId, format: u32) -> Result<Self, Flaw> {
         let id = u32::try_from(fields.u64()?).map_err(|_| Flaw::Field("segment id"))?;
         let (salt, first_number, context) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (capacity, previous_digest) = (fields.u32()?, fields.u32()?);
         let (flags, offset, digest) = (fields.u32()?, fields.u32()?, fields.u32()?);
-        let closing = match flags {
-            0 if offset == 0 && digest == 0 => None,
+        let compressed_bytes = fields.u64()?;
+        let form = match (flags & COMPRESSED, compressed_bytes) {
+            (0, 0) => Form::Plain,
+            (COMPRESSED, bytes) if format >= FORMAT_WITH_COMPRESSED && bytes > 0 => {
+                Form::Compressed { bytes }
+            }
+            _ => return Err(Flaw::Field("flags or length")),
+        };
+        let closing = match flags & !COMPRESSED {
+            0 if offset == 0 && digest == 0 && form == Form::Plain => None,
             SEALED => Some(Closing::Footer),
             flags if flags == SEALED | ABANDONED => Some(Closing::Abandoned),
             _ => return Err(Flaw::Field("flags or end")),
         };
         let sane = id > 0 && first_number > 0 && capacity >= HEADER_BYTES && offset <= capacity;
-        if fields.u64()? != 0 || !sane {
+        if !sane {
             return Err(Flaw::Field("entry"));
         }
         Ok(Self {
@@ -153,6 +197,7 @@ impl Entry {
                 digest,
                 closing,
             }),
+            form,
             lost: parse_lost(fields)?,
         })
     }
@@ -208,6 +253,7 @@ mod tests {
                 digest: 31,
                 closing: Closing::Abandoned,
             }),
+            form: Form::Plain,
             lost: vec![Lost {
                 offsets: 4096..4160,
                 numbers: 22..22,
@@ -216,6 +262,7 @@ mod tests {
         let active = Entry {
             header: header(2),
             end: None,
+            form: Form::Plain,
             lost: Vec::new(),
         };
         Manifest {
@@ -239,8 +286,35 @@ mod tests {
     }
 
     #[test]
+    fn a_compressed_segment_makes_it_a_manifest_that_older_binaries_refuse() {
+        let mut manifest = manifest();
+        assert_eq!(manifest.encode()[8..12], [1, 0, 0, 0]);
+        manifest.segments[0].form = Form::Compressed { bytes: 77 };
+        let block = manifest.encode();
+        assert_eq!(block[8..12], [2, 0, 0, 0]);
+        assert_eq!(Manifest::parse(&block), Ok(manifest));
+        assert!(matches!(
+            open_block_upto(FORMAT, &block, MAGIC),
+            Err(Flaw::Newer(2))
+        ));
+    }
+
+    #[test]
+    fn a_compressed_segment_in_a_manifest_of_the_first_format_is_a_flaw() {
+        let mut manifest = manifest();
+        manifest.segments[0].form = Form::Compressed { bytes: 77 };
+        let mut block = manifest.encode();
+        block.truncate(block.len() - 4);
+        block[8] = 1;
+        let bytes = block.len() + 4;
+        end_block(&mut block, bytes);
+        let flaw = Flaw::Field("flags or length");
+        assert_eq!(Manifest::parse(&block), Err(flaw));
+    }
+
+    #[test]
     fn counts_are_checked_before_memory_is_taken() {
-        let mut block = begin_block(MAGIC, 0);
+        let mut block = begin_block_of(FORMAT, MAGIC, 0);
         block.extend_from_slice(&u32::MAX.to_le_bytes());
         let bytes = block.len() + 4;
         end_block(&mut block, bytes + 16);

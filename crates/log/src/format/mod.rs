@@ -4,6 +4,7 @@
 //! its format version and ends with the CRC of everything before. That stays so in every format, so
 //! that an older binary tells a newer file from a damaged one.
 
+pub(crate) mod compressed;
 pub(crate) mod frame;
 pub(crate) mod manifest;
 pub(crate) mod segment;
@@ -11,8 +12,11 @@ pub(crate) mod watermark;
 
 use crate::checksum::{crc32c, crc32c_append_after};
 
-/// The version of every file that this crate writes.
+/// The version of every file that this crate writes, but for one.
 pub(crate) const FORMAT: u32 = 1;
+
+/// The version of a manifest that lists a compressed segment.
+pub(crate) const FORMAT_WITH_COMPRESSED: u32 = 2;
 
 /// What is wrong with a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +91,14 @@ impl<'a> Fields<'a> {
 
 /// Begins a block of about so many bytes: magic and version.
 pub(crate) fn begin_block(magic: [u8; 8], bytes: usize) -> Vec<u8> {
+    begin_block_of(FORMAT, magic, bytes)
+}
+
+/// Begins a block of this version.
+pub(crate) fn begin_block_of(format: u32, magic: [u8; 8], bytes: usize) -> Vec<u8> {
     let mut block = Vec::with_capacity(bytes);
     block.extend_from_slice(&magic);
-    block.extend_from_slice(&FORMAT.to_le_bytes());
+    block.extend_from_slice(&format.to_le_bytes());
     block
 }
 
@@ -103,6 +112,15 @@ pub(crate) fn end_block(block: &mut Vec<u8>, bytes: usize) {
 
 /// Opens a block of this magic: its fields after the version, the padding included.
 pub(crate) fn open_block(block: &[u8], magic: [u8; 8]) -> Result<Fields<'_>, Flaw> {
+    open_block_upto(FORMAT, block, magic).map(|(_, fields)| fields)
+}
+
+/// Opens a block of this magic and of a version up to the newest: its version, and its fields after that.
+pub(crate) fn open_block_upto(
+    newest: u32,
+    block: &[u8],
+    magic: [u8; 8],
+) -> Result<(u32, Fields<'_>), Flaw> {
     let (body, checksum) = block.split_last_chunk::<4>().ok_or(Flaw::Short)?;
     if crc32c(body) != u32::from_le_bytes(*checksum) {
         return Err(Flaw::Checksum);
@@ -112,9 +130,9 @@ pub(crate) fn open_block(block: &[u8], magic: [u8; 8]) -> Result<Fields<'_>, Fla
         return Err(Flaw::Magic);
     }
     match fields.u32()? {
-        FORMAT => Ok(fields),
-        newer if newer > FORMAT => Err(Flaw::Newer(newer)),
-        _ => Err(Flaw::Field("format version")),
+        0 => Err(Flaw::Field("format version")),
+        format if format > newest => Err(Flaw::Newer(format)),
+        format => Ok((format, fields)),
     }
 }
 

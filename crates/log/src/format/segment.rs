@@ -1,6 +1,6 @@
 //! The first block of a segment file.
 
-use super::{Flaw, begin_block, end_block, is_zero, open_block};
+use super::{Fields, Flaw, begin_block, end_block, is_zero, open_block};
 use crate::LogId;
 use crate::checksum::crc32c;
 
@@ -27,6 +27,13 @@ pub(crate) struct SegmentHeader {
 impl SegmentHeader {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut block = begin_block(MAGIC, HEADER_BYTES as usize);
+        self.encode_fields(&mut block);
+        end_block(&mut block, HEADER_BYTES as usize);
+        block
+    }
+
+    /// Its fields, which the compressed form has too.
+    pub(super) fn encode_fields(&self, block: &mut Vec<u8>) {
         block.extend_from_slice(&self.capacity.to_le_bytes());
         block.extend_from_slice(&self.log.to_bytes());
         block.extend_from_slice(&u64::from(self.id).to_le_bytes());
@@ -34,13 +41,19 @@ impl SegmentHeader {
         block.extend_from_slice(&self.first_number.to_le_bytes());
         block.extend_from_slice(&self.context.to_le_bytes());
         block.extend_from_slice(&self.previous_digest.to_le_bytes());
-        end_block(&mut block, HEADER_BYTES as usize);
-        block
     }
 
     pub(crate) fn parse(block: &[u8]) -> Result<Self, Flaw> {
         let block = block.get(..HEADER_BYTES as usize).ok_or(Flaw::Short)?;
         let mut fields = open_block(block, MAGIC)?;
+        let header = Self::parse_fields(&mut fields)?;
+        if !is_zero(fields.rest()) {
+            return Err(Flaw::Field("padding"));
+        }
+        Ok(header)
+    }
+
+    pub(super) fn parse_fields(fields: &mut Fields<'_>) -> Result<Self, Flaw> {
         let capacity = fields.u32()?;
         let header = Self {
             capacity,
@@ -53,9 +66,6 @@ impl SegmentHeader {
         };
         if header.capacity < HEADER_BYTES || header.id == 0 || header.first_number == 0 {
             return Err(Flaw::Field("capacity, id or first number"));
-        }
-        if !is_zero(fields.rest()) {
-            return Err(Flaw::Field("padding"));
         }
         Ok(header)
     }

@@ -102,6 +102,7 @@ fn crash(
     }
     if rng.below(8) == 0 {
         counters.count("killed");
+        crash_in_recovery(&disk.restart(), model, durable, durability, rng, counters)?;
         image_survives(&disk.restart(), model, durable, durability, rng, counters)?;
     }
     Ok(())
@@ -192,7 +193,9 @@ fn note(recovery: &annals_log::Recovery, frames: usize, model: &Model, counters:
     }
 }
 
-const REACHED: [&str; 12] = [
+const REACHED: [&str; 14] = [
+    "segment compressed",
+    "segment decompressed",
     "growth ahead",
     "closed and opened",
     "killed and opened",

@@ -15,6 +15,8 @@ use crate::{Counters, Violation};
 pub(crate) enum Left {
     Closed,
     Killed,
+    /// Closed, with its sealed segments compressed.
+    Compressed,
 }
 
 /// A change to the files.
@@ -86,6 +88,10 @@ pub(crate) fn small_log(seed: u64, left: Left) -> (SimFs, Model) {
     match left {
         Left::Closed => log.close().unwrap(),
         Left::Killed => drop(log),
+        Left::Compressed => {
+            (1..3).for_each(|segment| model::compress(&mut log, segment).unwrap());
+            log.close().unwrap();
+        }
     }
     disk.settle();
     model.durable = model.frames.len();
@@ -196,7 +202,7 @@ impl Change {
             }
             Self::Extra { id } => {
                 let name = |id| PathBuf::from(format!("{DIRECTORY}/{id:020}.segment"));
-                let bytes = read(&name(2));
+                let bytes = read(&name(3));
                 disk.disk().write(name(*id), &bytes).unwrap();
             }
         }
@@ -456,9 +462,15 @@ fn no_damage_to_a_killed_log_is_silent() {
 }
 
 #[test]
+fn no_damage_to_a_compressed_log_is_silent() {
+    let counters = all_changes(Left::Compressed, flips(scale(), 1), damaged);
+    counters.require(&["refused", "reads fail", "harmless"]);
+}
+
+#[test]
 fn a_repair_keeps_all_but_what_it_records_as_lost() {
     let sparse = |_: &Path, bit: u64| bit.is_multiple_of(8 * 61) || scale() > 10;
-    for left in [Left::Closed, Left::Killed] {
+    for left in [Left::Closed, Left::Killed, Left::Compressed] {
         let counters = all_changes(left, sparse, repaired);
         counters.require(&["repaired", "record lost"]);
     }

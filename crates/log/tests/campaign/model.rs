@@ -1,11 +1,15 @@
 //! The plain model of a log, and what a log on a disk is held against.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 use annals_log::vfs::SeededRng;
 use annals_log::vfs::sim::SimFs;
-use annals_log::{Durability, Error, Kind, Log, LogSettings, Parts, RecordAt, Recovery, View};
+use annals_log::{
+    Compression, Durability, Error, Kind, Log, LogSettings, Parts, RecordAt, Recovery, Rewritten,
+    View,
+};
 
 use crate::Violation;
 
@@ -93,6 +97,30 @@ pub(crate) fn append(log: &mut Log, bodies: &[(Kind, Vec<u8>)]) -> Result<Frame,
         Ok(_) => Ok(frame),
         Err(error) => Err((error, frame)),
     }
+}
+
+/// Compresses a segment in small blocks and goes over to it.
+pub(crate) fn compress(log: &mut Log, segment: u32) -> Result<(), Error> {
+    let mut compression = Compression::default();
+    compression.block_bytes = Compression::BLOCK_BYTES_MIN;
+    compression.dictionary_bytes_max = 512;
+    let written = log.view().compress(segment, &compression, &mut go_on)?;
+    adopt(log, written.unwrap())
+}
+
+/// Undoes that.
+pub(crate) fn decompress(log: &mut Log, segment: u32) -> Result<(), Error> {
+    let written = log.view().decompress(segment, &mut go_on)?;
+    adopt(log, written.unwrap())
+}
+
+fn adopt(log: &mut Log, written: Rewritten) -> Result<(), Error> {
+    log.adopt(&written)?;
+    written.remove_replaced()
+}
+
+fn go_on(_: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 /// Every record of a view, read both by scan and by its place.

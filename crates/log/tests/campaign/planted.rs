@@ -36,7 +36,7 @@ impl Part {
                 (1..4).try_for_each(|seed| every_call(seed, &faults, Times::Once, &mut counters))
             }
             Self::FullDisk => (1..60).try_for_each(|seed| full_disk(seed, &mut counters)),
-            Self::Damage => [Left::Closed, Left::Killed]
+            Self::Damage => [Left::Closed, Left::Killed, Left::Compressed]
                 .into_iter()
                 .try_for_each(|left| {
                     let ((base, model), (foreign, _)) = (small_log(3, left), small_log(4, left));

@@ -2,7 +2,7 @@
 
 use annals_log::vfs::SeededRng;
 use annals_log::vfs::sim::SimFs;
-use annals_log::{Durability, Kind, Log};
+use annals_log::{Durability, Kind, Log, Segment};
 
 use crate::model::{self, Model, append};
 use crate::{Counters, Violation};
@@ -24,6 +24,8 @@ pub(crate) enum Step {
     Sync,
     Idle,
     Grow,
+    /// Compresses a sealed segment, or undoes it.
+    Rewrite,
     Close,
     Kill,
     PowerLoss,
@@ -51,14 +53,15 @@ impl Workload {
     }
 
     pub(crate) fn next_step(&self) -> Step {
-        match self.rng.below(40) {
+        match self.rng.below(42) {
             0..20 => Step::Append,
             20..31 => Step::Sync,
             31..33 => Step::Idle,
             33..35 => Step::Grow,
             35 => Step::Close,
             36 | 37 => Step::Kill,
-            _ => Step::PowerLoss,
+            38 | 39 => Step::PowerLoss,
+            _ => Step::Rewrite,
         }
     }
 
@@ -84,6 +87,7 @@ impl Workload {
                     counters.count("growth ahead");
                 }
             }
+            Step::Rewrite => self.rewrite(counters)?,
             Step::Close => {
                 let log = self.log.take().unwrap();
                 log.close().map_err(|error| format!("{error:?}"))?;
@@ -119,6 +123,29 @@ impl Workload {
             self.all_is_durable();
         }
         self.model.frames.push(frame);
+        Ok(())
+    }
+
+    /// Brings a sealed segment into its other form.
+    fn rewrite(&mut self, counters: &mut Counters) -> Result<(), Violation> {
+        let last = u64::from(self.log().segment().id);
+        if last == 1 {
+            return Ok(());
+        }
+        let segment = u32::try_from(1 + self.rng.below(last - 1)).unwrap();
+        let view = self.log().view();
+        let is_compressed = view.segment(segment).is_some_and(Segment::is_compressed);
+        let rewritten = if is_compressed {
+            counters.count("segment decompressed");
+            model::decompress(self.log(), segment)
+        } else {
+            counters.count("segment compressed");
+            model::compress(self.log(), segment)
+        };
+        rewritten.map_err(|error| format!("segment {segment}: {error:?}"))?;
+        model::contents(&view).map_err(|error| format!("in an older view: {error:?}"))?;
+        let now = self.log().view();
+        model::contents(&now).map_err(|error| format!("{error:?}"))?;
         Ok(())
     }
 

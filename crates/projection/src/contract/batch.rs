@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use annals_core::{Cursor, Page, RecordedEvent};
+use annals_core::{
+    CheckpointName, Cursor, Observer, Page, RecordedEvent, Work, WorkEvents, WorkKind,
+};
 
 use super::choice::EventChoice;
 use super::page::FeedPage;
@@ -21,6 +23,8 @@ pub struct Batch {
     /// The event that is tried again, and how often it was, this time included.
     again: Option<(usize, u32)>,
     interrupted: Option<Arc<AtomicBool>>,
+    is_followed: bool,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// Which events of a page.
@@ -40,6 +44,8 @@ impl Batch {
             parked: None,
             again: None,
             interrupted: None,
+            is_followed: false,
+            observer: None,
         }
     }
 
@@ -87,6 +93,47 @@ impl Batch {
     pub(crate) fn interrupted_by(mut self, interrupted: Arc<AtomicBool>) -> Self {
         self.interrupted = Some(interrupted);
         self
+    }
+
+    /// The same as followed at once by another batch.
+    #[must_use]
+    pub fn followed(mut self) -> Self {
+        self.is_followed = true;
+        self
+    }
+
+    /// Whether another batch follows at once, as while a consumer catches up: its step may then be
+    /// [put off](crate::Handled::PutOff).
+    pub fn is_followed(&self) -> bool {
+        self.is_followed
+    }
+
+    /// Whether somebody else will ask for what the events are decoded to, or the consumer once more.
+    pub(crate) fn keeps_decoded(&self) -> bool {
+        self.page.is_shared() || !self.is_followed
+    }
+
+    /// The same with an observer that is told what is done with it.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Option<Arc<dyn Observer>>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Who is told what a consumer does with the batch, if anybody is: see [`work`](Self::work).
+    pub fn observer(&self) -> Option<&Arc<dyn Observer>> {
+        self.observer.as_ref()
+    }
+
+    /// The whole batch as a piece of work of this consumer.
+    pub fn work<'a>(&'a self, kind: WorkKind, consumer: &'a CheckpointName) -> Work<'a> {
+        let page = self.page.events();
+        let events = match &self.picked {
+            Picked::Run(run) => WorkEvents::All(page.get(run.clone()).unwrap_or_default()),
+            Picked::Each(each) => WorkEvents::Picked(page, each),
+        };
+        let attempt = self.again.map_or(1, |(_, attempt)| attempt);
+        Work::of(kind, consumer, events).with_attempt(attempt)
     }
 
     /// The page that the events are of.

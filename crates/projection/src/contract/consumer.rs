@@ -56,7 +56,8 @@ pub trait Consumer: fmt::Debug + Send {
     async fn open(&mut self) -> Result<Progress, Error>;
 
     /// Takes the events of a batch and notes its [`step`](Batch::step), in one atomic step where it can. A batch
-    /// without events has a step all the same.
+    /// without events has a step all the same. Where the batch [is followed](Batch::is_followed), noting may be
+    /// [put off](Handled::PutOff).
     async fn handle(&mut self, batch: &Batch) -> Result<Handled, Error>;
 
     /// Forgets all and begins anew.
@@ -73,7 +74,11 @@ pub trait Consumer: fmt::Debug + Send {
 pub enum Handled {
     /// All of it is taken, and the step is noted.
     Whole,
-    /// An event can't be handled; nothing of the batch is noted.
+    /// All of it is taken, and the step is put off: it is noted with the step of a later batch. Readers see none of
+    /// it before, and it is gone when a later batch fails or the consumer is opened again: the processor then hands
+    /// over everything after the step that was noted last. Only for a batch that [is followed](Batch::is_followed).
+    PutOff,
+    /// An event can't be handled; nothing of the batch is noted, and nothing that was put off.
     Failed {
         /// The event's index in the page.
         index: usize,

@@ -19,6 +19,7 @@ pub struct FeedPage {
     cursor: Cursor,
     choice: EventChoice,
     columns: Mutex<Vec<(DecoderKey, AnyColumn)>>,
+    is_shared: bool,
 }
 
 /// A [`Column`] of some event type.
@@ -33,7 +34,19 @@ impl FeedPage {
             cursor: page.cursor,
             choice,
             columns: Mutex::default(),
+            is_shared: true,
         }
+    }
+
+    /// The same for one consumer alone.
+    pub(crate) fn for_one(mut self) -> Self {
+        self.is_shared = false;
+        self
+    }
+
+    /// Whether it is read for several consumers.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// The events, in order. Those of other consumers are among them.

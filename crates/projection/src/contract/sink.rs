@@ -17,6 +17,10 @@ use super::progress::{Progress, Step};
 /// and [`commit`](Self::commit) or [`roll_back`](Self::roll_back). After a commit the caller asks for the
 /// [`second_copy`](Self::second_copy) until there is none.
 ///
+/// Where a sink [puts off](Self::puts_off), the events of several batches may come between [`begin`](Self::begin) and
+/// [`commit`](Self::commit); there is no second copy then, and the caller calls [`roll_back`](Self::roll_back) after
+/// the commit to say so.
+///
 /// A sink may be dropped between any two calls; what was not committed is then gone.
 ///
 /// # Errors
@@ -52,6 +56,11 @@ pub trait Sink: fmt::Debug + Send + 'static {
 
     /// Empties the model and forgets the progress, in one step.
     fn reset(&mut self) -> Result<(), Error>;
+
+    /// Whether a step may be long: while a projection catches up, the batches of some time are then one step. Right
+    /// where a step costs much and an open one costs nothing, as in memory; wrong where an open step keeps a lock or a
+    /// transaction that others wait for.
+    fn puts_off(&self) -> bool;
 
     /// Whether the calls may block, as on a disk or a socket: they are then made on a thread that may.
     fn blocks(&self) -> bool;

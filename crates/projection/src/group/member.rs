@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use annals_concurrency::{Leases, Retrier, SystemTimer, Timer};
 use annals_core::{CheckpointName, Clock, Error, EventStore, Ids, SystemClock, UuidIds};
@@ -15,6 +15,7 @@ use super::settings::GroupSettings;
 use crate::contract::consumer::Consumer;
 use crate::contract::partition::Partition;
 use crate::processor::handle::ProcessorHandle;
+use crate::sync::{Mutex, MutexGuard};
 
 /// A member of a consumer group: one of several processes that share the events of a subscription by partition.
 ///

@@ -43,7 +43,8 @@ impl GroupSettings {
     /// [`LeaseSettings::validate`] has it.
     pub fn validate(&self) -> Result<(), Error> {
         if !(1..=Partition::COUNT_MAX).contains(&self.partitions) {
-            let message = "partitions is not within 1 to 1024";
+            let message =
+                "partitions is not within 1 to 1024; choose some times the number of members";
             return Err(Error::new(ErrorKind::Invalid, message).during("group settings"));
         }
         self.leases().validate()

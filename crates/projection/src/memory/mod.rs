@@ -1,5 +1,6 @@
 //! Read models in memory.
 
+mod envelope;
 mod saving;
 pub(crate) mod sink;
 pub(crate) mod view;

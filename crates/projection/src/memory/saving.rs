@@ -4,27 +4,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use annals_codec::{Format, FormatExt};
+use annals_codec::Format;
 use annals_concurrency::{BlockingThreads, Spawn};
 use annals_core::{
-    Category, Clock, Cursor, Error, ErrorKind, FoldId, Snapshot, SnapshotKey, SnapshotRemoval,
-    SnapshotStore, StreamId, SystemClock, Version,
+    Category, Clock, Cursor, Error, FoldId, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore,
+    StreamId, SystemClock, Version,
 };
 use futures_executor::block_on;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
+use super::envelope::{self, Read, Written};
 use super::view::Published;
 use crate::contract::model_id::ModelId;
-use crate::contract::parked::ParkedEvents;
 
 const CATEGORY: Category = Category::from_static("projection");
 
 /// How many snapshots of a model are kept.
 const KEPT: usize = 2;
-
-/// How many bytes the checksum takes, before the rest.
-const CHECKSUM_BYTES: usize = 4;
 
 /// Where a model in memory is saved, in which form, and how often.
 pub(super) struct Saving<S> {
@@ -42,23 +39,7 @@ pub(super) struct Saving<S> {
 }
 
 type Write<S> = fn(&dyn Format, &Published<S>) -> Result<Vec<u8>, Error>;
-type ReadFrom<S> = fn(&dyn Format, &[u8]) -> Result<Published<S>, Error>;
-
-/// A model as it is written.
-#[derive(Serialize)]
-struct Written<'a, S> {
-    cursor: &'a Cursor,
-    parked: &'a ParkedEvents,
-    state: &'a S,
-}
-
-/// A model as it is read.
-#[derive(Deserialize)]
-struct Read<S> {
-    cursor: Cursor,
-    parked: ParkedEvents,
-    state: S,
-}
+type ReadFrom<S> = fn(&dyn Format, &Snapshot) -> Result<Published<S>, Error>;
 
 impl<S: Send + Sync + 'static> Saving<S> {
     pub(super) fn new(
@@ -91,7 +72,7 @@ impl<S: Send + Sync + 'static> Saving<S> {
         let Some(found) = found else {
             return Ok(None);
         };
-        match self.parse(&found) {
+        match (self.read)(&*self.form, &found) {
             Ok(published) => {
                 self.saved = place(&published.cursor);
                 Ok(Some(published))
@@ -101,18 +82,6 @@ impl<S: Send + Sync + 'static> Saving<S> {
                 Ok(None)
             }
         }
-    }
-
-    fn parse(&self, found: &Snapshot) -> Result<Published<S>, Error> {
-        let is_damaged = || Error::new(ErrorKind::Corrupt, "saved model is damaged");
-        let (checksum, bytes) = found
-            .payload()
-            .split_at_checked(CHECKSUM_BYTES)
-            .ok_or_else(is_damaged)?;
-        if checksum != crc32c::crc32c(bytes).to_le_bytes() {
-            return Err(is_damaged());
-        }
-        (self.read)(&*self.form, bytes)
     }
 
     /// Has a model saved beside the caller, where one is due and none is being saved.
@@ -176,18 +145,15 @@ fn write<S: Serialize>(form: &dyn Format, published: &Published<S>) -> Result<Ve
         parked: &published.parked,
         state: &published.state,
     };
-    let bytes = form.to_bytes(&written)?;
-    let mut whole = crc32c::crc32c(&bytes).to_le_bytes().to_vec();
-    whole.extend_from_slice(&bytes);
-    Ok(whole)
+    envelope::seal(form, &written)
 }
 
-fn read<S: DeserializeOwned>(form: &dyn Format, bytes: &[u8]) -> Result<Published<S>, Error> {
+fn read<S: DeserializeOwned>(form: &dyn Format, found: &Snapshot) -> Result<Published<S>, Error> {
     let Read {
         cursor,
         parked,
         state,
-    } = form.from_bytes(bytes)?;
+    } = envelope::open(form, found)?;
     Ok(Published {
         state,
         cursor,

@@ -21,8 +21,9 @@ use crate::contract::sink::Sink;
 ///
 /// There are two copies of the state. A batch goes into the one that nobody reads, which is then published in one
 /// step, and the other is brought up by the same batch; so an update costs what its events cost, twice, and not what
-/// the state costs. Only where a reader still holds the other copy ([`ReadModel`](crate::ReadModel)), or a batch
-/// failed, is the state cloned.
+/// the state costs. Only where a reader still holds the other copy ([`ReadModel`](crate::ReadModel)), a batch
+/// failed, or the projection catches up, is the state cloned: then the batches of a while
+/// ([`put_off_max`](crate::ProcessorSettings::put_off_max)) are published together.
 ///
 /// ```
 /// use annals_projection::MemorySink;
@@ -66,10 +67,13 @@ impl<S: Clone + Send + Sync + 'static> MemorySink<S> {
     /// positions again, or a few more, and not all.
     ///
     /// A model is saved beside the updates, by a thread of the crate `blocking`; while that encodes it, an update copies
-    /// the state once. It is found under the name and the version of the projection: **raise the version when the type
-    /// of the state changes**, as a saved state that can't be read is passed over, and one that can be read is taken. A
-    /// state is at most [`SNAPSHOT_BYTES_MAX`](annals_core::limits::SNAPSHOT_BYTES_MAX) in that form; a larger one is
-    /// not saved, with a warning.
+    /// the state once. A save that is under way when the processor stops goes on, and holds the store until it is done.
+    ///
+    /// A model is found under the name and the version of the projection: **raise the version when the type of the state
+    /// changes**, as a saved state that can't be read is passed over, and one that can be read is taken. What is damaged,
+    /// or was saved by a newer version of annals, is passed over too, and the events are folded. A state is at most
+    /// [`SNAPSHOT_BYTES_MAX`](annals_core::limits::SNAPSHOT_BYTES_MAX) in that form; a larger one is not saved, with a
+    /// warning.
     #[must_use]
     pub fn saved_in(
         mut self,
@@ -186,6 +190,10 @@ impl<S: Clone + Send + Sync + 'static> Sink for MemorySink<S> {
             parked: Arc::default(),
         }));
         Ok(())
+    }
+
+    fn puts_off(&self) -> bool {
+        true
     }
 
     fn blocks(&self) -> bool {

@@ -8,12 +8,13 @@ use annals_codec::EventCodec;
 use annals_concurrency::Retrier;
 use annals_core::{
     Aggregate, BoxError, CheckpointName, Criteria, Error, ErrorKind, Event, EventStore,
-    RecordedEvent,
+    RecordedEvent, StateKeeper,
 };
 
 use super::input::{OfType, TypedInput};
 use super::key::ProcessKey;
 use super::manager::{Definition, ProcessManager};
+use super::remembered::ProcessState;
 use crate::contract::choice::EventChoice;
 use crate::contract::failure_policy::FailurePolicy;
 use crate::reaction::delivery::Delivery;
@@ -40,6 +41,7 @@ impl<A: Aggregate> ProcessManagerBuilder<A> {
             choice: EventChoice::NONE,
             timing: None,
             issue: None,
+            states: None,
             policy: FailurePolicy::default(),
             retrier: Retrier::default(),
             concurrent_keys: 1,
@@ -121,6 +123,18 @@ impl<A: Aggregate> ProcessManagerBuilder<A> {
         R: Future<Output = Result<(), BoxError>> + Send + 'static,
     {
         self.definition.issue = Some(Box::new(move |delivery| Box::pin(issue(delivery))));
+        self
+    }
+
+    /// Keeps snapshots of its processes, so that one with many own events is not folded from its beginning at each input:
+    /// `Snapshots` of the crate `annals-snapshot`, by its policy. A snapshot of another fold, by its fingerprint, is
+    /// never used.
+    ///
+    /// An input that comes again, and is not newer than what a snapshot holds, has the process folded whole, to find
+    /// what was decided about it. In a store without [`total_order`](annals_core::Capabilities::total_order), where
+    /// newer can't be told, snapshots are not used.
+    pub fn with_snapshots(mut self, states: impl StateKeeper<ProcessState<A>> + 'static) -> Self {
+        self.definition.states = Some(Box::new(states));
         self
     }
 

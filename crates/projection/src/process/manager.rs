@@ -8,14 +8,15 @@ use annals_codec::EventCodec;
 use annals_concurrency::{Retrier, Tries, can_pass};
 use annals_core::{
     Aggregate, Append, BoxError, CheckpointName, Error, ErrorKind, Event, EventStore, NewEvent,
-    RecordedEvent, StreamId,
+    RecordedEvent, StateKeeper, StreamId,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::builder::ProcessManagerBuilder;
 use super::input::{Deciding, Input};
-use super::own::{self, Made};
+use super::own::{self, Made, Own};
+use super::remembered::ProcessState;
 use crate::contract::choice::EventChoice;
 use crate::contract::failure_policy::FailurePolicy;
 use crate::contract::page::{AnyColumn, FeedPage};
@@ -130,6 +131,7 @@ pub(super) struct Definition<A: Aggregate> {
     pub(super) choice: EventChoice,
     pub(super) timing: Option<Timing<A::Event>>,
     pub(super) issue: Option<Issue<A::Event>>,
+    pub(super) states: Option<Box<dyn StateKeeper<ProcessState<A>>>>,
     pub(super) policy: FailurePolicy,
     pub(super) retrier: Retrier,
     pub(super) concurrent_keys: usize,
@@ -247,8 +249,7 @@ impl<A: Aggregate> Definition<A> {
         stream: &StreamId,
         input: &RecordedEvent,
     ) -> Result<Vec<Made<A::Event>>, Error> {
-        let codec = &*self.codec;
-        let own = own::read::<A>(&*self.store, codec, stream, input).await?;
+        let own = self.read(stream, input).await?;
         if !own.made.is_empty() || self.is_past(own.last_input, input) {
             return Ok(own.made);
         }
@@ -264,11 +265,53 @@ impl<A: Aggregate> Definition<A> {
             append = append.write(timer, annals_core::Expected::Any, changes);
         }
         tries.append(&*self.store, &append.build()?).await?;
-        let own = own::read::<A>(&*self.store, codec, stream, input).await?;
+        let own = self.read(stream, input).await?;
         if own.made.is_empty() {
             return Err(hidden(stream, input));
         }
-        Ok(own.made)
+        Ok(self.keep(own, stream, input))
+    }
+
+    /// The process as its own events make it: those after a snapshot, where one can be gone on from.
+    async fn read(&self, stream: &StreamId, input: &RecordedEvent) -> Result<Own<A>, Error> {
+        if let Some(own) = self.read_from_snapshot(stream, input).await? {
+            return Ok(own);
+        }
+        let own = Own::new();
+        own.read_on(&*self.store, &*self.codec, stream, input).await
+    }
+
+    async fn read_from_snapshot(
+        &self,
+        stream: &StreamId,
+        input: &RecordedEvent,
+    ) -> Result<Option<Own<A>>, Error> {
+        let states = self.states.as_ref();
+        let Some(states) = states.filter(|_| self.store.capabilities().total_order) else {
+            return Ok(None);
+        };
+        let head = self.store.stream_head(stream).await?;
+        let kept = states.load_state(&head).await;
+        // What was decided about an older input is before the snapshot.
+        let Some(kept) = kept.filter(|kept| kept.state.last_input < input.position()) else {
+            return Ok(None);
+        };
+        let own = Own::of(kept).read_on(&*self.store, &*self.codec, stream, input);
+        Ok(Some(own.await?).filter(|own| own.is_under(&head.policy)))
+    }
+
+    /// Has a snapshot taken, where one is due, and gives what was decided.
+    fn keep(&self, own: Own<A>, stream: &StreamId, input: &RecordedEvent) -> Vec<Made<A::Event>> {
+        let now = input.appended_at();
+        let Some(states) = &self.states else {
+            return own.made;
+        };
+        let is_due = states.is_due(stream, own.version, own.events_since, now);
+        let (made, kept) = own.into_parts();
+        if is_due {
+            states.keep_state(stream, kept, now);
+        }
+        made
     }
 
     /// Whether a later input of the process was decided about, so that this one was taken before, without any event.

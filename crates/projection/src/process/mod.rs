@@ -5,3 +5,4 @@ pub(crate) mod input;
 pub(crate) mod key;
 pub(crate) mod manager;
 mod own;
+pub(crate) mod remembered;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use annals_concurrency::{BlockingThreads, Chance, Spawn, SystemChance, SystemTimer, Timer};
 use annals_core::{
-    CheckpointName, CheckpointStore, Clock, Error, ErrorKind, EventStore, SystemClock,
+    CheckpointName, CheckpointStore, Clock, Error, ErrorKind, EventStore, Observer, SystemClock,
 };
 
 use super::feed::Feed;
@@ -67,6 +67,7 @@ pub struct Processor {
     chance: Arc<dyn Chance>,
     spawn: Arc<dyn Spawn>,
     settings: ProcessorSettings,
+    observer: Option<Arc<dyn Observer>>,
     consumers: Vec<Box<dyn Consumer>>,
 }
 
@@ -89,6 +90,7 @@ impl Processor {
                 chance: Arc::new(SystemChance),
                 spawn: Arc::new(BlockingThreads),
                 settings: ProcessorSettings::DEFAULT,
+                observer: None,
                 consumers: Vec::new(),
             },
             refusal: None,
@@ -106,6 +108,7 @@ impl Processor {
             self.settings,
             self.consumers.len(),
         );
+        let feed = feed.observed_by(self.observer);
         let running = Running::new(feed, self.clock);
         for consumer in self.consumers {
             if running.add(consumer).is_err() {
@@ -155,6 +158,7 @@ impl ProcessorBuilder {
         let partitions = match Partition::all(count) {
             Ok(partitions) => partitions,
             Err(error) => {
+                let error = error.during("split a projection into its sinks");
                 self.refusal.get_or_insert(error);
                 return self;
             }
@@ -187,6 +191,13 @@ impl ProcessorBuilder {
     /// Works by these settings.
     pub fn settings(mut self, settings: ProcessorSettings) -> Self {
         self.processor.settings = settings;
+        self
+    }
+
+    /// Tells this observer of every step of a projection, every delivery to a reaction, and, at each
+    /// [`status`](ProcessorHandle::status), how far the consumers are: as the `Monitor` of `annals-profile` is told.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.processor.observer = Some(observer);
         self
     }
 

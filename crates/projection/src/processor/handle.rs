@@ -146,11 +146,12 @@ impl ProcessorHandle {
                 return cell.ask(|reply| Order::Drop(position, reply)).await;
             }
         }
-        let message = "no event of this position is parked";
+        let message = "no event of this position is parked; list those that are";
         Err(Error::new(ErrorKind::Invalid, message).with("position", position))
     }
 
-    /// Stops a consumer after the batch that it is at, waits for that, and forgets it.
+    /// Stops a consumer after the batch that it is at, waits for that, and forgets it. It is dropped then, with its
+    /// sink.
     ///
     /// # Errors
     /// Where there is no such consumer.
@@ -163,16 +164,21 @@ impl ProcessorHandle {
         Ok(())
     }
 
-    /// Stops all consumers, each after the batch that it is at, and waits for that. Nothing is lost: a processor that is
-    /// begun anew goes on there.
+    /// Stops all consumers, each after the batch that it is at, and waits for that, and for the reads that are under way.
+    /// Nothing is lost: a processor that is begun anew goes on there.
+    ///
+    /// Then nothing of the processor holds its store or its sinks any more but its handles: drop those, and a store on
+    /// disk can be opened anew. A model in memory that is being saved just then
+    /// ([`MemorySink::saved_in`](crate::MemorySink::saved_in)) holds the store of snapshots until that is done.
     pub async fn stop(&self) {
         self.running.stop();
-        wait_until_over(&self.running.cells()).await;
+        self.stopped().await;
     }
 
-    /// Waits until all consumers are stopped.
+    /// Waits until all consumers are stopped, as [`stop`](Self::stop) does.
     pub async fn stopped(&self) {
         wait_until_over(&self.running.cells()).await;
+        self.running.feed.tasks.ended().await;
     }
 
     /// Tells all consumers to stop, and does not wait.
@@ -205,7 +211,7 @@ async fn wait_until_over(cells: &[Arc<Cell>]) {
 }
 
 fn over(seen: &Seen) -> Error {
-    let message = "consumer stopped before it";
+    let message = "consumer stopped before it; see its state, mend what failed, then resume it";
     let error = Error::new(ErrorKind::Unavailable, message);
     error
         .with("cursor", &seen.cursor)

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use annals_core::{ConsistencyLevel, Cursor, Error, EventStore, ReadRequest, RecordedEvent};
+use annals_core::{
+    ConsistencyLevel, ConsumerStanding, Cursor, Error, EventStore, ReadRequest, RecordedEvent,
+};
 
 use super::cell::Cell;
 use super::meter::Sample;
 use super::running::Running;
-use super::status::{ConsumerStatus, Lag};
+use super::status::{ConsumerState, ConsumerStatus, Lag};
 
 /// How many pages are read to find the first event that a consumer has yet to take.
 const PAGES_MAX: usize = 8;
@@ -22,6 +24,11 @@ pub(super) async fn look(running: &Running) -> Vec<ConsumerStatus> {
             Err(_) => None,
         };
         statuses.push(status(running, &cell, lag));
+    }
+    if let Some(observer) = &running.feed.observer {
+        for standing in standings(&statuses) {
+            observer.standing(&standing);
+        }
     }
     statuses
 }
@@ -47,6 +54,34 @@ fn status(running: &Running, cell: &Cell, lag: Option<Lag>) -> ConsumerStatus {
             ..lag
         }),
         rate: change.rate,
+    }
+}
+
+/// How far each consumer is, in all its partitions.
+fn standings(statuses: &[ConsumerStatus]) -> Vec<ConsumerStanding<'_>> {
+    let mut standings: Vec<ConsumerStanding<'_>> = Vec::new();
+    for status in statuses {
+        let standing = status.standing();
+        let mut known = standings.iter_mut();
+        match known.find(|known| known.name == standing.name) {
+            Some(known) => known.add_partition(&standing),
+            None => standings.push(standing),
+        }
+    }
+    standings
+}
+
+impl ConsumerStatus {
+    /// The same as an observer is told it.
+    pub fn standing(&self) -> ConsumerStanding<'_> {
+        let mut standing = ConsumerStanding::new(&self.name);
+        standing.lag_events = self.lag.map(|lag| lag.events);
+        standing.lag = self.lag.map(|lag| lag.time);
+        standing.parked = u64::try_from(self.parked).unwrap_or(u64::MAX);
+        standing.skipped = self.skipped;
+        standing.handled = self.handled;
+        standing.has_failed = matches!(self.state, ConsumerState::Failed(_));
+        standing
     }
 }
 

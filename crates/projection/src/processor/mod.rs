@@ -11,4 +11,5 @@ mod orders;
 mod running;
 pub(crate) mod settings;
 pub(crate) mod status;
+mod tasks;
 mod worker;

@@ -44,7 +44,7 @@ impl Running {
         ));
         self.register(&cell)?;
         let worker = Worker::new(Arc::clone(&self.feed), cell, consumer);
-        self.feed.spawn.spawn(Box::pin(worker.run()));
+        self.feed.begin(Box::pin(worker.run()));
         Ok(())
     }
 
@@ -71,13 +71,17 @@ impl Running {
     /// # Errors
     /// [`ErrorKind::Invalid`] when there is none.
     pub(super) fn named(&self, name: &str) -> Result<Vec<Arc<Cell>>, Error> {
-        let mut cells = self.cells();
-        cells.retain(|cell| cell.name.as_str() == name);
-        if cells.is_empty() {
-            let message = "no consumer of this name";
-            return Err(Error::new(ErrorKind::Invalid, message).with("name", name));
+        let (named, others): (Vec<_>, Vec<_>) = self
+            .cells()
+            .into_iter()
+            .partition(|cell| cell.name.as_str() == name);
+        if named.is_empty() {
+            let message = "no consumer of this name; take one of those that are fed";
+            let fed: Vec<&str> = others.iter().map(|cell| cell.name.as_str()).collect();
+            let error = Error::new(ErrorKind::Invalid, message).with("name", name);
+            return Err(error.with("fed", fed.join(", ")));
         }
-        Ok(cells)
+        Ok(named)
     }
 
     /// Tells all consumers to stop.

@@ -28,6 +28,10 @@ pub struct ProcessorSettings {
     pub patience: Duration,
     /// How long a consumer that is live waits for more events to come with the first; nothing by default.
     pub batch_wait: Duration,
+    /// How long a consumer that catches up, and may put off its steps, takes events before it notes how far it got and
+    /// shows what it made of them; 100 ms by default, and eight times as long as beginning a step takes where that is
+    /// more, as where the state is cloned for it. With nothing each page is a step.
+    pub put_off_max: Duration,
     /// After how many pages without events for it a consumer notes how far it got all the same; 100 by default.
     pub empty_pages_max: u32,
     /// What is done when a store, a sink or a consumer fails for now: the attempts, the pauses and the jitter count.
@@ -43,6 +47,7 @@ impl ProcessorSettings {
         window_pages: 16,
         patience: Duration::from_secs(2),
         batch_wait: Duration::ZERO,
+        put_off_max: Duration::from_millis(100),
         empty_pages_max: 100,
         retry: {
             let mut retry = RetryPolicy::DEFAULT;
@@ -62,11 +67,11 @@ impl ProcessorSettings {
     /// [`RetryPolicy::validate`] has it.
     pub fn validate(&self) -> Result<(), Error> {
         let complaint = if !(1..=PAGE_EVENTS_MAX).contains(&self.page_events_max) {
-            "page_events_max is not within 1 to PAGE_EVENTS_MAX"
+            "page_events_max is not within 1 to 10,000; choose what a store gives in one page"
         } else if !(1..=PAGE_BYTES_MAX).contains(&self.page_bytes_max) {
-            "page_bytes_max is not within 1 to PAGE_BYTES_MAX"
+            "page_bytes_max is not within 1 to 64 MiB; choose what a store gives in one page"
         } else if !(1..=1024).contains(&self.window_pages) {
-            "window_pages is not within 1 to 1024"
+            "window_pages is not within 1 to 1024; choose fewer, larger pages"
         } else {
             return self.retry.validate();
         };

@@ -107,9 +107,14 @@ impl<M: 'static> ProjectionBuilder<M> {
             key,
         } = self;
         policy.validate()?;
-        if handlers.is_empty() || version == 0 {
-            let message = "projection without handlers, or of version 0; give it one, from 1";
-            return Err(Error::new(ErrorKind::Invalid, message).with("projection", name));
+        let senseless = |message: &'static str| Error::new(ErrorKind::Invalid, message);
+        if handlers.is_empty() {
+            let error = senseless("projection without handlers; give it one with `on`");
+            return Err(error.with("projection", name));
+        }
+        if version == 0 {
+            let error = senseless("projection of version 0; versions count from 1");
+            return Err(error.with("projection", name));
         }
         let choices = handlers.iter().map(|handler| handler.choice());
         let choice = choices.fold(EventChoice::NONE, |union, choice| union.or(choice));

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
-use annals_core::{CheckpointName, Error, ErrorKind, RecordedEvent};
+use annals_core::{CheckpointName, Error, ErrorKind, RecordedEvent, WorkKind, WorkOutcome};
 use async_trait::async_trait;
 
 use super::definition::{NotTaken, Projection};
@@ -15,6 +16,7 @@ use crate::contract::failure_policy::FailurePolicy;
 use crate::contract::partition::Partition;
 use crate::contract::progress::Progress;
 use crate::contract::sink::Sink;
+use crate::errors::kind_of;
 
 /// A projection with the sink that keeps its model: what a [`Processor`](crate::Processor) makes of the two.
 pub struct ProjectionConsumer<S: Sink> {
@@ -22,6 +24,8 @@ pub struct ProjectionConsumer<S: Sink> {
     projection: Projection<S::Model>,
     /// Away only while a thread that may block has it.
     sink: Option<S>,
+    /// Whether the sink's step has batches in it already.
+    is_amid_step: bool,
 }
 
 impl<S: Sink<Model: 'static>> ProjectionConsumer<S> {
@@ -31,6 +35,7 @@ impl<S: Sink<Model: 'static>> ProjectionConsumer<S> {
             name: projection.name().clone(),
             projection,
             sink: Some(sink),
+            is_amid_step: false,
         }
     }
 
@@ -91,32 +96,55 @@ impl<S: Sink<Model: 'static>> Consumer for ProjectionConsumer<S> {
 
     async fn open(&mut self) -> Result<Progress, Error> {
         let model = self.projection.model_id();
+        self.is_amid_step = false;
         self.on_sink(move |sink| sink.open(&model)).await
     }
 
     async fn handle(&mut self, batch: &Batch) -> Result<Handled, Error> {
         let (projection, batch) = (self.projection.clone(), batch.clone());
-        self.on_sink(move |sink| take(&projection, sink, &batch))
-            .await
+        let name = self.name.clone();
+        let is_amid_step = mem::take(&mut self.is_amid_step);
+        // Told where the work is done: on the sink's thread, so that what a handler traces is within it.
+        let handled = self
+            .on_sink(move |sink| {
+                let work = batch.work(WorkKind::Project, &name);
+                let step = || take(&projection, sink, &batch, is_amid_step);
+                work.run(batch.observer(), step, outcome)
+            })
+            .await?;
+        self.is_amid_step = matches!(handled, Handled::PutOff);
+        Ok(handled)
     }
 
     async fn reset(&mut self) -> Result<(), Error> {
+        self.is_amid_step = false;
         self.on_sink(Sink::reset).await
     }
 }
 
-/// One step of a projection in its sink.
+/// One step of a projection in its sink, or a part of one.
 fn take<S: Sink<Model: 'static>>(
     projection: &Projection<S::Model>,
     sink: &mut S,
     batch: &Batch,
+    is_amid_step: bool,
 ) -> Result<Handled, Error> {
-    sink.begin()?;
+    if !is_amid_step {
+        sink.begin()?;
+    }
     if let Err(NotTaken { index, error }) = projection.take(sink.model(), batch) {
         sink.roll_back()?;
         return Ok(Handled::Failed { index, error });
     }
+    if batch.is_followed() && sink.puts_off() {
+        return Ok(Handled::PutOff);
+    }
     sink.commit(&batch.step())?;
+    if is_amid_step {
+        // A second copy would be behind by batches that are gone.
+        sink.roll_back()?;
+        return Ok(Handled::Whole);
+    }
     while let Some(copy) = sink.second_copy() {
         if projection.take(copy, batch).is_err() {
             sink.roll_back()?;
@@ -124,6 +152,14 @@ fn take<S: Sink<Model: 'static>>(
         }
     }
     Ok(Handled::Whole)
+}
+
+fn outcome(handled: &Result<Handled, Error>) -> WorkOutcome {
+    match handled {
+        Ok(Handled::Failed { error, .. }) => WorkOutcome::Failed(kind_of(error)),
+        Ok(_) => WorkOutcome::Done,
+        Err(error) => WorkOutcome::Failed(error.kind()),
+    }
 }
 
 fn lost() -> Error {
@@ -137,6 +173,7 @@ impl<S: Sink> fmt::Debug for ProjectionConsumer<S> {
             .field("name", &self.name)
             .field("projection", &self.projection)
             .field("sink", &self.sink)
+            .field("is_amid_step", &self.is_amid_step)
             .finish()
     }
 }

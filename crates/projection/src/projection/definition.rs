@@ -73,7 +73,8 @@ pub(super) struct Definition<M> {
 /// A handler, ready for the events of a page.
 struct Ready<'a, M> {
     handler: &'a dyn Handle<M>,
-    column: AnyColumn,
+    /// Where what is decoded is kept, if it is.
+    column: Option<AnyColumn>,
     /// Whether other events than the handler's are on the page.
     is_mixed: bool,
 }
@@ -159,7 +160,7 @@ impl<M: 'static> Projection<M> {
     }
 
     pub(crate) fn take(&self, model: &mut M, batch: &Batch) -> Result<(), NotTaken> {
-        let ready = self.definition.ready(batch.page());
+        let ready = self.definition.ready(batch.page(), batch.keeps_decoded());
         let mut index = 0;
         let taken = catching(|| {
             for (at, event) in batch.events() {
@@ -184,11 +185,11 @@ impl<M: 'static> Projection<M> {
 }
 
 impl<M> Definition<M> {
-    fn ready(&self, page: &FeedPage) -> Vec<Ready<'_, M>> {
+    fn ready(&self, page: &FeedPage, keeps: bool) -> Vec<Ready<'_, M>> {
         let handlers = self.handlers.iter();
         let ready = handlers.map(|handler| Ready {
             handler: &**handler,
-            column: handler.column(page),
+            column: keeps.then(|| handler.column(page)),
             is_mixed: page.choice() != handler.choice(),
         });
         ready.collect()
@@ -201,19 +202,25 @@ impl<M> Ready<'_, M> {
     }
 
     fn take(&self, model: &mut M, place: Place<'_>) -> Result<(), BoxError> {
-        if self.takes(place.event) {
-            self.handler.take(model, &self.column, place)?;
+        if !self.takes(place.event) {
+            return Ok(());
         }
-        Ok(())
+        match &self.column {
+            Some(column) => self.handler.take(model, column, place),
+            None => self.handler.take_once(model, place.event),
+        }
     }
 }
 
 impl<M: 'static> Prepare for Definition<M> {
     fn prepare(&self, page: &FeedPage) {
-        for ready in self.ready(page) {
+        for ready in self.ready(page, true) {
+            let Some(column) = &ready.column else {
+                continue;
+            };
             for (index, event) in page.events().iter().enumerate() {
                 if ready.takes(event) {
-                    ready.handler.prepare(&ready.column, index, event);
+                    ready.handler.prepare(column, index, event);
                 }
             }
         }

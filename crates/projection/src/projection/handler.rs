@@ -6,7 +6,7 @@ use annals_core::{BoxError, Error, ErrorKind, Event, RecordedEvent};
 
 use crate::contract::choice::EventChoice;
 use crate::contract::page::{AnyColumn, FeedPage};
-use crate::decoder::{Column, Decoder};
+use crate::decoder::{Cell, Column, Decoder};
 
 /// A handler, whatever the type of its events.
 pub(crate) trait Handle<M>: Send + Sync {
@@ -21,6 +21,9 @@ pub(crate) trait Handle<M>: Send + Sync {
 
     /// Takes an event of a page; one that did not decode is decoded anew where it is tried again.
     fn take(&self, model: &mut M, column: &AnyColumn, place: Place<'_>) -> Result<(), BoxError>;
+
+    /// Takes an event that nobody else asks for: what it is decoded to is not kept.
+    fn take_once(&self, model: &mut M, event: &RecordedEvent) -> Result<(), BoxError>;
 }
 
 /// An event at its place in a page.
@@ -75,6 +78,24 @@ where
             Some(cell) => cell,
             None => return Err(mixed_up()),
         };
+        self.take_cell(model, cell, event)
+    }
+
+    fn take_once(&self, model: &mut M, event: &RecordedEvent) -> Result<(), BoxError> {
+        self.take_cell(model, &self.decoder.decode(event), event)
+    }
+}
+
+impl<E, F> Handler<E, F> {
+    fn take_cell<M>(
+        &self,
+        model: &mut M,
+        cell: &Cell<E>,
+        event: &RecordedEvent,
+    ) -> Result<(), BoxError>
+    where
+        F: Fn(&mut M, &E, &RecordedEvent) -> Result<(), BoxError>,
+    {
         match cell {
             Ok(decoded) => {
                 let mut events = decoded.as_slice().iter();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use annals_core::{
     BoxError, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore, ConsistencyLevel,
-    Cursor, Error, EventStore, Position, RecordedEvent,
+    Cursor, Error, EventStore, Position, RecordedEvent, Work, WorkEvents, WorkKind, WorkOutcome,
 };
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -22,6 +22,7 @@ use crate::contract::failure_policy::FailurePolicy;
 use crate::contract::parked::ParkedEvents;
 use crate::contract::partition::Partition;
 use crate::contract::progress::Progress;
+use crate::errors::kind_of;
 
 /// A reaction with the stores that keep how far it got: what a [`Processor`](crate::Processor) makes of them.
 #[derive(Debug)]
@@ -165,15 +166,35 @@ async fn deliver_in_order(
         if batch.is_interrupted() {
             return Some(End::Interrupted(index));
         }
-        for delivery in ready.deliveries(batch, index, event) {
-            if let Err(error) = delivery.await {
-                return Some(End::Failed(index, error));
-            }
+        if let Err(error) = deliver_one(ready, batch, (index, event)).await {
+            return Some(End::Failed(index, error));
         }
         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
         done.insert(event.position());
     }
     None
+}
+
+/// Makes the deliveries of an event, one after the other, told to the observer.
+async fn deliver_one(
+    ready: &Ready<'_>,
+    batch: &Batch,
+    (index, event): (usize, &RecordedEvent),
+) -> Result<(), BoxError> {
+    let events = WorkEvents::All(std::slice::from_ref(event));
+    let work = Work::of(WorkKind::React, ready.name(), events);
+    let work = work.with_attempt(batch.attempt_of(index));
+    let deliveries = async {
+        for delivery in ready.deliveries(batch, index, event) {
+            delivery.await?;
+        }
+        Ok(())
+    };
+    let outcome = |delivered: &Result<(), BoxError>| match delivered {
+        Ok(()) => WorkOutcome::Done,
+        Err(error) => WorkOutcome::Failed(kind_of(error)),
+    };
+    work.wait_for(batch.observer(), deliveries, outcome).await
 }
 
 /// The end that comes first in the order of events; before it, all are done.

@@ -176,6 +176,11 @@ impl Ready<'_> {
             .collect()
     }
 
+    /// The reaction's name.
+    pub(super) fn name(&self) -> &CheckpointName {
+        self.name
+    }
+
     fn takers<'s>(
         &'s self,
         event: &'s RecordedEvent,

@@ -1,6 +1,6 @@
 //! A store that ends where it is told.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use annals_core::{
     Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Error, EventStore, Page,
@@ -8,6 +8,8 @@ use annals_core::{
 };
 use async_trait::async_trait;
 use event_listener::Event as Bell;
+
+use crate::sync::Mutex;
 
 /// A store that shows no event after a place, until it is told to show more: so that a model can be had of exactly
 /// the events that another one has.

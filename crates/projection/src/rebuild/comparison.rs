@@ -1,11 +1,13 @@
 //! Comparing two versions of a model.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use annals_core::{Cursor, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::difference::RowDifference;
 use super::rows::{ModelRow, ModelRows};
 use super::settings::{ComparedFields, RebuildSettings};
 
@@ -19,6 +21,9 @@ pub struct Comparison {
     pub rows_live: u64,
     /// How many rows the new version has.
     pub rows_new: u64,
+    /// How many rows each table has, where the models have tables.
+    #[serde(default)]
+    pub tables: Vec<TableRows>,
     /// How many rows were compared.
     pub compared: u64,
     /// How many of them differ.
@@ -29,15 +34,15 @@ pub struct Comparison {
     pub objections: Vec<String>,
 }
 
-/// A row that differs between two versions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RowDifference {
-    /// The key of the row.
-    pub key: String,
-    /// What the live version has; `None` where it has no such row.
-    pub live: Option<Value>,
-    /// What the new version has; `None` where it has no such row.
-    pub new: Option<Value>,
+/// How many rows a table has in two versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRows {
+    /// The name of the table, without what tells versions apart.
+    pub table: String,
+    /// How many rows the live version has; `None` where it has no such table.
+    pub live: Option<u64>,
+    /// How many rows the new version has; `None` where it has no such table.
+    pub new: Option<u64>,
 }
 
 impl Comparison {
@@ -59,17 +64,15 @@ impl Comparison {
         self.different += 1;
         if self.differences.len() < Self::DIFFERENCES_MAX {
             let key = key.unwrap_or_default();
-            self.differences.push(RowDifference { key, live, new });
+            self.differences.push(RowDifference::new(&key, live, new));
         }
     }
 
     fn judge(&mut self, settings: &RebuildSettings) {
-        let apart = self.rows_live.abs_diff(self.rows_new);
-        if settings.count_difference_max.is_some_and(|max| apart > max) {
-            self.objections.push(format!(
-                "{} rows against {} of the live version",
-                self.rows_new, self.rows_live
-            ));
+        if let Some(max) = settings.count_difference_max {
+            let tables = self.tables.iter();
+            let apart = tables.filter_map(|table| table.objection(max, settings.fields));
+            self.objections.extend(apart);
         }
         let differences_max = u64::try_from(settings.differences_max).unwrap_or(u64::MAX);
         if self.different > differences_max {
@@ -81,6 +84,36 @@ impl Comparison {
     }
 }
 
+impl TableRows {
+    fn of(live: &BTreeMap<String, u64>, new: &BTreeMap<String, u64>) -> Vec<Self> {
+        let added = new.keys().filter(|table| !live.contains_key(*table));
+        let tables = live.keys().chain(added);
+        let rows = tables.map(|table| Self {
+            table: table.clone(),
+            live: live.get(table).copied(),
+            new: new.get(table).copied(),
+        });
+        rows.collect()
+    }
+
+    /// Why these numbers keep the new version from taking over, where they are further apart than this. A table that
+    /// one version has alone is no objection where only what both have is compared.
+    fn objection(&self, max: u64, fields: ComparedFields) -> Option<String> {
+        let is_in_one = self.live.is_none() || self.new.is_none();
+        let (live, new) = (self.live.unwrap_or(0), self.new.unwrap_or(0));
+        if live.abs_diff(new) <= max || (is_in_one && fields == ComparedFields::Common) {
+            return None;
+        }
+        let name = match self.table.as_str() {
+            "" => String::new(),
+            table => format!("{table}: "),
+        };
+        Some(format!(
+            "{name}{new} rows against {live} of the live version"
+        ))
+    }
+}
+
 /// Compares two models of the same events: their sizes, and rows picked from each.
 pub(super) async fn compare(
     live: &impl ModelRows,
@@ -88,10 +121,13 @@ pub(super) async fn compare(
     settings: &RebuildSettings,
     seed: u64,
 ) -> Result<Comparison, Error> {
+    let tables = TableRows::of(&live.counts().await?, &new.counts().await?);
+    let sum = |rows: fn(&TableRows) -> Option<u64>| -> u64 { tables.iter().filter_map(rows).sum() };
     let mut comparison = Comparison {
         cursor: live.cursor().clone(),
-        rows_live: live.count().await?,
-        rows_new: new.count().await?,
+        rows_live: sum(|table| table.live),
+        rows_new: sum(|table| table.new),
+        tables,
         compared: 0,
         different: 0,
         differences: Vec::new(),
@@ -130,6 +166,9 @@ impl fmt::Display for Comparison {
         )?;
         for objection in &self.objections {
             write!(f, "; {objection}")?;
+        }
+        if let Some(first) = self.differences.first() {
+            write!(f, "; first, {first}")?;
         }
         Ok(())
     }

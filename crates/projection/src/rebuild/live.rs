@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use annals_core::{ConsistencyLevel, Error, ErrorKind, EventStore, Version};
@@ -12,6 +12,7 @@ use event_listener::Event as Bell;
 
 use super::versions::{ProjectionVersions, RecordedVersions};
 use crate::errors::may_pass;
+use crate::sync::Mutex;
 
 /// How long it is until the record is read again after it could not be.
 const PAUSE: Duration = Duration::from_millis(100);

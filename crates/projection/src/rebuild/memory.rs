@@ -71,8 +71,9 @@ impl<S: Send + Sync + 'static> ModelRows for MemoryRows<S> {
         self.model.cursor()
     }
 
-    async fn count(&self) -> Result<u64, Error> {
-        Ok(u64::try_from(self.rows.len()).unwrap_or(u64::MAX))
+    async fn counts(&self) -> Result<BTreeMap<String, u64>, Error> {
+        let rows = u64::try_from(self.rows.len()).unwrap_or(u64::MAX);
+        Ok(BTreeMap::from([(String::new(), rows)]))
     }
 
     async fn sample(&self, rows_max: usize, seed: u64) -> Result<Vec<ModelRow>, Error> {

@@ -2,6 +2,7 @@
 
 mod capped;
 pub(crate) mod comparison;
+pub(crate) mod difference;
 pub(crate) mod live;
 pub(crate) mod memory;
 pub(crate) mod plan;

@@ -1,5 +1,6 @@
 //! Looking into a model from outside: how far it is, and its rows.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use annals_core::{Cursor, Error};
@@ -33,8 +34,9 @@ pub trait ModelRows: fmt::Debug + Send + Sync {
     /// Up to where the events are in the model, and no event after it.
     fn cursor(&self) -> &Cursor;
 
-    /// How many rows there are.
-    async fn count(&self) -> Result<u64, Error>;
+    /// How many rows each table has, by its name without what tells versions apart; all under the name `""` of a model
+    /// without tables.
+    async fn counts(&self) -> Result<BTreeMap<String, u64>, Error>;
 
     /// Up to so many rows, spread over the model; others with another seed, as far as the sink can.
     async fn sample(&self, rows_max: usize, seed: u64) -> Result<Vec<ModelRow>, Error>;

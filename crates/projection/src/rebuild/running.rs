@@ -1,7 +1,7 @@
 //! Building a version beside the live one.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use annals_concurrency::{BlockingThreads, Spawn};
 use annals_core::{
@@ -23,6 +23,7 @@ use crate::processor::settings::ProcessorSettings;
 use crate::processor::status::ConsumerStatus;
 use crate::projection::consumer::ProjectionConsumer;
 use crate::projection::definition::Projection;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Builds the next version of a projection beside the live one, compares the two, and cuts over to it, while the live
 /// one is read and fed as ever.
@@ -180,7 +181,7 @@ impl<L: Inspect + 'static, N: Inspect + 'static> Rebuild<L, N> {
     pub async fn plan(&self) -> Result<RebuildPlan, Error> {
         let recorded = self.versions.read().await?;
         if recorded.live() != self.live.version() && recorded.live() != self.new.version() {
-            let message = "another version is live than the one to compare with";
+            let message = "another version is live than the one to compare with; make the rebuild with that one";
             return Err(self.versions.refusal(message, recorded.live()));
         }
         RebuildPlan::new(self.versions.name(), &recorded, self.new.version())
@@ -194,8 +195,8 @@ impl<L: Inspect + 'static, N: Inspect + 'static> Rebuild<L, N> {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] when the record has changed since the plan was made, [`ErrorKind::Unavailable`] when
-    /// the new version fails, or the live one lags behind it for longer than `patience`; or as the store and the
-    /// sinks have it.
+    /// the new version fails, or the live one lags behind it, or behind what was recorded before the comparison, for longer
+    /// than `patience`; or as the store and the sinks have it.
     pub async fn apply(&self, plan: &RebuildPlan) -> Result<Option<Comparison>, Error> {
         let mut recorded = self.versions.read().await?;
         if recorded.revision != plan.revision || plan.version() != self.new.version() {
@@ -224,11 +225,7 @@ impl<L: Inspect + 'static, N: Inspect + 'static> Rebuild<L, N> {
     /// # Errors
     /// As the store has it.
     pub async fn status(&self) -> Result<RebuildStatus, Error> {
-        let handle = match &*self.feeding() {
-            Feeding::Begun(handle) => Some(handle.clone()),
-            _ => None,
-        };
-        let building = match handle {
+        let building = match self.processor() {
             Some(handle) => handle.status().await.into_iter().next(),
             None => None,
         };
@@ -267,6 +264,14 @@ impl<L: Inspect + 'static, N: Inspect + 'static> Rebuild<L, N> {
             .await
     }
 
+    /// What feeds the new version, to wait for and to steer; `None` when nothing was applied.
+    pub fn processor(&self) -> Option<ProcessorHandle> {
+        match &*self.feeding() {
+            Feeding::Begun(handle) => Some(handle.clone()),
+            Feeding::Ready(_) | Feeding::Over => None,
+        }
+    }
+
     /// The processor that feeds the new version, which goes on without this value; `None` when nothing was applied.
     pub fn into_processor(self) -> Option<ProcessorHandle> {
         match std::mem::replace(&mut *self.feeding(), Feeding::Over) {
@@ -302,11 +307,19 @@ impl<L: Inspect + 'static, N: Inspect + 'static> Rebuild<L, N> {
         Ok(handle)
     }
 
-    /// Comes close to the live version, which goes on meanwhile.
+    /// Comes close to the live version, which goes on meanwhile, once that has what is recorded by now: one that was
+    /// begun just now would say nothing.
     async fn chase(&self, handle: &ProcessorHandle) -> Result<(), Error> {
         const ROUNDS_MAX: usize = 3;
+        let store = self.versions.store();
+        let head = store.head(ConsistencyLevel::Strong).await?;
+        let patience = self.settings.patience;
+        let live = &self.live;
+        self.versions
+            .wait_until_it_has(live, &head, patience)
+            .await?;
         for _ in 0..ROUNDS_MAX {
-            let target = self.live.inspect.look().await?.cursor().clone();
+            let target = self.look(&self.live).await?.cursor().clone();
             self.capped.show(Some(target.clone()));
             handle.wait_for_cursor(self.name.as_str(), &target).await?;
         }
@@ -318,13 +331,13 @@ impl<L: Inspect + 'static, N: Inspect + 'static> Rebuild<L, N> {
         let timer = self.versions.timer();
         let began = timer.elapsed();
         loop {
-            let reached = self.new.inspect.look().await?.cursor().clone();
-            let live = self.live.inspect.look().await?;
+            let reached = self.look(&self.new).await?.cursor().clone();
+            let live = self.look(&self.live).await?;
             let target = live.cursor().clone();
             if target.covers(&reached) {
                 self.capped.show(Some(target.clone()));
                 handle.wait_for_cursor(self.name.as_str(), &target).await?;
-                let new = self.new.inspect.look().await?;
+                let new = self.look(&self.new).await?;
                 // Without events of its own on the way, the new model may name an earlier place.
                 if target.covers(new.cursor()) {
                     return self.judge(handle, &live, &new).await;
@@ -337,6 +350,11 @@ impl<L: Inspect + 'static, N: Inspect + 'static> Rebuild<L, N> {
             }
             timer.sleep(PAUSE).await;
         }
+    }
+
+    async fn look<I: Inspect>(&self, version: &ModelVersion<I>) -> Result<I::Rows, Error> {
+        let patience = self.settings.patience;
+        self.versions.look(&version.inspect, patience).await
     }
 
     async fn judge(

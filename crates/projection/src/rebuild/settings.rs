@@ -61,9 +61,9 @@ impl RebuildSettings {
     pub fn validate(&self) -> Result<(), Error> {
         let events_max = u64::try_from(Self::EVENTS_MAX).unwrap_or(u64::MAX);
         let complaint = if self.lag_events_max > events_max {
-            "lag_events_max is over 100,000"
+            "lag_events_max is over 100,000; allow fewer, or pass over the checks with a reason"
         } else if self.sample_rows_max > Self::EVENTS_MAX {
-            "sample_rows_max is over 100,000"
+            "sample_rows_max is over 100,000; compare fewer rows, or all by a condition of yours"
         } else {
             return Ok(());
         };

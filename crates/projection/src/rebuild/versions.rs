@@ -19,6 +19,7 @@ use super::settings::RebuildSettings;
 use crate::contract::choice::EventChoice;
 use crate::contract::model_id::ModelId;
 use crate::contract::sink::Sink;
+use crate::errors::may_pass;
 use crate::projection::definition::Projection;
 
 /// How long it is until a version that lags is looked at again.
@@ -85,7 +86,7 @@ impl ProjectionVersions {
     /// [`ErrorKind::Invalid`] when the name makes no stream, or the first version is 0.
     pub fn new(store: Arc<dyn EventStore>, name: &str, first: u32) -> Result<Self, Error> {
         if first == 0 {
-            let message = "versions count from 1";
+            let message = "versions count from 1; give the one that was in use first";
             return Err(Error::new(ErrorKind::Invalid, message).with("projection", name));
         }
         Ok(Self {
@@ -150,7 +151,7 @@ impl ProjectionVersions {
         }
         if recorded.standing(version) != Some(VersionStanding::Kept) {
             return Err(self.refusal(
-                "version is not kept; only one that was live can be again",
+                "version is not kept; only one that was live, and was not dropped, can be again",
                 version,
             ));
         }
@@ -264,9 +265,11 @@ impl ProjectionVersions {
     ) -> Result<(), Error> {
         let began = self.timer.elapsed();
         loop {
-            let cursor = version.inspect.look().await?.cursor().clone();
+            let look = self.look(&version.inspect, settings.patience).await?;
+            let cursor = look.cursor().clone();
+            let rest = ReadRequest::new(version.choice.selection()).after(cursor);
             let lag = self
-                .lag(&version.choice, cursor, settings.lag_events_max)
+                .lag(&version.choice, rest, settings.lag_events_max)
                 .await?;
             if lag <= settings.lag_events_max {
                 return Ok(());
@@ -281,11 +284,71 @@ impl ProjectionVersions {
         }
     }
 
-    /// How many events of this choice are after a cursor; more than `max` are not counted.
-    async fn lag(&self, choice: &EventChoice, cursor: Cursor, max: u64) -> Result<u64, Error> {
+    /// Looks at a model, again and again where it is not there yet, as before its sink was opened.
+    pub(super) async fn look<I: Inspect>(
+        &self,
+        inspect: &I,
+        patience: Duration,
+    ) -> Result<I::Rows, Error> {
+        let began = self.timer.elapsed();
+        loop {
+            match inspect.look().await {
+                Err(error) if may_pass(error.kind()) => {
+                    if self.timer.elapsed().saturating_sub(began) >= patience {
+                        return Err(error);
+                    }
+                    self.timer.sleep(PAUSE).await;
+                }
+                looked => return looked,
+            }
+        }
+    }
+
+    /// Waits until a version has all of its events that are recorded up to here.
+    pub(super) async fn wait_until_it_has<I: Inspect>(
+        &self,
+        version: &ModelVersion<I>,
+        head: &Cursor,
+        patience: Duration,
+    ) -> Result<(), Error> {
+        let began = self.timer.elapsed();
+        loop {
+            let cursor = self
+                .look(&version.inspect, patience)
+                .await?
+                .cursor()
+                .clone();
+            if cursor.covers(head) {
+                return Ok(());
+            }
+            let rest = ReadRequest::new(version.choice.selection()).after(cursor);
+            if self
+                .lag(&version.choice, rest.until(head.clone()), 0)
+                .await?
+                == 0
+            {
+                return Ok(());
+            }
+            if self.timer.elapsed().saturating_sub(began) >= patience {
+                let message =
+                    "live version lags behind the store; feed it, or wait until it has caught up";
+                let error = Error::new(ErrorKind::Unavailable, message).during("compare");
+                return Err(error.with("version", version.version()));
+            }
+            self.timer.sleep(PAUSE).await;
+        }
+    }
+
+    /// How many events of this choice a request asks for; more than `max` are not counted.
+    async fn lag(
+        &self,
+        choice: &EventChoice,
+        request: ReadRequest,
+        max: u64,
+    ) -> Result<u64, Error> {
         let mut lag = 0;
         let mut pages = 0;
-        let mut next = Some(ReadRequest::new(choice.selection()).after(cursor));
+        let mut next = Some(request);
         while let Some(request) = next {
             let page = self.store.read(request).await?;
             let own = page.events.iter().filter(|event| choice.contains(event));

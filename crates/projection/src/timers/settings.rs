@@ -55,7 +55,7 @@ impl TimerSettings {
         let complaint = if self.pending_max == 0 {
             "pending_max is 0; the timer that is due next has to be known"
         } else if !(1..=PAGE_EVENTS_MAX).contains(&self.page_events_max) {
-            "page_events_max is not within 1 to PAGE_EVENTS_MAX"
+            "page_events_max is not within 1 to 10,000; choose what a store gives in one page"
         } else if self.clock_check_interval.is_zero() {
             "clock_check_interval is zero, which would never rest"
         } else {

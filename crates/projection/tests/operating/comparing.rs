@@ -9,7 +9,8 @@ use async_trait::async_trait;
 
 use crate::durable::{Disk, Kept};
 use crate::shop::{place, sold};
-use crate::tasks::{Tasks, World, pass};
+use crate::tasks::{Tasks, pass};
+use crate::world::World;
 
 /// Looks, and then orders come before it answers.
 #[derive(Debug)]

@@ -13,7 +13,8 @@ use proptest::prelude::*;
 
 use crate::durable::Disk;
 use crate::shop::{fold, place, sold};
-use crate::tasks::{Tasks, World, pass};
+use crate::tasks::{Tasks, pass};
+use crate::world::World;
 use crate::yielding::Yielding;
 
 /// What outlives a crash.

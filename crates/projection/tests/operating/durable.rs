@@ -1,5 +1,6 @@
 //! A sink that outlives its process.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use annals_core::{Cursor, Error};
@@ -77,6 +78,10 @@ impl Sink for DiskSink {
         Ok(())
     }
 
+    fn puts_off(&self) -> bool {
+        true
+    }
+
     fn blocks(&self) -> bool {
         false
     }
@@ -98,8 +103,9 @@ impl ModelRows for Kept {
         &self.cursor
     }
 
-    async fn count(&self) -> Result<u64, Error> {
-        Ok(u64::try_from(self.stock.len()).unwrap())
+    async fn counts(&self) -> Result<BTreeMap<String, u64>, Error> {
+        let rows = u64::try_from(self.stock.len()).unwrap();
+        Ok(BTreeMap::from([(String::new(), rows)]))
     }
 
     async fn sample(&self, rows_max: usize, _: u64) -> Result<Vec<ModelRow>, Error> {

@@ -20,7 +20,8 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 
 use crate::shop::place;
-use crate::tasks::{Tasks, World, pass};
+use crate::tasks::{Tasks, pass};
+use crate::world::World;
 use crate::yielding::Yielding;
 
 const PARTITIONS: u32 = 4;

@@ -14,5 +14,7 @@ mod grouping;
 mod inline;
 mod rebuilding;
 mod shop;
+#[path = "../common/tasks.rs"]
 mod tasks;
+mod world;
 mod yielding;

@@ -5,6 +5,7 @@
 mod crash;
 mod manager;
 mod order;
+mod snapshots;
 mod stepping;
 mod timers;
 mod world;

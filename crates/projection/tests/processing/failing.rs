@@ -84,7 +84,9 @@ impl World {
     async fn order(&self, stream: &str, amounts: &[u64]) -> Result<(), annals_core::Error> {
         let events = amounts.iter().copied().map(placed);
         let receipt = append(&*self.store, stream, events).await;
-        self.running.wait_for("amounts", &receipt).await
+        self.running.wait_for("amounts", &receipt).await?;
+        // That it is live is shown a moment after the cursor.
+        self.running.wait_until_live("amounts").await
     }
 
     fn parked(&self) -> Arc<ParkedEvents> {

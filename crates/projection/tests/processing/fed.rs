@@ -13,7 +13,8 @@ use futures_executor::block_on;
 use crate::rig::faulty::Faulty;
 use crate::rig::log::Log;
 use crate::rig::shop::{Visited, append, placed, visited};
-use crate::rig::tasks::{Tasks, TurnTimer};
+use crate::rig::tasks::Tasks;
+use crate::rig::turn_timer::TurnTimer;
 
 #[test]
 fn a_consumer_gets_its_own_events() {

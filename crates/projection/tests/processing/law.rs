@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use crate::rig::faulty::Faulty;
 use crate::rig::log::Log;
 use crate::rig::shop::{Book, append, book, placed, plain_book, visited};
-use crate::rig::tasks::{Tasks, TurnTimer, pass};
+use crate::rig::tasks::{Tasks, pass};
+use crate::rig::turn_timer::TurnTimer;
 
 /// What happens between appends.
 #[derive(Clone, Copy, Debug)]
@@ -40,11 +41,12 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 fn settings() -> impl Strategy<Value = ProcessorSettings> {
-    (1..8_usize, 1..4_usize, 1..4_u32).prop_map(|(events, pages, empty)| {
+    (1..8_usize, 1..4_usize, 1..4_u32, 0..20_u64).prop_map(|(events, pages, empty, put_off)| {
         let mut settings = ProcessorSettings::DEFAULT;
         settings.page_events_max = events;
         settings.window_pages = pages;
         settings.empty_pages_max = empty;
+        settings.put_off_max = std::time::Duration::from_millis(put_off);
         settings
     })
 }

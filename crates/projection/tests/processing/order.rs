@@ -13,7 +13,8 @@ use proptest::prelude::*;
 
 use crate::rig::faulty::Faulty;
 use crate::rig::shop::{OrderEvent, append, placed};
-use crate::rig::tasks::{Tasks, TurnTimer, pass};
+use crate::rig::tasks::{Tasks, pass};
+use crate::rig::turn_timer::TurnTimer;
 
 /// The versions of each stream, in the order in which they were heard of.
 type Heard = HashMap<String, Vec<u64>>;

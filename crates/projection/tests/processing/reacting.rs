@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::rig::faulty::Faulty;
 use crate::rig::shop::{OrderEvent, append, placed};
-use crate::rig::tasks::{Tasks, TurnTimer, pass};
+use crate::rig::tasks::{Tasks, pass};
+use crate::rig::turn_timer::TurnTimer;
 
 #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
 #[event(category = "mail")]

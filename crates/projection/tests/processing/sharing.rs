@@ -11,7 +11,8 @@ use annals_store_memory::MemoryStore;
 use crate::rig::faulty::Faulty;
 use crate::rig::log::Log;
 use crate::rig::shop::{OrderEvent, append, placed, visited};
-use crate::rig::tasks::{Tasks, TurnTimer};
+use crate::rig::tasks::Tasks;
+use crate::rig::turn_timer::TurnTimer;
 
 /// Counts what it decodes.
 #[derive(Debug, Default)]

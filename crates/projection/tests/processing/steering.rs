@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use annals_core::{ErrorKind, EventStore};
 use annals_projection::{
-    ConsumerState, MemorySink, Processor, ProcessorHandle, ProjectionConsumer,
+    ConsumerState, MemorySink, Processor, ProcessorHandle, ProcessorSettings, ProjectionConsumer,
 };
+use annals_store_log::LogStore;
 use annals_store_memory::MemoryStore;
 use futures_executor::block_on;
 use futures_util::FutureExt as _;
@@ -13,6 +14,8 @@ use futures_util::FutureExt as _;
 use crate::rig::faulty::Faulty;
 use crate::rig::log::Log;
 use crate::rig::shop::{Book, append, book, placed};
+use crate::rig::tasks::Tasks;
+use crate::rig::turn_timer::TurnTimer;
 
 async fn state(running: &ProcessorHandle, name: &str) -> ConsumerState {
     let mut status = running.status().await.into_iter();
@@ -144,4 +147,64 @@ fn a_store_that_fails_for_now_is_tried_again_and_told() {
         assert_eq!(log.positions(), [1, 2]);
         running.stop().await;
     });
+}
+
+/// Whether a store is held by nobody else after a processor was stopped, at a moment that the seed chooses.
+fn lets_go(seed: u64, failures: usize) -> bool {
+    let store = Arc::new(MemoryStore::new());
+    let faulty = Faulty::new(store.clone());
+    let tasks = Tasks::new(seed);
+    let mut settings = ProcessorSettings::DEFAULT;
+    settings.page_events_max = 2;
+    let processor = Processor::builder(faulty.clone())
+        .settings(settings)
+        .spawn(tasks.clone())
+        .timer(TurnTimer::new(1_000_000_000))
+        .project(book("first"), MemorySink::new(Book::default()))
+        .project(book("second"), MemorySink::new(Book::default()));
+    let running = processor.build().unwrap().start();
+    let memory: Arc<dyn EventStore> = store.clone();
+    tasks.run(async move { append(&*memory, "order-1", (1..=7).map(placed)).await });
+    faulty.fail(ErrorKind::Unavailable, failures);
+    drop(faulty);
+    for _ in 0..tasks.below(60) {
+        tasks.turn();
+    }
+    tasks.run(async move { running.stop().await });
+    Arc::strong_count(&store) == 1
+}
+
+#[test]
+fn a_processor_that_is_stopped_has_let_go_of_its_store() {
+    for seed in 0..300 {
+        assert!(lets_go(seed, 0), "seed {seed}");
+        assert!(lets_go(seed, 3), "seed {seed}, while the store fails");
+    }
+}
+
+#[test]
+fn a_task_that_is_dropped_before_its_first_turn_is_over() {
+    let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new());
+    let processor = Processor::builder(store)
+        .spawn(drop)
+        .project(book("book"), MemorySink::new(Book::default()));
+    let running = processor.build().unwrap().start();
+    block_on(running.stop());
+}
+
+#[test]
+fn a_store_on_disk_is_opened_anew_at_once() {
+    let scratch = tempfile::tempdir().unwrap();
+    for round in 1..=50 {
+        let store = LogStore::builder(scratch.path()).open_or_create().unwrap();
+        let store: Arc<dyn EventStore> = Arc::new(store);
+        let running = Processor::builder(Arc::clone(&store))
+            .project(book("book"), MemorySink::new(Book::default()))
+            .consume(Log::new("log").boxed());
+        let running = running.build().unwrap().start();
+        block_on(async {
+            append(&*store, "order-1", [placed(round)]).await;
+            running.stop().await;
+        });
+    }
 }

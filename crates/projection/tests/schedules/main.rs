@@ -1,4 +1,4 @@
-//! Schedules of a processor (T13): the crate's own source over shuttle's locks and tasks, which take turns as a seeded
+//! Schedules of processors, rebuilds and groups (T13): the crate's own source over shuttle's locks and tasks, which take turns as a seeded
 //! scheduler decides. A wake-up that is lost is a deadlock, which shuttle reports with its schedule.
 //!
 //! `ANNALS_CAMPAIGN_SCALE` multiplies the number of schedules.
@@ -21,6 +21,8 @@ mod contract;
 mod decoder;
 #[path = "../../src/errors.rs"]
 mod errors;
+#[path = "../../src/group/mod.rs"]
+mod group;
 #[path = "../../src/key_rule.rs"]
 mod key_rule;
 #[path = "../../src/memory/mod.rs"]
@@ -33,7 +35,11 @@ mod processor;
 mod projection;
 #[path = "../../src/reaction/mod.rs"]
 mod reaction;
+#[path = "../../src/rebuild/mod.rs"]
+mod rebuild;
 mod scenarios;
+mod sharing;
+mod taking_over;
 
 mod sync {
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
@@ -60,22 +66,36 @@ use shuttle::{Config, Runner};
 /// Schedules of one scenario under one scheduler, at scale one.
 const SCHEDULES: usize = 500;
 
-fn check(scenario: fn()) {
+/// The same of one that takes many more steps.
+const LONG_SCHEDULES: usize = 50;
+
+fn check(scenario: fn(), schedules: usize) {
     let scale = env::var("ANNALS_CAMPAIGN_SCALE").ok();
     let scale: usize = scale.and_then(|scale| scale.parse().ok()).unwrap_or(1);
     let mut config = Config::new();
     config.max_steps = shuttle::MaxSteps::FailAfter(200_000);
-    let schedules = SCHEDULES * scale;
+    config.stack_size = 1024 * 1024;
+    let schedules = schedules * scale;
     Runner::new(RandomScheduler::new(schedules), config.clone()).run(scenario);
     Runner::new(PctScheduler::new(3, schedules), config).run(scenario);
 }
 
 #[test]
 fn everyone_sees_each_event_once_in_every_schedule() {
-    check(scenarios::joining_while_events_come);
+    check(scenarios::joining_while_events_come, SCHEDULES);
 }
 
 #[test]
 fn no_order_is_lost_in_any_schedule() {
-    check(scenarios::steering_while_events_come);
+    check(scenarios::steering_while_events_come, SCHEDULES);
+}
+
+#[test]
+fn a_version_takes_over_with_all_events_in_every_schedule() {
+    check(taking_over::cutting_over_while_events_come, LONG_SCHEDULES);
+}
+
+#[test]
+fn members_that_come_and_go_handle_each_event_once_in_every_schedule() {
+    check(sharing::members_come_and_go, LONG_SCHEDULES);
 }

@@ -103,10 +103,10 @@ fn start(store: &Arc<dyn EventStore>, logs: &[Log]) -> (ProcessorHandle, Tasks) 
 
 /// The tasks of a processor: a schedule ends after the last of them.
 #[derive(Clone, Default)]
-struct Tasks(Arc<AtomicUsize>);
+pub(crate) struct Tasks(Arc<AtomicUsize>);
 
 impl Tasks {
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
+    pub(crate) fn spawn(&self, task: BoxFuture<'static, ()>) {
         let running = Arc::clone(&self.0);
         running.fetch_add(1, Ordering::SeqCst);
         drop(spawn(async move {
@@ -115,14 +115,14 @@ impl Tasks {
         }));
     }
 
-    async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         while self.0.load(Ordering::SeqCst) > 0 {
             yield_now().await;
         }
     }
 }
 
-async fn append(store: &dyn EventStore, events: usize) -> Receipt {
+pub(crate) async fn append(store: &dyn EventStore, events: usize) -> Receipt {
     let event = NewEvent::new(EventType::from_static("noted"), ContentType::JSON, "{}").unwrap();
     let append = Append::builder(UuidIds::default().append_id())
         .write(
@@ -214,7 +214,7 @@ impl Consumer for Log {
 
 /// A store at which others may take their turns.
 #[derive(Debug)]
-struct Stepping(MemoryStore);
+pub(crate) struct Stepping(pub(crate) MemoryStore);
 
 #[async_trait]
 impl EventStore for Stepping {

@@ -64,6 +64,15 @@ impl Checkpoints {
         Ok(self.all()?.get(name).and_then(checkpoint))
     }
 
+    /// Every checkpoint, in the order of their names.
+    pub(super) fn list(&self) -> Result<Vec<(CheckpointName, Checkpoint)>, Error> {
+        let _file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all()?.into_iter();
+        Ok(all
+            .filter_map(|(name, saved)| Some((name, checkpoint(&saved)?)))
+            .collect())
+    }
+
     /// Saves a checkpoint durably.
     pub(super) fn save(&self, save: CheckpointSave) -> Result<Checkpoint, Error> {
         let CheckpointSave {

@@ -82,6 +82,15 @@ impl Auxiliary {
         Self { files: None }
     }
 
+    /// Every checkpoint that is saved there, in the order of their names. Blocks.
+    pub(crate) fn all_checkpoints(
+        vfs: &Arc<dyn Vfs>,
+        directory: &Path,
+        log: LogId,
+    ) -> Result<Vec<(CheckpointName, Checkpoint)>, Error> {
+        Checkpoints::new(Arc::clone(vfs), directory, log).list()
+    }
+
     /// Writes what is open to its file, and closes it. A later call opens it again. Blocks.
     pub(crate) fn close(&self) {
         if let Some(Files { snapshots, .. }) = &self.files {

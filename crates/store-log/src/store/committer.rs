@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals_core::{Error, ErrorKind, Timestamp};
 use annals_log::commit::Commit;
-use annals_log::{Log, RecordAt, View};
+use annals_log::{Log, RecordAt, Rewritten, View};
 
 use super::batch::{Batch, Placing, Step};
 use super::error::{from_log, unknown};
@@ -95,11 +95,25 @@ impl Committer {
             "each event has its record"
         );
         debug_assert!(frame.bytes() <= bytes, "no more is written than reserved");
+        let began = self.shared.clock.now();
         frame.write().map_err(from_log)?;
         // What is written may be durable, whatever the reason why that can't be told.
         let view = self.log.sync().map_err(unknown)?;
+        let ended = self.shared.clock.now();
+        self.shared
+            .syncs
+            .note(began, ended, self.log.unsynced_bytes());
         self.stated.1 = framed.stated;
         Ok(Recorded { view, framed })
+    }
+
+    /// Tells the log that nothing was appended for a while.
+    pub(crate) fn rest(&mut self) -> annals_log::Result<()> {
+        let began = self.shared.clock.now();
+        self.log.idle()?;
+        let ended = self.shared.clock.now();
+        self.shared.syncs.note(began, ended, 0);
+        Ok(())
     }
 
     /// Shows the batch, which is durable, to readers.
@@ -123,6 +137,13 @@ impl Committer {
             self.shared.policies_change();
         }
         self.shared.changed.notify(usize::MAX);
+    }
+
+    /// Goes on with another form of a segment, and shows it to readers.
+    pub(crate) fn adopt(&mut self, rewritten: &Rewritten) -> Result<(), Error> {
+        let view = self.log.adopt(rewritten).map_err(from_log)?;
+        self.shared.publish(|snapshot| snapshot.view = view);
+        Ok(())
     }
 
     /// Hands the memory of the index over to be written, once it has `bytes_min` bytes.

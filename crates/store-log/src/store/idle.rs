@@ -88,7 +88,7 @@ impl Idler {
                         return;
                     };
                     // Where the group is closed or failed there is nothing to say.
-                    if let Ok(Err(error)) = commits.with_core(|committer| committer.log.idle()) {
+                    if let Ok(Err(error)) = commits.with_core(Committer::rest) {
                         warn!(%error, "the log could not be marked as being at rest");
                     }
                 }

@@ -25,6 +25,7 @@ use super::judge::{Judge, refuse};
 use super::keeper::Keeper;
 use super::looked::Looked;
 use super::open::LogStoreBuilder;
+use super::optimize::Rewriting;
 use super::prepared::Prepared;
 use super::read;
 use super::receipts;
@@ -43,6 +44,7 @@ pub struct LogStore {
     pub(crate) heat: Arc<Heat>,
     pub(crate) ahead: ReadAhead,
     pub(crate) auxiliary: Auxiliary,
+    pub(crate) rewriting: Rewriting,
     pub(crate) settings: Settings,
     pub(crate) directory: PathBuf,
 }
@@ -77,6 +79,7 @@ impl LogStore {
     }
 
     fn end(&self) -> Result<(), Error> {
+        self.rewriting.end();
         let idler = self
             .idler
             .lock()

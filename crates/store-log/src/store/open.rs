@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use annals_core::{Clock, Error, ErrorKind, Ids, SystemClock, UuidIds};
+use annals_core::{Checkpoint, CheckpointName, Clock, Error, ErrorKind, Ids, SystemClock, UuidIds};
 use annals_log::commit::{GroupCommit, GroupSettings, Leader};
 use annals_log::{ErrorKind as LogErrorKind, Follower, Log, LogId, LogSettings, Parts};
 
@@ -14,6 +14,7 @@ use super::follower::LogFollower;
 use super::idle::{Activity, Idler};
 use super::keeper::Keeper;
 use super::log_store::LogStore;
+use super::optimize::Rewriting;
 use super::recover::recover;
 use super::settings::{CommitterThread, Maintenance, ReadMode, Settings};
 use super::shared::Shared;
@@ -125,6 +126,7 @@ impl LogStoreBuilder {
         settings.segment_bytes = self.settings.segment_bytes;
         settings.reads = self.settings.reads;
         settings.durability = self.settings.durability;
+        settings.block_cache_bytes_max = self.settings.block_cache_bytes_max;
         settings
     }
 
@@ -142,8 +144,24 @@ impl LogStoreBuilder {
         started().map_err(|error: Error| error.during("follow"))
     }
 
+    /// Every checkpoint that readers saved in the store, in the order of their names. The store may be open
+    /// meanwhile, in this process or another.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when there is no store; as loading a checkpoint has it.
+    pub fn checkpoints(&self) -> Result<Vec<(CheckpointName, Checkpoint)>, Error> {
+        let follower = self.log_follower();
+        let log = follower.map(|follower| follower.log_id());
+        let listed =
+            log.and_then(|log| Auxiliary::all_checkpoints(&self.parts.vfs, &self.directory, log));
+        listed.map_err(|error| error.during("list checkpoints"))
+    }
+
     pub(crate) fn log_follower(&self) -> Result<Follower, Error> {
-        Follower::open(&self.parts, &self.log_directory(), self.settings.reads).map_err(from_log)
+        let follower = Follower::open(&self.parts, &self.log_directory(), self.settings.reads);
+        let follower = follower.map_err(from_log)?;
+        follower.limit_block_cache(self.settings.block_cache_bytes_max);
+        Ok(follower)
     }
 
     fn run_directory(&self, log_id: LogId) -> Result<RunDirectory, Error> {
@@ -204,6 +222,7 @@ impl LogStoreBuilder {
         keeper.tidy();
         Ok(LogStore {
             auxiliary,
+            rewriting: Rewriting::default(),
             shared,
             commits,
             idler: Mutex::new(idler),

@@ -44,6 +44,9 @@ pub struct Settings {
     pub index_bytes_max: usize,
     /// The memory in which snapshots and checkpoints are cached, in bytes. Default: 8 MiB.
     pub auxiliary_bytes_max: usize,
+    /// The memory in which blocks of compressed segments are kept for the next reader, in bytes; 0 for none.
+    /// Default: 32 MiB.
+    pub block_cache_bytes_max: usize,
 }
 
 /// Who writes and syncs what waits.
@@ -81,6 +84,7 @@ impl Default for Settings {
             batch_bytes_max: 8 * MIB,
             index_bytes_max: 16 * MIB,
             auxiliary_bytes_max: CACHE_BYTES_DEFAULT,
+            block_cache_bytes_max: 32 * MIB,
         }
     }
 }

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use annals_core::{Clock, Error, ErrorKind, Ids, Timestamp};
+use annals_core::{Clock, Error, ErrorKind, Ids, Timestamp, WriterState};
 use event_listener::Event as Bell;
 
 use super::doubt::Doubt;
 use super::snapshot::Snapshot;
+use super::vitals::Syncs;
 
 /// The published state of the store, and the handles to the world.
 pub(crate) struct Shared {
@@ -18,6 +19,8 @@ pub(crate) struct Shared {
     /// What the writer had in hand when it failed.
     pub(crate) doubt: Doubt,
     is_closed: AtomicBool,
+    /// What its syncs cost.
+    pub(crate) syncs: Syncs,
     /// Rings when there is a new snapshot, and when there will be none any more.
     pub(crate) changed: Bell,
     pub(crate) clock: Arc<dyn Clock>,
@@ -31,6 +34,7 @@ impl Shared {
             policy_changes: AtomicU64::new(0),
             doubt: Doubt::default(),
             is_closed: AtomicBool::new(false),
+            syncs: Syncs::default(),
             changed: Bell::new(),
             clock,
             ids,
@@ -69,6 +73,17 @@ impl Shared {
             return Ok(());
         };
         Err(Error::new(ErrorKind::Unavailable, message))
+    }
+
+    /// Whether there will be more appends.
+    pub(crate) fn writer_state(&self) -> WriterState {
+        if self.doubt.has_failed() {
+            WriterState::Failed
+        } else if self.is_closed.load(Ordering::Acquire) {
+            WriterState::Closed
+        } else {
+            WriterState::Open
+        }
     }
 
     /// The time, never before that of the newest event.

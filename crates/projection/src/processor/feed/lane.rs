@@ -129,6 +129,10 @@ impl Lane {
         self.seats.iter().any(|seat| seat.member.id == id)
     }
 
+    pub(super) fn has_members(&self) -> bool {
+        !self.seats.is_empty()
+    }
+
     pub(super) fn leave(&mut self, id: u64) {
         self.seats.retain(|seat| seat.member.id != id);
         self.forget_taken();
@@ -183,8 +187,17 @@ impl Lane {
         Plan::Read(choice, self.end.clone())
     }
 
-    /// What can be done with a page before the members take it.
+    /// Whether several members take the pages.
+    pub(super) fn is_shared(&self) -> bool {
+        self.seats.len() > 1
+    }
+
+    /// What is to be done with a page before the members take it. Nothing for one member alone, who is as fast by
+    /// itself: what one thread decodes is costly to read and to free for another.
     pub(super) fn preparations(&self) -> Vec<Arc<dyn Prepare>> {
+        if !self.is_shared() {
+            return Vec::new();
+        }
         let seats = self.seats.iter();
         seats
             .filter_map(|seat| seat.member.preparation.clone())

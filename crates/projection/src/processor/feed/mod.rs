@@ -13,14 +13,16 @@ mod reader;
 use std::sync::{Arc, PoisonError};
 
 use annals_concurrency::{Chance, Spawn, Timer};
-use annals_core::{Cursor, Error, EventStore};
+use annals_core::{Cursor, Error, EventStore, Observer};
 use event_listener::EventListener;
+use futures_util::future::BoxFuture;
 
 pub(super) use lane::Member;
 use lanes::Lanes;
 use reader::Reader;
 
 use super::settings::ProcessorSettings;
+use super::tasks::Tasks;
 use crate::contract::page::FeedPage;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -29,8 +31,12 @@ pub(super) struct Feed {
     pub(super) store: Arc<dyn EventStore>,
     pub(super) timer: Arc<dyn Timer>,
     pub(super) chance: Arc<dyn Chance>,
-    pub(super) spawn: Arc<dyn Spawn>,
     pub(super) settings: ProcessorSettings,
+    /// What reads and feeds.
+    pub(super) tasks: Arc<Tasks>,
+    spawn: Arc<dyn Spawn>,
+    /// Who is told what the consumers do.
+    pub(super) observer: Option<Arc<dyn Observer>>,
     lanes: Mutex<Lanes>,
 }
 
@@ -68,10 +74,18 @@ impl Feed {
             store,
             timer,
             chance,
-            spawn,
             settings,
+            tasks: Arc::default(),
+            spawn,
+            observer: None,
             lanes: Mutex::new(Lanes::new(awaited)),
         }
+    }
+
+    /// The same, whose consumers are told to this observer.
+    pub(super) fn observed_by(mut self, observer: Option<Arc<dyn Observer>>) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// The next page for a consumer that stands at this cursor.
@@ -83,9 +97,14 @@ impl Feed {
         };
         if let Some(lane) = opened {
             let reader = Reader::new(Arc::clone(self), lane);
-            self.spawn.spawn(Box::pin(reader.run()));
+            self.begin(Box::pin(reader.run()));
         }
         taken
+    }
+
+    /// Begins a task of this processor.
+    pub(super) fn begin(&self, task: BoxFuture<'static, ()>) {
+        self.spawn.spawn(self.tasks.counted(task));
     }
 
     /// Gives up the place of a consumer, if it has one.

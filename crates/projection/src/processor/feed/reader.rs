@@ -103,7 +103,7 @@ impl Reader {
         };
         changed?;
         if self.feed.settings.batch_wait > Duration::ZERO {
-            self.feed.timer.sleep(self.feed.settings.batch_wait).await;
+            self.sleep(self.feed.settings.batch_wait).await;
         }
         self.failures = 0;
         if let Some(lane) = self.feed.lanes().lane(self.lane) {
@@ -120,8 +120,7 @@ impl Reader {
             .bytes_max(settings.page_bytes_max);
         let page = self.feed.store.read(request).await?;
         let is_last = page.next.is_none();
-        let page = Arc::new(FeedPage::new(after, page, choice));
-        self.prepare(&page);
+        let page = Arc::new(self.prepared(FeedPage::new(after, page, choice)));
         self.failures = 0;
         if let Some(lane) = self.feed.lanes().lane(self.lane) {
             lane.push(page, is_last);
@@ -129,15 +128,19 @@ impl Reader {
         Ok(())
     }
 
-    fn prepare(&self, page: &FeedPage) {
-        let preparations = self
-            .feed
-            .lanes()
-            .lane(self.lane)
-            .map(|lane| lane.preparations());
-        for preparation in preparations.unwrap_or_default() {
-            preparation.prepare(page);
+    /// A page as the members of the lane want it.
+    fn prepared(&self, page: FeedPage) -> FeedPage {
+        let (is_shared, preparations) = match self.feed.lanes().lane(self.lane) {
+            Some(lane) => (lane.is_shared(), lane.preparations()),
+            None => return page,
+        };
+        if !is_shared {
+            return page.for_one();
         }
+        for preparation in preparations {
+            preparation.prepare(&page);
+        }
+        page
     }
 
     /// Notes what hinders, and waits before the next try; or gives up.
@@ -157,7 +160,26 @@ impl Reader {
             }
             lane.is_in_trouble(error.to_string());
         }
-        self.feed.timer.sleep(pause).await;
+        self.sleep(pause).await;
+    }
+
+    /// Waits so long, or until nobody is left to read for.
+    async fn sleep(&self, duration: Duration) {
+        let mut sleep = self.feed.timer.sleep(duration);
+        while let Some(bell) = self.left() {
+            match select(sleep, bell).await {
+                Either::Left(_) => return,
+                Either::Right(((), rest)) => sleep = rest,
+            }
+        }
+    }
+
+    /// What rings when somebody leaves; `None` when nobody is left.
+    fn left(&self) -> Option<EventListener> {
+        let mut lanes = self.feed.lanes();
+        let lane = lanes.lane(self.lane)?;
+        let bell = lane.work.listen();
+        lane.has_members().then_some(bell)
     }
 }
 

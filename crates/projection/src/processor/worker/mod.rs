@@ -2,6 +2,7 @@
 
 mod orders;
 mod parked;
+mod steps;
 mod taking;
 
 use std::panic::AssertUnwindSafe;
@@ -23,6 +24,7 @@ use crate::contract::parked::ParkedEvents;
 use crate::contract::partition::Partition;
 use crate::errors::{in_words, may_pass};
 use crate::panics::of_panic;
+use steps::Steps;
 
 /// Feeds one consumer.
 #[derive(Debug)]
@@ -35,9 +37,8 @@ pub(super) struct Worker {
     policy: FailurePolicy,
     /// Every event up to here is handled.
     cursor: Cursor,
+    steps: Steps,
     gate: Gate,
-    /// How many pages went by that the consumer noted nothing of.
-    unnoted_pages: u32,
     /// How often in a row something failed that is no event's fault.
     failures: u32,
 }
@@ -63,43 +64,33 @@ impl Worker {
             cell,
             consumer,
             cursor: Cursor::START,
+            steps: Steps::default(),
             gate: Gate::default(),
-            unnoted_pages: 0,
             failures: 0,
         }
     }
 
     /// Feeds the consumer until it is told to stop.
-    pub(super) async fn run(mut self) {
-        let mut ending = Ending {
+    pub(super) fn run(self) -> impl Future<Output = ()> + Send {
+        let ending = Ending {
             feed: Arc::clone(&self.feed),
             cell: Arc::clone(&self.cell),
             has_arrived: false,
         };
-        loop {
-            let opened = caught(self.open()).await;
-            if opened.is_err() {
-                ending.arrived();
-            }
-            let fed = match opened {
-                Ok(()) => caught(self.feed_on(&mut ending)).await,
-                Err(error) => Err(error),
-            };
-            let Err(error) = fed else { return };
-            self.feed.leave(self.member.id);
-            if self.recover(error).await == Then::Stop {
-                return;
-            }
-        }
+        let run = Run {
+            worker: self,
+            ending,
+        };
+        run.run()
     }
 
     /// Opens the consumer, and stands where it does.
     async fn open(&mut self) -> Result<(), Error> {
         let progress = self.consumer.open().await?;
         self.feed.leave(self.member.id);
-        self.unnoted_pages = 0;
+        self.lose_put_off();
         self.set_parked(Arc::new(progress.parked));
-        self.stand(progress.cursor, 0);
+        self.noted(progress.cursor, 0);
         Ok(())
     }
 
@@ -117,7 +108,7 @@ impl Worker {
             ending.arrived();
             match taken {
                 Taken::Page { page, is_newest } => {
-                    self.take_page(&page).await?;
+                    self.take_page(&page, is_newest).await?;
                     self.is_at(is_newest && *page.cursor() == self.cursor);
                 }
                 Taken::Wait {
@@ -125,6 +116,9 @@ impl Worker {
                     is_live,
                     trouble,
                 } => {
+                    if is_live || trouble.is_some() {
+                        self.note().await?;
+                    }
                     match trouble {
                         Some(error) => self.is_hindered(1, error),
                         None => self.is_at(is_live),
@@ -169,8 +163,10 @@ impl Worker {
         matches!(over, Either::Left(_))
     }
 
-    /// Stands at this cursor, after so many events more.
+    /// Stands at this cursor, after so many events more, and shows it: everything up to here is noted, or of no use to
+    /// the consumer.
     fn stand(&mut self, cursor: Cursor, events: usize) {
+        let events = self.is_noted().saturating_add(events);
         self.cursor.clone_from(&cursor);
         self.cell.change(|seen| {
             seen.cursor = cursor;
@@ -200,6 +196,35 @@ impl Worker {
     fn is_hindered(&self, attempts: u32, error: String) {
         self.cell
             .set_state(ConsumerState::Retrying { attempts, error });
+    }
+}
+
+/// A worker and its end, in the order in which they go: the consumer is gone when the end is told, also where the task
+/// is dropped before its first turn.
+struct Run {
+    worker: Worker,
+    ending: Ending,
+}
+
+impl Run {
+    async fn run(mut self) {
+        let Self { worker, ending } = &mut self;
+        loop {
+            let opened = caught(worker.open()).await;
+            if opened.is_err() {
+                ending.arrived();
+            }
+            let fed = match opened {
+                Ok(()) => caught(worker.feed_on(ending)).await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = fed else { return };
+            worker.lose_put_off();
+            worker.feed.leave(worker.member.id);
+            if worker.recover(error).await == Then::Stop {
+                return;
+            }
+        }
     }
 }
 

@@ -19,6 +19,7 @@ impl Worker {
     /// Tries the parked events of a key again, or all; those of each key in their order, until one fails. Tells how
     /// many were taken.
     pub(super) async fn retry_parked(&mut self, key: Option<&str>) -> Result<usize, Error> {
+        self.note().await?;
         let mut taken = 0;
         for parked in self.heads() {
             if key.is_none_or(|key| key == parked.key) {
@@ -30,9 +31,10 @@ impl Worker {
 
     /// Gives up a parked event; those that waited behind it are tried.
     pub(super) async fn drop_parked(&mut self, position: Position) -> Result<(), Error> {
+        self.note().await?;
         let mut changed = self.parked();
         let Some(event) = changed.remove(position) else {
-            let message = "no event of this position is parked";
+            let message = "no event of this position is parked; list those that are";
             return Err(Error::new(ErrorKind::Invalid, message).with("position", position));
         };
         changed.skip(event.into_skipped());
@@ -95,7 +97,8 @@ impl Worker {
         let changed = Arc::new(changed);
         let batch = Batch::whole(self.page_of(event.clone()))
             .parking(Arc::clone(&changed))
-            .attempt(0, attempts);
+            .attempt(0, attempts)
+            .observed_by(self.feed.observer.clone());
         match self.consumer.handle(&batch).await? {
             Handled::Whole => {
                 self.set_parked(changed);
@@ -103,7 +106,7 @@ impl Worker {
                 self.stand(cursor, 1);
                 Ok(true)
             }
-            Handled::Interrupted { .. } => Ok(false),
+            Handled::Interrupted { .. } | Handled::PutOff => Ok(false),
             Handled::Failed { error, .. } => {
                 let mut still = self.parked();
                 still.park(failed(&event, parked.key, &in_words(&*error), attempts));

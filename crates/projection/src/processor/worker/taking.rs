@@ -20,42 +20,61 @@ struct Passage<'a> {
     verdicts: Verdicts,
     /// The event that failed last, and how often it was tried.
     failing: Option<(usize, u32)>,
+    /// Whether another page follows at once.
+    is_followed: bool,
 }
 
-/// Whether an order may interrupt a batch.
+/// Whether a portion is all that is left of its page, in which case an order may interrupt it, and its step may be put
+/// off.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Haste {
-    None,
-    Interruptible,
+enum Extent {
+    Part,
+    Rest,
+}
+
+/// What became of a portion.
+enum Passed {
+    Whole,
+    /// An order came before this event; nothing of the portion is noted.
+    Interrupted {
+        index: usize,
+    },
+    /// An event can't be handled; nothing of the portion is noted.
+    Failed {
+        index: usize,
+        error: BoxError,
+    },
+    /// Everything since the last step is to be handed over again.
+    WentBack,
 }
 
 impl Worker {
     /// Has a page taken, or a part of it where an order comes while an event is tried again.
-    pub(super) async fn take_page(&mut self, page: &Arc<FeedPage>) -> Result<(), Error> {
+    pub(super) async fn take_page(
+        &mut self,
+        page: &Arc<FeedPage>,
+        is_newest: bool,
+    ) -> Result<(), Error> {
         let mut passage = Passage {
             page,
             rest: self.own(page),
             verdicts: Verdicts::new(),
             failing: None,
+            is_followed: !is_newest,
         };
         loop {
             let portion = self.portion(&passage, passage.rest.len())?;
             match self
-                .take_portion(
-                    &passage,
-                    portion,
-                    page.cursor().clone(),
-                    Haste::Interruptible,
-                )
+                .take_portion(&passage, portion, page.cursor().clone(), Extent::Rest)
                 .await?
             {
-                Handled::Whole => return Ok(()),
-                Handled::Interrupted { index } => {
+                Passed::Whole | Passed::WentBack => return Ok(()),
+                Passed::Interrupted { index } => {
                     self.take_before(&mut passage, index).await?;
                     self.feed.leave(self.member.id);
                     return Ok(());
                 }
-                Handled::Failed { index, error } => {
+                Passed::Failed { index, error } => {
                     self.take_before(&mut passage, index).await?;
                     if !self.try_again(&mut passage, index, error).await? {
                         self.feed.leave(self.member.id);
@@ -94,16 +113,22 @@ impl Worker {
         passage: &Passage<'_>,
         portion: Portion,
         cursor: Cursor,
-        haste: Haste,
-    ) -> Result<Handled, Error> {
+        extent: Extent,
+    ) -> Result<Passed, Error> {
         let events = portion.indexes.len();
+        let is_followed = extent == Extent::Rest && passage.is_followed && self.puts_off();
         if events == 0 && portion.parked.is_none() {
-            self.pass(cursor).await?;
-            return Ok(Handled::Whole);
+            self.pass(cursor, is_followed).await?;
+            return Ok(Passed::Whole);
         }
-        let mut batch = Batch::of(Arc::clone(passage.page), portion.indexes).to(cursor.clone());
-        if haste == Haste::Interruptible {
+        let mut batch = Batch::of(Arc::clone(passage.page), portion.indexes)
+            .to(cursor.clone())
+            .observed_by(self.feed.observer.clone());
+        if extent == Extent::Rest {
             batch = batch.interrupted_by(self.cell.interrupted());
+        }
+        if is_followed && portion.parked.is_none() && passage.failing.is_none() {
+            batch = batch.followed();
         }
         if let Some(parked) = &portion.parked {
             batch = batch.parking(Arc::clone(parked));
@@ -111,35 +136,29 @@ impl Worker {
         if let Some((index, attempts)) = passage.failing {
             batch = batch.attempt(index, attempts.saturating_add(1));
         }
+        let began = self.feed.timer.elapsed();
         let handled = self.consumer.handle(&batch).await?;
-        if matches!(handled, Handled::Whole) {
-            self.failures = 0;
-            self.unnoted_pages = 0;
-            if let Some(parked) = portion.parked {
-                self.set_parked(parked);
+        self.took(self.feed.timer.elapsed().saturating_sub(began));
+        match handled {
+            Handled::Whole => {
+                self.failures = 0;
+                if let Some(parked) = portion.parked {
+                    self.set_parked(parked);
+                }
+                self.noted(cursor, events);
+                Ok(Passed::Whole)
             }
-            self.stand(cursor, events);
+            Handled::PutOff => {
+                self.put_off(cursor, events);
+                Ok(Passed::Whole)
+            }
+            Handled::Failed { .. } | Handled::Interrupted { .. } if self.has_put_off() => {
+                self.go_back(passage.page.cursor());
+                Ok(Passed::WentBack)
+            }
+            Handled::Failed { index, error } => Ok(Passed::Failed { index, error }),
+            Handled::Interrupted { index } => Ok(Passed::Interrupted { index }),
         }
-        Ok(handled)
-    }
-
-    /// Goes past a page without an event for the consumer, which notes it once in a while.
-    async fn pass(&mut self, cursor: Cursor) -> Result<(), Error> {
-        self.stand(cursor, 0);
-        self.unnoted_pages = self.unnoted_pages.saturating_add(1);
-        if self.unnoted_pages >= self.feed.settings.empty_pages_max {
-            self.note().await?;
-        }
-        Ok(())
-    }
-
-    /// Has it noted how far the consumer got, where it is not.
-    pub(super) async fn note(&mut self) -> Result<(), Error> {
-        if self.unnoted_pages > 0 {
-            self.hand_over(Batch::empty(self.cursor.clone())).await?;
-            self.unnoted_pages = 0;
-        }
-        Ok(())
     }
 
     /// Hands over a batch that no event of which can fail.
@@ -161,10 +180,10 @@ impl Worker {
         }
         let portion = self.portion(passage, before)?;
         match self
-            .take_portion(passage, portion, cursor, Haste::None)
+            .take_portion(passage, portion, cursor, Extent::Part)
             .await?
         {
-            Handled::Whole => {
+            Passed::Whole => {
                 passage.rest.drain(..before);
                 Ok(())
             }

@@ -4,4 +4,6 @@
 pub(crate) mod faulty;
 pub(crate) mod log;
 pub(crate) mod shop;
+#[path = "../../common/tasks.rs"]
 pub(crate) mod tasks;
+pub(crate) mod turn_timer;

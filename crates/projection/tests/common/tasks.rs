@@ -2,26 +2,41 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Wake, Waker};
 
-use annals_concurrency::{Chance, SeededChance, Spawn, Timer};
-use annals_core::{Clock, ManualClock, Timestamp};
+use annals_concurrency::{Chance, SeededChance, Spawn};
 use futures_util::future::BoxFuture;
 
-/// The tasks of one process. Dropping them is a crash.
+/// How many turns a future has to come to its end.
+const TURNS_MAX: usize = 10_000_000;
+
+/// The tasks of one process, whose every turn is drawn. Dropping them is a crash.
 #[derive(Clone)]
 pub(crate) struct Tasks {
-    tasks: Arc<Mutex<Vec<BoxFuture<'static, ()>>>>,
-    chance: SeededChance,
+    tasks: Arc<Mutex<Vec<Task>>>,
+    chance: Arc<SeededChance>,
+}
+
+struct Task {
+    future: BoxFuture<'static, ()>,
+    ready: Arc<Ready>,
+}
+
+struct Ready(AtomicBool);
+
+impl Wake for Ready {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Tasks {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             tasks: Arc::default(),
-            chance: SeededChance::new(seed),
+            chance: Arc::new(SeededChance::new(seed)),
         }
     }
 
@@ -29,20 +44,35 @@ impl Tasks {
         usize::try_from(self.chance.draw() % u64::try_from(bound).unwrap()).unwrap()
     }
 
-    /// Polls one task, whether it was woken or not: an extra poll does no harm to a future that is right.
-    pub(crate) fn turn(&self) {
-        let mut task = {
-            let mut tasks = self.tasks.lock().unwrap();
-            if tasks.is_empty() {
-                return;
-            }
-            let at = self.below(tasks.len());
-            tasks.swap_remove(at)
+    /// Lets one task take its turn, of those that were woken; `false` when none was, as while all wait for a thread.
+    pub(crate) fn turn(&self) -> bool {
+        let Some(task) = self.draw() else {
+            std::thread::yield_now();
+            return false;
         };
-        let mut context = Context::from_waker(Waker::noop());
-        if task.as_mut().poll(&mut context).is_pending() {
-            self.tasks.lock().unwrap().push(task);
+        let Task { mut future, ready } = task;
+        ready.0.store(false, Ordering::SeqCst);
+        let waker = Waker::from(Arc::clone(&ready));
+        if future
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+        {
+            self.tasks.lock().unwrap().push(Task { future, ready });
         }
+        true
+    }
+
+    fn draw(&self) -> Option<Task> {
+        let mut tasks = self.tasks.lock().unwrap();
+        let is_ready = |task: &Task| task.ready.0.load(Ordering::SeqCst);
+        let places = 0..tasks.len();
+        let ready: Vec<usize> = places.filter(|at| is_ready(&tasks[*at])).collect();
+        if ready.is_empty() {
+            return None;
+        }
+        let at = ready[self.below(ready.len())];
+        Some(tasks.swap_remove(at))
     }
 
     /// Begins a future among the others; its answer is there when it is done.
@@ -65,7 +95,7 @@ impl Tasks {
         future: impl Future<Output = T> + Send + 'static,
     ) -> T {
         let done = self.begin(future);
-        for _ in 0..1_000_000 {
+        for _ in 0..TURNS_MAX {
             if let Some(answer) = done.lock().unwrap().take() {
                 return answer;
             }
@@ -74,7 +104,7 @@ impl Tasks {
         panic!("does not end");
     }
 
-    /// Ends all tasks where they stand.
+    /// Ends all tasks where they stand, as a crash does.
     pub(crate) fn crash(&self) {
         loop {
             let tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
@@ -88,47 +118,10 @@ impl Tasks {
 
 impl Spawn for Tasks {
     fn spawn(&self, future: BoxFuture<'static, ()>) {
-        self.tasks.lock().unwrap().push(future);
-    }
-}
-
-/// A timer and a clock that go on as the test has it; pauses last as long as they say.
-#[derive(Clone, Debug)]
-pub(crate) struct World {
-    clock: ManualClock,
-}
-
-impl World {
-    pub(crate) fn new() -> Self {
-        Self {
-            clock: ManualClock::at(Timestamp::from_seconds(1_000_000)),
-        }
-    }
-
-    pub(crate) fn goes_on(&self, duration: Duration) {
-        self.clock.advance(duration);
-    }
-}
-
-impl Clock for World {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-}
-
-impl Timer for World {
-    fn elapsed(&self) -> Duration {
-        self.clock.now().since(Timestamp::EPOCH)
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        let world = self.clone();
-        let until = world.now().after(duration);
-        Box::pin(async move {
-            while world.now() < until {
-                pass().await;
-            }
-        })
+        self.tasks.lock().unwrap().push(Task {
+            future,
+            ready: Arc::new(Ready(AtomicBool::new(true))),
+        });
     }
 }
 

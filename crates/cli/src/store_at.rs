@@ -1,0 +1,151 @@
+//! Which store, and opening it: the one place that knows what an address means.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use annals_core::{Checkpoint, CheckpointName, EventStore};
+use annals_store_log::{LogFollower, LogStore, LogStoreBuilder, StoreHistory};
+
+use crate::failure::{Exit, Failure, Result};
+
+/// Where a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreAddress {
+    /// An embedded store in a directory.
+    Log(PathBuf),
+}
+
+impl FromStr for StoreAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        if let Some(directory) = text.strip_prefix("log:") {
+            return Ok(Self::Log(directory.into()));
+        }
+        if let Some((scheme, _)) = text.split_once("://") {
+            return Err(format!(
+                "{scheme} is no kind of store that this build knows; give a directory, or log:<directory>"
+            ));
+        }
+        Ok(Self::Log(text.into()))
+    }
+}
+
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Log(directory) = self;
+        write!(f, "{}", directory.display())
+    }
+}
+
+impl StoreAddress {
+    /// The directory of an embedded store.
+    pub(crate) fn directory(&self) -> &Path {
+        let Self::Log(directory) = self;
+        directory
+    }
+
+    /// What opens it in any way.
+    pub(crate) fn builder(&self) -> LogStoreBuilder {
+        LogStore::builder(self.directory())
+    }
+
+    /// Opens it to read, also while another process writes it.
+    pub(crate) fn to_read(&self) -> Result<Arc<dyn EventStore>> {
+        Ok(Arc::new(self.follower()?))
+    }
+
+    /// Opens it to read and to follow.
+    pub(crate) fn follower(&self) -> Result<LogFollower> {
+        self.check()?;
+        Ok(self.builder().follow()?)
+    }
+
+    /// Opens it to write; refused while another process does.
+    pub(crate) fn to_write(&self) -> Result<LogStore> {
+        self.check()?;
+        self.builder()
+            .open()
+            .map_err(|error| Self::not_writable(error.into()))
+    }
+
+    /// All that it recorded, in order.
+    pub(crate) fn history(&self) -> Result<StoreHistory> {
+        self.check()?;
+        Ok(self.builder().history()?)
+    }
+
+    /// The checkpoints that are saved in it.
+    pub(crate) fn checkpoints(&self) -> Result<Vec<(CheckpointName, Checkpoint)>> {
+        self.check()?;
+        Ok(self.builder().checkpoints()?)
+    }
+
+    /// Whether there is something that looks like a store.
+    pub(crate) fn exists(&self) -> bool {
+        self.directory().join("log").is_dir()
+    }
+
+    /// Says clearly when there is no store.
+    pub(crate) fn check(&self) -> Result {
+        let directory = self.directory();
+        if self.exists() {
+            return Ok(());
+        }
+        let failure = match directory.try_exists() {
+            Err(error) => return Err(Failure::file("look into", directory, &error)),
+            Ok(false) => Failure::not_found(format!("there is no directory {self}")),
+            Ok(true) if !directory.is_dir() => {
+                Failure::not_found(format!("{self} is a file, not the directory of a store"))
+                    .hint("name a directory with --store or ANNALS_STORE")
+            }
+            Ok(true) if directory.join("MANIFEST").is_file() => {
+                Failure::not_found(format!("{self} is the log of a store, not the store"))
+                    .hint("name the directory above it")
+            }
+            Ok(true) if directory.join(crate::commands::backup::MARKER).is_file() => {
+                Failure::not_found(format!("{self} holds backups, and is no store itself")).hint(
+                    format!(
+                        "name one of them, as {}",
+                        directory.join("000001").display()
+                    ),
+                )
+            }
+            Ok(true) => Failure::not_found(format!("{self} is no store: it has no folder `log`")),
+        };
+        Err(failure.or_hint(|| {
+            format!(
+                "name a store with --store or ANNALS_STORE, or make one with `annals init {self}`"
+            )
+        }))
+    }
+
+    fn not_writable(failure: Failure) -> Failure {
+        if failure.exit != Exit::Failed {
+            return failure;
+        }
+        failure.or_hint(|| {
+            "only one process writes a store at a time; stop the other, or let it do the work. Reading works meanwhile"
+                .to_owned()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_directory_or_says_what_it_is() {
+        let log = |text: &str| StoreAddress::Log(text.into());
+        assert_eq!("shop".parse(), Ok(log("shop")));
+        assert_eq!("log:shop".parse(), Ok(log("shop")));
+        let refused = "postgres://host/db".parse::<StoreAddress>().unwrap_err();
+        assert!(
+            refused.starts_with("postgres is no kind of store"),
+            "{refused}"
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! A store that an application writes meanwhile.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use annals_core::{
+    Append, CheckpointName, CheckpointSave, CheckpointStore as _, ContentType, Cursor,
+    EventStore as _, EventType, Expected, Ids as _, NewEvent, Position, StreamId, UuidIds,
+};
+use annals_store_log::LogStore;
+use futures_executor::block_on;
+
+use crate::support::Place;
+
+/// The first lines that a line prints which goes on until it is killed.
+pub(crate) fn first_lines(place: &Place, line: &str, count: usize) -> Vec<String> {
+    let mut shell = place.program("bash");
+    let mut child = shell
+        .args(["-c", &format!("exec {line}")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let lines = lines.take(count).map(Result::unwrap).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lines
+}
+
+/// An application that has the store open.
+pub(crate) fn application(place: &Place) -> LogStore {
+    LogStore::builder(place.path("shop")).open().unwrap()
+}
+
+pub(crate) fn append(store: &LogStore, stream: &str) {
+    let event = NewEvent::new(EventType::from_static("noted"), ContentType::JSON, "{}").unwrap();
+    let append = Append::builder(UuidIds::default().append_id())
+        .write(StreamId::parse(stream).unwrap(), Expected::Any, [event])
+        .build()
+        .unwrap();
+    block_on(store.append(append)).unwrap();
+}
+
+#[test]
+fn a_store_in_use_is_read_checked_and_backed_up() {
+    let place = Place::shop();
+    let application = application(&place);
+    append(&application, "note-1");
+    assert!(
+        place
+            .ok("annals read --stream note-1 --json")
+            .contains("\"position\":16")
+    );
+    assert!(
+        place
+            .ok("annals verify")
+            .contains("whole, in use by a writer")
+    );
+    assert!(
+        place
+            .ok("annals backup backups")
+            .contains("up to position 16")
+    );
+    assert!(
+        place
+            .export("shop")
+            .ends_with("{\"end\":{\"position\":16}}\n")
+    );
+    let refused = place.shell("annals append note-1 noted");
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.err.contains("only one process writes a store"),
+        "{}",
+        refused.err
+    );
+}
+
+#[test]
+fn tail_follows_what_an_application_appends() {
+    let place = Place::shop();
+    let application = application(&place);
+    let mut command = place.program(crate::support::ANNALS);
+    command
+        .args(["tail", "-f", "-n", "1", "--json", "--category", "note"])
+        .stdout(Stdio::piped());
+    append(&application, "note-1");
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("\"position\":16"));
+    append(&application, "other-1");
+    append(&application, "note-2");
+    assert!(lines.next().unwrap().unwrap().contains("\"position\":18"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn readers_are_told_with_their_lag() {
+    let place = Place::shop();
+    let application = application(&place);
+    let save = CheckpointSave {
+        name: CheckpointName::parse("mailer").unwrap(),
+        cursor: Cursor::at(Position::new(13)),
+        expected_revision: 0,
+    };
+    block_on(application.save_checkpoint(save)).unwrap();
+    let told = place.ok("annals projections --json");
+    let mailer = told.lines().next().unwrap();
+    assert!(
+        mailer.starts_with(r#"{"name":"mailer","position":13,"lag":2,"saves":1,"parked":1"#),
+        "{mailer}"
+    );
+    let top = place.ok("annals top --once");
+    assert!(
+        top.contains("mailer") && top.contains("hottest streams"),
+        "{top}"
+    );
+    let json = place.ok("annals top --once --json");
+    assert!(
+        json.contains(r#""head":15"#) && json.contains(r#""lag_change":0"#),
+        "{json}"
+    );
+}

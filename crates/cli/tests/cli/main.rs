@@ -1,0 +1,19 @@
+//! The command `annals`, as a person or a script types it.
+
+#![expect(
+    clippy::format_push_string,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test, and a test may take its time"
+)]
+
+mod damage;
+mod examples;
+mod exchange;
+mod keeping;
+mod live;
+mod output;
+mod reference;
+mod refusals;
+mod support;
+mod terminal;

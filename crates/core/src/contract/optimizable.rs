@@ -1,0 +1,121 @@
+//! The contract of a store whose files can be made smaller.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::{Error, Position};
+
+/// A part of a store's files: the events from a position on, up to the next segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentSummary {
+    /// Its number in the store, from 1.
+    pub segment: u32,
+    /// The position of its first event, or of the one that it will have first.
+    pub first_position: Position,
+    /// What can be done with it.
+    pub state: SegmentState,
+    /// How many bytes it takes on the disk now.
+    pub stored_bytes: u64,
+    /// How many bytes it has, or had, before compression; 0 while it is being written.
+    pub plain_bytes: u64,
+}
+
+/// What can be done with a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SegmentState {
+    /// It is being written, and stays as it is until it is sealed.
+    Active,
+    /// It can be compressed.
+    Plain,
+    /// It is compressed, and can be decompressed.
+    Compressed,
+    /// Some of it was lost to damage; it stays as it is.
+    Damaged,
+}
+
+/// Which segment to compress, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentCompression {
+    /// The segment.
+    pub segment: u32,
+    /// How much time is given for how few bytes: 1 to 19, as zstd counts.
+    pub level: i32,
+}
+
+/// What became of a segment's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentRewrite {
+    /// How many bytes it took.
+    pub bytes_before: u64,
+    /// How many bytes it takes.
+    pub bytes_after: u64,
+}
+
+/// What is told of a rewrite as it goes: how many bytes were read and written since the last time. It may
+/// sleep, so that the rewrite leaves the disk to others, and breaks the rewrite off. A store that is being
+/// closed waits for it, so it returns in a second or so.
+pub type RewritePace<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
+
+/// A store whose files can be made smaller in place, while it is read and appended to: what a backend
+/// implements. Every read answers the same before, during and after.
+///
+/// All methods block: call them on a thread that may. Rewrites are done one at a time; a second one waits.
+/// A rewrite that a crash breaks off leaves the segment as it was.
+pub trait Optimizable: fmt::Debug + Send + Sync {
+    /// The segments of the store, in order.
+    fn segments(&self) -> Result<Vec<SegmentSummary>, Error>;
+
+    /// About how many bytes the segment would take if it were compressed; reads some of it.
+    fn estimate_compression(&self, request: SegmentCompression) -> Result<u64, Error>;
+
+    /// Compresses a segment; `None` when `pace` broke it off, and the segment is as it was then.
+    fn compress_segment(
+        &self,
+        request: SegmentCompression,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error>;
+
+    /// Undoes the compression of a segment; `None` when `pace` broke it off.
+    fn decompress_segment(
+        &self,
+        segment: u32,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error>;
+}
+
+macro_rules! forward {
+    ($pointer:ty) => {
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: Optimizable + ?Sized> Optimizable for $pointer {
+            fn segments(&self) -> Result<Vec<SegmentSummary>, Error> {
+                (**self).segments()
+            }
+
+            fn estimate_compression(&self, request: SegmentCompression) -> Result<u64, Error> {
+                (**self).estimate_compression(request)
+            }
+
+            fn compress_segment(
+                &self,
+                request: SegmentCompression,
+                pace: &mut RewritePace<'_>,
+            ) -> Result<Option<SegmentRewrite>, Error> {
+                (**self).compress_segment(request, pace)
+            }
+
+            fn decompress_segment(
+                &self,
+                segment: u32,
+                pace: &mut RewritePace<'_>,
+            ) -> Result<Option<SegmentRewrite>, Error> {
+                (**self).decompress_segment(segment, pace)
+            }
+        }
+    };
+}
+
+forward!(&S);
+forward!(Box<S>);
+forward!(Arc<S>);

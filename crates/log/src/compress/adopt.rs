@@ -1,0 +1,94 @@
+//! Going over from one form of a segment to another.
+
+use std::sync::Arc;
+
+use super::Rewritten;
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::MANIFEST_NEW;
+use crate::segments::{Segment, SegmentList};
+use crate::view::View;
+use crate::writer::Log;
+
+impl Log {
+    /// Goes on with this form of the segment: names it in the manifest, durably, and gives the view that
+    /// reads it. Takes as long as three syncs of small files. The file of the other form stays until
+    /// [`Rewritten::remove_replaced`]; views that were given before read whichever there is.
+    ///
+    /// # Errors
+    /// `Invalid` when the segment is not as it was when the form was written, `NoSpace` and `Io`: the log
+    /// goes on with the form that it had. `Unknown` and `Poisoned`: the log is stopped, and either form may
+    /// be named when it is opened again.
+    pub fn adopt(&mut self, rewritten: &Rewritten) -> Result<View> {
+        self.check_usable()?;
+        let mut manifest = self.manifest.clone();
+        let entry = manifest.entry_mut(rewritten.segment).filter(|entry| {
+            let path = self.files.path_of(entry.header.id, entry.form);
+            entry.lost.is_empty() && path == rewritten.replaced
+        });
+        let Some(entry) = entry else {
+            let message = "the segment changed since its other form was written; begin again";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        };
+        entry.form = rewritten.form;
+        let segment = Arc::new(Segment::new(entry));
+        let staged = self.files.stage_manifest(&manifest);
+        staged.map_err(|error| self.staging_failed(error))?;
+        let path = self.files.path(MANIFEST_NEW);
+        self.files
+            .commit_manifest()
+            .map_err(|error| self.poison("the manifest could not be put in place", &path, error))?;
+        self.manifest = manifest;
+        self.list = Arc::new(self.list.replaced(&segment));
+        self.view = View::new(Arc::clone(&self.list), self.view.end());
+        Ok(self.view())
+    }
+
+    /// The manifest that is in place is untouched.
+    fn staging_failed(&self, error: std::io::Error) -> Error {
+        let path = self.files.path(MANIFEST_NEW);
+        if let Err(error) = self.files.remove(&path) {
+            tracing::debug!(%error, "an unfinished manifest stays for now");
+        }
+        Error::io("the manifest could not be written", &path, error)
+    }
+}
+
+impl SegmentList {
+    /// The list with this segment in place of the one of its id.
+    fn replaced(&self, segment: &Arc<Segment>) -> Self {
+        let segments = self.segments.iter().map(|known| {
+            if known.id() == segment.id() {
+                Arc::clone(segment)
+            } else {
+                Arc::clone(known)
+            }
+        });
+        Self {
+            files: self.files.clone(),
+            log: self.log,
+            segments: segments.collect(),
+            lost: std::sync::OnceLock::new(),
+        }
+    }
+}
+
+impl Rewritten {
+    /// Removes the form that was written, which the log did not go over to. Where that fails the next opening
+    /// does it.
+    pub fn discard(self) {
+        let path = self.files.path_of(self.segment, self.form);
+        if let Err(error) = self.files.remove(&path) {
+            tracing::debug!(%error, path = %path.display(), "an unfinished file stays for now");
+        }
+    }
+
+    /// Removes the file of the form that is not in use any more, after [`Log::adopt`]. Where that fails the
+    /// next opening does it.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn remove_replaced(self) -> Result<()> {
+        let removed = self.files.remove(&self.replaced);
+        removed.map_err(|error| Error::io("the file can't be removed", &self.replaced, error))
+    }
+}

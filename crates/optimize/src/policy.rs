@@ -1,0 +1,158 @@
+//! What shall be made smaller.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use annals_core::{Category, FoldId, StreamId, Version};
+use serde::{Deserialize, Serialize};
+
+/// What a plan is made by: settings, of which the default does nothing but compress.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct OptimizePolicy {
+    /// Which segments are compressed. Default: all that get smaller by it; `None` for none.
+    pub compression: Option<CompressionRule>,
+    /// Which events of which categories are hidden, and so expire. Of two rules for a category the last
+    /// holds. Default: none.
+    pub retention: Vec<RetentionRule>,
+    /// What is kept whatever the rules say. Default: nothing.
+    pub legal_hold: LegalHold,
+    /// Which snapshots are taken, and which are removed. Default: none.
+    pub snapshots: Vec<SnapshotRule>,
+    /// The most streams that a plan looks at for one rule, so that its memory is bounded; it says where there
+    /// are more. Default: 100,000.
+    pub streams_max: usize,
+}
+
+/// Which segments are compressed, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct CompressionRule {
+    /// How much time is given for how few bytes: 1 to 19, as zstd counts. Default: 9.
+    pub level: i32,
+    /// How many of the newest sealed segments stay as they are, because they are read most. Default: 0.
+    pub newest_kept_plain: usize,
+    /// The least share of a segment that must be saved, from 0 to 1. Default: 0.1.
+    pub saved_share_min: f64,
+}
+
+/// Which events of a category's streams reads still show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RetentionRule {
+    /// The streams that it is for.
+    pub category: Category,
+    /// Hide events that were appended longer ago than this; `None` shows events of any age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Duration>,
+    /// Hide all but the newest this many events of each stream; `None` shows any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_count: Option<u64>,
+    /// Hide events of versions below this in each stream; `None` hides none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncate_before: Option<Version>,
+}
+
+/// What is kept whatever the rules say: no rule hides an event of these, and rules that were set before are
+/// lifted. What was hidden by then stays hidden.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct LegalHold {
+    /// These streams.
+    pub streams: BTreeSet<StreamId>,
+    /// All streams of these categories.
+    pub categories: BTreeSet<Category>,
+}
+
+/// Which snapshots of a fold are taken, and which are removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SnapshotRule {
+    /// The streams that it is for.
+    pub category: Category,
+    /// The fold that they are of.
+    pub fold: FoldId,
+    /// Take one when this many events stand after the last one.
+    pub events_min: u64,
+    /// How many of the newest are kept.
+    pub newest_kept: usize,
+}
+
+impl Default for OptimizePolicy {
+    fn default() -> Self {
+        Self {
+            compression: Some(CompressionRule::default()),
+            retention: Vec::new(),
+            legal_hold: LegalHold::default(),
+            snapshots: Vec::new(),
+            streams_max: 100_000,
+        }
+    }
+}
+
+impl Default for CompressionRule {
+    fn default() -> Self {
+        Self {
+            level: 9,
+            newest_kept_plain: 0,
+            saved_share_min: 0.1,
+        }
+    }
+}
+
+impl RetentionRule {
+    /// A rule for a category that hides nothing yet.
+    pub fn new(category: Category) -> Self {
+        Self {
+            category,
+            max_age: None,
+            max_count: None,
+            truncate_before: None,
+        }
+    }
+
+    /// Hides events that were appended longer ago than this.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// Hides all but the newest this many events of each stream.
+    #[must_use]
+    pub fn max_count(mut self, events: u64) -> Self {
+        self.max_count = Some(events);
+        self
+    }
+
+    /// Hides events of versions below this in each stream.
+    #[must_use]
+    pub fn truncate_before(mut self, version: Version) -> Self {
+        self.truncate_before = Some(version);
+        self
+    }
+}
+
+impl SnapshotRule {
+    /// A rule that takes a snapshot after so many events, and keeps one.
+    pub fn new(category: Category, fold: FoldId, events_min: u64) -> Self {
+        Self {
+            category,
+            fold,
+            events_min,
+            newest_kept: 1,
+        }
+    }
+}
+
+impl LegalHold {
+    /// Whether this stream is held.
+    pub fn holds(&self, stream: &StreamId) -> bool {
+        self.streams.contains(stream) || self.categories.contains(&stream.category())
+    }
+}

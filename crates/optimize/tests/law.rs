@@ -1,0 +1,396 @@
+//! The law of the optimizer: every read that the policies allow answers the same before, during and after. A
+//! store in memory that gets the same appends is the oracle.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test"
+)]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use annals_core::{
+    Append, AppendId, Category, Clock, ContentType, Criteria, EventId, EventStore, EventStoreExt,
+    EventType, Expected, Ids, NewEvent, Optimizable, Position, ReadRequest, RecordedEvent,
+    SegmentState, StreamId, Timestamp, UuidIds,
+};
+use annals_optimize::{
+    ApplySettings, Control, JOURNAL, JournalMode, OptimizePolicy, Optimizer, Plan, RetentionRule,
+    Step,
+};
+use annals_store_log::{LogStore, Settings};
+use annals_store_memory::MemoryStore;
+use futures_executor::block_on;
+
+/// A clock that is moved by hand, for both stores.
+#[derive(Debug, Default)]
+struct Hand(AtomicU64);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(i64::try_from(self.0.load(Ordering::Relaxed)).unwrap())
+    }
+}
+
+/// The store and its oracle.
+struct Both {
+    log: Arc<LogStore>,
+    oracle: Arc<MemoryStore>,
+    clock: Arc<Hand>,
+    ids: UuidIds,
+    appends: Mutex<u64>,
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.segment_bytes = 64 * 1024;
+    settings.index_bytes_max = 16 * 1024;
+    // So small that blocks come and go.
+    settings.block_cache_bytes_max = 300 * 1024;
+    settings
+}
+
+impl Both {
+    fn new(directory: &Path) -> Self {
+        let clock = Arc::new(Hand::default());
+        let log = LogStore::builder(directory.join("store")).settings(settings());
+        let log = log
+            .clock(Arc::clone(&clock) as Arc<dyn Clock>)
+            .create()
+            .unwrap();
+        let oracle = MemoryStore::builder()
+            .clock(Arc::clone(&clock) as Arc<dyn Clock>)
+            .build();
+        Self {
+            log: Arc::new(log),
+            oracle: Arc::new(oracle),
+            clock,
+            ids: UuidIds::default(),
+            appends: Mutex::default(),
+        }
+    }
+
+    /// Records the next append in both.
+    fn append(&self) {
+        let mut number = self.appends.lock().unwrap();
+        self.clock.0.store(*number, Ordering::Relaxed);
+        let stream = ["order-1", "order-2", "meter-1", "meter-2", "meter-3"]
+            [usize::try_from(*number % 5).unwrap()];
+        let events = (0..=*number % 40).map(|at| self.event(*number, at));
+        let id = AppendId::parse(&format!("append-{number}")).unwrap();
+        let append = Append::builder(id);
+        let append = append.write(StreamId::parse(stream).unwrap(), Expected::Any, events);
+        let append = append.build().unwrap();
+        block_on(self.oracle.append(append.clone())).unwrap();
+        block_on(self.log.append(append)).unwrap();
+        *number += 1;
+    }
+
+    fn event(&self, number: u64, at: u64) -> NewEvent {
+        let id: EventId = self.ids.event_id();
+        let kind = EventType::parse(["placed", "read", "paid"][usize::try_from(at % 3).unwrap()]);
+        let payload =
+            format!("{{\"number\":{number},\"at\":{at},\"text\":\"a text that is like others\"}}");
+        let event = NewEvent::new(kind.unwrap(), ContentType::JSON, payload).unwrap();
+        event
+            .with_id(id)
+            .with_recorded_at(Timestamp::from_seconds(5))
+    }
+
+    /// Reads of every kind, up to a position.
+    fn requests(until: Position) -> Vec<ReadRequest> {
+        let paid = Criteria::of_types([EventType::from_static("paid")]).unwrap();
+        let all = [
+            ReadRequest::all(),
+            ReadRequest::stream(StreamId::from_static("order-1")),
+            ReadRequest::stream(StreamId::from_static("meter-2")),
+            ReadRequest::category(Category::from_static("meter")),
+            ReadRequest::matching(paid),
+        ];
+        let all = all.into_iter().flat_map(|it| [it.clone(), it.backward()]);
+        all.map(|it| it.until(until)).collect()
+    }
+
+    /// Holds every read against the oracle.
+    fn check(&self) {
+        let head = {
+            let _still = self.appends.lock().unwrap();
+            let last = block_on(
+                self.oracle
+                    .collect(ReadRequest::all().backward().events_max(1)),
+            );
+            last.unwrap()
+                .first()
+                .map_or(Position::START, RecordedEvent::position)
+        };
+        for request in Self::requests(head) {
+            let expected = block_on(self.oracle.collect(request.clone())).unwrap();
+            let found = block_on(self.log.collect(request.clone())).unwrap();
+            assert!(found == expected, "{request:?}");
+        }
+    }
+
+    fn optimizer(&self) -> Optimizer {
+        Optimizer::of(Arc::clone(&self.log)).clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
+    }
+}
+
+fn silent() -> ApplySettings {
+    let mut settings = ApplySettings::default();
+    settings.bytes_per_second_max = None;
+    settings.journal = JournalMode::Silent;
+    settings
+}
+
+fn apply(optimizer: &Optimizer, plan: &Plan) -> annals_optimize::Applied {
+    optimizer
+        .apply(plan, &silent(), &Control::new(), &mut |_| {})
+        .unwrap()
+}
+
+#[test]
+fn reads_answer_the_same_while_segments_are_compressed_and_undone() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..200).for_each(|_| both.append());
+    let optimizer = both.optimizer();
+    let is_over = AtomicBool::new(false);
+    let checks = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let reader = || {
+            while !is_over.load(Ordering::Acquire) {
+                both.check();
+                checks.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        scope.spawn(reader);
+        scope.spawn(reader);
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                both.append();
+                thread::yield_now();
+            }
+        });
+        for _ in 0..3 {
+            let plan = optimizer.plan(&OptimizePolicy::default()).unwrap();
+            let applied = apply(&optimizer, &plan);
+            assert_eq!(applied.steps_done, plan.steps.len());
+            assert!(applied.bytes_after < applied.bytes_before);
+            apply(&optimizer, &optimizer.plan_undo().unwrap());
+        }
+        apply(
+            &optimizer,
+            &optimizer.plan(&OptimizePolicy::default()).unwrap(),
+        );
+        is_over.store(true, Ordering::Release);
+    });
+    assert!(checks.load(Ordering::Relaxed) > 3);
+    both.check();
+    let follower = LogStore::builder(both.log.directory()).follow().unwrap();
+    let seen = block_on(follower.collect(ReadRequest::all())).unwrap();
+    assert!(seen == block_on(both.oracle.collect(ReadRequest::all())).unwrap());
+    let verified = LogStore::builder(both.log.directory())
+        .verify(&mut |_| {})
+        .unwrap();
+    assert!(verified.is_whole(), "{verified:?}");
+}
+
+/// A policy that hides events of both categories, with one stream on hold.
+fn hiding() -> OptimizePolicy {
+    let mut policy = OptimizePolicy::default();
+    let of = |name| RetentionRule::new(Category::from_static(name));
+    policy.retention = vec![
+        of("meter").max_count(1000),
+        of("meter").max_count(50),
+        of("order").max_age(Duration::from_secs(40)),
+    ];
+    let held = StreamId::from_static("meter-2");
+    policy.legal_hold.streams.insert(held);
+    policy
+}
+
+/// How many events reads show.
+fn shown(store: &dyn EventStore, request: ReadRequest) -> u64 {
+    block_on(store.collect(request)).unwrap().len() as u64
+}
+
+#[test]
+fn what_a_plan_hides_is_what_the_oracle_hides_and_a_hold_wins() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..100).for_each(|_| both.append());
+    let optimizer = both.optimizer();
+    let model = Optimizer::new(Arc::clone(&both.oracle) as Arc<dyn EventStore>);
+    let plan = optimizer.plan(&hiding()).unwrap();
+    let hidden = plan.totals().events_hidden;
+    let before = shown(&*both.oracle, ReadRequest::all());
+    apply(&optimizer, &plan);
+    apply(&model, &plan);
+    both.check();
+    assert!(hidden > 0);
+    assert_eq!(shown(&*both.log, ReadRequest::all()), before - hidden);
+    let held = ReadRequest::stream(StreamId::from_static("meter-2"));
+    assert!(shown(&*both.log, held) > 50);
+    let is_said = |note: &String| note.contains("1 streams of meter are on legal hold");
+    assert!(plan.notes.iter().any(is_said), "{plan}");
+
+    // The same plan is done already, and a new one finds nothing.
+    let again = apply(&optimizer, &plan);
+    assert_eq!(again.steps_done, 0);
+    assert_eq!(again.steps_passed_over, plan.steps.len());
+    assert_eq!(optimizer.plan(&hiding()).unwrap().steps, []);
+}
+
+#[test]
+fn a_hold_that_comes_later_lifts_the_rules_and_shows_nothing_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..100).for_each(|_| both.append());
+    let optimizer = both.optimizer();
+    let model = Optimizer::new(Arc::clone(&both.oracle) as Arc<dyn EventStore>);
+    let plan = optimizer.plan(&hiding()).unwrap();
+    apply(&optimizer, &plan);
+    apply(&model, &plan);
+    let mut policy = hiding();
+    let meters = Category::from_static("meter");
+    policy.legal_hold.categories.insert(meters);
+    let lifted = optimizer.plan(&policy).unwrap();
+    let lifts = |step: &Step| match step {
+        Step::Retain {
+            max_age, max_count, ..
+        } => (*max_age, *max_count) == (None, None),
+        _ => false,
+    };
+    assert_eq!(lifted.steps.len(), 2, "{lifted}");
+    assert!(lifted.steps.iter().all(lifts), "{lifted}");
+    assert_eq!(lifted.totals().events_hidden, 0);
+    let before = shown(&*both.log, ReadRequest::all());
+    apply(&optimizer, &lifted);
+    apply(&model, &lifted);
+    assert_eq!(shown(&*both.log, ReadRequest::all()), before);
+    both.append();
+    both.check();
+}
+
+#[test]
+fn a_run_is_paused_resumed_and_cancelled() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..200).for_each(|_| both.append());
+    let optimizer = Arc::new(both.optimizer().clock(Arc::new(annals_core::SystemClock)));
+    let plan = optimizer.plan(&OptimizePolicy::default()).unwrap();
+    assert!(plan.steps.len() > 2);
+
+    let mut slow = silent();
+    slow.bytes_per_second_max = Some(1);
+    let run = optimizer.begin(plan.clone(), slow).unwrap();
+    run.control().pause();
+    both.append();
+    both.check();
+    assert!(!run.is_finished());
+    run.control().resume();
+    run.control().cancel();
+    let applied = run.join().unwrap();
+    assert!(applied.is_cancelled && applied.steps_done < plan.steps.len());
+
+    let run = optimizer.begin(plan.clone(), silent()).unwrap();
+    let applied = run.join().unwrap();
+    assert!(!applied.is_cancelled);
+    assert_eq!(
+        applied.steps_done + applied.steps_passed_over,
+        plan.steps.len()
+    );
+    both.check();
+}
+
+#[test]
+fn a_store_that_is_closed_ends_the_run_and_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..200).for_each(|_| both.append());
+    let optimizer = Arc::new(both.optimizer().clock(Arc::new(annals_core::SystemClock)));
+    let plan = optimizer.plan(&OptimizePolicy::default()).unwrap();
+    let mut slow = silent();
+    slow.bytes_per_second_max = Some(300_000);
+    let run = optimizer.begin(plan, slow).unwrap();
+    while run.progress().bytes_moved == 0 {
+        thread::yield_now();
+    }
+    both.log.close().unwrap();
+    assert!(run.join().is_err());
+    let verified = LogStore::builder(both.log.directory())
+        .verify(&mut |_| {})
+        .unwrap();
+    assert!(
+        verified.is_whole() && verified.log.unfinished.is_empty(),
+        "{verified:?}"
+    );
+}
+
+#[test]
+fn the_journal_tells_of_runs_that_did_something() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..100).for_each(|_| both.append());
+    let optimizer = both.optimizer();
+    let mut settings = silent();
+    settings.journal = JournalMode::Recorded;
+    let plan = optimizer.plan(&OptimizePolicy::default()).unwrap();
+    for plan in [&plan, &Plan::default()] {
+        optimizer
+            .apply(plan, &settings, &Control::new(), &mut |_| {})
+            .unwrap();
+    }
+    let told = block_on(both.log.collect(ReadRequest::stream(JOURNAL))).unwrap();
+    let types: Vec<&str> = told
+        .iter()
+        .map(|event| event.event_type().as_str())
+        .collect();
+    assert_eq!(types, ["optimization-begun", "optimization-ended"]);
+    let ended = String::from_utf8(told[1].payload().to_vec()).unwrap();
+    let steps = format!("\"steps_done\":{}", plan.steps.len());
+    assert!(
+        ended.contains("\"ended\":\"finished\"") && ended.contains(&steps),
+        "{ended}"
+    );
+}
+
+#[test]
+fn the_newest_segments_stay_plain_where_that_is_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..200).for_each(|_| both.append());
+    let mut policy = OptimizePolicy::default();
+    policy.compression.as_mut().unwrap().newest_kept_plain = 2;
+    let optimizer = both.optimizer();
+    apply(&optimizer, &optimizer.plan(&policy).unwrap());
+    let states: Vec<_> = both
+        .log
+        .segments()
+        .unwrap()
+        .iter()
+        .map(|it| it.state)
+        .collect();
+    let (compressed, rest) = states.split_at(states.len() - 3);
+    assert!(!compressed.is_empty());
+    assert!(
+        compressed
+            .iter()
+            .all(|state| *state == SegmentState::Compressed)
+    );
+    assert_eq!(
+        rest,
+        [
+            SegmentState::Plain,
+            SegmentState::Plain,
+            SegmentState::Active
+        ]
+    );
+    policy.compression.as_mut().unwrap().newest_kept_plain = 0;
+    policy.compression.as_mut().unwrap().saved_share_min = 0.999;
+    assert_eq!(optimizer.plan(&policy).unwrap().steps, []);
+}

@@ -1,0 +1,143 @@
+//! Segments in another form, while the store is read and written.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use annals_core::{
+    Error, ErrorKind, Optimizable, Position, RewritePace, SegmentCompression, SegmentRewrite,
+    SegmentState, SegmentSummary,
+};
+use annals_log::{Compression, Rewritten, Segment, View};
+use tracing::warn;
+
+use super::error::from_log;
+use super::log_store::LogStore;
+
+/// Lets one rewrite be done at a time, and none after the end.
+#[derive(Debug, Default)]
+pub(crate) struct Rewriting {
+    held: Mutex<()>,
+    has_ended: AtomicBool,
+}
+
+impl Rewriting {
+    /// Breaks off what is being done, waits for it, and lets nothing more begin.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        drop(self.held.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn begin(&self) -> Result<MutexGuard<'_, ()>, Error> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_ended.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        Ok(held)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+}
+
+impl LogStore {
+    /// Has a form of a segment written beside the one in use, and goes over to it.
+    fn rewrite(
+        &self,
+        pace: &mut RewritePace<'_>,
+        write: impl FnOnce(&View, &mut RewritePace<'_>) -> annals_log::Result<Option<Rewritten>>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        let _held = self.rewriting.begin()?;
+        let view = self.shared.snapshot().view.clone();
+        let mut paced = |bytes| match pace(bytes) {
+            ControlFlow::Continue(()) if self.rewriting.has_ended() => ControlFlow::Break(()),
+            flow => flow,
+        };
+        let Some(rewritten) = write(&view, &mut paced).map_err(from_log)? else {
+            return Ok(None);
+        };
+        drop(view);
+        let sizes = SegmentRewrite {
+            bytes_before: rewritten.bytes_before,
+            bytes_after: rewritten.bytes_after,
+        };
+        let adopted = self
+            .commits
+            .with_core(|committer| committer.adopt(&rewritten));
+        let adopted = adopted.unwrap_or_else(|_| Err(closed()));
+        if let Err(error) = adopted {
+            // Where it can't be told which form is named, the next opening removes the other one.
+            if error.kind() != ErrorKind::Unknown {
+                rewritten.discard();
+            }
+            return Err(error);
+        }
+        if let Err(error) = rewritten.remove_replaced() {
+            warn!(%error, "a file that is not in use any more stays until the store is opened again");
+        }
+        Ok(Some(sizes))
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Optimizable for LogStore {
+    fn segments(&self) -> Result<Vec<SegmentSummary>, Error> {
+        let view = self.shared.snapshot().view.clone();
+        let summaries = view.segments().map(|segment| summary(&view, segment));
+        summaries.collect()
+    }
+
+    fn estimate_compression(&self, request: SegmentCompression) -> Result<u64, Error> {
+        let view = self.shared.snapshot().view.clone();
+        let estimate = view.estimate_compression(request.segment, &compression(request));
+        let estimate = estimate.map_err(|error| from_log(error).during("estimate compression"));
+        estimate.map(|estimate| estimate.compressed_bytes)
+    }
+
+    fn compress_segment(
+        &self,
+        request: SegmentCompression,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        let compressed = self.rewrite(pace, |view, pace| {
+            view.compress(request.segment, &compression(request), pace)
+        });
+        compressed.map_err(|error| error.during("compress segment"))
+    }
+
+    fn decompress_segment(
+        &self,
+        segment: u32,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        let plain = self.rewrite(pace, |view, pace| view.decompress(segment, pace));
+        plain.map_err(|error| error.during("decompress segment"))
+    }
+}
+
+fn summary(view: &View, segment: &Segment) -> Result<SegmentSummary, Error> {
+    let state = match (segment.is_sealed(), segment.is_compressed()) {
+        (false, _) => SegmentState::Active,
+        (true, _) if !segment.lost().is_empty() => SegmentState::Damaged,
+        (true, true) => SegmentState::Compressed,
+        (true, false) => SegmentState::Plain,
+    };
+    Ok(SegmentSummary {
+        segment: segment.id(),
+        first_position: Position::new(segment.first_number()),
+        state,
+        stored_bytes: view.stored_bytes(segment).map_err(from_log)?,
+        plain_bytes: segment.plain_bytes(),
+    })
+}
+
+fn compression(request: SegmentCompression) -> Compression {
+    let mut compression = Compression::default();
+    compression.level = request.level;
+    compression
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "store is closed; open it again")
+}

@@ -1,0 +1,147 @@
+//! A process that appends and optimizes, killed again and again (T16): nothing is lost, and every kill leaves a store that
+//! verifies clean.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a panic is a failed test, and long runs show their counts"
+)]
+
+use std::env;
+use std::io::{BufRead, BufReader, Lines};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use annals_core::{EventStoreExt, Optimizable, ReadRequest, SegmentState};
+use annals_store_log::LogStore;
+use futures_executor::block_on;
+use proptest::prelude::RngExt;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+
+/// How many times the process is killed, at the size of CI.
+const KILLS: u64 = 200;
+
+/// What a killed process left, summed up over all kills.
+#[derive(Debug, Default)]
+struct Counts {
+    acknowledged: u64,
+    compressed: u64,
+    undone: u64,
+    unfinished: usize,
+    mixed: u64,
+}
+
+struct Optimizing {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Optimizing {
+    fn start(directory: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_optimize_until_killed"))
+            .arg(directory)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = process.stdout.take().unwrap();
+        let lines = BufReader::new(output).lines();
+        Self { process, lines }
+    }
+
+    /// Takes note of the next line; the newest acknowledged number, if it tells one.
+    fn next(&mut self, counts: &mut Counts) -> Option<u64> {
+        let line = self.lines.next().unwrap().unwrap();
+        let (what, count) = line.split_once(' ')?;
+        match what {
+            "compressed" => counts.compressed += 1,
+            "undone" => counts.undone += 1,
+            _ => {}
+        }
+        count.parse().ok().filter(|_| what == "recorded")
+    }
+
+    /// Kills it with SIGKILL; the newest number that it had acknowledged by then.
+    fn kill(mut self, counts: &mut Counts) -> u64 {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let mut newest = 0;
+        // A number that the kill cut is a smaller one, which was acknowledged too.
+        while let Some(Ok(line)) = self.lines.next() {
+            let number = line
+                .strip_prefix("recorded ")
+                .and_then(|it| it.parse().ok());
+            newest = newest.max(number.unwrap_or(0));
+        }
+        counts.acknowledged = counts.acknowledged.max(newest);
+        newest
+    }
+}
+
+fn random() -> (u64, TestRng) {
+    let seed = env::var("ANNALS_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(|| std::process::id().into());
+    let mut bytes = [0; 32];
+    bytes
+        .iter_mut()
+        .zip(seed.to_le_bytes())
+        .for_each(|(to, from)| *to = from);
+    (seed, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+/// The store verifies clean, and holds every number up to the newest acknowledged one at least.
+fn check(directory: &Path, acknowledged: u64, counts: &mut Counts) {
+    let verified = LogStore::builder(directory).verify(&mut |_| {}).unwrap();
+    assert!(verified.is_whole(), "{verified:?}");
+    counts.unfinished += verified.log.unfinished.len();
+    let store = LogStore::builder(directory).open().unwrap();
+    let states = store.segments().unwrap();
+    let has = |state| states.iter().any(|it| it.state == state);
+    counts.mixed += u64::from(has(SegmentState::Compressed) && has(SegmentState::Plain));
+    let events = block_on(store.collect(ReadRequest::all())).unwrap();
+    for (event, number) in events.iter().zip(1_u64..) {
+        let payload = String::from_utf8(event.payload().to_vec()).unwrap();
+        assert_eq!(payload.split(' ').next().unwrap(), number.to_string());
+        assert_eq!(
+            (event.position().value(), event.version().value()),
+            (number, number)
+        );
+    }
+    assert!(
+        events.len() as u64 >= acknowledged,
+        "{} of {acknowledged}",
+        events.len()
+    );
+}
+
+#[test]
+fn a_killed_optimizer_leaves_a_store_that_verifies_clean() {
+    let (seed, mut rng) = random();
+    println!("ANNALS_SEED={seed}");
+    let scale = env::var("ANNALS_CAMPAIGN_SCALE")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let kills = KILLS * scale.unwrap_or(1_u64);
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut store = directory.path().join("0");
+    let (mut acknowledged, mut counts) = (0, Counts::default());
+    for run in 0..kills {
+        // A fresh store now and then, so that reading all of it stays short.
+        if run.is_multiple_of(20) {
+            store = directory.path().join(run.to_string());
+            acknowledged = 0;
+        }
+        let mut process = Optimizing::start(&store);
+        for _ in 0..rng.random_range(1..150) {
+            acknowledged = acknowledged.max(process.next(&mut counts).unwrap_or(0));
+        }
+        acknowledged = acknowledged.max(process.kill(&mut counts));
+        check(&store, acknowledged, &mut counts);
+    }
+    println!("campaign T16: {{\"kills\": {kills}, \"found\": \"{counts:?}\"}}");
+    assert!(
+        counts.compressed > 0 && counts.undone > 0 && counts.unfinished > 0,
+        "{counts:?}"
+    );
+    assert!(counts.mixed > 0, "{counts:?}");
+}
