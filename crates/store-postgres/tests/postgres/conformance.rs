@@ -43,7 +43,7 @@ impl Backend for Postgres {
     }
 
     fn case_timeout(&self) -> Duration {
-        Duration::from_secs(120)
+        Duration::from_mins(2)
     }
 }
 

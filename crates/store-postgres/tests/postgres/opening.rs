@@ -187,7 +187,7 @@ fn who_waits_is_woken_by_another_process() {
         let schema = support::fresh_schema();
         let mut settings = Settings::default();
         // So that nobody finds out by looking.
-        settings.poll_interval_max = Duration::from_secs(3600);
+        settings.poll_interval_max = Duration::from_hours(1);
         settings.schema = schema;
         let open = || {
             PostgresStore::builder(&url)

@@ -85,11 +85,14 @@ fn a_refused_append_leaves_the_transaction_as_it_was() {
             .unwrap();
         assert!(again.is_duplicate());
         assert_eq!(again.first_position, first.first_position);
-        let reused = Append::builder(AppendId::parse("first").unwrap())
+        let other_content = Append::builder(AppendId::parse("first").unwrap())
             .write(stream("order-2"), Expected::Any, [event("other")])
             .build()
             .unwrap();
-        let error = store.append_in(&transaction, reused).await.unwrap_err();
+        let error = store
+            .append_in(&transaction, other_content)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AppendIdReused);
         store
             .append_in(
