@@ -1,5 +1,7 @@
 //! Snapshots and checkpoints.
 
+use std::sync::Arc;
+
 use annals_core::{
     Checkpoint, CheckpointName, CheckpointSave, CheckpointStore, ContentType, Error, ErrorKind,
     Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, StreamId, Timestamp, Version,
@@ -11,13 +13,64 @@ use tokio_postgres::Row;
 use crate::PostgresStore;
 use crate::command::bigint;
 use crate::error::of_statement;
+use crate::store::Shared;
 
 #[async_trait]
 impl SnapshotStore for PostgresStore {
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), Error> {
+        let save = |shared: Arc<Shared>| async move { shared.save_snapshot(snapshot).await };
+        self.shared.aside(save).await
+    }
+
+    async fn load_snapshot(
+        &self,
+        key: &SnapshotKey,
+        at_most: Version,
+    ) -> Result<Option<Snapshot>, Error> {
+        let key = key.clone();
+        let load =
+            move |shared: Arc<Shared>| async move { shared.load_snapshot(&key, at_most).await };
+        self.shared.aside(load).await
+    }
+
+    async fn remove_snapshots(&self, removal: SnapshotRemoval) -> Result<usize, Error> {
+        let remove = |shared: Arc<Shared>| async move { shared.remove_snapshots(removal).await };
+        self.shared.aside(remove).await
+    }
+}
+
+#[async_trait]
+impl CheckpointStore for PostgresStore {
+    async fn load_checkpoint(&self, name: &CheckpointName) -> Result<Option<Checkpoint>, Error> {
+        let name = name.clone();
+        let load = |shared: Arc<Shared>| async move { shared.load_checkpoint(&name).await };
+        self.shared.aside(load).await
+    }
+
+    async fn save_checkpoint(&self, save: CheckpointSave) -> Result<Checkpoint, Error> {
+        let save = |shared: Arc<Shared>| async move { shared.save_checkpoint(save).await };
+        self.shared.aside(save).await
+    }
+
+    async fn remove_checkpoint(
+        &self,
+        name: &CheckpointName,
+        expected_revision: u64,
+    ) -> Result<(), Error> {
+        let name = name.clone();
+        let remove = move |shared: Arc<Shared>| async move {
+            shared.remove_checkpoint(&name, expected_revision).await
+        };
+        self.shared.aside(remove).await
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for Shared {
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), Error> {
         let client = self.client().await?;
         let statement = client
-            .prepare_cached(&self.shared.statements.auxiliary.save_snapshot)
+            .prepare_cached(&self.statements.auxiliary.save_snapshot)
             .await;
         let statement = statement.map_err(of_statement)?;
         let SnapshotKey { stream, fold } = snapshot.key();
@@ -43,7 +96,7 @@ impl SnapshotStore for PostgresStore {
     ) -> Result<Option<Snapshot>, Error> {
         let client = self.client().await?;
         let statement = client
-            .prepare_cached(&self.shared.statements.auxiliary.load_snapshot)
+            .prepare_cached(&self.statements.auxiliary.load_snapshot)
             .await;
         let statement = statement.map_err(of_statement)?;
         let (stream, fold) = (key.stream.as_str(), key.fold.as_str());
@@ -66,14 +119,14 @@ impl SnapshotStore for PostgresStore {
     }
 }
 
-impl PostgresStore {
+impl Shared {
     async fn remove_older(&self, key: &SnapshotKey, keep_newest: usize) -> Result<usize, Error> {
         let client = self.client().await?;
         let keep = i64::try_from(keep_newest).unwrap_or(i64::MAX);
         let (stream, fold) = (key.stream.as_str(), key.fold.as_str());
         let removed = client
             .execute(
-                &self.shared.statements.auxiliary.remove_older,
+                &self.statements.auxiliary.remove_older,
                 &[&stream, &fold, &keep],
             )
             .await;
@@ -85,12 +138,12 @@ impl PostgresStore {
         let client = self.client().await?;
         let names: Vec<&str> = streams.iter().map(StreamId::as_str).collect();
         let removed = client
-            .execute(&self.shared.statements.auxiliary.remove_purged, &[&names])
+            .execute(&self.statements.auxiliary.remove_purged, &[&names])
             .await;
         let removed = counted(removed)?;
         if removed > 0 {
             let owns = client
-                .query_one(&self.shared.statements.auxiliary.owns_snapshots, &[])
+                .query_one(&self.statements.auxiliary.owns_snapshots, &[])
                 .await;
             if !owns.and_then(|row| row.try_get(0)).map_err(of_statement)? {
                 let message = "snapshots are deleted, but their bytes are still in the table's files: let the \
@@ -98,7 +151,7 @@ impl PostgresStore {
                 return Err(Error::new(ErrorKind::Unavailable, message));
             }
             client
-                .batch_execute(&self.shared.statements.auxiliary.vacuum_snapshots)
+                .batch_execute(&self.statements.auxiliary.vacuum_snapshots)
                 .await
                 .map_err(of_statement)?;
         }
@@ -125,12 +178,12 @@ fn snapshot_of(row: &Row, key: &SnapshotKey) -> Result<Snapshot, Error> {
 }
 
 #[async_trait]
-impl CheckpointStore for PostgresStore {
+impl CheckpointStore for Shared {
     async fn load_checkpoint(&self, name: &CheckpointName) -> Result<Option<Checkpoint>, Error> {
         let client = self.client().await?;
         let found = client
             .query_opt(
-                &self.shared.statements.auxiliary.load_checkpoint,
+                &self.statements.auxiliary.load_checkpoint,
                 &[&name.as_str()],
             )
             .await;
@@ -151,7 +204,7 @@ impl CheckpointStore for PostgresStore {
             expected_revision,
         } = save;
         let client = self.client().await?;
-        let statements = &self.shared.statements;
+        let statements = &self.statements;
         let (key, text) = (name.as_str(), cursor.to_string());
         let saved = if expected_revision == 0 {
             client
@@ -184,7 +237,7 @@ impl CheckpointStore for PostgresStore {
         expected_revision: u64,
     ) -> Result<(), Error> {
         let client = self.client().await?;
-        let remove = &self.shared.statements.auxiliary.remove_checkpoint;
+        let remove = &self.statements.auxiliary.remove_checkpoint;
         let removed = client
             .execute(remove, &[&name.as_str(), &bigint(expected_revision)])
             .await;
@@ -202,7 +255,7 @@ impl CheckpointStore for PostgresStore {
     }
 }
 
-impl PostgresStore {
+impl Shared {
     /// Refuses a caller who knows another revision.
     async fn other_revision(&self, name: &CheckpointName, expected: u64) -> Error {
         let message = "checkpoint was changed by another reader of this name; stop one of the two";

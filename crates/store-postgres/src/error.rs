@@ -2,7 +2,7 @@
 
 use annals_core::{Error, ErrorKind};
 use deadpool_postgres::PoolError;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 /// What an error of the client says of a statement that was sent.
 pub(crate) fn of_statement(error: tokio_postgres::Error) -> Error {
@@ -24,13 +24,13 @@ pub(crate) fn of_pool(error: PoolError) -> Error {
 
 /// What the error of a statement that changes something says of its fate: `true` where the server refused it, so
 /// that it was certainly not done.
+///
+/// Only an error that the session survives says so. One that ends the session may come after the commit was written,
+/// as a sync that failed does, which the server answers by ending itself: what it finds when it starts again counts.
 pub(crate) fn is_certain(error: &tokio_postgres::Error) -> bool {
-    // An administrator's end of the session, or a crash of the server, may come while it commits.
-    error.code().is_some_and(|code| {
-        *code != SqlState::ADMIN_SHUTDOWN
-            && *code != SqlState::CRASH_SHUTDOWN
-            && *code != SqlState::CANNOT_CONNECT_NOW
-    })
+    error
+        .as_db_error()
+        .is_some_and(|said| said.parsed_severity() == Some(Severity::Error))
 }
 
 /// Whether the server gave up what was not done for the sake of another transaction, so that it is asked again.

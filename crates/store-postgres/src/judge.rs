@@ -18,8 +18,8 @@ use crate::query::Query;
 use crate::sql::Statements;
 use crate::store::{check_not_ahead, position};
 
-/// Every check of the append that fails, as an error; `None` when it could be recorded now. The client has to see one
-/// state of the log throughout.
+/// Every check of the append that fails, as an error; `None` when it could be recorded now, or its id was recorded
+/// meanwhile, so that it has to be sent again. The client has to see one state of the log throughout.
 pub(crate) async fn explain(
     client: &(impl GenericClient + Sync),
     statements: &Statements,
@@ -27,10 +27,13 @@ pub(crate) async fn explain(
     at_time: Option<i64>,
 ) -> Result<Option<Error>, Error> {
     let row = client
-        .query_one(&statements.head, &[])
+        .query_one(&statements.head_without, &[&append.id().as_str()])
         .await
         .map_err(of_statement)?;
     let head = position(row.try_get(0).map_err(of_statement)?);
+    if row.try_get(1).map_err(of_statement)? {
+        return Ok(None);
+    }
     let mut failures = Vec::new();
     for (stream, expected) in append.expectations() {
         failures.extend(failed_expectation(client, statements, (stream, expected), at_time).await?);

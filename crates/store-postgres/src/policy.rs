@@ -11,7 +11,7 @@ use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 use crate::command::bigint;
 use crate::error::{is_certain, of_statement, unknown};
 use crate::judge::{failed_expectation, first_shown, stream_head};
-use crate::store::PostgresStore;
+use crate::store::Shared;
 
 /// The policy in a row, from this column on: state, first version shown, age, count; all of it nothing for a stream
 /// without a policy.
@@ -67,17 +67,14 @@ fn parsed<T: std::str::FromStr<Err = std::num::ParseIntError>>(text: &str) -> Re
 }
 
 /// Changes a policy, judged under the lock that appends take.
-pub(crate) async fn change(
-    store: &PostgresStore,
-    change: &PolicyChange,
-) -> Result<StreamHead, Error> {
-    let mut client = store.client().await?;
+pub(crate) async fn change(shared: &Shared, change: &PolicyChange) -> Result<StreamHead, Error> {
+    let mut client = shared.client().await?;
     let client: &mut Client = &mut client;
     let builder = client
         .build_transaction()
         .isolation_level(IsolationLevel::ReadCommitted);
     let transaction = builder.start().await.map_err(of_statement)?;
-    let head = change_in(store, &transaction, change).await?;
+    let head = change_in(shared, &transaction, change).await?;
     match transaction.commit().await {
         Ok(()) => Ok(head),
         Err(error) if is_certain(&error) => Err(of_statement(error)),
@@ -86,7 +83,7 @@ pub(crate) async fn change(
 }
 
 async fn change_in(
-    store: &PostgresStore,
+    shared: &Shared,
     transaction: &Transaction<'_>,
     change: &PolicyChange,
 ) -> Result<StreamHead, Error> {
@@ -95,8 +92,8 @@ async fn change_in(
         expected,
         action,
     } = change;
-    let statements = &store.shared.statements;
-    let at_time = store.shared.at_time();
+    let statements = &shared.statements;
+    let at_time = shared.at_time();
     transaction
         .query_one(&statements.lock, &[])
         .await

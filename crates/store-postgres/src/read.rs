@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use annals_core::{
-    ConsistencyLevel, Cursor, Direction, Error, Page, Position, ReadRequest, RecordedEvent,
-    Selection,
+    ConsistencyLevel, Cursor, Direction, Error, Page, ReadRequest, RecordedEvent, Selection,
+    Timestamp,
 };
 use deadpool_postgres::Object;
 use tokio_postgres::types::Type;
@@ -56,14 +56,11 @@ pub(crate) async fn page(
 /// Whether a plan is good for every request of this form, so that it is made once for each connection.
 fn is_usual(request: &ReadRequest) -> bool {
     matches!(request.selection, Selection::All | Selection::Stream(_))
-        && request.appended_from.is_none()
-        && request.appended_before.is_none()
 }
 
 fn query_of(schema: &str, request: &ReadRequest, at_time: Option<i64>) -> Result<Query, Error> {
-    let (after, until) = request.positions()?;
     let mut query = Query::new(schema, at_time);
-    let head = head_of(&mut query, request, after, until);
+    let head = head_of(&mut query, request)?;
     query.select(&request.selection)?;
     query.require("e.position > h.since AND e.position <= h.until".to_owned());
     let order = order_of(request.direction);
@@ -104,12 +101,14 @@ fn query_of(schema: &str, request: &ReadRequest, at_time: Option<i64>) -> Result
 }
 
 /// The row of the log, with the span of the request: what lies after the first place, up to and with the second.
-fn head_of(query: &mut Query, request: &ReadRequest, after: Position, until: Position) -> String {
+/// Places in time are looked up in it, so it is kept from being taken apart, which would look them up for each event.
+fn head_of(query: &mut Query, request: &ReadRequest) -> Result<String, Error> {
+    let (after, until) = request.positions()?;
     let after = query.value(bigint(after.value()), Type::INT8);
     let until = query.value(bigint(until.value()), Type::INT8);
     let schema = query.schema().to_owned();
     let until = format!("least({until}, l.position)");
-    let mut last_before = |time: Option<annals_core::Timestamp>, without: &str| match time {
+    let mut last_before = |time: Option<Timestamp>, without: &str| match time {
         Some(time) => {
             let time = query.value(time.as_micros(), Type::INT8);
             format!("{schema}.last_before({time}, {after}, {until})")
@@ -118,11 +117,13 @@ fn head_of(query: &mut Query, request: &ReadRequest, after: Position, until: Pos
     };
     let since = last_before(request.appended_from, &after);
     let end = last_before(request.appended_before, &until);
+    let is_timed = request.appended_from.is_some() || request.appended_before.is_some();
+    let whole = if is_timed { " OFFSET 0" } else { "" };
     let now = query.now();
-    format!(
+    Ok(format!(
         "(SELECT l.position, {since} AS since, {end} AS until, greatest(l.appended_at, {now}) AS now \
-         FROM {schema}.log l WHERE l.id = 1) h"
-    )
+         FROM {schema}.log l WHERE l.id = 1{whole}) h"
+    ))
 }
 
 fn page_of(request: ReadRequest, rows: &[Row]) -> Result<Page, Error> {

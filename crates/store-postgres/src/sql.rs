@@ -29,6 +29,7 @@ pub(crate) struct Statements {
     pub(crate) channel: String,
     pub(crate) append: String,
     pub(crate) head: String,
+    pub(crate) head_without: String,
     pub(crate) receipt: String,
     pub(crate) content: String,
     pub(crate) stream: String,
@@ -78,6 +79,9 @@ impl Statements {
                 parameters.join(", ")
             ),
             head: format!("SELECT position FROM {s}.log WHERE id = 1"),
+            head_without: format!(
+                "SELECT position, EXISTS (SELECT FROM {s}.events WHERE append_id = $1) FROM {s}.log WHERE id = 1"
+            ),
             receipt: format!(
                 "SELECT e.stream, min(e.version), max(e.version), min(e.position), max(e.position), min(e.appended_at) \
                  FROM {s}.events f JOIN {s}.events e ON e.position BETWEEN f.position AND f.position + f.append_events - 1 \

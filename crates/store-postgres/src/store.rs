@@ -146,17 +146,21 @@ impl PostgresStore {
             match self.writer.append(&command, &self.shared.settings).await? {
                 Verdict::Recorded(receipt) => return Ok(*receipt),
                 Verdict::Duplicate => {
-                    if let Some(receipt) = self.receipt_of(&command.append.id()).await? {
+                    if let Some(receipt) = self.receipt(&command.append.id()).await? {
                         return Ok(receipt);
                     }
                 }
                 Verdict::Reused => {
-                    let client = self.client().await?;
                     let id = command.append.id();
-                    return Err(judge::reused(&**client, &self.shared.statements, &id).await);
+                    let why = |shared: Arc<Shared>| async move { shared.why_reused(&id).await };
+                    return Err(self.shared.aside(why).await?);
                 }
                 Verdict::Refused => {
-                    if let Some(why) = self.why_refused(&command.append).await? {
+                    let command = Arc::clone(&command);
+                    let why = |shared: Arc<Shared>| async move {
+                        shared.why_refused(&command.append).await
+                    };
+                    if let Some(why) = self.shared.aside(why).await? {
                         return Err(why);
                     }
                 }
@@ -165,40 +169,9 @@ impl PostgresStore {
         Err(changed())
     }
 
-    /// What stands against an append, as of one moment.
-    async fn why_refused(&self, append: &Append) -> Result<Option<Error>, Error> {
-        let mut client = self.client().await?;
-        let transaction = crate::read::snapshot(&mut client).await?;
-        judge::explain(
-            &transaction,
-            &self.shared.statements,
-            append,
-            self.shared.at_time(),
-        )
-        .await
-    }
-
-    async fn receipt_of(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
-        let client = self.client().await?;
-        judge::receipt(&**client, &self.shared.statements, id).await
-    }
-
-    /// The position of the newest event.
     async fn newest(&self) -> Result<Position, Error> {
-        let client = self.client().await?;
-        let head = &self.shared.statements.head;
-        let statement = client.prepare_cached(head).await.map_err(of_statement)?;
-        let row = client
-            .query_one(&statement, &[])
-            .await
-            .map_err(of_statement)?;
-        let head = position(row.try_get(0).map_err(of_statement)?);
-        self.shared.bell.learn(head);
-        Ok(head)
-    }
-
-    pub(crate) async fn client(&self) -> Result<Object, Error> {
-        shared(&self.shared.pool).await
+        let find = |shared: Arc<Shared>| async move { shared.newest().await };
+        self.shared.aside(find).await
     }
 }
 
@@ -312,6 +285,69 @@ impl Shared {
     pub(crate) fn at_time(&self) -> Option<i64> {
         self.clock.as_ref().map(|clock| clock.now().as_micros())
     }
+
+    /// A connection of those that are shared.
+    pub(crate) async fn client(&self) -> Result<Object, Error> {
+        shared(&self.pool).await
+    }
+
+    /// Does work that takes a connection on the store's runtime: it ends, and gives the connection back, though its
+    /// caller stops to poll for the answer, as one does that waits for something else meanwhile.
+    pub(crate) async fn aside<T, F>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let work = self.connector.runtime().spawn(work(Arc::clone(self)));
+        work.await.unwrap_or_else(|error| {
+            let message = "the runtime that the store was opened on has ended";
+            Err(Error::new(ErrorKind::Unavailable, message).caused_by(error))
+        })
+    }
+
+    /// What stands against an append, as of one moment; `None` where nothing does any more.
+    async fn why_refused(&self, append: &Append) -> Result<Option<Error>, Error> {
+        let mut client = self.client().await?;
+        let transaction = crate::read::snapshot(&mut client).await?;
+        judge::explain(&transaction, &self.statements, append, self.at_time()).await
+    }
+
+    async fn why_reused(&self, id: &AppendId) -> Result<Error, Error> {
+        let client = self.client().await?;
+        Ok(judge::reused(&**client, &self.statements, id).await)
+    }
+
+    async fn receipt_of(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
+        let client = self.client().await?;
+        judge::receipt(&**client, &self.statements, id).await
+    }
+
+    async fn page(&self, request: ReadRequest) -> Result<Page, Error> {
+        let client = self.client().await?;
+        crate::read::page(&client, &self.statements.schema, request, self.at_time()).await
+    }
+
+    async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
+        let client = self.client().await?;
+        judge::stream_head(&**client, &self.statements, stream).await
+    }
+
+    /// The position of the newest event.
+    async fn newest(&self) -> Result<Position, Error> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(&self.statements.head).await;
+        let statement = statement.map_err(of_statement)?;
+        let row = client
+            .query_one(&statement, &[])
+            .await
+            .map_err(of_statement)?;
+        let head = position(row.try_get(0).map_err(of_statement)?);
+        self.bell.learn(head);
+        Ok(head)
+    }
 }
 
 #[async_trait]
@@ -327,17 +363,16 @@ impl EventStore for PostgresStore {
     }
 
     async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
-        self.receipt_of(id)
-            .await
-            .map_err(|error| error.during("receipt"))
+        let id = *id;
+        let find = |shared: Arc<Shared>| async move { shared.receipt_of(&id).await };
+        let found = self.shared.aside(find).await;
+        found.map_err(|error| error.during("receipt"))
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
         request.validate()?;
-        let client = self.client().await.map_err(|error| error.during("read"))?;
-        let at_time = self.shared.at_time();
-        let page =
-            crate::read::page(&client, &self.shared.statements.schema, request, at_time).await;
+        let read = |shared: Arc<Shared>| async move { shared.page(request).await };
+        let page = self.shared.aside(read).await;
         page.map_err(|error| error.during("read"))
     }
 
@@ -350,16 +385,16 @@ impl EventStore for PostgresStore {
     }
 
     async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
-        let client = self
-            .client()
-            .await
-            .map_err(|error| error.during("stream head"))?;
-        let head = judge::stream_head(&**client, &self.shared.statements, stream).await;
+        let stream = stream.clone();
+        let find = |shared: Arc<Shared>| async move { shared.stream_head(&stream).await };
+        let head = self.shared.aside(find).await;
         head.map_err(|error| error.during("stream head"))
     }
 
     async fn change_stream_policy(&self, change: PolicyChange) -> Result<StreamHead, Error> {
-        let changed = crate::policy::change(self, &change).await;
+        let change =
+            |shared: Arc<Shared>| async move { crate::policy::change(&shared, &change).await };
+        let changed = self.shared.aside(change).await;
         changed.map_err(|error| error.during("change stream policy"))
     }
 

@@ -12,5 +12,6 @@ mod book;
 mod conformance;
 mod faults;
 mod opening;
+mod sharing;
 mod support;
 mod transactions;
