@@ -197,7 +197,6 @@
 //! | `optimize` | no | `optimize`: makes a store smaller while it works |
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `postgres` | no | `PostgresStore`; it needs a tokio runtime, and takes a C compiler to build |
-//! | `profile` | no | `profile`: counts, latencies and the heaviest streams |
 //! | `metrics` | no | `profile::Metrics`: metrics by the facade of the crate `metrics` |
 //! | `opentelemetry` | no | `profile::OpenTelemetryTraces`: trace contexts of `tracing-opentelemetry` |
 //! | `profile` | no | `profile`: counts, latencies, the heaviest streams, spans and health |

@@ -9,6 +9,7 @@ use crate::support::events::{append, event, insist, stream};
 use annals_core::{
     Append, AppendId, Cursor, ErrorKind, EventStore, EventStoreExt, Expected, ReadRequest,
 };
+use annals_store_postgres::PostgresStore;
 use futures_util::StreamExt;
 use tokio_postgres::{Client, IsolationLevel, NoTls, connect};
 
@@ -130,6 +131,27 @@ fn other_isolation_is_refused() {
     });
 }
 
+/// Appends, waits a while, and commits, or does not in two of ten cases; gives what was committed.
+async fn commit_or_not(
+    store: &PostgresStore,
+    client: &mut Client,
+    (writer, number): (u32, u32),
+) -> Option<String> {
+    // Any spread will do, as long as writers differ.
+    let chance = (writer * 31 + number * 17 + writer * number * 7) % 10;
+    let transaction = client.transaction().await.unwrap();
+    let id = format!("{writer}/{number}");
+    let append = append(&format!("s-{writer}"), Expected::Any, &id);
+    store.append_in(&transaction, append).await.unwrap();
+    tokio::time::sleep(Duration::from_micros(u64::from(chance) * 400)).await;
+    if chance < 2 {
+        transaction.rollback().await.unwrap();
+        return None;
+    }
+    transaction.commit().await.unwrap();
+    Some(id)
+}
+
 /// F30: commits come in another order than they begin, and some never come.
 #[test]
 fn a_subscriber_misses_nothing_that_commits_late() {
@@ -168,19 +190,7 @@ fn a_subscriber_misses_nothing_that_commits_late() {
                 let mut client = client(&url).await;
                 let mut committed = Vec::new();
                 for number in 0..APPENDS_EACH {
-                    // Any spread will do, as long as writers differ.
-                    let chance = (writer * 31 + number * 17 + writer * number * 7) % 10;
-                    let transaction = client.transaction().await.unwrap();
-                    let id = format!("{writer}/{number}");
-                    let append = append(&format!("s-{writer}"), Expected::Any, &id);
-                    store.append_in(&transaction, append).await.unwrap();
-                    tokio::time::sleep(Duration::from_micros(u64::from(chance) * 400)).await;
-                    if chance < 2 {
-                        transaction.rollback().await.unwrap();
-                    } else {
-                        transaction.commit().await.unwrap();
-                        committed.push(id);
-                    }
+                    committed.extend(commit_or_not(&store, &mut client, (writer, number)).await);
                 }
                 committed
             })
