@@ -2,10 +2,10 @@
 
 use std::env;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use annals_services::PostgresBinaries;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 /// The environment variable that tells tests to do without servers; `1` does.
 pub(crate) const WITHOUT: &str = "ANNALS_WITHOUT_SERVICES";
@@ -15,6 +15,9 @@ const POSTGRES_URL: &str = "ANNALS_TEST_POSTGRES_URL";
 
 /// The packages of Debian and its relatives.
 const DEBIAN_PACKAGES: &[&str] = &["postgresql"];
+
+/// How often the installation is tried: mirrors fail now and then.
+const INSTALLATIONS_MAX: usize = 3;
 
 /// Whether tests get the servers that they talk to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,16 +69,37 @@ fn install() -> Result<()> {
             DEBIAN_PACKAGES.join(" ")
         );
     }
-    run(Command::new(apt).args(["update", "--quiet"]))?;
+    let mut failure = None;
+    for _ in 0..INSTALLATIONS_MAX {
+        match apt_get(apt) {
+            Ok(()) => return Ok(()),
+            Err(error) => failure = Some(error),
+        }
+        // What apt-get ends with tells less than whether the server is there.
+        if PostgresBinaries::find().is_ok() {
+            return Ok(());
+        }
+    }
+    Err(failure.unwrap_or_else(|| anyhow!("nothing was tried")))
+}
+
+/// Reads the lists and installs. A list that can't be had is no reason to give up: an older one may do.
+fn apt_get(apt: &Path) -> Result<()> {
+    let options = ["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120"];
+    if let Err(error) = run(Command::new(apt).args(options).args(["--quiet", "update"])) {
+        println!("{error:#}; going on with the lists that are there");
+    }
     run(Command::new(apt)
-        .args(["install", "--quiet", "--yes", "--no-install-recommends"])
+        .args(options)
+        .args(["--quiet", "--yes", "--no-install-recommends", "install"])
         .args(DEBIAN_PACKAGES)
         .env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn run(command: &mut Command) -> Result<()> {
     println!("$ {command:?}");
-    let status = command.status().context("apt-get could not be started")?;
+    let status = command.stdin(Stdio::null()).status();
+    let status = status.context("apt-get could not be started")?;
     if !status.success() {
         bail!("{command:?} failed ({status})");
     }

@@ -5,6 +5,9 @@ use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+/// The programs that a server takes.
+const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
+
 /// The folder that holds `initdb`, `pg_ctl` and `postgres`, of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresBinaries {
@@ -23,7 +26,7 @@ impl PostgresBinaries {
         let path = env::var_os("PATH").unwrap_or_default();
         let folders = env::split_paths(&path).chain(versions_in(Path::new("/usr/lib/postgresql")));
         folders
-            .filter(|folder| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file())
+            .filter(|folder| PROGRAMS.iter().all(|name| folder.join(name).is_file()))
             .map(|folder| Self { folder })
             .next()
             .ok_or_else(|| {

@@ -27,6 +27,7 @@
 //! # Limits
 //! Unix only. A server takes some 60 MiB of disk and a second to start.
 
+mod account;
 mod binaries;
 mod postgres;
 mod supervisor;

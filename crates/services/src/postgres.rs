@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::{env, fs};
 
-use rustix::process::{Pid, Signal, getuid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::PostgresBinaries;
+use crate::account::{Account, account, folder_for};
 use crate::supervisor::Supervisor;
 
 /// Makes a cluster unless there is one, starts the server, says so, and stops it at the end of the input.
@@ -56,16 +57,10 @@ pub enum DiskSync {
 pub struct PostgresServer {
     supervisor: Option<Supervisor>,
     folder: TempDir,
+    account: Option<Account>,
     binaries: PostgresBinaries,
     port: u16,
     disk_sync: DiskSync,
-}
-
-/// A user and a group of the machine.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Account {
-    pub(crate) user: u32,
-    pub(crate) group: u32,
 }
 
 impl PostgresServer {
@@ -104,18 +99,21 @@ impl PostgresServer {
         Self::start(disk_sync).map(Some)
     }
 
-    /// Starts a server. Root can't run one, so that another account of the machine does where root asks.
+    /// Starts a server. Root can't run one, so that another account of the machine does where root asks: `postgres`
+    /// or `nobody`, else any.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no PostgreSQL on the machine; what the server wrote when it ends at once.
     pub fn start(disk_sync: DiskSync) -> Result<Self> {
         let binaries = PostgresBinaries::find()?;
+        let account = account()?;
         let mut failure = Error::other("no port was tried");
         for _ in 0..PORTS_MAX {
-            let folder = tempfile::Builder::new().prefix("annals-pg-").tempdir()?;
+            let folder = folder_for(account)?;
             let mut server = Self {
                 supervisor: None,
                 folder,
+                account,
                 binaries: binaries.clone(),
                 port: free_port()?,
                 disk_sync,
@@ -168,9 +166,8 @@ impl PostgresServer {
     }
 
     fn launch(&mut self) -> Result<()> {
-        let account = account()?;
         let folder = self.folder.path();
-        if let Some(Account { user, group }) = account {
+        if let Some(Account { user, group }) = self.account {
             chown(folder, Some(user), Some(group))?;
         }
         let sync = match self.disk_sync {
@@ -188,7 +185,7 @@ impl PostgresServer {
         ]
         .map(|path: PathBuf| path.to_string_lossy().into_owned());
         let arguments = [&*initdb, &*pg_ctl, &*folder, &*options];
-        self.supervisor = Some(Supervisor::start(SCRIPT, &arguments, account)?);
+        self.supervisor = Some(Supervisor::start(SCRIPT, &arguments, self.account)?);
         Ok(())
     }
 }
@@ -199,34 +196,4 @@ fn is_without_services() -> bool {
 
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
-
-/// Whom the server runs as: nobody else, or, where we are root, `postgres` or `nobody`.
-fn account() -> Result<Option<Account>> {
-    if !getuid().is_root() {
-        return Ok(None);
-    }
-    let accounts = fs::read_to_string("/etc/passwd")?;
-    let found = ["postgres", "nobody"]
-        .iter()
-        .find_map(|name| account_in(&accounts, name));
-    let message = "root can't run PostgreSQL, and there is no account postgres or nobody";
-    found
-        .map(Some)
-        .ok_or_else(|| Error::new(ErrorKind::NotFound, message))
-}
-
-fn account_in(accounts: &str, name: &str) -> Option<Account> {
-    let fields = accounts
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>());
-    fields
-        .into_iter()
-        .find_map(|fields| match fields.as_slice() {
-            [found, _, user, group, ..] if *found == name => Some(Account {
-                user: user.parse().ok()?,
-                group: group.parse().ok()?,
-            }),
-            _ => None,
-        })
 }

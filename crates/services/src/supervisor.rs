@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use crate::postgres::Account;
+use crate::account::Account;
 
 /// A running script: it has said `ready`, and ends when this is dropped.
 #[derive(Debug)]
@@ -27,6 +27,11 @@ impl Supervisor {
             .args(["-c", script, "supervisor"])
             .args(arguments)
             .env("LC_ALL", "C")
+            // What these say is meant for other servers and clients.
+            .env_remove("PGDATA")
+            .env_remove("PGHOST")
+            .env_remove("PGOPTIONS")
+            .env_remove("PGPORT")
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
