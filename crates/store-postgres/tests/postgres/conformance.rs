@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support;
+use crate::support::spread::Spread;
 use annals_conformance::{
     Backend, HistorySettings, ManualClock, Stores, check, check_histories, check_model, check_only,
 };
@@ -17,6 +18,8 @@ use futures_util::future::BoxFuture;
 struct Postgres {
     url: String,
     settings: Settings,
+    /// On how many stores the calls are spread.
+    stores: usize,
 }
 
 impl Postgres {
@@ -24,18 +27,34 @@ impl Postgres {
         let url = support::server(test)?;
         let mut settings = Settings::default();
         change(&mut settings);
-        Some(Self { url, settings })
+        Some(Self {
+            url,
+            settings,
+            stores: 1,
+        })
+    }
+
+    /// The same on several stores, as when several processes share the log.
+    fn spread(self, stores: usize) -> Self {
+        Self { stores, ..self }
     }
 }
 
 #[async_trait]
 impl Backend for Postgres {
     async fn open(&self, clock: ManualClock) -> Result<Stores, Error> {
-        let store = support::builder(&self.url)
+        let builder = support::builder(&self.url)
             .settings(self.settings.clone())
             .schema(&support::fresh_schema())
             .clock(Arc::new(clock));
-        Ok(Stores::complete(store.open_or_create().await?).on_the_clock())
+        if self.stores == 1 {
+            return Ok(Stores::complete(builder.open_or_create().await?).on_the_clock());
+        }
+        let mut stores = Vec::new();
+        for _ in 0..self.stores {
+            stores.push(builder.clone().open_or_create().await?);
+        }
+        Ok(Stores::new(Spread::over(stores)).on_the_clock())
     }
 
     fn block_on(&self, future: BoxFuture<'_, ()>) {
@@ -94,6 +113,16 @@ fn the_store_has_consistent_histories() {
     let Some(backend) = Postgres::with("the_store_has_consistent_histories", |_| ()) else {
         return;
     };
-    check_histories(backend.clone(), HistorySettings::default().histories(5)).assert_passed();
     check_histories(backend, HistorySettings::default().histories(5).clients(8)).assert_passed();
+}
+
+#[test]
+fn stores_that_share_a_log_have_consistent_histories() {
+    let test = "stores_that_share_a_log_have_consistent_histories";
+    let Some(backend) = Postgres::with(test, |_| ()) else {
+        return;
+    };
+    let backend = backend.spread(3);
+    check_only(backend.clone(), "concurrency").assert_passed();
+    check_histories(backend, HistorySettings::default().histories(3).clients(8)).assert_passed();
 }
