@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support;
 use crate::support::RUNTIME;
 use crate::support::events::{append, check, insist};
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, panic_message};
 use annals_core::{ErrorKind, EventStore, Expected, Outcome, Receipt};
 use annals_services::{DiskSync, PostgresServer};
 use annals_store_postgres::{PostgresStore, Settings};
@@ -134,6 +134,35 @@ fn a_connection_is_cut_while_it_commits() {
                 number % 2 == 1,
                 "the call was sent again after a cut"
             );
+            receipts.push(receipt);
+        }
+        check(&store, &receipts).await;
+    });
+}
+
+/// F7: a server whose sync fails says so and ends, and what it finds when it starts again may have the append.
+#[test]
+fn an_answer_of_a_server_that_fails_is_not_believed() {
+    let Some(url) = support::server("an_answer_of_a_server_that_fails_is_not_believed") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let proxy = Proxy::start(&url).await;
+        let store = support::builder(&proxy.url())
+            .open_or_create()
+            .await
+            .unwrap();
+        let first = store.append(append("failing-1", Expected::NoStream, "first"));
+        let mut receipts = vec![first.await.unwrap()];
+        for (number, code) in ["58030", "53100", "XX000", "57P01", "57P02"]
+            .iter()
+            .enumerate()
+        {
+            let message = panic_message(code, "could not fsync file");
+            proxy.replace_the_next_answer("append(", message);
+            let append = append("failing-1", Expected::Any, &number.to_string());
+            let receipt = store.append(append).await.unwrap();
+            assert!(receipt.is_duplicate(), "{code}: it was recorded before");
             receipts.push(receipt);
         }
         check(&store, &receipts).await;

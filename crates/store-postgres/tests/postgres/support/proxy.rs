@@ -20,8 +20,8 @@ pub(crate) struct Proxy {
 #[derive(Default)]
 struct Switches {
     refuses: AtomicBool,
-    /// The prepared statement whose text has this is watched for.
-    armed: Mutex<Option<String>>,
+    /// The prepared statement whose text has this is watched for, and this is carried in place of its answer.
+    armed: Mutex<Option<(String, Vec<u8>)>>,
 }
 
 impl Proxy {
@@ -69,20 +69,30 @@ impl Proxy {
     /// Lets the next call on a connection that has prepared a statement with this text reach the server, and cuts the
     /// connection instead of carrying the answer.
     pub(crate) fn swallow_the_next_answer(&self, prepared: &str) {
-        *self.switches.armed.lock().unwrap() = Some(prepared.to_owned());
+        self.replace_the_next_answer(prepared, Vec::new());
+    }
+
+    /// The same, but what the client gets before the cut is this.
+    pub(crate) fn replace_the_next_answer(&self, prepared: &str, answer: Vec<u8>) {
+        *self.switches.armed.lock().unwrap() = Some((prepared.to_owned(), answer));
     }
 }
 
+/// The message by which the server says that it fails so badly that it ends.
+pub(crate) fn panic_message(code: &str, text: &str) -> Vec<u8> {
+    let fields = format!("SPANIC\0VPANIC\0C{code}\0M{text}\0\0");
+    let length = u32::try_from(fields.len()).unwrap() + 4;
+    [b"E", length.to_be_bytes().as_slice(), fields.as_bytes()].concat()
+}
+
 impl Switches {
-    /// Whether this is the call that is watched for: it begins with `B`ind, on a connection that has prepared it.
-    fn dooms(&self, sent: &[u8], bytes: &[u8]) -> bool {
+    /// What is carried in place of the answer, where this is the call that is watched for: it begins with `B`ind, on a
+    /// connection that has prepared it.
+    fn replacement(&self, sent: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
         let mut armed = self.armed.lock().unwrap();
-        let is_it =
-            armed.as_ref().is_some_and(|text| has(sent, text)) && bytes.first() == Some(&b'B');
-        if is_it {
-            *armed = None;
-        }
-        is_it
+        armed
+            .take_if(|(text, _)| has(sent, text) && bytes.first() == Some(&b'B'))
+            .map(|(_, answer)| answer)
     }
 }
 
@@ -90,7 +100,7 @@ async fn carry(client: TcpStream, server: TcpStream, switches: Arc<Switches>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let mut sent = Vec::new();
-    let mut is_doomed = false;
+    let mut replacement = None;
     let (mut up, mut down) = (vec![0; 65536], vec![0; 65536]);
     loop {
         tokio::select! {
@@ -98,12 +108,13 @@ async fn carry(client: TcpStream, server: TcpStream, switches: Arc<Switches>) {
                 let Ok(count @ 1..) = read else { return };
                 let bytes = &up[..count];
                 sent.extend_from_slice(bytes);
-                is_doomed |= switches.dooms(&sent, bytes);
+                replacement = replacement.or_else(|| switches.replacement(&sent, bytes));
                 if to_server.write_all(&up[..count]).await.is_err() { return }
             }
             read = from_server.read(&mut down) => {
                 let Ok(count @ 1..) = read else { return };
-                if is_doomed || to_client.write_all(&down[..count]).await.is_err() { return }
+                let carried = replacement.as_deref().unwrap_or(&down[..count]);
+                if to_client.write_all(carried).await.is_err() || replacement.is_some() { return }
             }
         }
     }
