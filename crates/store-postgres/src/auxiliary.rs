@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 
 use crate::PostgresStore;
 use crate::command::bigint;
-use crate::error::of_statement;
+use crate::error::{of_change, of_statement};
 use crate::store::Shared;
 
 #[async_trait]
@@ -85,7 +85,7 @@ impl SnapshotStore for Shared {
         client
             .execute(&statement, &values)
             .await
-            .map_err(of_statement)?;
+            .map_err(of_change)?;
         Ok(())
     }
 
@@ -160,7 +160,7 @@ impl Shared {
 }
 
 fn counted(removed: Result<u64, tokio_postgres::Error>) -> Result<usize, Error> {
-    Ok(usize::try_from(removed.map_err(of_statement)?).unwrap_or(usize::MAX))
+    Ok(usize::try_from(removed.map_err(of_change)?).unwrap_or(usize::MAX))
 }
 
 fn snapshot_of(row: &Row, key: &SnapshotKey) -> Result<Snapshot, Error> {
@@ -219,7 +219,7 @@ impl CheckpointStore for Shared {
                 )
                 .await
         };
-        match saved.map_err(of_statement)? {
+        match saved.map_err(of_change)? {
             Some(row) => Ok(Checkpoint {
                 cursor,
                 revision: revision_of(&row, 0)?,
@@ -241,7 +241,7 @@ impl CheckpointStore for Shared {
         let removed = client
             .execute(remove, &[&name.as_str(), &bigint(expected_revision)])
             .await;
-        if removed.map_err(of_statement)? > 0 {
+        if removed.map_err(of_change)? > 0 {
             return Ok(());
         }
         drop(client);

@@ -33,6 +33,16 @@ pub(crate) fn is_certain(error: &tokio_postgres::Error) -> bool {
         .is_some_and(|said| said.parsed_severity() == Some(Severity::Error))
 }
 
+/// The error of a statement that changes something and is not sent again.
+pub(crate) fn of_change(error: tokio_postgres::Error) -> Error {
+    if is_certain(&error) {
+        return of_statement(error);
+    }
+    let message =
+        "the connection was lost while the change was on its way; look whether it was made";
+    Error::new(ErrorKind::Unknown, message).caused_by(error)
+}
+
 /// Whether the server gave up what was not done for the sake of another transaction, so that it is asked again.
 pub(crate) fn is_passing(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| {

@@ -9,7 +9,7 @@ use annals_core::{
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use crate::command::bigint;
-use crate::error::{is_certain, of_statement, unknown};
+use crate::error::{of_change, of_statement};
 use crate::judge::{failed_expectation, first_shown, stream_head};
 use crate::store::Shared;
 
@@ -75,11 +75,8 @@ pub(crate) async fn change(shared: &Shared, change: &PolicyChange) -> Result<Str
         .isolation_level(IsolationLevel::ReadCommitted);
     let transaction = builder.start().await.map_err(of_statement)?;
     let head = change_in(shared, &transaction, change).await?;
-    match transaction.commit().await {
-        Ok(()) => Ok(head),
-        Err(error) if is_certain(&error) => Err(of_statement(error)),
-        Err(error) => Err(unknown(error)),
-    }
+    transaction.commit().await.map_err(of_change)?;
+    Ok(head)
 }
 
 async fn change_in(
