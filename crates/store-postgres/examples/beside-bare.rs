@@ -4,7 +4,8 @@
 //! cargo run --release -p annals-store-postgres --example beside-bare -- 5
 //! ```
 //!
-//! It starts a server of its own that syncs to the disk, and prints medians of so many rounds.
+//! It starts a server of its own that syncs to the disk, or takes that of `ANNALS_TEST_POSTGRES_URL`, with nothing in
+//! it, and prints medians of so many rounds.
 
 #![expect(
     clippy::print_stdout,
@@ -43,7 +44,7 @@ const PAGE: i64 = 1000;
 const INSERT: &str =
     "INSERT INTO plain (stream, version, type, payload) VALUES ($1, $2, 'noted', $3)";
 const INSERT_MANY: &str = "INSERT INTO plain (stream, version, type, payload) \
-                           SELECT $1, v, 'noted', $3 FROM generate_series($2 + 1, $2 + 100) v";
+                           SELECT $1, v, 'noted', $3 FROM generate_series($2::bigint + 1, $2::bigint + 100) v";
 
 /// Rates by what was measured, and the latencies of all rounds.
 #[derive(Default)]
@@ -58,6 +59,9 @@ fn main() -> Outcome<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
+    if let Ok(url) = env::var("ANNALS_TEST_POSTGRES_URL") {
+        return runtime.block_on(run(&url, rounds));
+    }
     let server = PostgresServer::start(DiskSync::On)?;
     runtime.block_on(run(&server.url(), rounds))
 }
