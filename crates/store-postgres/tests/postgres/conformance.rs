@@ -62,7 +62,7 @@ impl Backend for Postgres {
     }
 
     fn case_timeout(&self) -> Duration {
-        Duration::from_mins(2)
+        Duration::from_mins(5)
     }
 }
 
