@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::cargo::Cargo;
+use crate::services::Services;
 use crate::workspace::Workspace;
 use crate::{deny, features, smoke, test, tidy};
 
@@ -95,7 +96,7 @@ impl Step {
             Self::Tidy => tidy::check(workspace)?,
             Self::Docs => docs().run(root)?,
             Self::Deny => return deny::run(workspace),
-            Self::Tests => test::command().run(root)?,
+            Self::Tests => test::with(Services::Needed)?.run(root)?,
             Self::Features => run_all(&features::checks(workspace), workspace)?,
             Self::Fuzz => smoke::fuzz(workspace)?,
             Self::Bench => smoke::bench(workspace)?,

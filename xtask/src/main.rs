@@ -1,5 +1,5 @@
-//! The workspace's own commands: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench`,
-//! `cargo xtask campaign` and `cargo xtask ci`.
+//! The workspace's own commands: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask services`,
+//! `cargo xtask bench`, `cargo xtask campaign` and `cargo xtask ci`.
 //!
 //! Not a library and never published. It reads the tree and calls cargo; it knows the layout of the
 //! workspace (where crates, examples and documents lie) and nothing of events.
@@ -17,6 +17,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::ci::{Selection, Step};
+use crate::services::Services;
 use crate::workspace::Workspace;
 
 mod bench;
@@ -25,6 +26,7 @@ mod cargo;
 mod ci;
 mod deny;
 mod features;
+mod services;
 mod smoke;
 mod test;
 mod tidy;
@@ -44,10 +46,15 @@ enum Command {
     Tidy,
     /// Run every test of the workspace, documentation examples included
     Test {
+        /// Skip the tests that need a server, visibly, rather than provide the servers
+        #[arg(long)]
+        without_services: bool,
         /// Passed on to `cargo test`: `cargo xtask test -- overdraft -- --nocapture`
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Provide the servers that tests talk to: PostgreSQL, installed where it is missing
+    Services,
     /// Run the workloads of an event store on annals, its rivals and the bare machine: `bench compare`
     #[command(disable_help_flag = true)]
     Bench {
@@ -92,7 +99,11 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     match arguments.command {
         Command::Tidy => tidy::check(&workspace).map(|()| ExitCode::SUCCESS),
-        Command::Test { arguments } => test::run(&workspace, arguments),
+        Command::Test {
+            without_services,
+            arguments,
+        } => test::run(&workspace, Services::from_flag(without_services), arguments),
+        Command::Services => services::provide().map(|()| ExitCode::SUCCESS),
         Command::Bench { arguments } => bench::run(&workspace, arguments),
         Command::Campaign {
             id: Some(id),
@@ -139,7 +150,11 @@ mod tests {
             "--",
             "--nocapture",
         ];
-        let Command::Test { arguments } = Arguments::parse_from(words).command else {
+        let Command::Test {
+            without_services: false,
+            arguments,
+        } = Arguments::parse_from(words).command
+        else {
             panic!("`test` is not parsed as the test command");
         };
         assert_eq!(arguments, ["-p", "annals-core", "--", "--nocapture"]);

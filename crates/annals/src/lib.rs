@@ -170,6 +170,7 @@
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
+//! | `postgres` (feature) | the store on PostgreSQL, for several processes |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
 //!
 //! For tests of an application take `annals-testkit` as a dev-dependency, for a backend of your own
@@ -195,6 +196,7 @@
 //! | `messagepack` | no | [`MessagePackCodec`] |
 //! | `optimize` | no | `optimize`: makes a store smaller while it works |
 //! | `postcard` | no | [`PostcardCodec`] |
+//! | `postgres` | no | `PostgresStore`; it needs a tokio runtime, and takes a C compiler to build |
 //! | `metrics` | no | `profile::Metrics`: metrics by the facade of the crate `metrics` |
 //! | `opentelemetry` | no | `profile::OpenTelemetryTraces`: trace contexts of `tracing-opentelemetry` |
 //! | `profile` | no | `profile`: counts, latencies, the heaviest streams, spans and health |
@@ -222,6 +224,8 @@ pub use annals_snapshot as snapshot;
 pub use annals_store_log as embedded;
 #[cfg(feature = "memory")]
 pub use annals_store_memory as memory;
+#[cfg(feature = "postgres")]
+pub use annals_store_postgres as postgres;
 
 #[cfg(feature = "macros")]
 pub use annals_macros::Event;
@@ -266,6 +270,8 @@ pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};
 #[cfg(feature = "memory")]
 pub use annals_store_memory::{MemoryStore, MemoryStoreBuilder};
+#[cfg(feature = "postgres")]
+pub use annals_store_postgres::{PostgresStore, PostgresStoreBuilder};
 /// What streams of events are used with: `next`, `map` and the rest, from `futures-util`.
 pub use futures_util::StreamExt;
 
@@ -287,6 +293,8 @@ pub mod prelude {
     pub use crate::LogStore;
     #[cfg(feature = "memory")]
     pub use crate::MemoryStore;
+    #[cfg(feature = "postgres")]
+    pub use crate::PostgresStore;
     #[cfg(feature = "projection")]
     pub use crate::{Delivery, FailurePolicy, MemorySink, Processor, Projection, Reaction, Start};
 }

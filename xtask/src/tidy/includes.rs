@@ -61,7 +61,7 @@ fn resolve(tree: &Tree, page: &Source, target: &str) -> Result<(), &'static str>
     let line_of = |mark: &str| {
         let mark = format!("{mark}: {anchor}");
         let mut lines = source.text.lines();
-        lines.position(|line| line.trim().trim_start_matches('/').trim_start() == mark)
+        lines.position(|line| line.trim().trim_start_matches(['/', '-']).trim_start() == mark)
     };
     match (line_of("ANCHOR"), line_of("ANCHOR_END")) {
         (Some(begin), Some(end)) if begin + 1 < end => Ok(()),
@@ -84,6 +84,7 @@ mod tests {
             ("docs/other.md", page.as_str()),
             ("tests/a.rs", code),
             ("examples/a/src/main.rs", "fn main() {}\n"),
+            ("src/a.sql", "-- ANCHOR: a\nSELECT 1;\n-- ANCHOR_END: a\n"),
         ];
         let expected: Vec<_> = expected
             .iter()
@@ -97,6 +98,7 @@ mod tests {
         check_line("{{#include ../../../tests/a.rs:a}}", None);
         check_line("{{#rustdoc_include ../../../tests/a.rs:a}}", None);
         check_line("{{#include ../../../examples/a/src/main.rs}}", None);
+        check_line("{{#include ../../../src/a.sql:a}}", None);
     }
 
     #[test]

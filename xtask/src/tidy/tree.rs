@@ -136,7 +136,7 @@ fn is_source(path: &str) -> bool {
         .and_then(|extension| extension.to_str());
     matches!(
         extension,
-        Some("rs" | "toml" | "sh" | "md" | "yml" | "yaml")
+        Some("rs" | "toml" | "sh" | "sql" | "md" | "yml" | "yaml")
     ) || path.starts_with(".ci/")
         || path.ends_with(".gitignore")
 }

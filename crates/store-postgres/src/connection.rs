@@ -1,0 +1,172 @@
+//! Connections: made on the runtime that the store was opened on, whoever waits for them.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use annals_core::{Error, ErrorKind};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{AsyncMessage, Client, Config};
+
+use crate::error::of_pool;
+
+/// What every session is told: plans of short statements are not worth compiling, and what is acknowledged is synced.
+const SESSION: &str = "SET jit = off; SELECT set_config('synchronous_commit', 'on', false) \
+     WHERE current_setting('synchronous_commit') = 'off'";
+
+/// How long a server may be silent before its connection counts as lost, unless the address says otherwise.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// How connections are made.
+#[derive(Clone, Debug)]
+pub(crate) struct Connector {
+    config: Config,
+    runtime: Handle,
+}
+
+/// What a connection hears that nobody asked for.
+pub(crate) type Heard = Box<dyn FnMut(AsyncMessage) + Send>;
+
+impl Connector {
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for an address that can't be parsed; [`ErrorKind::Unsupported`] where it demands TLS and
+    /// the crate is built without.
+    pub(crate) fn new(url: &str, runtime: Handle) -> Result<Self, Error> {
+        let mut config: Config = url.parse().map_err(|error| {
+            // The address may hold a password, which the error does not repeat.
+            let message = "not an address of PostgreSQL, as postgres://user@host/database";
+            Error::new(ErrorKind::Invalid, message).caused_by(error)
+        })?;
+        if config.get_application_name().is_none() {
+            config.application_name("annals");
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(SILENCE_MAX);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE_MAX);
+        }
+        if cfg!(not(feature = "tls")) && config.get_ssl_mode() == SslMode::Require {
+            let message =
+                "the address demands TLS; build annals-store-postgres with its feature `tls`";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        Ok(Self { config, runtime })
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// A connection, driven by a task of the runtime until its client is dropped.
+    pub(crate) async fn connect(
+        &self,
+        heard: Option<Heard>,
+    ) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        let config = self.config.clone();
+        let runtime = self.runtime.clone();
+        let connecting = self
+            .runtime
+            .spawn(async move { connect(&config, &runtime, heard).await });
+        connecting
+            .await
+            .unwrap_or_else(|_| Err(tokio_postgres::Error::__private_api_timeout()))
+    }
+
+    /// Connections to share.
+    pub(crate) fn pool(&self, connections_max: usize) -> Result<Pool, Error> {
+        let manager = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager = Manager::from_connect(self.config.clone(), self.clone(), manager);
+        let pool = Pool::builder(manager).max_size(connections_max).build();
+        pool.map_err(|error| {
+            Error::new(ErrorKind::Invalid, "no pool of connections").caused_by(error)
+        })
+    }
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> Pin<
+        Box<
+            dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>>
+                + Send
+                + '_,
+        >,
+    > {
+        Box::pin(self.connect(None))
+    }
+}
+
+/// A connection of the pool.
+pub(crate) async fn shared(pool: &Pool) -> Result<Object, Error> {
+    pool.get().await.map_err(of_pool)
+}
+
+#[cfg(not(feature = "tls"))]
+async fn connect(
+    config: &Config,
+    runtime: &Handle,
+    heard: Option<Heard>,
+) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+    settle(client, runtime.spawn(drive(connection, heard))).await
+}
+
+#[cfg(feature = "tls")]
+async fn connect(
+    config: &Config,
+    runtime: &Handle,
+    heard: Option<Heard>,
+) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+    if config.get_ssl_mode() == SslMode::Disable {
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+        return settle(client, runtime.spawn(drive(connection, heard))).await;
+    }
+    let (client, connection) = config.connect(crate::tls::connector()).await?;
+    settle(client, runtime.spawn(drive(connection, heard))).await
+}
+
+async fn settle(
+    client: Client,
+    task: JoinHandle<()>,
+) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+    client.batch_execute(SESSION).await?;
+    Ok((client, task))
+}
+
+/// Carries what is sent and received, until the client is gone or the connection is lost.
+async fn drive<S, T>(mut connection: tokio_postgres::Connection<S, T>, mut heard: Option<Heard>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    loop {
+        match std::future::poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(message)) => {
+                if let Some(heard) = &mut heard {
+                    heard(message);
+                }
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a connection to PostgreSQL was lost");
+                return;
+            }
+            None => return,
+        }
+    }
+}
+
+impl fmt::Display for Connector {
+    /// Where it leads, without who goes there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.config.get_hosts())
+    }
+}

@@ -1,0 +1,188 @@
+//! Pages of events: one statement each, so that all of a page is of one state of the log.
+
+use std::cmp::Reverse;
+
+use annals_core::{
+    ConsistencyLevel, Cursor, Direction, Error, Page, ReadRequest, RecordedEvent, Selection,
+    Timestamp,
+};
+use deadpool_postgres::Object;
+use tokio_postgres::types::Type;
+use tokio_postgres::{IsolationLevel, Row, Transaction};
+
+use crate::command::{bigint, number};
+use crate::error::of_statement;
+use crate::judge::stream_head_of;
+use crate::query::{Query, order_of};
+use crate::row::{COLUMNS, event_of};
+use crate::store::{check_not_ahead, position};
+
+/// The columns of a row before the event: where the log and the request's span end, the head of a stream, and whether
+/// there is an event, and one after it.
+const EVENT: usize = 8;
+
+/// A transaction that sees one state of the log, and changes nothing.
+pub(crate) async fn snapshot(client: &mut Object) -> Result<Transaction<'_>, Error> {
+    let client: &mut tokio_postgres::Client = client;
+    let builder = client.build_transaction();
+    let builder = builder
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true);
+    builder.start().await.map_err(of_statement)
+}
+
+/// One page of the answer to a request that was validated.
+pub(crate) async fn page(
+    client: &Object,
+    schema: &str,
+    request: ReadRequest,
+    at_time: Option<i64>,
+) -> Result<Page, Error> {
+    let query = query_of(schema, &request, at_time)?;
+    let rows = if is_usual(&request) {
+        let types = query.types();
+        let statement = client.prepare_typed_cached(query.text(), &types).await;
+        let statement = statement.map_err(of_statement)?;
+        client
+            .query(&statement, &query.values())
+            .await
+            .map_err(of_statement)?
+    } else {
+        query.run(&***client).await?
+    };
+    page_of(request, &rows)
+}
+
+/// Whether a plan is good for every request of this form, so that it is made once for each connection.
+fn is_usual(request: &ReadRequest) -> bool {
+    matches!(request.selection, Selection::All | Selection::Stream(_))
+}
+
+fn query_of(schema: &str, request: &ReadRequest, at_time: Option<i64>) -> Result<Query, Error> {
+    let mut query = Query::new(schema, at_time);
+    let head = head_of(&mut query, request)?;
+    query.select(&request.selection)?;
+    query.require("e.position > h.since AND e.position <= h.until".to_owned());
+    let order = order_of(request.direction);
+    let (key, stream, stream_columns) = match &request.selection {
+        Selection::Stream(stream) => {
+            query.beyond("e.version", bigint(request.after_version.value()));
+            let until = query.value(bigint(request.until_version.value()), Type::INT8);
+            query.require(format!("e.version <= {until}"));
+            let stream = query.value(stream.to_string(), Type::TEXT);
+            let joins = format!(
+                " LEFT JOIN LATERAL (SELECT v.version FROM {schema}.events v WHERE v.stream = {stream} \
+                 ORDER BY v.version DESC LIMIT 1) s ON true \
+                 LEFT JOIN {schema}.stream_policies p ON p.stream = {stream}"
+            );
+            let columns = "coalesce(s.version, 0), p.state, p.truncate_before, p.max_age::text, p.max_count::text";
+            ("version", joins, columns)
+        }
+        _ => ("position", String::new(), "NULL, NULL, NULL, NULL, NULL"),
+    };
+    query.shown("h.now");
+    let count = number(request.events_max);
+    let limit = query.value(i64::from(count) + 1, Type::INT8);
+    let count = query.value(i64::from(count), Type::INT8);
+    let bytes = query.value(
+        i64::try_from(request.bytes_max).unwrap_or(i64::MAX),
+        Type::INT8,
+    );
+    let source = query.source();
+    let text = format!(
+        "SELECT h.position, h.until, {stream_columns}, q.more, {COLUMNS} FROM {head}{stream} \
+         LEFT JOIN LATERAL (SELECT * FROM (SELECT e.*, row_number() OVER w AS place, sum(e.bytes) OVER w AS total, \
+         lead(e.position) OVER w IS NOT NULL AS more \
+         FROM (SELECT e.* {source} ORDER BY e.{key} {order} LIMIT {limit}) e \
+         WINDOW w AS (ORDER BY e.{key} {order} ROWS UNBOUNDED PRECEDING)) e \
+         WHERE e.place <= {count} AND (e.total <= {bytes} OR e.place = 1)) q ON true"
+    );
+    Ok(query.with_text(text))
+}
+
+/// The row of the log, with the span of the request: what lies after the first place, up to and with the second.
+/// Places in time are looked up in it, so it is kept from being taken apart, which would look them up for each event.
+fn head_of(query: &mut Query, request: &ReadRequest) -> Result<String, Error> {
+    let (after, until) = request.positions()?;
+    let after = query.value(bigint(after.value()), Type::INT8);
+    let until = query.value(bigint(until.value()), Type::INT8);
+    let schema = query.schema().to_owned();
+    let until = format!("least({until}, l.position)");
+    let mut last_before = |time: Option<Timestamp>, without: &str| match time {
+        Some(time) => {
+            let time = query.value(time.as_micros(), Type::INT8);
+            format!("{schema}.last_before({time}, {after}, {until})")
+        }
+        None => without.to_owned(),
+    };
+    let since = last_before(request.appended_from, &after);
+    let end = last_before(request.appended_before, &until);
+    let is_timed = request.appended_from.is_some() || request.appended_before.is_some();
+    let whole = if is_timed { " OFFSET 0" } else { "" };
+    let now = query.now();
+    Ok(format!(
+        "(SELECT l.position, {since} AS since, {end} AS until, greatest(l.appended_at, {now}) AS now \
+         FROM {schema}.log l WHERE l.id = 1{whole}) h"
+    ))
+}
+
+fn page_of(request: ReadRequest, rows: &[Row]) -> Result<Page, Error> {
+    let Some(first) = rows.first() else {
+        return Err(Error::new(
+            annals_core::ErrorKind::Corrupt,
+            "the log has lost the row of its head; restore it",
+        ));
+    };
+    let head = position(first.try_get(0).map_err(of_statement)?);
+    let until = position(first.try_get(1).map_err(of_statement)?);
+    check_not_ahead(&request.after, head)?;
+    if let ConsistencyLevel::Session(cursor) = &request.consistency {
+        check_not_ahead(cursor, head)?;
+    }
+    let stream = match &request.selection {
+        Selection::Stream(stream) => Some(stream_head_of(first, 2, stream)?),
+        _ => None,
+    };
+    let (events, rest) = events_of(&request, rows)?;
+    let next = events
+        .last()
+        .filter(|_| rest)
+        .map(|last| request.resumed_after(last));
+    let cursor = match (request.direction, &next, events.last()) {
+        (Direction::Backward, ..) => request.after,
+        (Direction::Forward, Some(_), Some(last)) => Cursor::at(last.position()),
+        (Direction::Forward, ..) => {
+            let reached = Cursor::at(until);
+            if reached.covers(&request.after) {
+                reached
+            } else {
+                request.after
+            }
+        }
+    };
+    Ok(Page {
+        events,
+        next,
+        cursor,
+        stream,
+    })
+}
+
+/// The events in the rows, in order, and whether there is one after the last.
+fn events_of(request: &ReadRequest, rows: &[Row]) -> Result<(Vec<RecordedEvent>, bool), Error> {
+    let mut events = Vec::with_capacity(rows.len());
+    for row in rows {
+        // Nothing, where there is no event at all.
+        let more: Option<bool> = row.try_get(7).map_err(of_statement)?;
+        if let Some(more) = more {
+            events.push((event_of(row, EVENT)?, more));
+        }
+    }
+    // They come in order, but no rule of SQL says so, and to sort what is sorted costs next to nothing.
+    match request.direction {
+        Direction::Forward => events.sort_by_key(|(event, _)| event.position()),
+        Direction::Backward => events.sort_by_key(|(event, _)| Reverse(event.position())),
+    }
+    let rest = events.last().is_some_and(|(_, more)| *more);
+    Ok((events.into_iter().map(|(event, _)| event).collect(), rest))
+}

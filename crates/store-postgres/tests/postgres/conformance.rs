@@ -1,0 +1,128 @@
+//! The store on PostgreSQL keeps the contract: with the defaults, and with settings that make it busy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support;
+use crate::support::spread::Spread;
+use annals_conformance::{
+    Backend, HistorySettings, ManualClock, Stores, check, check_histories, check_model, check_only,
+};
+use annals_core::Error;
+use annals_store_postgres::{Settings, WakeUp};
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+
+/// Logs in schemas of their own.
+#[derive(Clone)]
+struct Postgres {
+    url: String,
+    settings: Settings,
+    /// On how many stores the calls are spread.
+    stores: usize,
+}
+
+impl Postgres {
+    fn with(test: &str, change: impl FnOnce(&mut Settings)) -> Option<Self> {
+        let url = support::server(test)?;
+        let mut settings = Settings::default();
+        change(&mut settings);
+        Some(Self {
+            url,
+            settings,
+            stores: 1,
+        })
+    }
+
+    /// The same on several stores, as when several processes share the log.
+    fn spread(self, stores: usize) -> Self {
+        Self { stores, ..self }
+    }
+}
+
+#[async_trait]
+impl Backend for Postgres {
+    async fn open(&self, clock: ManualClock) -> Result<Stores, Error> {
+        let builder = support::builder(&self.url)
+            .settings(self.settings.clone())
+            .schema(&support::fresh_schema())
+            .clock(Arc::new(clock));
+        if self.stores == 1 {
+            return Ok(Stores::complete(builder.open_or_create().await?).on_the_clock());
+        }
+        let mut stores = Vec::new();
+        for _ in 0..self.stores {
+            stores.push(builder.clone().open_or_create().await?);
+        }
+        Ok(Stores::new(Spread::over(stores)).on_the_clock())
+    }
+
+    fn block_on(&self, future: BoxFuture<'_, ()>) {
+        support::RUNTIME.block_on(future);
+    }
+
+    fn case_timeout(&self) -> Duration {
+        Duration::from_mins(5)
+    }
+}
+
+/// Batches of two commands, one connection, and nobody who listens.
+fn narrow(settings: &mut Settings) {
+    settings.batch_appends_max = 2;
+    settings.connections_max = 1;
+    settings.wake_up = WakeUp::Poll;
+    settings.poll_interval_max = Duration::from_millis(100);
+}
+
+#[test]
+fn the_store_conforms() {
+    let Some(backend) = Postgres::with("the_store_conforms", |_| ()) else {
+        return;
+    };
+    let report = check(backend);
+    report.assert_passed();
+    assert_eq!(report.skipped().count(), 0, "{report}");
+}
+
+#[test]
+fn a_narrow_store_conforms() {
+    let Some(backend) = Postgres::with("a_narrow_store_conforms", narrow) else {
+        return;
+    };
+    for subject in [
+        "append",
+        "boundaries",
+        "concurrency",
+        "idempotency",
+        "subscribe",
+    ] {
+        check_only(backend.clone(), subject).assert_passed();
+    }
+}
+
+#[test]
+fn the_store_agrees_with_the_model() {
+    let Some(backend) = Postgres::with("the_store_agrees_with_the_model", |_| ()) else {
+        return;
+    };
+    check_model(backend, 60).assert_passed();
+}
+
+#[test]
+fn the_store_has_consistent_histories() {
+    let Some(backend) = Postgres::with("the_store_has_consistent_histories", |_| ()) else {
+        return;
+    };
+    check_histories(backend, HistorySettings::default().histories(5).clients(8)).assert_passed();
+}
+
+#[test]
+fn stores_that_share_a_log_have_consistent_histories() {
+    let test = "stores_that_share_a_log_have_consistent_histories";
+    let Some(backend) = Postgres::with(test, |_| ()) else {
+        return;
+    };
+    let backend = backend.spread(3);
+    check_only(backend.clone(), "concurrency").assert_passed();
+    check_histories(backend, HistorySettings::default().histories(3).clients(8)).assert_passed();
+}

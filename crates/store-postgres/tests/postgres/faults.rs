@@ -1,0 +1,213 @@
+//! What is acknowledged is stored, in order and once, whatever happens to the server and the way to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::support;
+use crate::support::RUNTIME;
+use crate::support::events::{append, check, insist};
+use crate::support::proxy::{Proxy, panic_message};
+use annals_core::{ErrorKind, EventStore, Expected, Outcome, Receipt};
+use annals_services::{DiskSync, PostgresServer};
+use annals_store_postgres::{PostgresStore, Settings};
+
+const WRITERS: usize = 8;
+
+/// Writers that append one event after the other, each to its own stream and to one that they share; `each` is called
+/// with the number of appends that were acknowledged so far.
+async fn load(
+    store: &Arc<PostgresStore>,
+    appends_each: usize,
+    each: impl Fn(usize) + Send + Sync + 'static,
+) -> Vec<Receipt> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let each = Arc::new(each);
+    let writers = (0..WRITERS).map(|writer| {
+        let (store, count, each) = (Arc::clone(store), Arc::clone(&count), Arc::clone(&each));
+        tokio::spawn(async move {
+            let mut receipts = Vec::new();
+            for number in 0..appends_each {
+                let to = if number % 4 == 0 {
+                    "shared-1".to_owned()
+                } else {
+                    format!("own-{writer}")
+                };
+                let append = append(&to, Expected::Any, &format!("{writer}/{number}"));
+                receipts.push(insist(&*store, append).await.unwrap());
+                each(count.fetch_add(1, Ordering::SeqCst) + 1);
+            }
+            receipts
+        })
+    });
+    let mut all = Vec::new();
+    for writer in writers.collect::<Vec<_>>() {
+        all.extend(writer.await.unwrap());
+    }
+    all
+}
+
+#[test]
+fn the_postmaster_is_killed_under_load() {
+    let Some(mut server) = PostgresServer::own(DiskSync::On).unwrap() else {
+        eprintln!("SKIPPED the_postmaster_is_killed_under_load: told to do without services");
+        return;
+    };
+    RUNTIME.block_on(async {
+        let store = support::builder(&server.url())
+            .open_or_create()
+            .await
+            .unwrap();
+        let store = Arc::new(store);
+        let (reached, kills) = std::sync::mpsc::channel();
+        let killer = tokio::task::spawn_blocking(move || {
+            for () in kills {
+                server.kill().unwrap();
+                server.restart().unwrap();
+            }
+            server
+        });
+        let receipts = load(&store, 60, move |count| {
+            if count == 100 || count == 300 {
+                reached.send(()).unwrap();
+            }
+        });
+        let receipts = receipts.await;
+        check(&*store, &receipts).await;
+        drop(killer.await.unwrap());
+    });
+}
+
+#[test]
+fn sessions_are_ended_under_load() {
+    let Some(url) = support::server("sessions_are_ended_under_load") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let store = Arc::new(support::builder(&url).open_or_create().await.unwrap());
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let (reached, mut ends) = tokio::sync::mpsc::unbounded_channel();
+        let schema = store.schema().to_owned();
+        let ender = tokio::spawn(async move {
+            let mut ended = 0;
+            while ends.recv().await.is_some() {
+                let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                           WHERE pid <> pg_backend_pid() AND query LIKE '%' || $1 || '%append(%'";
+                ended += client.query(end, &[&schema]).await.unwrap().len();
+            }
+            ended
+        });
+        let receipts = load(&store, 100, move |count| {
+            if count % 50 == 0 {
+                reached.send(()).unwrap();
+            }
+        });
+        let receipts = receipts.await;
+        check(&*store, &receipts).await;
+        assert!(ender.await.unwrap() > 0, "no session was ended");
+    });
+}
+
+#[test]
+fn a_connection_is_cut_while_it_commits() {
+    let Some(url) = support::server("a_connection_is_cut_while_it_commits") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let proxy = Proxy::start(&url).await;
+        let store = support::builder(&proxy.url())
+            .open_or_create()
+            .await
+            .unwrap();
+        let mut receipts = Vec::new();
+        for number in 0..20 {
+            let append = append("cut-1", Expected::Any, &number.to_string());
+            if number % 2 == 1 {
+                proxy.swallow_the_next_answer("append(");
+            }
+            let receipt = store.append(append).await.unwrap();
+            assert_eq!(
+                receipt.is_duplicate(),
+                number % 2 == 1,
+                "the call was sent again after a cut"
+            );
+            receipts.push(receipt);
+        }
+        check(&store, &receipts).await;
+    });
+}
+
+/// F7: a server whose sync fails says so and ends, and what it finds when it starts again may have the append.
+#[test]
+fn an_answer_of_a_server_that_fails_is_not_believed() {
+    let Some(url) = support::server("an_answer_of_a_server_that_fails_is_not_believed") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let proxy = Proxy::start(&url).await;
+        let store = support::builder(&proxy.url())
+            .open_or_create()
+            .await
+            .unwrap();
+        let first = store.append(append("failing-1", Expected::NoStream, "first"));
+        let mut receipts = vec![first.await.unwrap()];
+        for (number, code) in ["58030", "53100", "XX000", "57P01", "57P02"]
+            .iter()
+            .enumerate()
+        {
+            let message = panic_message(code, "could not fsync file");
+            proxy.replace_the_next_answer("append(", message);
+            let append = append("failing-1", Expected::Any, &number.to_string());
+            let receipt = store.append(append).await.unwrap();
+            assert!(receipt.is_duplicate(), "{code}: it was recorded before");
+            receipts.push(receipt);
+        }
+        check(&store, &receipts).await;
+    });
+}
+
+#[test]
+fn an_append_of_unknown_fate_is_resolved_by_its_id() {
+    let Some(url) = support::server("an_append_of_unknown_fate_is_resolved_by_its_id") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let proxy = Proxy::start(&url).await;
+        let mut settings = Settings::default();
+        settings.reconnect_timeout = Duration::from_millis(300);
+        let store = PostgresStore::builder(&proxy.url())
+            .settings(settings)
+            .schema(&support::fresh_schema())
+            .open_or_create()
+            .await
+            .unwrap();
+        let first = append("doubt-1", Expected::NoStream, "first");
+        let recorded = store.append(first).await.unwrap();
+
+        proxy.swallow_the_next_answer("append(");
+        proxy.refuse(true);
+        let second = append("doubt-1", Expected::Exactly(1.into()), "second");
+        let error = store.append(second.clone()).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Unknown, Outcome::Unknown),
+            "{error}"
+        );
+        let third = append("doubt-1", Expected::Any, "third");
+        let error = store.append(third.clone()).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Unavailable, Outcome::Rejected),
+            "{error}"
+        );
+
+        proxy.refuse(false);
+        let resolved = insist(&store, second).await.unwrap();
+        assert!(resolved.is_duplicate());
+        let after = insist(&store, third).await.unwrap();
+        check(&store, &[recorded, resolved, after]).await;
+    });
+}

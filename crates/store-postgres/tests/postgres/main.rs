@@ -1,0 +1,17 @@
+//! The store on a real server of PostgreSQL, which the tests share.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a failed test is what a panic means here, and a skipped one is told"
+)]
+
+mod book;
+mod conformance;
+mod faults;
+mod opening;
+mod sharing;
+mod support;
+mod transactions;

@@ -1,0 +1,257 @@
+//! How a log is made, found, refused and shared.
+
+use std::time::Duration;
+
+use crate::support;
+use crate::support::RUNTIME;
+use crate::support::events::append;
+use annals_core::{
+    ConsistencyLevel, Durability, Error, ErrorKind, EventStore, EventStoreExt, Expected,
+    ReadRequest,
+};
+use annals_services::{DiskSync, PostgresServer};
+use annals_store_postgres::{MIGRATIONS, PostgresStore, ROLES, Settings};
+use tokio_postgres::{Client, NoTls, connect};
+
+async fn client(url: &str) -> Client {
+    let (client, connection) = connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+#[test]
+fn a_log_is_made_once_whoever_comes() {
+    let Some(url) = support::server("a_log_is_made_once_whoever_comes") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let schema = support::fresh_schema();
+        let open = || PostgresStore::builder(&url).schema(&schema);
+        let missing = open().open().await.unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::Invalid);
+        assert!(
+            missing.to_string().contains("no log is in this schema"),
+            "{missing}"
+        );
+
+        let all = (0..6).map(|_| tokio::spawn(open().open_or_create()));
+        let mut stores: Vec<PostgresStore> = Vec::new();
+        for one in all.collect::<Vec<_>>() {
+            stores.push(one.await.unwrap().unwrap());
+        }
+        stores.push(open().open().await.unwrap());
+        for (place, store) in (0..).zip(&stores) {
+            let receipt = store
+                .append(append(
+                    "a-1",
+                    Expected::Exactly(place.into()),
+                    &place.to_string(),
+                ))
+                .await;
+            assert_eq!(receipt.unwrap().first_position.value(), place + 1);
+        }
+        let log = stores[0].collect(ReadRequest::all()).await.unwrap();
+        assert_eq!(log.len(), stores.len());
+    });
+}
+
+#[test]
+fn a_newer_log_is_refused() {
+    let Some(url) = support::server("a_newer_log_is_refused") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let schema = support::fresh_schema();
+        let open = || PostgresStore::builder(&url).schema(&schema);
+        drop(open().open_or_create().await.unwrap());
+        let newer = MIGRATIONS.len() + 1;
+        let note = format!(
+            "INSERT INTO {schema}.schema_migrations (version, name) VALUES ({newer}, 'later')"
+        );
+        client(&url).await.batch_execute(&note).await.unwrap();
+        for refused in [
+            open().open().await.map(drop),
+            open().open_or_create().await.map(drop),
+            open().migrate().await,
+        ] {
+            let error = refused.unwrap_err().to_string();
+            assert!(
+                error.contains("newer version than this build knows"),
+                "{error}"
+            );
+        }
+    });
+}
+
+#[test]
+fn an_older_log_is_migrated_only_when_asked() {
+    let Some(url) = support::server("an_older_log_is_migrated_only_when_asked") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let schema = support::fresh_schema();
+        let first = &MIGRATIONS[0];
+        let made = format!(
+            "CREATE SCHEMA {schema}; SET search_path TO {schema}; CREATE TABLE schema_migrations (version int PRIMARY KEY, \
+             name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()); {} \
+             INSERT INTO schema_migrations (version, name) VALUES (1, '{}')",
+            first.sql, first.name
+        );
+        client(&url).await.batch_execute(&made).await.unwrap();
+        let open = || PostgresStore::builder(&url).schema(&schema);
+        let error = open().open().await.unwrap_err().to_string();
+        assert!(error.contains("older version"), "{error}");
+        open().migrate().await.unwrap();
+        open().migrate().await.unwrap();
+        let store = open().open().await.unwrap();
+        store.append(append("a-1", Expected::NoStream, "x")).await.unwrap();
+    });
+}
+
+#[test]
+fn logs_of_one_database_know_nothing_of_each_other() {
+    let Some(url) = support::server("logs_of_one_database_know_nothing_of_each_other") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let one = support::builder(&url).open_or_create().await.unwrap();
+        let odd = format!("odd \"name\" {}", std::process::id());
+        let other = PostgresStore::builder(&url)
+            .schema(&odd)
+            .open_or_create()
+            .await
+            .unwrap();
+        for store in [&one, &other] {
+            let receipt = store
+                .append(append("a-1", Expected::NoStream, "x"))
+                .await
+                .unwrap();
+            assert_eq!(receipt.first_position.value(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_role_that_may_less_appends_and_reads() {
+    let Some(url) = support::server("a_role_that_may_less_appends_and_reads") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let schema = support::fresh_schema();
+        PostgresStore::builder(&url)
+            .schema(&schema)
+            .migrate()
+            .await
+            .unwrap();
+        let role = format!("app_{schema}");
+        let grants = ROLES
+            .replace("annals_app", "{role}")
+            .replace("annals", &schema)
+            .replace("{role}", &role);
+        client(&url).await.batch_execute(&grants).await.unwrap();
+        let less = url.replace("postgres://annals", &format!("postgres://{role}"));
+        let store = PostgresStore::builder(&less)
+            .schema(&schema)
+            .open()
+            .await
+            .unwrap();
+        store
+            .append(append("a-1", Expected::NoStream, "x"))
+            .await
+            .unwrap();
+        store
+            .soft_delete(support::events::stream("a-1"), Expected::Any)
+            .await
+            .unwrap();
+        assert!(store.collect(ReadRequest::all()).await.unwrap().is_empty());
+        let less = client(&less).await;
+        for forbidden in ["DELETE FROM", "TRUNCATE", "DROP TABLE"] {
+            let refused = less
+                .batch_execute(&format!("{forbidden} {schema}.events"))
+                .await;
+            assert!(refused.is_err(), "{forbidden} is refused");
+        }
+        let refused = less
+            .batch_execute(&format!("UPDATE {schema}.events SET payload = ''"))
+            .await;
+        assert!(refused.is_err(), "history can't be changed");
+    });
+}
+
+#[test]
+fn who_waits_is_woken_by_another_process() {
+    let Some(url) = support::server("who_waits_is_woken_by_another_process") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let schema = support::fresh_schema();
+        let mut settings = Settings::default();
+        // So that nobody finds out by looking.
+        settings.poll_interval_max = Duration::from_hours(1);
+        settings.schema = schema;
+        let open = || {
+            PostgresStore::builder(&url)
+                .settings(settings.clone())
+                .open_or_create()
+        };
+        let (here, there) = (open().await.unwrap(), open().await.unwrap());
+        for round in 0..3_u64 {
+            let cursor = here.head(ConsistencyLevel::Strong).await.unwrap();
+            let waiting = here.changed_since(&cursor);
+            let appending = async {
+                // Whoever listens has to have begun to; the first round waits for that by ringing again.
+                let mut number = 0;
+                loop {
+                    let id = format!("{round}/{number}");
+                    there.append(append("a-1", Expected::Any, &id)).await?;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    number += 1;
+                }
+                #[expect(unreachable_code, reason = "names the type of the error")]
+                Ok::<(), Error>(())
+            };
+            let woken = tokio::time::timeout(Duration::from_secs(20), async {
+                tokio::select! {
+                    woken = waiting => woken.unwrap(),
+                    failed = appending => panic!("{failed:?}"),
+                }
+            });
+            assert!(woken.await.expect("somebody rings") > cursor);
+        }
+    });
+}
+
+#[test]
+fn capabilities_tell_what_the_server_promises() {
+    for (sync, durability) in [
+        (DiskSync::On, Durability::Synced),
+        (DiskSync::OffLosesCommitsOnPowerLoss, Durability::Process),
+    ] {
+        let Some(server) = PostgresServer::own(sync).unwrap() else {
+            eprintln!(
+                "SKIPPED capabilities_tell_what_the_server_promises: told to do without services"
+            );
+            return;
+        };
+        RUNTIME.block_on(async {
+            let store = support::builder(&server.url())
+                .open_or_create()
+                .await
+                .unwrap();
+            assert_eq!(store.capabilities().durability, durability);
+        });
+    }
+}
+
+#[test]
+fn what_cannot_be_reached_says_so() {
+    RUNTIME.block_on(async {
+        let error = PostgresStore::builder("nonsense").open().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let error = PostgresStore::builder("postgres://nobody@127.0.0.1:1/x")
+            .open()
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    });
+}

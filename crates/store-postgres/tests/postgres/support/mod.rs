@@ -1,0 +1,38 @@
+//! A server, a runtime, and a fresh log for whoever asks.
+
+pub(crate) mod events;
+pub(crate) mod proxy;
+pub(crate) mod spread;
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use annals_services::PostgresServer;
+use annals_store_postgres::{PostgresStore, PostgresStoreBuilder};
+use tokio::runtime::{Builder, Runtime};
+
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().unwrap()
+});
+
+/// The address of the server of this test binary; `None` when the test is to be skipped, which it says.
+pub(crate) fn server(test: &str) -> Option<String> {
+    let url = PostgresServer::shared().unwrap();
+    if url.is_none() {
+        eprintln!("SKIPPED {test}: told to do without services");
+    }
+    url
+}
+
+/// A name that no other log of this server has.
+pub(crate) fn fresh_schema() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("test_{}_{number}", std::process::id())
+}
+
+/// A fresh log.
+pub(crate) fn builder(url: &str) -> PostgresStoreBuilder {
+    PostgresStore::builder(url).schema(&fresh_schema())
+}

@@ -1,0 +1,135 @@
+//! `cargo xtask services`: the servers that tests talk to, installed where they are missing.
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use annals_services::PostgresBinaries;
+use anyhow::{Context, Result, anyhow, bail};
+
+/// The environment variable that tells tests to do without servers; `1` does.
+pub(crate) const WITHOUT: &str = "ANNALS_WITHOUT_SERVICES";
+
+/// The environment variable that names a PostgreSQL server of one's own.
+const POSTGRES_URL: &str = "ANNALS_TEST_POSTGRES_URL";
+
+/// The packages of Debian and its relatives.
+const DEBIAN_PACKAGES: &[&str] = &["postgresql"];
+
+/// How often the installation is tried: mirrors fail now and then.
+const INSTALLATIONS_MAX: usize = 3;
+
+/// Whether tests get the servers that they talk to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Services {
+    /// They do, or nothing is tested.
+    Needed,
+    /// They don't: those that need one are skipped, and say so.
+    Without,
+}
+
+impl Services {
+    pub(crate) fn from_flag(without_services: bool) -> Self {
+        if without_services {
+            Self::Without
+        } else {
+            Self::Needed
+        }
+    }
+}
+
+/// Sees that a PostgreSQL server can be started, or that one is named; installs it where that can be done.
+pub(crate) fn provide() -> Result<()> {
+    if let Ok(url) = env::var(POSTGRES_URL) {
+        println!(
+            "PostgreSQL: that of {POSTGRES_URL} ({})",
+            without_password(&url)
+        );
+        return Ok(());
+    }
+    if let Ok(found) = PostgresBinaries::find() {
+        println!("PostgreSQL: {}", found.program("postgres").display());
+        return Ok(());
+    }
+    install().context("PostgreSQL is missing, and the tests of its store need it")?;
+    let found =
+        PostgresBinaries::find().context("PostgreSQL was installed, but is not to be found")?;
+    println!("PostgreSQL: {}", found.program("postgres").display());
+    Ok(())
+}
+
+/// Installs the packages where this is a Debian and we are root.
+fn install() -> Result<()> {
+    let apt = Path::new("/usr/bin/apt-get");
+    if !apt.is_file() || !annals_services::is_root() {
+        bail!(
+            "install PostgreSQL 14 or later (Debian: `apt-get install {}` as root), or start one \
+             (`docker compose up --detach`, then {POSTGRES_URL}=postgres://annals:annals@127.0.0.1:54329/annals), \
+             or skip what needs it (`cargo xtask test --without-services`)",
+            DEBIAN_PACKAGES.join(" ")
+        );
+    }
+    let mut failure = None;
+    for _ in 0..INSTALLATIONS_MAX {
+        match apt_get(apt) {
+            Ok(()) => return Ok(()),
+            Err(error) => failure = Some(error),
+        }
+        // What apt-get ends with tells less than whether the server is there.
+        if PostgresBinaries::find().is_ok() {
+            return Ok(());
+        }
+    }
+    Err(failure.unwrap_or_else(|| anyhow!("nothing was tried")))
+}
+
+/// Reads the lists and installs. A list that can't be had is no reason to give up: an older one may do.
+fn apt_get(apt: &Path) -> Result<()> {
+    let options = ["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120"];
+    if let Err(error) = run(Command::new(apt).args(options).args(["--quiet", "update"])) {
+        println!("{error:#}; going on with the lists that are there");
+    }
+    run(Command::new(apt)
+        .args(options)
+        .args(["--quiet", "--yes", "--no-install-recommends", "install"])
+        .args(DEBIAN_PACKAGES)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    println!("$ {command:?}");
+    let status = command.stdin(Stdio::null()).status();
+    let status = status.context("apt-get could not be started")?;
+    if !status.success() {
+        bail!("{command:?} failed ({status})");
+    }
+    Ok(())
+}
+
+/// An address to show: without what stands between the user and the host.
+fn without_password(url: &str) -> String {
+    let Some((before, host)) = url.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    let start = before.find("://").map_or(0, |scheme| scheme + 3);
+    match before.get(start..).and_then(|user| user.find(':')) {
+        Some(colon) => format!("{}@{host}", before.get(..start + colon).unwrap_or_default()),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for (url, shown) in [
+            ("postgres://ada:secret@host/db", "postgres://ada@host/db"),
+            ("postgres://ada@host/db", "postgres://ada@host/db"),
+            ("postgres://host/db", "postgres://host/db"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
+}
