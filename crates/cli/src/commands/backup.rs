@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -364,6 +365,10 @@ impl Vfs for CopyingVfs {
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Box<dyn VfsLock>> {
         OsVfs.lock(path, holder)
+    }
+
+    fn readers_max(&self) -> NonZeroUsize {
+        OsVfs.readers_max()
     }
 
     fn watch(&self, path: &Path) -> io::Result<Box<dyn Watch>> {

@@ -1,5 +1,6 @@
 //! Looking at every byte of a log.
 
+mod parallel;
 mod segment;
 mod survey;
 

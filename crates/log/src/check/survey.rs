@@ -1,7 +1,9 @@
 //! Looks at all files of a log, and keeps what a repair must know.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
+use super::parallel::in_order;
 use super::segment::{SegmentReport, Until, examine};
 use super::{LostRange, Progress, Verification};
 use crate::compress;
@@ -118,32 +120,11 @@ impl Survey {
         files: &Files,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<()> {
-        let segments = self.manifest.segments.len();
-        self.verification.segments = segments;
+        let reports = self.examine_all(files, files.vfs.readers_max(), progress)?;
+        self.verification.segments = reports.len();
         let mut before: Option<(u32, u64)> = None;
-        for (done, entry) in self.manifest.segments.iter().enumerate() {
+        for (entry, mut report) in self.manifest.segments.iter().zip(reports) {
             let path = files.path_of(entry.header.id, entry.form);
-            progress(Progress {
-                file: &path,
-                segments_done: done,
-                segments,
-            });
-            let next = self.manifest.segments.get(done + 1);
-            let until = match (&entry.end, &self.watermark) {
-                (Some(end), _) => Until::Sealed {
-                    end: *end,
-                    next_number: next.map(|next| next.header.first_number),
-                    in_use: self.verification.in_use,
-                },
-                (None, WatermarkState::Valid(slot)) if slot.segment == entry.header.id => {
-                    Until::Watermark {
-                        slot: *slot,
-                        in_use: self.verification.in_use,
-                    }
-                }
-                (None, _) => Until::Unknown,
-            };
-            let mut report = examine(files, entry, until)?;
             let follows = before.is_none_or(|(digest, number)| {
                 digest == entry.header.previous_digest && number == entry.header.first_number
             });
@@ -164,9 +145,61 @@ impl Survey {
         }
         Ok(())
     }
+
+    /// Looks at each segment by itself, several at once where that pays.
+    fn examine_all(
+        &self,
+        files: &Files,
+        threads_max: NonZeroUsize,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Vec<SegmentReport>> {
+        let entries: Vec<(&Entry, Until)> = self
+            .manifest
+            .segments
+            .iter()
+            .enumerate()
+            .map(|(index, entry)| (entry, self.until(index, entry)))
+            .collect();
+        let begin = |done: usize| {
+            if let Some((entry, _)) = entries.get(done) {
+                progress(Progress {
+                    file: &files.path_of(entry.header.id, entry.form),
+                    segments_done: done,
+                    segments: entries.len(),
+                });
+            }
+        };
+        in_order(&entries, threads_max, begin, |(entry, until)| {
+            examine(files, entry, *until)
+        })
+    }
+
+    /// Where this segment must end.
+    fn until(&self, index: usize, entry: &Entry) -> Until {
+        let in_use = self.verification.in_use;
+        match (&entry.end, &self.watermark) {
+            (Some(end), _) => Until::Sealed {
+                end: *end,
+                next_number: self
+                    .manifest
+                    .segments
+                    .get(index + 1)
+                    .map(|next| next.header.first_number),
+                in_use,
+            },
+            (None, WatermarkState::Valid(slot)) if slot.segment == entry.header.id => {
+                Until::Watermark {
+                    slot: *slot,
+                    in_use,
+                }
+            }
+            (None, _) => Until::Unknown,
+        }
+    }
 }
 
 impl Verification {
+    /// Adds what was found in the next segment.
     fn take(&mut self, path: &Path, report: &SegmentReport) {
         self.damage.extend(report.damage.iter().cloned());
         self.unfinished.extend(report.unfinished.iter().cloned());

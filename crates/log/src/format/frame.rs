@@ -73,6 +73,12 @@ impl FrameHeader {
         header
     }
 
+    /// Whether a header may begin with these bytes: a look that is cheaper than at all of it.
+    #[inline]
+    pub(crate) fn may_begin(bytes: &[u8]) -> bool {
+        bytes.first_chunk() == Some(&MAGIC.to_le_bytes())
+    }
+
     /// The header at this offset; `None` when there is none that is whole and belongs there.
     pub(crate) fn parse(bytes: &[u8], seed: Seed, offset: u32) -> Option<Self> {
         let header = bytes.first_chunk::<{ FRAME_HEADER_BYTES as usize }>()?;
