@@ -53,7 +53,7 @@ An event (`read`, `tail`, `find`, `show`):\n\n\
 | `recorded_at`, `appended_at` | when it happened, and when the store recorded it |\n\
 | `tags` | a list of texts |\n\
 | `correlation_id`, `causation_id`, `headers` | its context; absent where there is none |\n\
-| `payload` | as JSON, where its form describes itself (JSON, CBOR, MessagePack) |\n\
+| `payload` | as JSON, where its form describes itself (JSON, CBOR, MessagePack, and those in zstd without a dictionary) |\n\
 | `payload_base64` | else its bytes |\n\n\
 Lines of other verbs:\n\n\
 | verb | fields |\n|---|---|\n\

@@ -103,12 +103,13 @@ fn an_interrupt_or_a_kill_pauses_an_optimization() {
     let before = place.export("shop");
     let slow = ["optimize", "apply", "--rate", "1MiB"];
     let mut apply = session(&place, &slow);
-    apply.exp_string("optimizing").unwrap();
+    // The bar tells the size of the plan once the journal tells of the run.
+    apply.exp_string("MiB").unwrap();
     apply.send_control('c').unwrap();
     apply.exp_string("the same command goes on").unwrap();
     assert_eq!(exit_code(&apply), 130);
     let mut apply = session(&place, &slow);
-    apply.exp_string("optimizing").unwrap();
+    apply.exp_string("MiB").unwrap();
     apply
         .process_mut()
         .kill(rexpect::process::Signal::SIGKILL)

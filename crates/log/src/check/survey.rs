@@ -48,6 +48,16 @@ impl Survey {
         in_use: bool,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self> {
+        Self::take_with(files, in_use, files.vfs.readers_max(), progress)
+    }
+
+    /// On up to so many threads; what is found is the same for any number.
+    fn take_with(
+        files: &Files,
+        in_use: bool,
+        threads_max: NonZeroUsize,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Self> {
         let names = files.names()?;
         let mut verification = Verification {
             in_use,
@@ -65,7 +75,7 @@ impl Survey {
         };
         survey.take_watermark(files, found);
         survey.examine_names(files, &names)?;
-        survey.examine_segments(files, progress)?;
+        survey.examine_segments(files, threads_max, progress)?;
         Ok(survey)
     }
 
@@ -118,9 +128,10 @@ impl Survey {
     fn examine_segments(
         &mut self,
         files: &Files,
+        threads_max: NonZeroUsize,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<()> {
-        let reports = self.examine_all(files, files.vfs.readers_max(), progress)?;
+        let reports = self.examine_all(files, threads_max, progress)?;
         self.verification.segments = reports.len();
         let mut before: Option<(u32, u64)> = None;
         for (entry, mut report) in self.manifest.segments.iter().zip(reports) {
@@ -405,5 +416,84 @@ pub(super) fn damage_of(error: Error) -> Result<Damage> {
     match (error.kind(), error.damage()) {
         (ErrorKind::Corrupt, Some(damage)) => Ok(damage.clone()),
         _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::{Compression, Kind, Log, LogSettings, Parts, ReadMode};
+
+    /// A log of some sealed segments, the second of which is compressed; closed.
+    fn log(directory: &Path) {
+        let mut settings = LogSettings::default();
+        settings.segment_bytes = 64 * 1024;
+        let mut log = Log::create(&Parts::os(), directory, settings, 1).unwrap();
+        for round in 0..400_usize {
+            log.reserve(1200, || 7).unwrap();
+            let mut frame = log.frame();
+            let body = format!("round {round}, ").repeat(round % 70 + 1);
+            frame.push(Kind::Numbered, |out| out.extend_from_slice(body.as_bytes()));
+            frame.write().unwrap();
+            log.sync().unwrap();
+        }
+        let mut go_on = |_: u64| ControlFlow::Continue(());
+        let view = log.view().clone();
+        let written = view.compress(2, &Compression::default(), &mut go_on);
+        let written = written.unwrap().unwrap();
+        log.adopt(&written).unwrap();
+        drop(view);
+        written.remove_replaced().unwrap();
+        assert!(log.segment().id > 3);
+        log.close().unwrap();
+    }
+
+    fn survey(directory: &Path, threads: usize) -> (Survey, Vec<usize>) {
+        let files = Files::new(&Parts::os(), directory, ReadMode::Pread);
+        let mut told = Vec::new();
+        let mut progress = |progress: Progress<'_>| told.push(progress.segments_done);
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let survey = Survey::take_with(&files, false, threads, &mut progress);
+        (survey.unwrap(), told)
+    }
+
+    /// Turns a byte of a file over.
+    fn damage(directory: &Path, name: &str, at: usize) {
+        let path = directory.join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[at] ^= 0x40;
+        fs::write(&path, bytes).unwrap();
+    }
+
+    #[test]
+    fn what_is_found_is_the_same_on_any_number_of_threads() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("log");
+        log(&directory);
+        let whole = survey(&directory, 1).0;
+        assert!(whole.verification.is_whole(), "{whole:?}");
+        for (name, at) in [
+            ("00000000000000000001.segment", 9000),
+            ("00000000000000000001.segment", 30_000),
+            ("00000000000000000002.compressed", 2000),
+            ("00000000000000000003.segment", 100),
+            ("00000000000000000003.segment", 50_000),
+        ] {
+            damage(&directory, name, at);
+        }
+        let (alone, told) = survey(&directory, 1);
+        assert!(alone.verification.damage.len() >= 5, "{alone:?}");
+        for threads in [2, 3, 16] {
+            let (together, told_then) = survey(&directory, threads);
+            assert_eq!(together.verification, alone.verification);
+            assert_eq!(
+                format!("{:?}", together.segments),
+                format!("{:?}", alone.segments)
+            );
+            assert_eq!(told_then, told);
+        }
     }
 }
