@@ -432,7 +432,7 @@ mod tests {
         let mut settings = LogSettings::default();
         settings.segment_bytes = 64 * 1024;
         let mut log = Log::create(&Parts::os(), directory, settings, 1).unwrap();
-        for round in 0..400_usize {
+        for round in 0..800_usize {
             log.reserve(1200, || 7).unwrap();
             let mut frame = log.frame();
             let body = format!("round {round}, ").repeat(round % 70 + 1);
@@ -478,7 +478,7 @@ mod tests {
         for (name, at) in [
             ("00000000000000000001.segment", 9000),
             ("00000000000000000001.segment", 30_000),
-            ("00000000000000000002.compressed", 2000),
+            ("00000000000000000002.compressed", 700),
             ("00000000000000000003.segment", 100),
             ("00000000000000000003.segment", 50_000),
         ] {
