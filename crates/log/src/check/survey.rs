@@ -429,8 +429,10 @@ mod tests {
 
     /// A log of some sealed segments, the second of which is compressed; closed.
     fn log(directory: &Path) {
-        let mut settings = LogSettings::default();
-        settings.segment_bytes = 64 * 1024;
+        let settings = LogSettings {
+            segment_bytes: 64 * 1024,
+            ..LogSettings::default()
+        };
         let mut log = Log::create(&Parts::os(), directory, settings, 1).unwrap();
         for round in 0..800_usize {
             log.reserve(1200, || 7).unwrap();
