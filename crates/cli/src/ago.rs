@@ -43,6 +43,11 @@ fn naive(text: &str) -> Option<NaiveDateTime> {
     })
 }
 
+/// An age, as an option has it.
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "no age; write it as 90s, 15m, 12h, 30d or 4w".to_owned())
+}
+
 /// A length of time, as `90s`, `15m`, `2h`, `3d`, `1w`.
 fn duration(text: &str) -> Option<Duration> {
     let unit = text.chars().last()?;

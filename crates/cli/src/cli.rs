@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     append, at, backup, completions, diff, doctor, export, find, history, import, init, man,
-    parked, profile, projections, read, repair, restore, schemas, show, stats, streams, subjects,
-    tail, trace, verify,
+    optimize, parked, profile, projections, read, repair, restore, schemas, show, stats, streams,
+    subjects, tail, trace, verify,
 };
 use crate::store_at::StoreAddress;
 use crate::top;
@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Repair(repair::Repair),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Optimize(optimize::Optimize),
     Profile(profile::Profile),
     Top(top::Top),
     Projections(projections::Projections),

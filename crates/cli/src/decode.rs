@@ -1,4 +1,6 @@
-//! Payloads as JSON, where their form describes itself.
+//! Payloads as JSON, where their form describes itself; compressed ones without their compression.
+
+mod plain;
 
 use annals_codec::{CborCodec, FormatExt as _, MessagePackCodec, Value};
 use annals_core::{ContentType, RecordedEvent};
@@ -19,7 +21,15 @@ pub(crate) enum Payload {
 
 /// How payloads of a content type are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub(crate) struct Reading {
+    form: Form,
+    /// Whether each is a frame of zstd, as the wrapper `Compressed` writes it without a dictionary.
+    is_compressed: bool,
+}
+
+/// How the payload itself is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
     Json,
     MessagePack,
     Cbor,
@@ -29,7 +39,36 @@ pub(crate) enum Reading {
 
 impl Reading {
     pub(crate) fn of(content_type: &ContentType) -> Self {
-        match content_type.as_str() {
+        let text = content_type.as_str();
+        let inner = text.strip_suffix(plain::SUFFIX);
+        Self {
+            form: Form::of(inner.unwrap_or(text)),
+            is_compressed: inner.is_some(),
+        }
+    }
+
+    /// Whether the bytes are JSON as they are.
+    pub(crate) fn is_json(self) -> bool {
+        self.form == Form::Json && !self.is_compressed
+    }
+
+    /// Whether only code that knows the type reads it.
+    pub(crate) fn is_opaque(self) -> bool {
+        self.form == Form::Opaque
+    }
+
+    /// Whether the bytes are of this form; its error where they are not.
+    pub(crate) fn check(self, bytes: &[u8]) -> Result<(), String> {
+        if self.is_compressed {
+            return self.form.check(&plain::decompress(bytes)?);
+        }
+        self.form.check(bytes)
+    }
+}
+
+impl Form {
+    fn of(content_type: &str) -> Self {
+        match content_type {
             "application/json" => Self::Json,
             "application/cbor" => Self::Cbor,
             "application/vnd.msgpack" | "application/msgpack" => Self::MessagePack,
@@ -38,8 +77,7 @@ impl Reading {
         }
     }
 
-    /// Whether the bytes are of this form; its error where they are not.
-    pub(crate) fn check(self, bytes: &[u8]) -> Result<(), String> {
+    fn check(self, bytes: &[u8]) -> Result<(), String> {
         match self {
             Self::Json => serde_json::from_slice::<&RawValue>(bytes)
                 .map(drop)
@@ -53,17 +91,28 @@ impl Reading {
 
 impl Payload {
     pub(crate) fn of(event: &RecordedEvent) -> Self {
-        let bytes = event.payload();
-        let decoded = match Reading::of(event.content_type()) {
-            Reading::Json => return Self::of_json(bytes),
-            Reading::MessagePack => value(MessagePackCodec.from_bytes(bytes)),
-            Reading::Cbor => value(CborCodec.from_bytes(bytes)),
-            Reading::Opaque => return Self::Opaque(bytes.to_vec()),
-        };
-        match decoded {
-            Ok(value) => Self::Decoded(to_json(value)),
-            Err(_) => Self::Opaque(bytes.to_vec()),
+        let reading = Reading::of(event.content_type());
+        let recorded = || Self::Opaque(event.payload().to_vec());
+        if !reading.is_compressed {
+            return Self::plain(reading.form, event.payload()).unwrap_or_else(recorded);
         }
+        let plain = plain::decompress(event.payload()).ok();
+        let shown = plain.and_then(|bytes| Self::plain(reading.form, &bytes));
+        shown.unwrap_or_else(recorded)
+    }
+
+    /// `None` for bytes that can't be shown.
+    fn plain(form: Form, bytes: &[u8]) -> Option<Self> {
+        let decoded = match form {
+            Form::Json => match Self::of_json(bytes) {
+                Self::Opaque(_) => return None,
+                json => return Some(json),
+            },
+            Form::MessagePack => value(MessagePackCodec.from_bytes(bytes)),
+            Form::Cbor => value(CborCodec.from_bytes(bytes)),
+            Form::Opaque => return None,
+        };
+        decoded.ok().map(|value| Self::Decoded(to_json(value)))
     }
 
     /// JSON that stays byte for byte what it is on a line of JSON; other bytes otherwise.
@@ -173,6 +222,6 @@ mod tests {
             let json = to_json(read.unwrap()).to_string();
             assert_eq!(json, r#"{"amount":5,"key":"AQI="}"#);
         }
-        assert!(Reading::Cbor.check(&[0xff]).is_err());
+        assert!(Form::Cbor.check(&[0xff]).is_err());
     }
 }

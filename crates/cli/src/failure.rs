@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use annals_core::{Error, ErrorKind};
+use annals_core::{Error, ErrorKind, FailedCheck, Version};
 
 /// What the program exits with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +200,30 @@ fn io_hint(error: &io::Error) -> Option<&'static str> {
 }
 
 /// What to do about an error of a store.
-fn hint_for(error: &Error) -> Option<&'static str> {
+fn hint_for(error: &Error) -> Option<String> {
+    if let Some(conflict) = error.conflict() {
+        return conflict.failures().iter().find_map(conflict_hint);
+    }
+    general_hint(error).map(str::to_owned)
+}
+
+/// What to do about a check that does not hold.
+fn conflict_hint(failed: &FailedCheck) -> Option<String> {
+    match failed {
+        FailedCheck::Stream { stream, actual, .. } if *actual == Version::ABSENT => Some(format!(
+            "{stream} has no event yet: look whether its name is right, or expect `no-stream`"
+        )),
+        FailedCheck::Stream { stream, actual, .. } => Some(format!(
+            "see what is there with `annals history {stream}`; if it still applies, expect version {actual} (`--expect {actual}`)"
+        )),
+        FailedCheck::Closed { stream } => Some(format!(
+            "{stream} takes no event any more, whatever is expected; append to another stream"
+        )),
+        _ => None,
+    }
+}
+
+fn general_hint(error: &Error) -> Option<&'static str> {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(cause) = cause.downcast_ref::<io::Error>()

@@ -27,9 +27,14 @@ pub(crate) fn while_waiting<T>(wait: impl FnOnce() -> T) -> T {
     got
 }
 
+/// Whether Ctrl-C was pressed.
+pub(crate) fn is_wished() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
 /// Fails when Ctrl-C was pressed.
 pub(crate) fn check(what_now: &str) -> Result {
-    if INTERRUPTED.load(Ordering::SeqCst) {
+    if is_wished() {
         return Err(Failure::new(Exit::Interrupted, "interrupted").hint(what_now));
     }
     Ok(())

@@ -27,7 +27,7 @@ const HEAD: &str = "# The command line\n\n\
 The command `annals` looks into event stores, and keeps them. Install it with `cargo install --path crates/cli`.\n\n\
 A store is named by `--store` or by the variable `ANNALS_STORE`; else it is the directory that you are in. A store that an\n\
 application writes can be read, followed, checked and backed up meanwhile; what writes to it (`append`, `import`, `repair`,\n\
-`subjects erase`) needs it alone.\n\n\
+`optimize apply`, `optimize undo`, `subjects erase`) needs it alone.\n\n\
 Answers go to the standard output, as tables, or with `--json` as a line of JSON for each item; progress, notes,\n\
 questions and errors go to the standard error. Colours are used on a terminal, unless `NO_COLOR` is set.\n\n";
 
@@ -53,7 +53,7 @@ An event (`read`, `tail`, `find`, `show`):\n\n\
 | `recorded_at`, `appended_at` | when it happened, and when the store recorded it |\n\
 | `tags` | a list of texts |\n\
 | `correlation_id`, `causation_id`, `headers` | its context; absent where there is none |\n\
-| `payload` | as JSON, where its form describes itself (JSON, CBOR, MessagePack) |\n\
+| `payload` | as JSON, where its form describes itself (JSON, CBOR, MessagePack, and those in zstd without a dictionary) |\n\
 | `payload_base64` | else its bytes |\n\n\
 Lines of other verbs:\n\n\
 | verb | fields |\n|---|---|\n\
@@ -70,6 +70,9 @@ Lines of other verbs:\n\n\
 | `repair` | `store`, `repaired`, `findings`, `quarantined`, `lost` |\n\
 | `import` | `appends`, `events`, `policy_changes`, `events_present` |\n\
 | `backup`, `restore` | `backup` or `store` and `restored_from`, `position`, `segments_copied`, `segments_shared`, in a list `made_at` |\n\
+| `optimize plan`, and with `--dry-run` `apply` and `undo` | a line for each step: `step` (`compress`, `decompress`, `retain`, `truncate`) with `segment`, `level`, `bytes_before`, `bytes_after`, or `stream`, `max_age_seconds`, `max_count`, `before_version`, `events_hidden`; last `steps`, `bytes_saved`, `bytes_moved`, `events_hidden`, `notes` |\n\
+| `optimize apply`, `optimize undo` | `store`, `ended` (`finished`, `cancelled`), `steps_done`, `steps_passed_over`, `bytes_before`, `bytes_after` |\n\
+| `optimize status` | `store`, `segments`, `segments_plain`, `segments_compressed`, `segments_damaged`, `bytes`, `compressed_bytes`, `compressed_bytes_before`; then a line for each run: `began_at`, `steps`, `events_hidden`, `ended`, `ended_at`, `steps_done`, `steps_passed_over`, `bytes_before`, `bytes_after`, `error` |\n\
 | `projections` | `name`, `position`, `lag`, `saves`, `parked`, `skipped`, `live_version`, `building_version` |\n\
 | `parked` | `consumer`, `position`, `stream`, `version`, `key`, `waits`, `error`, `attempts` |\n\
 | `profile` | a line for each type: `type`, `events`, `payload_bytes`, `payload_bytes_average`, `decode_ns`; then the report of the profiler |\n\

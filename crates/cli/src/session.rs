@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Color, Command, Global};
 use crate::commands::{
     append, at, backup, completions, diff, doctor, export, find, history, import, init, man,
-    parked, profile, projections, read, repair, restore, schemas, show, stats, streams, subjects,
-    tail, trace, verify,
+    optimize, parked, profile, projections, read, repair, restore, schemas, show, stats, streams,
+    subjects, tail, trace, verify,
 };
 use crate::failure::{Exit, Failure, Result};
 use crate::interrupt;
@@ -105,6 +105,7 @@ fn dispatch(command: &Command, session: &mut Session) -> Result {
         Command::Repair(args) => repair::run(args, session),
         Command::Backup(args) => backup::run(args, session),
         Command::Restore(args) => restore::run(args, session),
+        Command::Optimize(args) => optimize::run(args, session),
         Command::Profile(args) => profile::run(args, session),
         Command::Top(args) => top::run(args, session),
         Command::Projections(args) => projections::run(args, session),

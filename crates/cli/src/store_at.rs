@@ -47,6 +47,15 @@ impl StoreAddress {
         directory
     }
 
+    /// What a person types to say that they mean it.
+    pub(crate) fn name(&self) -> String {
+        let name = self.directory().file_name();
+        name.map_or_else(
+            || self.to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        )
+    }
+
     /// What opens it in any way.
     pub(crate) fn builder(&self) -> LogStoreBuilder {
         LogStore::builder(self.directory())

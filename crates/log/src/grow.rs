@@ -250,6 +250,7 @@ fn widen(range: &Range<u32>) -> Range<u64> {
 #[cfg(test)]
 #[cfg(feature = "sim")]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::path::Path;
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::thread::spawn;
@@ -311,6 +312,10 @@ mod tests {
 
         fn lock(&self, path: &Path, holder: &str) -> io::Result<Box<dyn VfsLock>> {
             self.disk.lock(path, holder)
+        }
+
+        fn readers_max(&self) -> NonZeroUsize {
+            self.disk.readers_max()
         }
 
         fn watch(&self, path: &Path) -> io::Result<Box<dyn Watch>> {

@@ -115,17 +115,23 @@ impl FrameReader {
         from: u32,
         mut wanted: impl FnMut(u32, &FrameHeader) -> bool,
     ) -> io::Result<Option<(u32, FrameHeader)>> {
+        let seed = self.seed;
         let mut at = from.next_multiple_of(8);
-        while at.saturating_add(FRAME_HEADER_BYTES) <= self.limit {
-            let seed = self.seed;
-            let Some(bytes) = self.bytes(at, FRAME_HEADER_BYTES)? else {
-                return Ok(None);
-            };
-            let found = FrameHeader::parse(bytes, seed, at).filter(|header| wanted(at, header));
-            if let Some(header) = found {
-                return Ok(Some((at, header)));
+        while let Some(ahead) = self.ahead(at)? {
+            let mut passed = 0;
+            while let Some(bytes) = ahead.get(passed as usize..)
+                && bytes.len() >= FRAME_HEADER_BYTES as usize
+            {
+                let place = at.saturating_add(passed);
+                if FrameHeader::may_begin(bytes)
+                    && let Some(header) = FrameHeader::parse(bytes, seed, place)
+                    && wanted(place, &header)
+                {
+                    return Ok(Some((place, header)));
+                }
+                passed += 8;
             }
-            at += 8;
+            at = at.saturating_add(passed);
         }
         Ok(None)
     }
@@ -145,6 +151,16 @@ impl FrameReader {
             at += bytes;
         }
         Ok(end)
+    }
+
+    /// What the window has from this offset on, a header's length at least; `None` past the limit or the end of
+    /// the file.
+    fn ahead(&mut self, offset: u32) -> io::Result<Option<&[u8]>> {
+        if self.bytes(offset, FRAME_HEADER_BYTES)?.is_none() {
+            return Ok(None);
+        }
+        let start = (offset - self.window_at) as usize;
+        Ok(self.window.get(start..))
     }
 
     /// The bytes there; `None` when they reach past the limit or the end of the file.

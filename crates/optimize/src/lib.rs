@@ -50,6 +50,7 @@
 //! positions, with the same bytes. What is written down of a run are two events in the stream [`JOURNAL`],
 //! which can be turned off.
 
+mod age;
 mod apply;
 mod control;
 mod journal;
@@ -61,7 +62,7 @@ mod run;
 
 pub use apply::{Applied, ApplySettings, Ended, JournalMode, Progress};
 pub use control::Control;
-pub use journal::{JOURNAL, JOURNAL_CATEGORY};
+pub use journal::{JOURNAL, JOURNAL_CATEGORY, PastEnd, PastRun};
 pub use optimizer::{Optimizer, TakeSnapshot};
 pub use plan::{Plan, Step, Totals};
 pub use policy::{CompressionRule, LegalHold, OptimizePolicy, RetentionRule, SnapshotRule};

@@ -1,9 +1,11 @@
 //! Making plans.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Duration;
 
 use annals_core::{
-    Error, PolicyAction, ReadRequest, SegmentCompression, SegmentState, SegmentSummary,
+    Cursor, Error, PolicyAction, ReadRequest, SegmentCompression, SegmentState, SegmentSummary,
     SnapshotKey, StreamHead, StreamId, Timestamp, Version,
 };
 use annals_core::{EventStore, EventStoreExt};
@@ -76,6 +78,12 @@ impl Optimizer {
         let old = sealed.len().saturating_sub(rule.newest_kept_plain);
         let eligible = sealed.into_iter().take(old);
         for it in eligible.filter(|it| it.state == SegmentState::Plain) {
+            if let Some(age) = rule.older_than
+                && !self.is_older(it, &segments, age)?
+            {
+                // Those after it are younger still.
+                break;
+            }
             let request = SegmentCompression {
                 segment: it.segment,
                 level: rule.level,
@@ -91,6 +99,25 @@ impl Optimizer {
             }
         }
         Ok(())
+    }
+
+    /// Whether every event of the segment was appended longer ago than this: those of an append stand in the
+    /// order of its time, so that the first one behind the segment tells.
+    fn is_older(
+        &self,
+        segment: &SegmentSummary,
+        segments: &[SegmentSummary],
+        age: Duration,
+    ) -> Result<bool, Error> {
+        let is_next = |it: &&SegmentSummary| it.segment > segment.segment;
+        let Some(next) = segments.iter().find(is_next) else {
+            return Ok(false);
+        };
+        let before = Cursor::at(next.first_position.previous());
+        let request = ReadRequest::all().after(before).events_max(1);
+        let mut events = pin!(self.store.events(request));
+        let following = block_on(events.next()).transpose()?;
+        Ok(following.is_some_and(|it| self.clock.now().since(it.appended_at()) > age))
     }
 
     fn plan_retention(

@@ -6,7 +6,23 @@ use std::time::Duration;
 use annals_core::{Category, FoldId, StreamId, Version};
 use serde::{Deserialize, Serialize};
 
+use crate::age;
+
 /// What a plan is made by: settings, of which the default does nothing but compress.
+///
+/// In a file ages are texts, as `90s`, `15m`, `12h`, `30d`, `4w`; in TOML:
+///
+/// ```toml
+/// [compression]
+/// older_than = "7d"
+///
+/// [[retention]]
+/// category = "session"
+/// max_age = "30d"
+///
+/// [legal_hold]
+/// streams = ["session-7"]
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -34,6 +50,10 @@ pub struct CompressionRule {
     pub level: i32,
     /// How many of the newest sealed segments stay as they are, because they are read most. Default: 0.
     pub newest_kept_plain: usize,
+    /// Only segments of which every event was appended longer ago than this; `None` for segments of any age.
+    /// What follows a segment tells its age, so that one that no event follows is not old. Default: `None`.
+    #[serde(with = "age", skip_serializing_if = "Option::is_none")]
+    pub older_than: Option<Duration>,
     /// The least share of a segment that must be saved, from 0 to 1. Default: 0.1.
     pub saved_share_min: f64,
 }
@@ -46,7 +66,7 @@ pub struct RetentionRule {
     /// The streams that it is for.
     pub category: Category,
     /// Hide events that were appended longer ago than this; `None` shows events of any age.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "age", skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Duration>,
     /// Hide all but the newest this many events of each stream; `None` shows any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,6 +120,7 @@ impl Default for CompressionRule {
         Self {
             level: 9,
             newest_kept_plain: 0,
+            older_than: None,
             saved_share_min: 0.1,
         }
     }
@@ -154,5 +175,43 @@ impl LegalHold {
     /// Whether this stream is held.
     pub fn holds(&self, stream: &StreamId) -> bool {
         self.streams.contains(stream) || self.categories.contains(&stream.category())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_read_as_a_person_writes_it() {
+        let text = r#"{
+            "compression": {"level": 12, "older_than": "7d"},
+            "retention": [{"category": "session", "max_age": "36h", "max_count": 20}],
+            "legal_hold": {"streams": ["session-7"], "categories": ["invoice"]}
+        }"#;
+        let policy: OptimizePolicy = serde_json::from_str(text).unwrap();
+        let compression = policy.compression.unwrap();
+        assert_eq!(
+            (compression.level, compression.older_than),
+            (12, Some(Duration::from_hours(7 * 24)))
+        );
+        let rule = RetentionRule::new(Category::from_static("session"));
+        let rule = rule.max_age(Duration::from_hours(36)).max_count(20);
+        assert_eq!(policy.retention, [rule]);
+        assert!(policy.legal_hold.holds(&StreamId::from_static("invoice-3")));
+        let again = serde_json::to_string(&policy).unwrap();
+        assert_eq!(
+            serde_json::from_str::<OptimizePolicy>(&again).unwrap(),
+            policy
+        );
+        for wrong in [
+            r#"{"retentoin": []}"#,
+            r#"{"compression": {"older_than": "7 days"}}"#,
+        ] {
+            assert!(
+                serde_json::from_str::<OptimizePolicy>(wrong).is_err(),
+                "{wrong}"
+            );
+        }
     }
 }

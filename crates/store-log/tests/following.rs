@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -120,6 +121,10 @@ impl Vfs for Luck {
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Box<dyn VfsLock>> {
         OsVfs.lock(path, holder)
+    }
+
+    fn readers_max(&self) -> NonZeroUsize {
+        OsVfs.readers_max()
     }
 
     fn watch(&self, path: &Path) -> io::Result<Box<dyn Watch>> {

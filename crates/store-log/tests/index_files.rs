@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, mpsc};
@@ -379,6 +380,10 @@ impl Vfs for Refusing {
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Box<dyn VfsLock>> {
         OsVfs.lock(path, holder)
+    }
+
+    fn readers_max(&self) -> NonZeroUsize {
+        OsVfs.readers_max()
     }
 
     fn watch(&self, path: &Path) -> io::Result<Box<dyn Watch>> {

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use annals_store_log::vfs::{Access, OsVfs, Vfs, VfsFile, VfsLock, Watch};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::init::{cannot_be_made, refuse_what_is_there};
 use super::verify::on_progress;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::progress::Step;
@@ -111,8 +113,8 @@ fn prepare(directory: &Path, store: &StoreAddress) -> Result {
         }
         return Ok(());
     }
-    crate::commands::init::refuse_what_is_there(&StoreAddress::Log(directory.to_owned()))?;
-    fs::create_dir_all(directory).map_err(|error| Failure::file("make", directory, &error))?;
+    refuse_what_is_there(&StoreAddress::Log(directory.to_owned()))?;
+    fs::create_dir_all(directory).map_err(|error| cannot_be_made(directory, &error))?;
     write_durably(&marker, "{\"annals_backups\":1}\n")
 }
 
@@ -364,6 +366,10 @@ impl Vfs for CopyingVfs {
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Box<dyn VfsLock>> {
         OsVfs.lock(path, holder)
+    }
+
+    fn readers_max(&self) -> NonZeroUsize {
+        OsVfs.readers_max()
     }
 
     fn watch(&self, path: &Path) -> io::Result<Box<dyn Watch>> {

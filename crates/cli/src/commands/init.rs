@@ -1,5 +1,8 @@
 //! `annals init`: makes an empty store.
 
+use std::io;
+use std::path::Path;
+
 use clap::Args;
 
 use crate::failure::{Failure, Result};
@@ -29,6 +32,13 @@ pub(crate) fn run(args: &Init, session: &mut Session) -> Result {
         .item(&made, |_| format!("made an empty store in {store}"))
 }
 
+/// A directory can't be made there.
+pub(crate) fn cannot_be_made(directory: &Path, error: &io::Error) -> Failure {
+    Failure::file("make", directory, error).or_hint(|| {
+        "name a directory that is there, or one below a directory that can be written".to_owned()
+    })
+}
+
 /// Refuses a place that is not free.
 pub(crate) fn refuse_what_is_there(store: &StoreAddress) -> Result {
     let directory = store.directory();
@@ -42,8 +52,8 @@ pub(crate) fn refuse_what_is_there(store: &StoreAddress) -> Result {
         return Err(Failure::refused(format!("{store} is a file")).hint("name another place"));
     }
     let mut names = match directory.read_dir() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Failure::file("look into", directory, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(cannot_be_made(directory, &error)),
         Ok(names) => names,
     };
     if names.next().is_some() {

@@ -12,6 +12,7 @@ pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod man;
+pub(crate) mod optimize;
 pub(crate) mod parked;
 pub(crate) mod profile;
 pub(crate) mod projections;

@@ -82,13 +82,8 @@ pub(crate) fn run(args: &Repair, session: &mut Session) -> Result {
         table(&found, &mut session.out)?;
         session.out.flush()?;
     }
-    let name = session.store.directory().file_name();
-    let name = name.map_or_else(
-        || session.store.to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    );
     let what = format!("This gives up what is damaged in {}", session.store);
-    typed_name(&what, &name, args.yes)?;
+    typed_name(&what, &session.store.name(), args.yes)?;
     repair(&found, session)
 }
 

@@ -131,7 +131,7 @@ fn tell(all: &BTreeMap<Key, Seen>, out: &mut Out) -> Result {
                 payload_bytes: seen.bytes,
                 first_appended_at: seen.first.to_string(),
                 last_appended_at: seen.last.to_string(),
-                unreadable: (seen.reading != Reading::Opaque).then_some(seen.unreadable),
+                unreadable: (!seen.reading.is_opaque()).then_some(seen.unreadable),
                 first_unreadable_position: seen.first_unreadable.map(Position::value),
             })?;
             continue;
@@ -151,10 +151,10 @@ fn tell(all: &BTreeMap<Key, Seen>, out: &mut Out) -> Result {
 }
 
 fn readable(seen: &Seen) -> Cell {
-    match (seen.reading, seen.first_unreadable) {
-        (Reading::Opaque, _) => "by its code alone".into(),
-        (_, None) => "yes".into(),
-        (_, Some(first)) => Cell::styled(
+    match (seen.reading.is_opaque(), seen.first_unreadable) {
+        (true, _) => "by its code alone".into(),
+        (false, None) => "yes".into(),
+        (false, Some(first)) => Cell::styled(
             BAD,
             format!("{} not, the first at {first}", seen.unreadable),
         ),

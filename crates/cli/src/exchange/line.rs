@@ -67,7 +67,7 @@ impl Content {
     /// JSON where the form is JSON and comes back byte for byte.
     pub(crate) fn of(event: &NewEvent) -> Self {
         let payload = event.payload();
-        if Reading::of(event.content_type()) == Reading::Json
+        if Reading::of(event.content_type()).is_json()
             && let Payload::Json(raw) = Payload::of_json(payload)
         {
             return Self::Json(raw);

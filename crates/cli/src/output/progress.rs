@@ -19,7 +19,17 @@ impl Step {
         } else {
             (ProgressBar::new_spinner(), "{msg} {human_pos} {per_sec}")
         };
-        // A template that did not parse would cost the looks of the bar, no more.
+        Self::shown(name, bar, template)
+    }
+
+    /// Begins a step of so many bytes, which are told later.
+    pub(crate) fn begin_bytes(name: &'static str) -> Self {
+        let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+        Self::shown(name, ProgressBar::new(1), template)
+    }
+
+    /// A template that did not parse would cost the looks of the bar, no more.
+    fn shown(name: &'static str, bar: ProgressBar, template: &str) -> Self {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

@@ -74,6 +74,24 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{size:.1} {unit}")
 }
 
+/// A size as people type it: `64MiB`, `512KiB`, `1GiB`, or a number of bytes.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 4] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("B", 1),
+    ];
+    let found = UNITS
+        .iter()
+        .find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (number, unit) = found.unwrap_or((text, 1));
+    let bytes = number.trim().parse::<u64>().ok();
+    bytes
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or_else(|| "no size; write it as 64MiB, 512KiB, 1GiB or a number of bytes".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +107,10 @@ mod tests {
 
     #[test]
     fn numbers_are_easy_to_read() {
+        assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_bytes("10 KiB"), Ok(10 << 10));
+        assert_eq!((parse_bytes("7"), parse_bytes("7B")), (Ok(7), Ok(7)));
+        assert!(parse_bytes("64MB").unwrap_err().contains("write it as"));
         assert_eq!(count(1, "event"), "1 event");
         assert_eq!(count(1_234_567, "event"), "1,234,567 events");
         assert_eq!(

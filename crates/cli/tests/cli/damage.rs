@@ -2,6 +2,12 @@
 
 use std::fs;
 
+use annals_core::{
+    Append, ContentType, EventStore as _, EventType, Expected, Ids as _, NewEvent, StreamId,
+    UuidIds,
+};
+use futures_executor::block_on;
+
 use crate::live::{append, application};
 use crate::support::Place;
 
@@ -120,6 +126,40 @@ fn damage_is_found_told_and_given_up_on_demand_alone() {
         place
             .ok("annals export --after 6")
             .contains("\"position\":16")
+    );
+}
+
+#[test]
+fn a_payload_that_is_not_what_its_form_says_is_found_by_a_deep_look() {
+    let place = Place::shop();
+    let application = application(&place);
+    for (form, payload) in [
+        ("application/json", "{\"n\":"),
+        ("application/json+zstd", "{}"),
+    ] {
+        let kind = EventType::from_static("noted");
+        let event = NewEvent::new(kind, ContentType::parse(form).unwrap(), payload).unwrap();
+        let append = Append::builder(UuidIds::default().append_id())
+            .write(StreamId::from_static("note-1"), Expected::Any, [event])
+            .build()
+            .unwrap();
+        block_on(application.append(append)).unwrap();
+    }
+    application.close().unwrap();
+    place.ok("annals verify");
+    let ran = place.run(&["verify", "--deep", "--json"]);
+    assert_eq!(ran.code, 4, "{}", ran.out);
+    assert_eq!(
+        ran.out.matches("\"finding\":\"payload\"").count(),
+        2,
+        "{}",
+        ran.out
+    );
+    assert!(ran.err.contains("not what their form says"), "{}", ran.err);
+    assert!(
+        place
+            .ok("annals schemas --category note")
+            .contains("1 not, the first at 16")
     );
 }
 

@@ -30,6 +30,7 @@ fn place_for(verb: &str) -> Place {
             place.ok("annals backup backups");
         }
         "export" => std::fs::remove_file(place.path("shop.ndjson")).unwrap(),
+        "optimize" => place.write("policy.toml", "[compression]\nolder_than = \"30d\"\n"),
         "subjects" => make_keys(&place),
         _ => {}
     }

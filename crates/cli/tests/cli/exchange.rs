@@ -232,6 +232,25 @@ fn events_from_elsewhere_are_recorded_once() {
 }
 
 #[test]
+fn a_line_without_an_id_is_known_by_what_it_says() {
+    let place = Place::empty();
+    place.ok("annals init shop");
+    let line = r#"{"stream":"note-1","type":"noted","payload":{"n":1}}"#;
+    place.write("first.jsonl", &format!("{line}\n"));
+    place.write("second.jsonl", &format!("{}\n", line.replace(":1}", ":2}")));
+    for (file, told) in [
+        ("first", "imported 1 event"),
+        ("first", "1 event there already"),
+        ("second", "imported 1 event"),
+        ("second", "1 event there already"),
+    ] {
+        let ran = place.ok(&format!("annals import {file}.jsonl"));
+        assert!(ran.contains(told), "{file}: {ran}");
+    }
+    assert_eq!(place.ok("annals read --json").lines().count(), 2);
+}
+
+#[test]
 fn a_line_that_says_nothing_is_told_with_its_number() {
     let place = Place::empty();
     let lines = fs::read_to_string(SHOP).unwrap();

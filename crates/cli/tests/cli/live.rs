@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
+use annals_codec::{Compressed, Decoded, EventCodec};
 use annals_core::{
     Append, CheckpointName, CheckpointSave, CheckpointStore as _, ContentType, Cursor,
     EventStore as _, EventType, Expected, Ids as _, NewEvent, Position, StreamId, UuidIds,
@@ -92,6 +93,65 @@ fn tail_follows_what_an_application_appends() {
     assert!(lines.next().unwrap().unwrap().contains("\"position\":18"));
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// A JSON text as the event "noted", as the codec of an application would write it.
+#[derive(Debug)]
+struct Text;
+
+impl EventCodec<String> for Text {
+    fn content_type(&self) -> ContentType {
+        ContentType::JSON
+    }
+
+    fn encode(&self, text: &String) -> Result<NewEvent, annals_codec::Error> {
+        let event = NewEvent::new(
+            EventType::from_static("noted"),
+            ContentType::JSON,
+            text.clone(),
+        );
+        Ok(event.unwrap())
+    }
+
+    fn decode_content(
+        &self,
+        _: annals_core::ContentRef<'_>,
+    ) -> Result<Decoded<String>, annals_codec::Error> {
+        Ok(Decoded::Many(Vec::new()))
+    }
+}
+
+#[test]
+fn payloads_that_an_application_compressed_are_shown_as_what_they_are() {
+    let place = Place::shop();
+    let application = application(&place);
+    let text = format!("{{\"text\":\"{}needle\"}}", "hay ".repeat(400));
+    let event = Compressed::new(Text).encode(&text).unwrap();
+    assert_eq!(event.content_type().as_str(), "application/json+zstd");
+    let append = Append::builder(UuidIds::default().append_id())
+        .write(StreamId::from_static("note-1"), Expected::Any, [event])
+        .build()
+        .unwrap();
+    block_on(application.append(append)).unwrap();
+    application.close().unwrap();
+    for line in [
+        "annals read --stream note-1 --full",
+        "annals read --stream note-1 --json",
+        "annals tail -n 1 --json",
+        "annals show 16",
+        "annals find needle --json",
+        "annals history note-1 --json",
+    ] {
+        let told = place.ok(line);
+        assert!(told.contains("hay needle"), "{line}: {told}");
+    }
+    assert!(place.ok("annals schemas --category note").contains("yes"));
+    assert!(place.ok("annals verify --deep").contains("whole"));
+    // An export has the bytes that were recorded.
+    let export = place.export("shop");
+    assert!(!export.contains("needle"), "{export}");
+    place.ok("annals --store copy import <(annals export)");
+    assert_eq!(place.export("copy"), export);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod examples;
 mod exchange;
 mod keeping;
 mod live;
+mod optimize;
 mod output;
 mod reference;
 mod refusals;

@@ -48,6 +48,17 @@ fn help_of_every_verb() {
             &format!("help/{name}"),
             &place.run(&[name, "--help"]).told(&line),
         );
+        for below in verb
+            .get_subcommands()
+            .filter(|below| below.get_name() != "help")
+        {
+            let below = below.get_name();
+            let line = format!("annals {name} {below} --help");
+            check(
+                &format!("help/{name}-{below}"),
+                &place.run(&[name, below, "--help"]).told(&line),
+            );
+        }
     }
 }
 
@@ -121,6 +132,15 @@ const LINES: &[(&str, &str)] = &[
     ("verify", "annals verify --deep"),
     ("verify-json", "annals verify --json"),
     ("repair-nothing", "annals repair"),
+    ("optimize-nothing", "annals optimize plan"),
+    (
+        "optimize-plan",
+        "annals optimize plan --no-compression --category account --keep 2 --hold account-2",
+    ),
+    (
+        "optimize-plan-json",
+        "annals optimize plan --json --category account --keep 2 --truncate-before 2",
+    ),
     ("export", "annals export"),
     ("export-cloudevents", "annals export --format cloudevents"),
     ("no-store", "annals --store nowhere read"),

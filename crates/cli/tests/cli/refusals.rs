@@ -107,6 +107,18 @@ fn an_expectation_that_does_not_hold_is_a_refusal() {
     );
     check(
         &place,
+        "annals append account-1 opened --expect 3",
+        5,
+        "`annals history account-1`; if it still applies, expect version 4 (`--expect 4`)",
+    );
+    check(
+        &place,
+        "annals append account-77 closed --expect 2",
+        5,
+        "account-77 has no event yet: look whether its name is right",
+    );
+    check(
+        &place,
         "annals append account-1 paid --id payment-1",
         5,
         "append id stands for other content",
@@ -153,6 +165,22 @@ fn a_batch_is_recorded_line_by_line_or_whole() {
             .ok("annals append --stdin --atomic --id batch-1 < lines")
             .starts_with("recorded before")
     );
+}
+
+#[test]
+fn a_place_that_can_not_be_made_is_told_with_what_to_do() {
+    let place = Place::shop();
+    place.write("file", "");
+    for target in ["/proc/annals/backups", "file/backups"] {
+        let ran = place.run(&["backup", target]);
+        assert!(matches!(ran.code, 1 | 3), "{target}: {}", ran.err);
+        assert!(ran.err.contains(target), "{}", ran.err);
+        assert!(
+            ran.err.contains("hint: name a directory"),
+            "{target}: {}",
+            ran.err
+        );
+    }
 }
 
 #[test]

@@ -79,6 +79,53 @@ fn what_can_not_be_taken_back_asks_for_the_name() {
 }
 
 #[test]
+fn what_hides_events_shows_its_plan_and_asks_for_the_name() {
+    let place = Place::shop();
+    let line = ["optimize", "apply", "--category", "account", "--keep", "1"];
+    let before = place.export("shop");
+    for (typed, code) in [("no", 5), ("shop", 0)] {
+        let mut apply = session(&place, &line);
+        apply.exp_string("keeps 1 events").unwrap();
+        apply.exp_string("Type shop to go on:").unwrap();
+        apply.send_line(typed).unwrap();
+        apply
+            .exp_string([": 2 of 2 steps", "nothing was done"][usize::from(code > 0)])
+            .unwrap();
+        assert_eq!(exit_code(&apply), code);
+        assert_eq!(place.export("shop") == before, code > 0);
+    }
+}
+
+#[test]
+fn an_interrupt_or_a_kill_pauses_an_optimization() {
+    let place = Place::empty();
+    crate::optimize::sealed(&place);
+    let before = place.export("shop");
+    let slow = ["optimize", "apply", "--rate", "1MiB"];
+    let mut apply = session(&place, &slow);
+    // The bar tells the size of the plan once the journal tells of the run.
+    apply.exp_string("MiB").unwrap();
+    apply.send_control('c').unwrap();
+    apply.exp_string("the same command goes on").unwrap();
+    assert_eq!(exit_code(&apply), 130);
+    let mut apply = session(&place, &slow);
+    apply.exp_string("MiB").unwrap();
+    apply
+        .process_mut()
+        .kill(rexpect::process::Signal::SIGKILL)
+        .unwrap();
+    let told = place.ok("annals optimize status");
+    assert!(
+        told.contains("goes on, or was killed") && told.contains("cancelled"),
+        "{told}"
+    );
+    let told = place.ok("annals optimize apply --rate 0");
+    assert!(told.starts_with("done: "), "{told}");
+    assert!(place.ok("annals verify --deep").contains("whole"));
+    crate::optimize::check_same(&place, &before);
+}
+
+#[test]
 fn an_interrupt_ends_an_import_between_two_appends() {
     let place = Place::empty();
     let mut import = session(&place, &["import"]);

@@ -1,5 +1,6 @@
 //! Looking at every byte of a log.
 
+mod parallel;
 mod segment;
 mod survey;
 
@@ -79,7 +80,9 @@ impl LostRange {
 }
 
 /// Reads and checks every byte of every file of the log, and lists all that is damaged. Nothing is
-/// changed; while it runs no writer can open the log, and one that has it open goes on.
+/// changed; while it runs no writer can open the log, and one that has it open goes on. Segments are looked at
+/// on up to [`readers_max`](crate::vfs::Vfs::readers_max) threads, each of which holds a window of a file or its
+/// longest frame; the answer does not depend on how many there are.
 ///
 /// # Errors
 ///

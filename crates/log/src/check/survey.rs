@@ -1,7 +1,9 @@
 //! Looks at all files of a log, and keeps what a repair must know.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
+use super::parallel::in_order;
 use super::segment::{SegmentReport, Until, examine};
 use super::{LostRange, Progress, Verification};
 use crate::compress;
@@ -46,6 +48,16 @@ impl Survey {
         in_use: bool,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self> {
+        Self::take_with(files, in_use, files.vfs.readers_max(), progress)
+    }
+
+    /// On up to so many threads; what is found is the same for any number.
+    fn take_with(
+        files: &Files,
+        in_use: bool,
+        threads_max: NonZeroUsize,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Self> {
         let names = files.names()?;
         let mut verification = Verification {
             in_use,
@@ -63,7 +75,7 @@ impl Survey {
         };
         survey.take_watermark(files, found);
         survey.examine_names(files, &names)?;
-        survey.examine_segments(files, progress)?;
+        survey.examine_segments(files, threads_max, progress)?;
         Ok(survey)
     }
 
@@ -116,34 +128,14 @@ impl Survey {
     fn examine_segments(
         &mut self,
         files: &Files,
+        threads_max: NonZeroUsize,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<()> {
-        let segments = self.manifest.segments.len();
-        self.verification.segments = segments;
+        let reports = self.examine_all(files, threads_max, progress)?;
+        self.verification.segments = reports.len();
         let mut before: Option<(u32, u64)> = None;
-        for (done, entry) in self.manifest.segments.iter().enumerate() {
+        for (entry, mut report) in self.manifest.segments.iter().zip(reports) {
             let path = files.path_of(entry.header.id, entry.form);
-            progress(Progress {
-                file: &path,
-                segments_done: done,
-                segments,
-            });
-            let next = self.manifest.segments.get(done + 1);
-            let until = match (&entry.end, &self.watermark) {
-                (Some(end), _) => Until::Sealed {
-                    end: *end,
-                    next_number: next.map(|next| next.header.first_number),
-                    in_use: self.verification.in_use,
-                },
-                (None, WatermarkState::Valid(slot)) if slot.segment == entry.header.id => {
-                    Until::Watermark {
-                        slot: *slot,
-                        in_use: self.verification.in_use,
-                    }
-                }
-                (None, _) => Until::Unknown,
-            };
-            let mut report = examine(files, entry, until)?;
             let follows = before.is_none_or(|(digest, number)| {
                 digest == entry.header.previous_digest && number == entry.header.first_number
             });
@@ -164,9 +156,61 @@ impl Survey {
         }
         Ok(())
     }
+
+    /// Looks at each segment by itself, several at once where that pays.
+    fn examine_all(
+        &self,
+        files: &Files,
+        threads_max: NonZeroUsize,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Vec<SegmentReport>> {
+        let entries: Vec<(&Entry, Until)> = self
+            .manifest
+            .segments
+            .iter()
+            .enumerate()
+            .map(|(index, entry)| (entry, self.until(index, entry)))
+            .collect();
+        let begin = |done: usize| {
+            if let Some((entry, _)) = entries.get(done) {
+                progress(Progress {
+                    file: &files.path_of(entry.header.id, entry.form),
+                    segments_done: done,
+                    segments: entries.len(),
+                });
+            }
+        };
+        in_order(&entries, threads_max, begin, |(entry, until)| {
+            examine(files, entry, *until)
+        })
+    }
+
+    /// Where this segment must end.
+    fn until(&self, index: usize, entry: &Entry) -> Until {
+        let in_use = self.verification.in_use;
+        match (&entry.end, &self.watermark) {
+            (Some(end), _) => Until::Sealed {
+                end: *end,
+                next_number: self
+                    .manifest
+                    .segments
+                    .get(index + 1)
+                    .map(|next| next.header.first_number),
+                in_use,
+            },
+            (None, WatermarkState::Valid(slot)) if slot.segment == entry.header.id => {
+                Until::Watermark {
+                    slot: *slot,
+                    in_use,
+                }
+            }
+            (None, _) => Until::Unknown,
+        }
+    }
 }
 
 impl Verification {
+    /// Adds what was found in the next segment.
     fn take(&mut self, path: &Path, report: &SegmentReport) {
         self.damage.extend(report.damage.iter().cloned());
         self.unfinished.extend(report.unfinished.iter().cloned());
@@ -372,5 +416,86 @@ pub(super) fn damage_of(error: Error) -> Result<Damage> {
     match (error.kind(), error.damage()) {
         (ErrorKind::Corrupt, Some(damage)) => Ok(damage.clone()),
         _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::{Compression, Kind, Log, LogSettings, Parts, ReadMode};
+
+    /// A log of some sealed segments, the second of which is compressed; closed.
+    fn log(directory: &Path) {
+        let settings = LogSettings {
+            segment_bytes: 64 * 1024,
+            ..LogSettings::default()
+        };
+        let mut log = Log::create(&Parts::os(), directory, settings, 1).unwrap();
+        for round in 0..800_usize {
+            log.reserve(1200, || 7).unwrap();
+            let mut frame = log.frame();
+            let body = format!("round {round}, ").repeat(round % 70 + 1);
+            frame.push(Kind::Numbered, |out| out.extend_from_slice(body.as_bytes()));
+            frame.write().unwrap();
+            log.sync().unwrap();
+        }
+        let mut go_on = |_: u64| ControlFlow::Continue(());
+        let view = log.view().clone();
+        let written = view.compress(2, &Compression::default(), &mut go_on);
+        let written = written.unwrap().unwrap();
+        log.adopt(&written).unwrap();
+        drop(view);
+        written.remove_replaced().unwrap();
+        assert!(log.segment().id > 3);
+        log.close().unwrap();
+    }
+
+    fn survey(directory: &Path, threads: usize) -> (Survey, Vec<usize>) {
+        let files = Files::new(&Parts::os(), directory, ReadMode::Pread);
+        let mut told = Vec::new();
+        let mut progress = |progress: Progress<'_>| told.push(progress.segments_done);
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let survey = Survey::take_with(&files, false, threads, &mut progress);
+        (survey.unwrap(), told)
+    }
+
+    /// Turns a byte of a file over.
+    fn damage(directory: &Path, name: &str, at: usize) {
+        let path = directory.join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[at] ^= 0x40;
+        fs::write(&path, bytes).unwrap();
+    }
+
+    #[test]
+    fn what_is_found_is_the_same_on_any_number_of_threads() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("log");
+        log(&directory);
+        let whole = survey(&directory, 1).0;
+        assert!(whole.verification.is_whole(), "{whole:?}");
+        for (name, at) in [
+            ("00000000000000000001.segment", 9000),
+            ("00000000000000000001.segment", 30_000),
+            ("00000000000000000002.compressed", 700),
+            ("00000000000000000003.segment", 100),
+            ("00000000000000000003.segment", 50_000),
+        ] {
+            damage(&directory, name, at);
+        }
+        let (alone, told) = survey(&directory, 1);
+        assert!(alone.verification.damage.len() >= 5, "{alone:?}");
+        for threads in [2, 3, 16] {
+            let (together, told_then) = survey(&directory, threads);
+            assert_eq!(together.verification, alone.verification);
+            assert_eq!(
+                format!("{:?}", together.segments),
+                format!("{:?}", alone.segments)
+            );
+            assert_eq!(told_then, told);
+        }
     }
 }

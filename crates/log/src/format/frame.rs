@@ -73,6 +73,12 @@ impl FrameHeader {
         header
     }
 
+    /// Whether a header may begin with these bytes: a look that is cheaper than at all of it.
+    #[inline]
+    pub(crate) fn may_begin(bytes: &[u8]) -> bool {
+        bytes.first_chunk() == Some(&MAGIC.to_le_bytes())
+    }
+
     /// The header at this offset; `None` when there is none that is whole and belongs there.
     pub(crate) fn parse(bytes: &[u8], seed: Seed, offset: u32) -> Option<Self> {
         let header = bytes.first_chunk::<{ FRAME_HEADER_BYTES as usize }>()?;
@@ -273,21 +279,51 @@ pub(crate) fn check_body(
 ) -> Option<BodySummary> {
     let (body, padding) = bytes.split_at_checked(header.body_bytes as usize)?;
     let mut at = offset.checked_add(FRAME_HEADER_BYTES)?;
-    let (mut rest, mut records, mut numbered, mut checksum) = (body, 0_u32, 0, 0);
+    let (mut rest, mut records, mut numbered, mut sums) = (body, 0_u32, 0, Sums::default());
     while !rest.is_empty() {
         let record = RawRecord::parse(rest)?;
         if !record.is_valid(seed, at) {
             return None;
         }
-        checksum = crc32c_append(checksum, &record.checksum.to_le_bytes());
+        sums.push(record.checksum);
         records = records.checked_add(1)?;
         numbered += u32::from(record.kind == Kind::Numbered);
         let taken = RECORD_HEADER_BYTES + record.body.len();
         rest = rest.get(taken..)?;
         at = at.checked_add(u32::try_from(taken).ok()?)?;
     }
+    let checksum = sums.checksum();
     let whole = records == header.records && checksum == header.body_checksum && is_zero(padding);
     whole.then_some(BodySummary { numbered })
+}
+
+/// How many checksums of records are taken in at once.
+const SUMS: usize = 32;
+
+/// The checksum of checksums, which takes in many at once.
+#[derive(Debug, Default)]
+struct Sums {
+    taken: u32,
+    waiting: [[u8; 4]; SUMS],
+    count: usize,
+}
+
+impl Sums {
+    fn push(&mut self, sum: u32) {
+        if let Some(place) = self.waiting.get_mut(self.count) {
+            *place = sum.to_le_bytes();
+            self.count += 1;
+        }
+        if self.count == SUMS {
+            self.taken = self.checksum();
+            self.count = 0;
+        }
+    }
+
+    fn checksum(&self) -> u32 {
+        let waiting = self.waiting.get(..self.count).unwrap_or_default();
+        crc32c_append(self.taken, waiting.as_flattened())
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod watch;
 
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,6 +55,10 @@ pub trait Vfs: fmt::Debug + Send + Sync {
     /// it. The file is created where there is none, and stays. An error of [`io::ErrorKind::WouldBlock`] says who
     /// holds it.
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Box<dyn VfsLock>>;
+
+    /// How many threads that read different files at once are of use: 1 where the order of calls matters, as
+    /// it does to a simulator.
+    fn readers_max(&self) -> NonZeroUsize;
 
     /// Watches the file that has this name now, for changes by any process.
     fn watch(&self, path: &Path) -> io::Result<Box<dyn Watch>>;

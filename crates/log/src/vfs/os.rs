@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -69,6 +70,13 @@ impl Vfs for OsVfs {
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Box<dyn VfsLock>> {
         lock::take(path, holder)
+    }
+
+    fn readers_max(&self) -> NonZeroUsize {
+        /// Each holds a window of a file, or its longest frame, in memory.
+        const READERS_MAX: usize = 8;
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        NonZeroUsize::new(cores.min(READERS_MAX)).unwrap_or(NonZeroUsize::MIN)
     }
 
     fn watch(&self, path: &Path) -> io::Result<Box<dyn Watch>> {

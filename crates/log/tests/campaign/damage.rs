@@ -60,8 +60,9 @@ pub(crate) enum Change {
 
 const SECTOR: usize = 512;
 
-/// A log of three segments whose frames stand at the same offsets in each.
-pub(crate) fn small_log(seed: u64, left: Left) -> (SimFs, Model) {
+/// A log of three segments whose frames stand at the same offsets in each; what a compression was refused with,
+/// as it is with a bug planted.
+pub(crate) fn small_log(seed: u64, left: Left) -> Result<(SimFs, Model), annals_log::Error> {
     let disk = SimFs::new();
     let settings = model::settings(Durability::Sync);
     let mut log = Log::create(&parts(&disk, seed), DIRECTORY.as_ref(), settings, 7).unwrap();
@@ -89,13 +90,13 @@ pub(crate) fn small_log(seed: u64, left: Left) -> (SimFs, Model) {
         Left::Closed => log.close().unwrap(),
         Left::Killed => drop(log),
         Left::Compressed => {
-            (1..3).for_each(|segment| model::compress(&mut log, segment).unwrap());
+            (1..3).try_for_each(|segment| model::compress(&mut log, segment))?;
             log.close().unwrap();
         }
     }
     disk.settle();
     model.durable = model.frames.len();
-    (disk, model)
+    Ok((disk, model))
 }
 
 /// The log's own files: all but the lock.
@@ -221,7 +222,7 @@ impl Change {
 
 /// What became of a damaged log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+pub(crate) enum Answer {
     Refused,
     ReadsFail,
     Harmless,
@@ -275,7 +276,8 @@ fn look(disk: &SimFs) -> Result<Verification, annals_log::Error> {
     verify(&parts(disk, 5), DIRECTORY.as_ref(), &mut |_| {})
 }
 
-fn read_all(log: &Log, model: &Model) -> Result<Answer, Violation> {
+/// Holds every read against the model: what is not as it was written is an error that tells of damage.
+pub(crate) fn read_all(log: &Log, model: &Model) -> Result<Answer, Violation> {
     let view = log.view();
     let (mut answer, mut scratch) = (Answer::Harmless, Vec::new());
     let expected: Vec<&Record> = model
@@ -437,8 +439,8 @@ fn all_changes(
     flips: impl Fn(&Path, u64) -> bool,
     body: impl Fn(&SimFs, &SimFs, &Model, &Change, &mut Counters) -> Result<(), Violation>,
 ) -> Counters {
-    let (base, model) = small_log(3, left);
-    let (foreign, _) = small_log(4, left);
+    let (base, model) = small_log(3, left).unwrap();
+    let (foreign, _) = small_log(4, left).unwrap();
     let mut counters = Counters::default();
     for change in Change::all(&base, flips) {
         if let Err(violation) = body(&base, &foreign, &model, &change, &mut counters) {

@@ -95,6 +95,11 @@ impl LogFollower {
         blocking::unblock(move || follow.look()).await
     }
 
+    /// The state after a look at what the writer did. Blocks.
+    pub(super) fn newest(&self) -> Result<Arc<State>, Error> {
+        self.follow.look()
+    }
+
     /// Asks a state, on this task where all is in memory and on a thread that may block where not. When an
     /// index file is found damaged, has the log read in its place and asks once more.
     async fn ask<T, A>(&self, consistency: ConsistencyLevel, ask: A) -> Result<T, Error>

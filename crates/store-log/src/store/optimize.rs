@@ -12,6 +12,7 @@ use annals_log::{Compression, Rewritten, Segment, View};
 use tracing::warn;
 
 use super::error::from_log;
+use super::follower::LogFollower;
 use super::log_store::LogStore;
 
 /// Lets one rewrite be done at a time, and none after the end.
@@ -83,16 +84,11 @@ impl LogStore {
 #[deny(clippy::missing_trait_methods)]
 impl Optimizable for LogStore {
     fn segments(&self) -> Result<Vec<SegmentSummary>, Error> {
-        let view = self.shared.snapshot().view.clone();
-        let summaries = view.segments().map(|segment| summary(&view, segment));
-        summaries.collect()
+        summaries(&self.shared.snapshot().view)
     }
 
     fn estimate_compression(&self, request: SegmentCompression) -> Result<u64, Error> {
-        let view = self.shared.snapshot().view.clone();
-        let estimate = view.estimate_compression(request.segment, &compression(request));
-        let estimate = estimate.map_err(|error| from_log(error).during("estimate compression"));
-        estimate.map(|estimate| estimate.compressed_bytes)
+        estimate(&self.shared.snapshot().view, request)
     }
 
     fn compress_segment(
@@ -114,6 +110,49 @@ impl Optimizable for LogStore {
         let plain = self.rewrite(pace, |view, pace| view.decompress(segment, pace));
         plain.map_err(|error| error.during("decompress segment"))
     }
+}
+
+/// What the writer did is told, and what could be done; doing it is the writer's, and refused as
+/// [`Unsupported`](ErrorKind::Unsupported).
+#[deny(clippy::missing_trait_methods)]
+impl Optimizable for LogFollower {
+    fn segments(&self) -> Result<Vec<SegmentSummary>, Error> {
+        let state = self.newest().map_err(|error| error.during("segments"))?;
+        summaries(&state.view)
+    }
+
+    fn estimate_compression(&self, request: SegmentCompression) -> Result<u64, Error> {
+        let state = self.newest();
+        let state = state.map_err(|error| error.during("estimate compression"))?;
+        estimate(&state.view, request)
+    }
+
+    fn compress_segment(
+        &self,
+        _: SegmentCompression,
+        _: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        Err(Error::unsupported("compress segment"))
+    }
+
+    fn decompress_segment(
+        &self,
+        _: u32,
+        _: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        Err(Error::unsupported("decompress segment"))
+    }
+}
+
+fn summaries(view: &View) -> Result<Vec<SegmentSummary>, Error> {
+    let summaries = view.segments().map(|segment| summary(view, segment));
+    summaries.collect()
+}
+
+fn estimate(view: &View, request: SegmentCompression) -> Result<u64, Error> {
+    let estimate = view.estimate_compression(request.segment, &compression(request));
+    let estimate = estimate.map_err(|error| from_log(error).during("estimate compression"));
+    estimate.map(|estimate| estimate.compressed_bytes)
 }
 
 fn summary(view: &View, segment: &Segment) -> Result<SegmentSummary, Error> {

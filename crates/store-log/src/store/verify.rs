@@ -1,6 +1,9 @@
 //! Checks and repairs of a store that nobody has open.
 
+use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
 
 use annals_core::Error;
 use annals_log::{Progress, Repair, Verification};
@@ -31,6 +34,9 @@ pub struct DamagedIndex {
     pub what: String,
 }
 
+/// How many index files there are, and what is wrong with which.
+type CheckedIndex = (usize, Vec<DamagedIndex>);
+
 impl StoreVerification {
     /// Whether nothing is damaged, and nothing was given up by [`repair`](LogStoreBuilder::repair).
     pub fn is_whole(&self) -> bool {
@@ -50,9 +56,8 @@ impl LogStoreBuilder {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<StoreVerification, Error> {
         let mut verified = || {
-            let directory = self.log_directory();
-            let log = annals_log::verify(&self.parts, &directory, progress).map_err(from_log)?;
-            let (index_files, index) = self.verify_index()?;
+            let (log, index) = self.verify_parts(progress);
+            let (log, (index_files, index)) = (log?, index?);
             Ok(StoreVerification {
                 log,
                 index,
@@ -60,6 +65,31 @@ impl LogStoreBuilder {
             })
         };
         verified().map_err(|error: Error| error.during("verify"))
+    }
+
+    /// Looks at the log, and at the index files beside it where several threads are of use.
+    fn verify_parts(
+        &self,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> (Result<Verification, Error>, Result<CheckedIndex, Error>) {
+        let mut log = || {
+            let verified = annals_log::verify(&self.parts, &self.log_directory(), progress);
+            verified.map_err(from_log)
+        };
+        if self.parts.vfs.readers_max() == NonZeroUsize::MIN {
+            return (log(), self.verify_index());
+        }
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().name("annals-verify".to_owned());
+            let index = thread.spawn_scoped(scope, || self.verify_index());
+            let log = log();
+            let index = match index {
+                Ok(index) => index.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                // The system gives no more threads.
+                Err(_) => self.verify_index(),
+            };
+            (log, index)
+        })
     }
 
     /// Makes a store with a damaged log usable again: keeps the damaged files in `log/quarantine`, records which
@@ -73,7 +103,7 @@ impl LogStoreBuilder {
             .map_err(|error| from_log(error).during("repair"))
     }
 
-    fn verify_index(&self) -> Result<(usize, Vec<DamagedIndex>), Error> {
+    fn verify_index(&self) -> Result<CheckedIndex, Error> {
         // Without a readable log nothing is known that an index file could be held against.
         let Ok(follower) = self.log_follower() else {
             return Ok((0, Vec::new()));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -81,6 +82,10 @@ impl Vfs for Hooked {
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Box<dyn VfsLock>> {
         self.inner.lock(path, holder)
+    }
+
+    fn readers_max(&self) -> NonZeroUsize {
+        self.inner.readers_max()
     }
 
     fn watch(&self, path: &Path) -> io::Result<Box<dyn Watch>> {

@@ -51,6 +51,7 @@ mod tree;
 
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -333,6 +334,10 @@ impl Vfs for SimFs {
                 Ok(())
             })?;
         Ok(Box::new(SimLock::new(self.clone(), path.to_owned())))
+    }
+
+    fn readers_max(&self) -> NonZeroUsize {
+        NonZeroUsize::MIN
     }
 
     fn watch(&self, path: &Path) -> io::Result<Box<dyn Watch>> {

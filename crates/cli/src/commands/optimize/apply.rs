@@ -1,0 +1,226 @@
+//! Doing what a plan says, and undoing what can be undone.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use annals_core::EventStore as _;
+use annals_optimize::{Applied, ApplySettings, Control, Optimizer, Plan, Progress};
+use annals_store_log::LogStore;
+use clap::Args;
+use serde::Serialize;
+
+use super::policy::PolicyArgs;
+use super::told;
+use crate::failure::{Exit, Failure, Result};
+use crate::interrupt;
+use crate::output::confirm::typed_name;
+use crate::output::progress::Step;
+use crate::output::{GOOD, Out, WARN, text};
+use crate::session::Session;
+
+const APPLY_EXAMPLES: &str = "Examples:\n  annals optimize apply --dry-run\n  annals optimize apply --compress-older-than 30d --rate 32MiB\n  \
+    annals optimize apply --category session --max-age 90d --yes";
+
+/// Do what `plan` tells, with the same options.
+///
+/// Steps are whole: a command that is interrupted or killed leaves each segment as it was before its step, or as it
+/// is after it, and the same command goes on. Compression can be undone. What is hidden stays hidden for good, so that
+/// a plan that hides events asks for the typed name, or takes --yes. Two events in the stream `$optimizer-journal` tell
+/// of each run.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = APPLY_EXAMPLES)]
+pub(super) struct Apply {
+    #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
+    how: How,
+    /// Don't ask before events are hidden.
+    #[arg(short, long)]
+    yes: bool,
+}
+
+const UNDO_EXAMPLES: &str = "Examples:\n  annals optimize undo --dry-run\n  annals optimize undo";
+
+/// Bring all compressed segments back into plain form: the same bytes at the same offsets.
+///
+/// Afterwards the store can be opened by versions of annals from before there was compression. It takes the room that was
+/// saved. What is hidden stays hidden.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = UNDO_EXAMPLES)]
+pub(super) struct Undo {
+    #[command(flatten)]
+    how: How,
+}
+
+/// How it is done.
+#[derive(Args, Clone, Debug)]
+struct How {
+    /// Only tell what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    /// How many bytes are read and written in a second at most, as 64MiB; 0 for no limit.
+    #[arg(long, value_name = "BYTES", value_parser = text::parse_bytes, default_value = "64MiB")]
+    rate: u64,
+}
+
+#[derive(Serialize)]
+struct AppliedJson {
+    store: String,
+    ended: &'static str,
+    steps_done: usize,
+    steps_passed_over: usize,
+    bytes_before: u64,
+    bytes_after: u64,
+}
+
+pub(super) fn apply(args: &Apply, session: &mut Session) -> Result {
+    let policy = args.policy.policy()?;
+    if args.how.dry_run {
+        return super::plan(&args.policy, session);
+    }
+    work(&args.how, session, |optimizer, session| {
+        let plan = policy.plan(optimizer)?;
+        ask(&plan, args.yes, session)?;
+        Ok(plan)
+    })
+}
+
+pub(super) fn undo(args: &Undo, session: &mut Session) -> Result {
+    if args.how.dry_run {
+        let optimizer = Optimizer::of(Arc::new(session.store.follower()?));
+        return told::plan(&optimizer.plan_undo()?, &mut session.out);
+    }
+    work(
+        &args.how,
+        session,
+        |optimizer, _| Ok(optimizer.plan_undo()?),
+    )
+}
+
+/// Makes a plan of a store that is open to be written, and does it.
+fn work(
+    how: &How,
+    session: &mut Session,
+    plan: impl FnOnce(&Optimizer, &mut Session) -> Result<Plan>,
+) -> Result {
+    let store = Arc::new(open(session)?);
+    let optimizer = Optimizer::of(Arc::clone(&store));
+    let plan = plan(&optimizer, session)?;
+    let applied = run(&optimizer, &plan, how);
+    drop(optimizer);
+    let closed = store.close();
+    tell(&plan, &applied?, session)?;
+    Ok(closed?)
+}
+
+/// Opens the store to write; says what to do where an application has it.
+fn open(session: &Session) -> Result<LogStore> {
+    session.store.check()?;
+    let store = session.store.builder().open().map_err(|error| {
+        let failure = Failure::from(error);
+        if failure.exit != Exit::Failed {
+            return failure;
+        }
+        failure.or_hint(|| {
+            "one process writes a store at a time: stop the application and run this again, or let it run \
+             the optimizer itself (`annals::optimize::Optimizer::begin`); `annals optimize plan` and `status` work meanwhile"
+                .to_owned()
+        })
+    })?;
+    debug_assert!(
+        store.capabilities().stream_policies,
+        "an embedded store has policies"
+    );
+    Ok(store)
+}
+
+/// Asks before events are hidden.
+fn ask(plan: &Plan, is_agreed: bool, session: &mut Session) -> Result {
+    if !told::hides(plan) || is_agreed {
+        return Ok(());
+    }
+    if !session.out.is_json() {
+        told::plan(plan, &mut session.out)?;
+        session.out.flush()?;
+    }
+    let hidden = text::count(plan.totals().events_hidden, "event");
+    let what = format!(
+        "This hides {hidden} of {} for good, and later what the rules are about then",
+        session.store
+    );
+    typed_name(&what, &session.store.name(), is_agreed)
+}
+
+/// Does what the plan says until it is done, or Ctrl-C ends it.
+fn run(optimizer: &Optimizer, plan: &Plan, how: &How) -> Result<Applied> {
+    let mut settings = ApplySettings::default();
+    settings.bytes_per_second_max = Some(how.rate).filter(|rate| *rate > 0);
+    let control = Control::new();
+    let step = Step::begin_bytes("optimizing");
+    let mut progress = |progress: Progress<'_>| {
+        step.set(progress.bytes_moved, progress.bytes_total);
+        if interrupt::is_wished() {
+            control.cancel();
+        }
+    };
+    let applied = optimizer.apply(plan, &settings, &control, &mut progress);
+    step.end();
+    applied.map_err(|error| {
+        Failure::from(error)
+            .or_hint(|| "steps before it stay done; the same command goes on".to_owned())
+    })
+}
+
+fn tell(plan: &Plan, applied: &Applied, session: &mut Session) -> Result {
+    let json = AppliedJson {
+        store: session.store.to_string(),
+        ended: if applied.is_cancelled {
+            "cancelled"
+        } else {
+            "finished"
+        },
+        steps_done: applied.steps_done,
+        steps_passed_over: applied.steps_passed_over,
+        bytes_before: applied.bytes_before,
+        bytes_after: applied.bytes_after,
+    };
+    session
+        .out
+        .item(&json, |out| sentence(plan, applied, out))?;
+    for note in &plan.notes {
+        session
+            .out
+            .say(&format!("note: {}", text::one_line(note)))?;
+    }
+    if applied.is_cancelled {
+        return Err(Failure::new(Exit::Interrupted, "interrupted")
+            .hint("what is done stays done; the same command goes on"));
+    }
+    Ok(())
+}
+
+fn sentence(plan: &Plan, applied: &Applied, out: &Out) -> String {
+    if plan.steps.is_empty() {
+        return "nothing to do: nothing gets smaller by this policy".to_owned();
+    }
+    let verdict = if applied.is_cancelled {
+        out.paint(WARN, "interrupted")
+    } else {
+        out.paint(GOOD, "done")
+    };
+    let steps = plan.steps.len();
+    let mut told = format!(
+        "{verdict}: {} of {}",
+        applied.steps_done,
+        text::count(steps as u64, "step")
+    );
+    if applied.steps_passed_over > 0 {
+        let _ = write!(told, ", {} passed over", applied.steps_passed_over);
+    }
+    if applied.bytes_before > 0 {
+        let (before, after) = (applied.bytes_before, applied.bytes_after);
+        let (before, after) = (text::bytes(before), text::bytes(after));
+        let _ = write!(told, ", {before} -> {after}");
+    }
+    told
+}

@@ -1,0 +1,205 @@
+//! A store is made smaller, and larger again, from a terminal.
+
+use std::fs;
+
+use annals_core::{
+    Append, ContentType, EventStore as _, EventType, Expected, Ids as _, NewEvent, StreamId,
+    UuidIds,
+};
+use annals_store_log::{LogStore, Settings};
+use futures_executor::block_on;
+
+use crate::live::application;
+use crate::support::Place;
+
+/// A store of a megabyte in small sealed segments.
+pub(crate) fn sealed(place: &Place) {
+    let mut settings = Settings::default();
+    settings.segment_bytes = 64 * 1024;
+    let store = LogStore::builder(place.path("shop")).settings(settings);
+    let store = store.create().unwrap();
+    for session in 0..60 {
+        let event = |click: usize| {
+            let text = format!(
+                "{{\"click\":{click},\"text\":\"{}\"}}",
+                "like others ".repeat(12)
+            );
+            NewEvent::new(EventType::from_static("clicked"), ContentType::JSON, text).unwrap()
+        };
+        let stream = StreamId::parse(&format!("session-{}", session % 6)).unwrap();
+        let append = Append::builder(UuidIds::default().append_id());
+        let append = append.write(stream, Expected::Any, (0..50).map(event));
+        block_on(store.append(append.build().unwrap())).unwrap();
+    }
+    store.close().unwrap();
+}
+
+/// Holds the events of before against those of now, which the journal's follow.
+pub(crate) fn check_same(place: &Place, before: &str) {
+    let is_event = |line: &&str| !line.starts_with("{\"end\"");
+    let events: Vec<&str> = before.lines().filter(is_event).collect();
+    let now = place.export("shop");
+    assert!(now.lines().take(events.len()).eq(events.iter().copied()));
+    let rest = now.lines().skip(events.len());
+    let others = rest.filter(|line| !line.contains("$optimizer-journal"));
+    assert_eq!(others.count(), 1, "only the end is left");
+}
+
+/// The bytes of the first segments in plain form, without the zeros behind their ends.
+fn segments(place: &Place) -> Vec<Option<Vec<u8>>> {
+    let name = |id| format!("shop/log/{id:020}.segment");
+    let read = |id| {
+        let mut bytes = fs::read(place.path(&name(id))).ok()?;
+        bytes.truncate(bytes.iter().rposition(|byte| *byte != 0)? + 1);
+        Some(bytes)
+    };
+    (1..=5).map(read).collect()
+}
+
+#[test]
+fn a_store_is_compressed_and_brought_back() {
+    let place = Place::empty();
+    sealed(&place);
+    let (before, files) = (place.export("shop"), segments(&place));
+    assert!(files.iter().all(Option::is_some));
+    let plan = place.ok("annals optimize plan");
+    assert!(plan.contains("compress          segment 1"), "{plan}");
+    assert_eq!(place.ok("annals optimize apply --dry-run"), plan);
+    let status = place.ok("annals optimize status");
+    assert!(
+        status.contains(" 0 compressed") && status.contains("no run"),
+        "{status}"
+    );
+    assert_eq!(place.export("shop"), before);
+
+    let done = place.ok("annals optimize apply --rate 0 --json");
+    assert!(done.contains(r#""ended":"finished""#), "{done}");
+    assert!(segments(&place).iter().all(Option::is_none));
+    check_same(&place, &before);
+    assert!(place.ok("annals verify --deep").contains("whole"));
+    assert!(
+        place
+            .ok("annals optimize apply")
+            .starts_with("nothing to do")
+    );
+    let status = place.ok("annals optimize status --json");
+    let lines: Vec<&str> = status.lines().collect();
+    assert_eq!(lines.len(), 2, "{status}");
+    assert!(!lines[0].contains(r#""segments_compressed":0"#), "{status}");
+    assert!(lines[1].contains(r#""ended":"finished""#), "{status}");
+
+    let plan = place.ok("annals optimize undo --dry-run --json");
+    assert!(
+        plan.starts_with(r#"{"step":"decompress","segment":1,"#),
+        "{plan}"
+    );
+    let done = place.ok("annals optimize undo");
+    assert!(done.starts_with("done: "), "{done}");
+    assert!(segments(&place) == files);
+    check_same(&place, &before);
+    assert!(
+        place
+            .ok("annals optimize undo")
+            .starts_with("nothing to do")
+    );
+}
+
+#[test]
+fn only_old_segments_are_compressed_on_demand() {
+    let place = Place::empty();
+    sealed(&place);
+    assert!(
+        place
+            .ok("annals optimize plan --compress-older-than 1h")
+            .starts_with("nothing to do")
+    );
+    let plan = place.ok("annals optimize plan --compress-older-than 0s --json");
+    assert!(
+        plan.starts_with(r#"{"step":"compress","segment":1,"level":9,"#),
+        "{plan}"
+    );
+    place.write("policy.json", r#"{"compression":{"older_than":"1h"}}"#);
+    assert!(
+        place
+            .ok("annals optimize plan --policy policy.json")
+            .starts_with("nothing to do")
+    );
+}
+
+#[test]
+fn what_is_hidden_is_asked_for_and_a_hold_wins() {
+    let place = Place::shop();
+    let before = place.export("shop");
+    let line = "annals optimize apply --category account --keep 1 --hold account-2";
+    let refused = place.shell(line);
+    assert_eq!(refused.code, 5, "{}", refused.err);
+    assert!(
+        refused.err.contains("nobody is here to ask"),
+        "{}",
+        refused.err
+    );
+    let plan = place.ok(&format!("{line} --dry-run"));
+    assert!(plan.contains("keeps 1 events; hides"), "{plan}");
+    assert_eq!(place.export("shop"), before);
+    assert!(place.ok(&format!("{line} --yes")).starts_with("done: "));
+    let history = |stream: &str| {
+        place
+            .ok(&format!("annals history {stream} --json"))
+            .lines()
+            .count()
+    };
+    assert_eq!(history("account-1"), 1);
+    assert_eq!(
+        history("account-2"),
+        before
+            .matches("\"stream\":\"account-2\",\"version\"")
+            .count()
+    );
+    assert!(
+        place
+            .ok(&format!("{line} --yes"))
+            .starts_with("nothing to do")
+    );
+}
+
+#[test]
+fn a_store_in_use_is_planned_for_and_told_to_be_in_use() {
+    let place = Place::empty();
+    sealed(&place);
+    let application = application(&place);
+    assert!(place.ok("annals optimize plan").contains("segment 1"));
+    assert!(place.ok("annals optimize status").contains("no run"));
+    place.ok("annals optimize undo --dry-run");
+    for verb in ["apply", "undo"] {
+        let refused = place.run(&["optimize", verb]);
+        assert_eq!(refused.code, 1, "{}", refused.err);
+        assert!(
+            refused.err.contains("stop the application"),
+            "{}",
+            refused.err
+        );
+    }
+    application.close().unwrap();
+    place.ok("annals optimize apply --rate 0");
+}
+
+#[test]
+fn a_policy_that_says_nothing_is_told() {
+    let place = Place::shop();
+    place.write(
+        "policy.toml",
+        "[[retention]]\ncategory = \"session\"\nmax_age = \"a month\"\n",
+    );
+    for (line, code, error) in [
+        ("--policy nowhere.toml", 3, "can't read nowhere.toml"),
+        ("--policy policy.toml", 2, "write it as 90s"),
+        ("--max-age 30d", 2, "--category"),
+        ("--category session", 2, "--keep"),
+        ("--compress-older-than soon", 2, "no age"),
+        ("--level 99", 2, "1..=19"),
+    ] {
+        let ran = place.shell(&format!("annals optimize plan {line}"));
+        assert_eq!(ran.code, code, "{line}: {}", ran.err);
+        assert!(ran.err.contains(error), "{line}: {}", ran.err);
+    }
+}
