@@ -82,14 +82,14 @@ fn fill(store: &dyn EventStore, events: u64) -> Outcome<()> {
 /// The store and the codec of each way.
 fn ways(store: &Store) -> Outcome<[(Store, Codec); 3]> {
     let profiler = Profiler::new(Arc::new(SystemTimer));
-    let profiled = ProfiledStore::new(Arc::clone(store), profiler.clone());
+    let watched = ProfiledStore::new(Arc::clone(store), profiler.clone());
     let monitor = Monitor::new(Profiler::new(Arc::new(SystemTimer)));
     let monitor = monitor.with_metrics(Prometheus::new()?.metrics());
     let monitored = ProfiledStore::new(Arc::clone(store), monitor.clone());
     Ok([
         (Arc::clone(store), Box::new(JsonCodec)),
         (
-            Arc::new(profiled),
+            Arc::new(watched),
             Box::new(ProfiledCodec::new(JsonCodec, profiler)),
         ),
         (
@@ -154,20 +154,20 @@ fn in_turns(
     let mut taken = [const { Vec::new() }; 3];
     for slice in 0..SLICES {
         // None is always the one that comes first.
-        for turn in 0..WAYS.len() {
-            let way = (slice + turn) % WAYS.len();
-            let (store, codec) = &ways[way];
-            taken[way].push(run(&**store, &**codec)? / per_slice as f64 * 1e9);
+        let mut turns: Vec<_> = ways.iter().zip(&mut taken).collect();
+        turns.rotate_left(slice % WAYS.len());
+        for ((store, codec), taken) in turns {
+            taken.push(run(&**store, &**codec)? / per_slice as f64 * 1e9);
         }
     }
-    let bare = taken[0].clone();
+    let [bare, ..] = &taken;
     for (way, taken) in WAYS.iter().zip(&taken) {
-        let more = taken.iter().zip(&bare).map(|(taken, bare)| taken - bare);
+        let more = taken.iter().zip(bare).map(|(taken, bare)| taken - bare);
         let more = median(&more.collect::<Vec<_>>());
         println!(
             "{name}, {way}: {:.0} ns an {counted}, {more:.0} ns more than bare ({:.1} %)",
             median(taken),
-            more / median(&bare) * 100.0
+            more / median(bare) * 100.0
         );
     }
     Ok(())
