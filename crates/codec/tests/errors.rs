@@ -138,6 +138,12 @@ fn bytes_that_do_not_fit_are_told_apart() {
             "syntax",
             ["2", "2", "14"],
         ),
+        (
+            b"{\"owner\":\"Ad\xc3",
+            BadBytes,
+            "end of input",
+            ["1", "13", "13"],
+        ),
         (b"{\n\"owner\":\n1}", BadBytes, "data", ["3", "1", "12"]),
         (
             b"{\"owner\":\"Ada\"\n,}",

@@ -101,10 +101,14 @@ fn reason(error: &serde_json::Error) -> Option<&'static str> {
 /// tells it.
 fn not_text(error: Utf8Error, payload: &[u8]) -> Damage {
     let text = payload.get(..error.valid_up_to()).unwrap_or_default();
+    let category = match error.error_len() {
+        Some(_) => "syntax",
+        None => "end of input",
+    };
     let is_end = |byte: &u8| *byte == b'\n';
     let before = text.rsplit(is_end).next().map_or(0, <[u8]>::len);
     Damage::bad()
-        .with("category", &"syntax")
+        .with("category", &category)
         .with("line", &text.split(is_end).count())
         .with("column", &(before + 1))
         .with("byte", &(text.len() + 1))
