@@ -59,7 +59,8 @@ impl Reading {
 
     /// Whether the bytes are of this form; its error where they are not.
     pub(crate) fn check(self, bytes: &[u8]) -> Result<(), String> {
-        if self.is_compressed {
+        // The application may mean by the name of an unknown form what it likes.
+        if self.is_compressed && !self.is_opaque() {
             return self.form.check(&plain::decompress(bytes)?);
         }
         self.form.check(bytes)

@@ -214,7 +214,7 @@ fn conflict_hint(failed: &FailedCheck) -> Option<String> {
             "{stream} has no event yet: look whether its name is right, or expect `no-stream`"
         )),
         FailedCheck::Stream { stream, actual, .. } => Some(format!(
-            "see what is there with `annals history {stream}`; if it still applies, expect version {actual} (`--expect {actual}`)"
+            "see what is there with `annals history {stream}`; if it still applies, expect version {actual}"
         )),
         FailedCheck::Closed { stream } => Some(format!(
             "{stream} takes no event any more, whatever is expected; append to another stream"

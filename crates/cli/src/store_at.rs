@@ -6,9 +6,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use annals_core::{Checkpoint, CheckpointName, EventStore};
-use annals_store_log::{LogFollower, LogStore, LogStoreBuilder, StoreHistory};
+use annals_store_log::{LogFollower, LogStore, LogStoreBuilder, StoreHistory, is_locked};
 
-use crate::failure::{Exit, Failure, Result};
+use crate::failure::{Failure, Result};
 
 /// Where a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,9 @@ impl StoreAddress {
 
     /// What a person types to say that they mean it.
     pub(crate) fn name(&self) -> String {
-        let name = self.directory().file_name();
+        // The directory that one is in has a name too.
+        let whole = self.directory().canonicalize().ok();
+        let name = whole.as_deref().unwrap_or(self.directory()).file_name();
         name.map_or_else(
             || self.to_string(),
             |name| name.to_string_lossy().into_owned(),
@@ -74,10 +76,23 @@ impl StoreAddress {
 
     /// Opens it to write; refused while another process does.
     pub(crate) fn to_write(&self) -> Result<LogStore> {
+        self.to_write_or(
+            "only one process writes a store at a time; stop the other, or let it do the work. Reading works meanwhile",
+        )
+    }
+
+    /// The same, with what to do while another process does.
+    pub(crate) fn to_write_or(&self, while_written: &str) -> Result<LogStore> {
         self.check()?;
-        self.builder()
-            .open()
-            .map_err(|error| Self::not_writable(error.into()))
+        self.builder().open().map_err(|error| {
+            let is_locked = is_locked(&error);
+            let failure = Failure::from(error);
+            if is_locked {
+                failure.or_hint(|| while_written.to_owned())
+            } else {
+                failure
+            }
+        })
     }
 
     /// All that it recorded, in order.
@@ -129,16 +144,6 @@ impl StoreAddress {
                 "name a store with --store or ANNALS_STORE, or make one with `annals init {self}`"
             )
         }))
-    }
-
-    fn not_writable(failure: Failure) -> Failure {
-        if failure.exit != Exit::Failed {
-            return failure;
-        }
-        failure.or_hint(|| {
-            "only one process writes a store at a time; stop the other, or let it do the work. Reading works meanwhile"
-                .to_owned()
-        })
     }
 }
 

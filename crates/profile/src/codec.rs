@@ -10,7 +10,8 @@ use crate::operation::Operation;
 
 /// A codec of whose events one in
 /// [`codec_events_per_sample`](crate::ProfilerSettings::codec_events_per_sample) is timed, for all of them: an
-/// event takes so little time that to time each would slow a replay.
+/// event takes so little time that to time each would slow a replay. Which one is drawn, so that no order of events
+/// and codecs falls in with it.
 ///
 /// Counts are therefore multiples of that number: true over many events, not over few. Failures are counted one by
 /// one.
@@ -18,19 +19,24 @@ use crate::operation::Operation;
 pub struct ProfiledCodec<C> {
     inner: C,
     monitor: Monitor,
+    /// Below what a drawn number has its event timed.
+    drawn_max: u64,
 }
 
 thread_local! {
-    /// How many events this thread's codecs pass before one is measured; which of them is of no matter.
-    static LEFT: Cell<u64> = const { Cell::new(0) };
+    /// The number that this thread drew last, which is never 0.
+    static DRAWN: Cell<u64> = const { Cell::new(0x9e37_79b9_7f4a_7c15) };
 }
 
 impl<C> ProfiledCodec<C> {
     /// This codec, measured by this profiler or monitor.
     pub fn new(inner: C, monitor: impl Into<Monitor>) -> Self {
+        let monitor = monitor.into();
+        let each = monitor.profiler().settings().codec_events_per_sample;
         Self {
             inner,
-            monitor: monitor.into(),
+            drawn_max: u64::MAX / each.max(1),
+            monitor,
         }
     }
 
@@ -39,14 +45,9 @@ impl<C> ProfiledCodec<C> {
         operation: Operation,
         call: impl FnOnce(&C) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let each = self.monitor.profiler().settings().codec_events_per_sample;
-        // Another codec may count to more.
-        let left = LEFT.get().min(each - 1);
-        let done = if left == 0 {
-            LEFT.set(each - 1);
-            self.sample(operation, each, call)
+        let done = if draw() <= self.drawn_max {
+            self.sample(operation, call)
         } else {
-            LEFT.set(left - 1);
             call(&self.inner)
         };
         if done.is_err() {
@@ -56,14 +57,25 @@ impl<C> ProfiledCodec<C> {
     }
 
     #[cold]
-    fn sample<T>(&self, operation: Operation, each: u64, call: impl FnOnce(&C) -> T) -> T {
+    fn sample<T>(&self, operation: Operation, call: impl FnOnce(&C) -> T) -> T {
         let profiler = self.monitor.profiler();
+        let each = profiler.settings().codec_events_per_sample;
         let begun = profiler.now();
         let done = call(&self.inner);
         let measured = profiler.since(begun).events(1).standing_for(each);
         profiler.record(operation, None, measured);
         done
     }
+}
+
+/// The next number of a generator of this thread: Marsaglia's xorshift with 64 bits ("Xorshift RNGs", 2003).
+fn draw() -> u64 {
+    let mut drawn = DRAWN.get();
+    drawn ^= drawn << 13;
+    drawn ^= drawn >> 7;
+    drawn ^= drawn << 17;
+    DRAWN.set(drawn);
+    drawn
 }
 
 #[deny(clippy::missing_trait_methods)]

@@ -146,15 +146,23 @@ fn a_codec_is_measured_by_samples() {
         let profiler = Profiler::new(Arc::new(ManualTimer::default()));
         profiler.with_settings(settings).unwrap()
     };
-    let codec = ProfiledCodec::new(JsonCodec, seven.clone());
-    for _ in 0..700 {
+    let each = profiler(1);
+    let sampled = ProfiledCodec::new(JsonCodec, seven.clone());
+    let codec = ProfiledCodec::new(JsonCodec, each.clone());
+    // Turn and turn about, which samples must not fall in with.
+    for _ in 0..7000 {
+        let event = sampled.encode(&Deposited { cents: 3 }).unwrap();
+        let _: Deposited = sampled.decode_one(event.content()).unwrap();
         codec.encode(&Deposited { cents: 3 }).unwrap();
     }
-    assert_eq!(seven.totals(Operation::Encode).count, 700);
-    assert_eq!(seven.totals(Operation::Encode).events, 700);
+    assert_eq!(each.totals(Operation::Encode).count, 7000);
+    for operation in [Operation::Encode, Operation::Decode] {
+        let totals = seven.totals(operation);
+        assert!(totals.count.abs_diff(7000) < 700, "{operation}: {totals:?}");
+        assert_eq!(totals.count % 7, 0);
+        assert_eq!(totals.events, totals.count);
+    }
 
-    let each = profiler(1);
-    let codec = ProfiledCodec::new(JsonCodec, each.clone());
     let broken = NewEvent::new(event().event_type().clone(), ContentType::JSON, "{").unwrap();
     let store = MemoryStore::new();
     let append = Append::builder(UuidIds::default().append_id())

@@ -75,5 +75,5 @@ pub use annals_log::{Damage, DamageKind, LostRange, Parts, Progress, Repair, Ver
 pub use store::{
     CommitterThread, DamagedIndex, Durability, HistoryEntry, LogFollower, LogStore,
     LogStoreBuilder, Maintenance, ReadMode, RecordedAppend, Settings, StoreFork, StoreHistory,
-    StoreVerification,
+    StoreVerification, is_locked,
 };

@@ -9,8 +9,9 @@ use annals_core::{ContentRef, ContentType, EventType, NewEvent, SchemaVersion, T
 /// one, which only the application has.
 pub(super) const SUFFIX: &str = "+zstd";
 
-/// Refuses what is larger than any payload, or out of proportion, before memory is taken for it.
-static CODEC: LazyLock<Compressed<AsItIs>> = LazyLock::new(|| Compressed::new(AsItIs));
+/// Refuses what is larger than any payload before memory is taken for it; the proportion is the application's to limit.
+static CODEC: LazyLock<Compressed<AsItIs>> =
+    LazyLock::new(|| Compressed::new(AsItIs).ratio_max(usize::MAX));
 
 const NAME: EventType = EventType::from_static("payload");
 const CONTENT_TYPE: ContentType = ContentType::from_static("application/octet-stream+zstd");
@@ -60,6 +61,15 @@ mod tests {
         let compressed = CODEC.encode(&payload).unwrap();
         assert_eq!(compressed.content_type(), &CONTENT_TYPE);
         assert!(compressed.payload().len() < 100);
+        assert_eq!(decompress(compressed.payload()), Ok(payload));
+    }
+
+    #[test]
+    fn what_an_application_may_compress_without_limit_comes_back() {
+        let payload = vec![b'a'; 1 << 20];
+        let codec = Compressed::new(AsItIs).ratio_max(usize::MAX);
+        let compressed = codec.encode(&payload).unwrap();
+        assert!(compressed.payload().len() * 2000 < payload.len());
         assert_eq!(decompress(compressed.payload()), Ok(payload));
     }
 

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use crate::failure::{Failure, Result};
+use crate::interrupt;
 
 /// Goes on when `--yes` was given or when the name is typed in; refuses where there is nobody to ask.
 pub(crate) fn typed_name(what: &str, name: &str, is_agreed: bool) -> Result {
@@ -24,7 +25,7 @@ pub(crate) fn typed_name(what: &str, name: &str, is_agreed: bool) -> Result {
         .and_then(|()| terminal.flush())
         .map_err(|error| Failure::output(&error))?;
     let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
+    let read = interrupt::while_waiting(|| io::stdin().lock().read_line(&mut line));
     read.map_err(|error| Failure::refused(format!("the answer can't be read: {error}")))?;
     if line.trim() == name {
         return Ok(());

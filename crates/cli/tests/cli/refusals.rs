@@ -109,7 +109,7 @@ fn an_expectation_that_does_not_hold_is_a_refusal() {
         &place,
         "annals append account-1 opened --expect 3",
         5,
-        "`annals history account-1`; if it still applies, expect version 4 (`--expect 4`)",
+        "`annals history account-1`; if it still applies, expect version 4",
     );
     check(
         &place,

@@ -30,6 +30,23 @@ pub(crate) fn from_log(error: annals_log::Error) -> Error {
     Error::new(kind, error.to_string()).caused_by(error)
 }
 
+/// Whether a store can't be opened to be written because it is open to be written already, here or in another process.
+///
+/// ```
+/// use annals_store_log::{LogStore, is_locked};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let _store = LogStore::builder(directory.path()).create()?;
+/// let error = LogStore::builder(directory.path()).open().unwrap_err();
+/// assert!(is_locked(&error));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn is_locked(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    let engine = cause.and_then(|cause| cause.downcast_ref::<annals_log::Error>());
+    engine.is_some_and(|engine| engine.kind() == LogErrorKind::Locked)
+}
+
 /// A record that is whole by its checksum is no event of this format.
 pub(crate) fn bad_record(bad: BadRecord, position: Position) -> Error {
     corrupt("record is no event of this format; verify the store")

@@ -34,6 +34,7 @@ mod verdict;
 mod verify;
 mod vitals;
 
+pub use self::error::is_locked;
 pub use self::follower::LogFollower;
 pub use self::fork::StoreFork;
 pub use self::history::{HistoryEntry, RecordedAppend, StoreHistory};

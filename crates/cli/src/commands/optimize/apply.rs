@@ -3,9 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use annals_core::EventStore as _;
 use annals_optimize::{Applied, ApplySettings, Control, Optimizer, Plan, Progress};
-use annals_store_log::LogStore;
 use clap::Args;
 use serde::Serialize;
 
@@ -76,7 +74,7 @@ struct AppliedJson {
 pub(super) fn apply(args: &Apply, session: &mut Session) -> Result {
     let policy = args.policy.policy()?;
     if args.how.dry_run {
-        return super::plan(&args.policy, session);
+        return super::plan(&policy, session);
     }
     work(&args.how, session, |optimizer, session| {
         let plan = policy.plan(optimizer)?;
@@ -97,41 +95,25 @@ pub(super) fn undo(args: &Undo, session: &mut Session) -> Result {
     )
 }
 
+/// What to do where an application has the store.
+const WHILE_WRITTEN: &str = "one process writes a store at a time: stop the application and run this again, or let it run \
+    the optimizer itself (`annals::optimize::Optimizer::begin`); `annals optimize plan` and `status` work meanwhile";
+
 /// Makes a plan of a store that is open to be written, and does it.
 fn work(
     how: &How,
     session: &mut Session,
     plan: impl FnOnce(&Optimizer, &mut Session) -> Result<Plan>,
 ) -> Result {
-    let store = Arc::new(open(session)?);
+    let store = Arc::new(session.store.to_write_or(WHILE_WRITTEN)?);
     let optimizer = Optimizer::of(Arc::clone(&store));
     let plan = plan(&optimizer, session)?;
+    interrupt::check("nothing was done yet")?;
     let applied = run(&optimizer, &plan, how);
     drop(optimizer);
     let closed = store.close();
     tell(&plan, &applied?, session)?;
     Ok(closed?)
-}
-
-/// Opens the store to write; says what to do where an application has it.
-fn open(session: &Session) -> Result<LogStore> {
-    session.store.check()?;
-    let store = session.store.builder().open().map_err(|error| {
-        let failure = Failure::from(error);
-        if failure.exit != Exit::Failed {
-            return failure;
-        }
-        failure.or_hint(|| {
-            "one process writes a store at a time: stop the application and run this again, or let it run \
-             the optimizer itself (`annals::optimize::Optimizer::begin`); `annals optimize plan` and `status` work meanwhile"
-                .to_owned()
-        })
-    })?;
-    debug_assert!(
-        store.capabilities().stream_policies,
-        "an embedded store has policies"
-    );
-    Ok(store)
 }
 
 /// Asks before events are hidden.

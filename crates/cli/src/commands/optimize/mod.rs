@@ -11,9 +11,10 @@ use annals_optimize::Optimizer;
 use clap::{Args, Subcommand};
 
 use self::apply::{Apply, Undo};
-use self::policy::PolicyArgs;
+use self::policy::{Policy, PolicyArgs};
 use self::status::Status;
 use crate::failure::Result;
+use crate::interrupt;
 use crate::output::progress::Step;
 use crate::session::Session;
 
@@ -58,7 +59,7 @@ struct PlanArgs {
 
 pub(crate) fn run(args: &Optimize, session: &mut Session) -> Result {
     match &args.verb {
-        Verb::Plan(args) => plan(&args.policy, session),
+        Verb::Plan(args) => plan(&args.policy.policy()?, session),
         Verb::Apply(args) => apply::apply(args, session),
         Verb::Undo(args) => apply::undo(args, session),
         Verb::Status(args) => status::run(args, session),
@@ -66,11 +67,11 @@ pub(crate) fn run(args: &Optimize, session: &mut Session) -> Result {
 }
 
 /// What the policy would have done, also while another process writes the store.
-fn plan(args: &PolicyArgs, session: &mut Session) -> Result {
-    let policy = args.policy()?;
+fn plan(policy: &Policy, session: &mut Session) -> Result {
     let optimizer = Optimizer::of(Arc::new(session.store.follower()?));
     let step = Step::begin("planning", 0);
     let plan = policy.plan(&optimizer);
     step.end();
+    interrupt::check("the plan was not looked at; nothing was changed")?;
     told::plan(&plan?, &mut session.out)
 }
