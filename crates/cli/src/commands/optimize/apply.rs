@@ -44,7 +44,7 @@ const UNDO_EXAMPLES: &str = "Examples:\n  annals optimize undo --dry-run\n  anna
 /// Bring all compressed segments back into plain form: the same bytes at the same offsets.
 ///
 /// Afterwards the store can be opened by versions of annals from before there was compression. It takes the room that was
-/// saved. What is hidden stays hidden.
+/// saved. What is hidden stays hidden, and a compressed segment that was repaired stays compressed, as the plan tells.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = UNDO_EXAMPLES)]
 pub(super) struct Undo {
@@ -78,28 +78,36 @@ pub(super) fn apply(args: &Apply, session: &mut Session) -> Result {
     if args.how.dry_run {
         return super::plan(&args.policy, session);
     }
-    work(&args.how, session, |optimizer, session| {
-        let plan = policy.plan(optimizer)?;
-        ask(&plan, args.yes, session)?;
-        Ok(plan)
-    })
+    work(
+        &args.how,
+        told::NOTHING_SMALLER,
+        session,
+        |optimizer, session| {
+            let plan = policy.plan(optimizer)?;
+            ask(&plan, args.yes, session)?;
+            Ok(plan)
+        },
+    )
 }
 
 pub(super) fn undo(args: &Undo, session: &mut Session) -> Result {
     if args.how.dry_run {
         let optimizer = Optimizer::of(Arc::new(session.store.follower()?));
-        return told::plan(&optimizer.plan_undo()?, &mut session.out);
+        return told::plan(
+            &optimizer.plan_undo()?,
+            told::NOTHING_UNDONE,
+            &mut session.out,
+        );
     }
-    work(
-        &args.how,
-        session,
-        |optimizer, _| Ok(optimizer.plan_undo()?),
-    )
+    work(&args.how, told::NOTHING_UNDONE, session, |optimizer, _| {
+        Ok(optimizer.plan_undo()?)
+    })
 }
 
-/// Makes a plan of a store that is open to be written, and does it.
+/// Makes a plan of a store that is open to be written, and does it; tells `nothing` where it has no step.
 fn work(
     how: &How,
+    nothing: &str,
     session: &mut Session,
     plan: impl FnOnce(&Optimizer, &mut Session) -> Result<Plan>,
 ) -> Result {
@@ -109,7 +117,7 @@ fn work(
     let applied = run(&optimizer, &plan, how);
     drop(optimizer);
     let closed = store.close();
-    tell(&plan, &applied?, session)?;
+    tell(&plan, nothing, &applied?, session)?;
     Ok(closed?)
 }
 
@@ -140,7 +148,7 @@ fn ask(plan: &Plan, is_agreed: bool, session: &mut Session) -> Result {
         return Ok(());
     }
     if !session.out.is_json() {
-        told::plan(plan, &mut session.out)?;
+        told::plan(plan, told::NOTHING_SMALLER, &mut session.out)?;
         session.out.flush()?;
     }
     let hidden = text::count(plan.totals().events_hidden, "event");
@@ -171,7 +179,7 @@ fn run(optimizer: &Optimizer, plan: &Plan, how: &How) -> Result<Applied> {
     })
 }
 
-fn tell(plan: &Plan, applied: &Applied, session: &mut Session) -> Result {
+fn tell(plan: &Plan, nothing: &str, applied: &Applied, session: &mut Session) -> Result {
     let json = AppliedJson {
         store: session.store.to_string(),
         ended: if applied.is_cancelled {
@@ -186,7 +194,7 @@ fn tell(plan: &Plan, applied: &Applied, session: &mut Session) -> Result {
     };
     session
         .out
-        .item(&json, |out| sentence(plan, applied, out))?;
+        .item(&json, |out| sentence(plan, nothing, applied, out))?;
     for note in &plan.notes {
         session
             .out
@@ -199,9 +207,9 @@ fn tell(plan: &Plan, applied: &Applied, session: &mut Session) -> Result {
     Ok(())
 }
 
-fn sentence(plan: &Plan, applied: &Applied, out: &Out) -> String {
+fn sentence(plan: &Plan, nothing: &str, applied: &Applied, out: &Out) -> String {
     if plan.steps.is_empty() {
-        return "nothing to do: nothing gets smaller by this policy".to_owned();
+        return nothing.to_owned();
     }
     let verdict = if applied.is_cancelled {
         out.paint(WARN, "interrupted")

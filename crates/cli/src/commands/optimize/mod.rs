@@ -48,7 +48,9 @@ const PLAN_EXAMPLES: &str = "Examples:\n  annals optimize plan\n  annals optimiz
 /// Tell what would be done, what each step saves and what it costs; change nothing.
 ///
 /// Without options every sealed segment is compressed that gets smaller by it. Sizes are estimated by samples.
-/// A policy file is TOML or JSON, the same that the library reads (see the chapter "Making it smaller"); options add to it.
+/// A policy file is TOML or JSON, the same that the library reads (see the chapter "Making it smaller"). Options set their
+/// parts of it, and what they leave out stays. A file that only has rules to hide events compresses as well, unless
+/// --no-compression is given.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = PLAN_EXAMPLES)]
 struct PlanArgs {
@@ -72,5 +74,5 @@ fn plan(args: &PolicyArgs, session: &mut Session) -> Result {
     let step = Step::begin("planning", 0);
     let plan = policy.plan(&optimizer);
     step.end();
-    told::plan(&plan?, &mut session.out)
+    told::plan(&plan?, told::NOTHING_SMALLER, &mut session.out)
 }
