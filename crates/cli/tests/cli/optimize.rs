@@ -157,7 +157,7 @@ fn what_is_hidden_is_asked_for_and_a_hold_wins() {
         refused.err
     );
     let plan = place.ok(&format!("{line} --dry-run"));
-    assert!(plan.contains("keeps 1 events; hides"), "{plan}");
+    assert!(plan.contains("keeps 1 event; hides"), "{plan}");
     assert_eq!(place.export("shop"), before);
     assert!(place.ok(&format!("{line} --yes")).starts_with("done: "));
     let history = |stream: &str| {
