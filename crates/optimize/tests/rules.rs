@@ -133,7 +133,7 @@ fn a_plan_counts_by_the_time_that_the_store_hides_by() {
     let place = Place::new();
     // Behind the newest event, as the clocks of two machines are.
     place.is_at(10 * DAY - 200);
-    let rule = sessions().max_age(days(5) - Duration::from_secs(100));
+    let rule = sessions().max_age(Duration::from_secs(5 * 86_400 - 100));
     let plan = place.plan(&policy([rule])).unwrap();
     let before = place.shown();
     place.apply(&plan).unwrap();
