@@ -100,7 +100,8 @@ impl Optimizer {
     /// broken off by it leaves the store as it was before.
     ///
     /// # Errors
-    /// What the store refuses; the steps before it stay done.
+    /// What the store refuses; the steps before it stay done. [`ErrorKind::Invalid`], and nothing is done, when
+    /// events are hidden by age and the clock can't be believed, as for [`plan`](Self::plan).
     pub fn apply(
         &self,
         plan: &Plan,
@@ -111,6 +112,8 @@ impl Optimizer {
         if plan.steps.is_empty() {
             return Ok(Applied::default());
         }
+        // Before the journal: a wrong clock would stay in the times of its events.
+        self.check_clock(plan)?;
         let journal = match settings.journal {
             JournalMode::Recorded => Some(Journal::new(&*self.store, &*self.ids)),
             JournalMode::Silent => None,

@@ -43,7 +43,8 @@
 //!
 //! # Limits
 //! A plan looks at up to [`streams_max`](OptimizePolicy::streams_max) streams for each rule and holds their
-//! names in memory. Planning rules about streams reads all events of their categories.
+//! names in memory. Planning rules and holds about categories reads all their events. A stream that begins after a
+//! run has no rule until the next one.
 //!
 //! # What stays
 //! Every read that the policies of the streams allow answers the same before, during and after: at the same
@@ -59,6 +60,7 @@ mod plan;
 mod planning;
 mod policy;
 mod run;
+mod times;
 
 pub use apply::{Applied, ApplySettings, Ended, JournalMode, Progress};
 pub use control::Control;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use annals_core::{FoldId, StreamId, Version};
 use serde::{Deserialize, Serialize};
 
+use crate::age;
+
 /// What would make a store smaller, step by step, and what each step saves and costs.
 ///
 /// Making it changes nothing. It prints as a table; with `serde` it can be kept and applied later: a step
@@ -17,6 +19,12 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What the reader of the plan should know beside it.
     pub notes: Vec<String>,
+    /// Whether the policy says that the clock is right ([`OptimizePolicy::trusts_clock`]), so that it is not
+    /// held against the store's events when the plan is applied either. Default: no.
+    ///
+    /// [`OptimizePolicy::trusts_clock`]: crate::OptimizePolicy::trusts_clock
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub trusts_clock: bool,
 }
 
 /// One thing to do. Each is done whole or not at all.
@@ -182,24 +190,27 @@ impl Step {
                 events_hidden,
                 ..
             } => {
-                let age = max_age.map(|age| format!("{} s", age.as_secs()));
-                let count = max_count.map(|count| format!("{count} events"));
-                let rules: Vec<String> = age.into_iter().chain(count).collect();
+                let age = max_age.map(age::text);
+                let events = max_count.map(|events| count(events, "event"));
+                let rules: Vec<String> = age.into_iter().chain(events).collect();
                 let rules = if rules.is_empty() {
                     "everything".to_owned()
                 } else {
                     rules.join(", ")
                 };
-                format!("keeps {rules}; hides {events_hidden} events")
+                format!("keeps {rules}; hides {}", count(*events_hidden, "event"))
             }
             Self::Truncate {
                 before,
                 events_hidden,
                 ..
             } => {
-                format!("from version {before}; hides {events_hidden} events")
+                let hidden = count(*events_hidden, "event");
+                format!("from version {before}; hides {hidden}")
             }
-            Self::TakeSnapshot { events, .. } => format!("{events} events after the last one"),
+            Self::TakeSnapshot { events, .. } => {
+                format!("{} after the last one", count(*events, "event"))
+            }
             Self::RemoveSnapshots { newest_kept, .. } => format!("keeps {newest_kept}"),
         }
     }
@@ -224,15 +235,21 @@ impl fmt::Display for Plan {
         );
         write!(
             f,
-            "{} steps: {saved}, {} read and written, {} events hidden",
-            self.steps.len(),
+            "{}: {saved}, {} read and written, {} hidden",
+            count(self.steps.len() as u64, "step"),
             Bytes(totals.bytes_moved),
-            totals.events_hidden,
+            count(totals.events_hidden, "event"),
         )?;
         self.notes
             .iter()
             .try_for_each(|note| write!(f, "\nnote: {note}"))
     }
+}
+
+/// A number of things, as people say it: `1 event`, `2 events`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }
 
 /// A number of bytes, as people read it.
@@ -251,6 +268,11 @@ impl fmt::Display for Bytes {
         let unit = UNITS.get(unit).copied().unwrap_or_default();
         write!(f, "{}.{} {unit}", tenths / 10, tenths % 10)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 fn signed(bytes: u64) -> i64 {
@@ -274,20 +296,35 @@ mod tests {
                 },
                 Step::Retain {
                     stream: StreamId::from_static("session-7"),
-                    max_age: Some(Duration::from_mins(1)),
-                    max_count: None,
+                    max_age: Some(Duration::from_hours(90 * 24)),
+                    max_count: Some(1),
                     events_hidden: 12,
+                },
+                Step::Truncate {
+                    stream: StreamId::from_static("session-8"),
+                    before: Version::new(2),
+                    events_hidden: 1,
                 },
             ],
             notes: vec!["1 stream is held".to_owned()],
+            trusts_clock: false,
         };
         let expected = "\
 step              of                              effect
 compress          segment 1                       64.0 MiB -> 10.2 MiB
-retain            session-7                       keeps 60 s; hides 12 events
-2 steps: 53.7 MiB saved, 148.5 MiB read and written, 12 events hidden
+retain            session-7                       keeps 90d, 1 event; hides 12 events
+truncate          session-8                       from version 2; hides 1 event
+3 steps: 53.7 MiB saved, 148.5 MiB read and written, 13 events hidden
 note: 1 stream is held";
         assert_eq!(plan.to_string(), expected);
+        let one = Plan {
+            steps: plan.steps.iter().skip(2).cloned().collect(),
+            ..Plan::default()
+        };
+        assert!(
+            one.to_string()
+                .ends_with("\n1 step: 0 B saved, 0 B read and written, 1 event hidden")
+        );
         let json = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
     }

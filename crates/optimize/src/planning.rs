@@ -1,31 +1,39 @@
 //! Making plans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
 
 use annals_core::{
-    Cursor, Error, PolicyAction, ReadRequest, SegmentCompression, SegmentState, SegmentSummary,
-    SnapshotKey, StreamHead, StreamId, Timestamp, Version,
+    Category, Cursor, Error, PolicyAction, ReadRequest, SegmentCompression, SegmentState,
+    SegmentSummary, SnapshotKey, StreamHead, StreamId, StreamState, Timestamp, Version,
 };
 use annals_core::{EventStore, EventStoreExt};
 use futures_executor::block_on;
 use futures_util::StreamExt;
 
 use crate::optimizer::Optimizer;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, count};
 use crate::policy::{CompressionRule, OptimizePolicy, RetentionRule, SnapshotRule};
+use crate::times::Times;
 
 impl Optimizer {
     /// What this policy would have done to the store as it is. Changes nothing.
     ///
-    /// Reads some of every segment that could be compressed, and for rules about streams all events of
-    /// their categories. Blocks meanwhile: call it on a thread that may.
+    /// Reads some of every segment that could be compressed, and for rules and holds about streams all events
+    /// of their categories. Blocks meanwhile: call it on a thread that may.
     ///
     /// # Errors
-    /// What the store refuses to read.
+    /// What the store refuses to read. [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) for a rule with a
+    /// [`max_age`](RetentionRule::max_age) when the clock can't be believed: it stands more than five minutes
+    /// before the newest event, or it alone makes all events of the store too old. See
+    /// [`trusts_clock`](OptimizePolicy::trusts_clock).
     pub fn plan(&self, policy: &OptimizePolicy) -> Result<Plan, Error> {
-        let mut plan = Plan::default();
+        let mut plan = Plan {
+            trusts_clock: policy.trusts_clock,
+            ..Plan::default()
+        };
+        self.plan_holds(&mut plan, policy)?;
         // Events are hidden first, snapshots next: segments are compressed as they are, whatever is hidden.
         for (at, rule) in policy.retention.iter().enumerate() {
             let later = policy.retention.iter().skip(at + 1);
@@ -53,18 +61,23 @@ impl Optimizer {
         let Some(files) = &self.files else {
             return Ok(without_files());
         };
-        let segments = files.segments()?.into_iter();
-        let compressed = segments.filter(|it| it.state == SegmentState::Compressed);
-        Ok(Plan {
-            steps: compressed
-                .map(|it| Step::Decompress {
+        let mut plan = Plan::default();
+        for it in files.segments()? {
+            match it.state {
+                SegmentState::Compressed => plan.steps.push(Step::Decompress {
                     segment: it.segment,
                     bytes_before: it.stored_bytes,
                     bytes_after: it.plain_bytes,
-                })
-                .collect(),
-            notes: Vec::new(),
-        })
+                }),
+                SegmentState::Damaged if it.stored_bytes < it.plain_bytes => {
+                    let segment = it.segment;
+                    let note = format!("segment {segment} lost something and stays compressed");
+                    plan.notes.push(note);
+                }
+                _ => {}
+            }
+        }
+        Ok(plan)
     }
 
     fn plan_compression(&self, plan: &mut Plan, rule: &CompressionRule) -> Result<(), Error> {
@@ -120,28 +133,53 @@ impl Optimizer {
         Ok(following.is_some_and(|it| self.clock.now().since(it.appended_at()) > age))
     }
 
+    /// Lifts the rules that held streams have. Of a held category, those streams that show events.
+    fn plan_holds(&self, plan: &mut Plan, policy: &OptimizePolicy) -> Result<(), Error> {
+        let mut streams: BTreeSet<StreamId> = policy.legal_hold.streams.clone();
+        for category in &policy.legal_hold.categories {
+            let none = RetentionRule::new(category.clone());
+            let shown = self.scan(plan, policy, &none, Timestamp::EPOCH)?;
+            streams.extend(shown.into_keys());
+        }
+        for stream in streams {
+            let head = block_on(self.store.stream_head(&stream))?;
+            plan.steps.extend(lift(&head));
+        }
+        Ok(())
+    }
+
     fn plan_retention(
         &self,
         plan: &mut Plan,
         policy: &OptimizePolicy,
         rule: &RetentionRule,
     ) -> Result<(), Error> {
-        let now = self.clock.now();
-        let streams = self.scan(plan, policy, rule, now)?;
-        let mut on_hold = 0_usize;
+        let category = &rule.category;
+        if policy.legal_hold.categories.contains(category) {
+            let note = format!("all streams of {category} are on legal hold");
+            plan.notes.push(note);
+            return Ok(());
+        }
+        let times = rule.max_age.map(|_| Times::of(self)).transpose()?;
+        if let Some(times) = &times
+            && !policy.trusts_clock
+        {
+            times.check_behind()?;
+        }
+        let now = times.map_or(Timestamp::EPOCH, |times| times.now());
+        let mut streams = self.scan(plan, policy, rule, now)?;
+        let shown = streams.len();
+        streams.retain(|stream, _| !policy.legal_hold.holds(stream));
+        note_holds(plan, category, shown - streams.len());
+        if let (Some(times), Some(age)) = (&times, rule.max_age)
+            && !policy.trusts_clock
+            && !streams.is_empty()
+        {
+            times.check_ahead(age)?;
+        }
         for (stream, seen) in streams {
             let head = block_on(self.store.stream_head(&stream))?;
-            if policy.legal_hold.holds(&stream) {
-                on_hold += 1;
-                plan.steps.extend(lift(&head));
-                continue;
-            }
             plan.steps.extend(seen.steps(rule, &head));
-        }
-        if on_hold > 0 {
-            let category = &rule.category;
-            plan.notes
-                .push(format!("{on_hold} streams of {category} are on legal hold"));
         }
         Ok(())
     }
@@ -175,7 +213,7 @@ impl Optimizer {
         if left_out {
             let (category, most) = (&rule.category, policy.streams_max);
             plan.notes.push(format!(
-                "{category} has more than {most} streams; apply this plan and make another, or raise streams_max"
+                "{category} has more than {most} streams; raise streams_max to plan for the rest"
             ));
         }
         Ok(streams)
@@ -263,15 +301,19 @@ impl Seen {
                 events_hidden: self.before,
             });
         }
-        let has_rules = rule.max_age.is_some() || rule.max_count.is_some();
-        if has_rules && (policy.max_age, policy.max_count) != (rule.max_age, rule.max_count) {
+        // What the rule leaves out stays as somebody else has set it.
+        let rules = (
+            rule.max_age.or(policy.max_age),
+            rule.max_count.or(policy.max_count),
+        );
+        if (policy.max_age, policy.max_count) != rules {
             let over = rule
                 .max_count
                 .map_or(0, |count| self.shown.saturating_sub(count));
             steps.push(Step::Retain {
                 stream: head.stream.clone(),
-                max_age: rule.max_age,
-                max_count: rule.max_count,
+                max_age: rules.0,
+                max_count: rules.1,
                 events_hidden: self.too_old.max(over).saturating_sub(self.before),
             });
         }
@@ -279,10 +321,22 @@ impl Seen {
     }
 }
 
-/// Lifts the rules of a stream that is held, if it has any.
+/// Says how many streams of a category are held, if any.
+fn note_holds(plan: &mut Plan, category: &Category, held: usize) {
+    if held == 0 {
+        return;
+    }
+    let verb = if held == 1 { "is" } else { "are" };
+    let streams = count(held as u64, "stream");
+    let note = format!("{streams} of {category} {verb} on legal hold");
+    plan.notes.push(note);
+}
+
+/// Lifts the rules of a stream that is held, if it has any. One that is closed for good keeps them.
 fn lift(head: &StreamHead) -> Option<Step> {
-    let has_rules = head.policy.max_age.is_some() || head.policy.max_count.is_some();
-    has_rules.then(|| Step::Retain {
+    let policy = &head.policy;
+    let has_rules = policy.max_age.is_some() || policy.max_count.is_some();
+    (has_rules && policy.state != StreamState::Tombstoned).then(|| Step::Retain {
         stream: head.stream.clone(),
         max_age: None,
         max_count: None,
@@ -319,7 +373,7 @@ fn is_worthwhile(before: u64, after: u64, share_min: f64) -> bool {
 
 fn without_files() -> Plan {
     Plan {
-        steps: Vec::new(),
         notes: vec!["the store keeps no segments that could be compressed".to_owned()],
+        ..Plan::default()
     }
 }

@@ -39,6 +39,11 @@ pub struct OptimizePolicy {
     /// The most streams that a plan looks at for one rule, so that its memory is bounded; it says where there
     /// are more. Default: 100,000.
     pub streams_max: usize,
+    /// Whether the clock is right, whatever the store's events say. Otherwise a rule with a
+    /// [`max_age`](RetentionRule::max_age) is refused when the clock stands more than five minutes before the
+    /// newest event, or so far past it that every event of the store is too old by the rule: what a wrong clock
+    /// hides stays hidden. Say yes for a store that nobody has written for that long. Default: no.
+    pub trusts_clock: bool,
 }
 
 /// Which segments are compressed, and how.
@@ -59,16 +64,20 @@ pub struct CompressionRule {
 }
 
 /// Which events of a category's streams reads still show.
+///
+/// What it leaves out (`None`) stays as the policy of each stream has it: a rule that is taken away here is not
+/// lifted from the streams. A legal hold lifts it, and the application does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RetentionRule {
     /// The streams that it is for.
     pub category: Category,
-    /// Hide events that were appended longer ago than this; `None` shows events of any age.
+    /// Hide events that were appended longer ago than this; `None` leaves the rule that the stream has.
     #[serde(default, with = "age", skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Duration>,
-    /// Hide all but the newest this many events of each stream; `None` shows any number.
+    /// Hide all but the newest this many events of each stream; `None` leaves the rule that the
+    /// stream has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_count: Option<u64>,
     /// Hide events of versions below this in each stream; `None` hides none.
@@ -77,7 +86,10 @@ pub struct RetentionRule {
 }
 
 /// What is kept whatever the rules say: no rule hides an event of these, and rules that were set before are
-/// lifted. What was hidden by then stays hidden.
+/// lifted, whether a rule is given or not. What was hidden by then stays hidden.
+///
+/// A stream of a held category that shows no event is not found, and keeps its rules until it has an event again
+/// and a plan is made; name it in [`streams`](Self::streams) to have them lifted now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -111,6 +123,7 @@ impl Default for OptimizePolicy {
             legal_hold: LegalHold::default(),
             snapshots: Vec::new(),
             streams_max: 100_000,
+            trusts_clock: false,
         }
     }
 }

@@ -134,6 +134,11 @@ impl Both {
         }
     }
 
+    fn model(&self) -> Optimizer {
+        Optimizer::new(Arc::clone(&self.oracle) as Arc<dyn EventStore>)
+            .clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
+    }
+
     fn optimizer(&self) -> Optimizer {
         Optimizer::of(Arc::clone(&self.log)).clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
     }
@@ -224,7 +229,7 @@ fn what_a_plan_hides_is_what_the_oracle_hides_and_a_hold_wins() {
     let both = Both::new(directory.path());
     (0..100).for_each(|_| both.append());
     let optimizer = both.optimizer();
-    let model = Optimizer::new(Arc::clone(&both.oracle) as Arc<dyn EventStore>);
+    let model = both.model();
     let plan = optimizer.plan(&hiding()).unwrap();
     let hidden = plan.totals().events_hidden;
     let before = shown(&*both.oracle, ReadRequest::all());
@@ -235,7 +240,7 @@ fn what_a_plan_hides_is_what_the_oracle_hides_and_a_hold_wins() {
     assert_eq!(shown(&*both.log, ReadRequest::all()), before - hidden);
     let held = ReadRequest::stream(StreamId::from_static("meter-2"));
     assert!(shown(&*both.log, held) > 50);
-    let is_said = |note: &String| note.contains("1 streams of meter are on legal hold");
+    let is_said = |note: &String| note.contains("1 stream of meter is on legal hold");
     assert!(plan.notes.iter().any(is_said), "{plan}");
 
     // The same plan is done already, and a new one finds nothing.
@@ -251,7 +256,7 @@ fn a_hold_that_comes_later_lifts_the_rules_and_shows_nothing_again() {
     let both = Both::new(directory.path());
     (0..100).for_each(|_| both.append());
     let optimizer = both.optimizer();
-    let model = Optimizer::new(Arc::clone(&both.oracle) as Arc<dyn EventStore>);
+    let model = both.model();
     let plan = optimizer.plan(&hiding()).unwrap();
     apply(&optimizer, &plan);
     apply(&model, &plan);

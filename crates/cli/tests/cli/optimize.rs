@@ -97,11 +97,29 @@ fn a_store_is_compressed_and_brought_back() {
     assert!(done.starts_with("done: "), "{done}");
     assert!(segments(&place) == files);
     check_same(&place, &before);
-    assert!(
-        place
-            .ok("annals optimize undo")
-            .starts_with("nothing to do")
-    );
+    for line in ["annals optimize undo", "annals optimize undo --dry-run"] {
+        let told = place.ok(line);
+        assert!(
+            told.starts_with("nothing to do: there is nothing that can be undone"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_clock_by_which_everything_is_too_old_is_to_be_trusted_by_name() {
+    let place = Place::shop();
+    let before = place.export("shop");
+    for verb in ["plan", "apply --yes"] {
+        let line = format!("annals optimize {verb} --category account --max-age 0s");
+        let refused = place.shell(&line);
+        assert_eq!(refused.code, 2, "{}", refused.err);
+        assert!(refused.err.contains("--trust-clock"), "{}", refused.err);
+        assert_eq!(place.export("shop"), before);
+    }
+    let line = "annals optimize apply --yes --category account --max-age 0s --trust-clock";
+    assert!(place.ok(line).starts_with("done: "));
+    assert_eq!(place.ok("annals history account-1 --json"), "");
 }
 
 #[test]
@@ -139,7 +157,7 @@ fn what_is_hidden_is_asked_for_and_a_hold_wins() {
         refused.err
     );
     let plan = place.ok(&format!("{line} --dry-run"));
-    assert!(plan.contains("keeps 1 events; hides"), "{plan}");
+    assert!(plan.contains("keeps 1 event; hides"), "{plan}");
     assert_eq!(place.export("shop"), before);
     assert!(place.ok(&format!("{line} --yes")).starts_with("done: "));
     let history = |stream: &str| {

@@ -85,7 +85,7 @@ fn what_hides_events_shows_its_plan_and_asks_for_the_name() {
     let before = place.export("shop");
     for (typed, code) in [("no", 5), ("shop", 0)] {
         let mut apply = session(&place, &line);
-        apply.exp_string("keeps 1 events").unwrap();
+        apply.exp_string("keeps 1 event;").unwrap();
         apply.exp_string("Type shop to go on:").unwrap();
         apply.send_line(typed).unwrap();
         apply

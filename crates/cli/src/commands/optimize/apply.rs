@@ -42,7 +42,7 @@ const UNDO_EXAMPLES: &str = "Examples:\n  annals optimize undo --dry-run\n  anna
 /// Bring all compressed segments back into plain form: the same bytes at the same offsets.
 ///
 /// Afterwards the store can be opened by versions of annals from before there was compression. It takes the room that was
-/// saved. What is hidden stays hidden.
+/// saved. What is hidden stays hidden, and a compressed segment that was repaired stays compressed, as the plan tells.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = UNDO_EXAMPLES)]
 pub(super) struct Undo {
@@ -76,32 +76,40 @@ pub(super) fn apply(args: &Apply, session: &mut Session) -> Result {
     if args.how.dry_run {
         return super::plan(&policy, session);
     }
-    work(&args.how, session, |optimizer, session| {
-        let plan = policy.plan(optimizer)?;
-        ask(&plan, args.yes, session)?;
-        Ok(plan)
-    })
+    work(
+        &args.how,
+        told::NOTHING_SMALLER,
+        session,
+        |optimizer, session| {
+            let plan = policy.plan(optimizer)?;
+            ask(&plan, args.yes, session)?;
+            Ok(plan)
+        },
+    )
 }
 
 pub(super) fn undo(args: &Undo, session: &mut Session) -> Result {
     if args.how.dry_run {
         let optimizer = Optimizer::of(Arc::new(session.store.follower()?));
-        return told::plan(&optimizer.plan_undo()?, &mut session.out);
+        return told::plan(
+            &optimizer.plan_undo()?,
+            told::NOTHING_UNDONE,
+            &mut session.out,
+        );
     }
-    work(
-        &args.how,
-        session,
-        |optimizer, _| Ok(optimizer.plan_undo()?),
-    )
+    work(&args.how, told::NOTHING_UNDONE, session, |optimizer, _| {
+        Ok(optimizer.plan_undo()?)
+    })
 }
 
 /// What to do where an application has the store.
 const WHILE_WRITTEN: &str = "one process writes a store at a time: stop the application and run this again, or let it run \
     the optimizer itself (`annals::optimize::Optimizer::begin`); `annals optimize plan` and `status` work meanwhile";
 
-/// Makes a plan of a store that is open to be written, and does it.
+/// Makes a plan of a store that is open to be written, and does it; tells `nothing` where it has no step.
 fn work(
     how: &How,
+    nothing: &str,
     session: &mut Session,
     plan: impl FnOnce(&Optimizer, &mut Session) -> Result<Plan>,
 ) -> Result {
@@ -112,7 +120,7 @@ fn work(
     let applied = run(&optimizer, &plan, how);
     drop(optimizer);
     let closed = store.close();
-    tell(&plan, &applied?, session)?;
+    tell(&plan, nothing, &applied?, session)?;
     Ok(closed?)
 }
 
@@ -122,7 +130,7 @@ fn ask(plan: &Plan, is_agreed: bool, session: &mut Session) -> Result {
         return Ok(());
     }
     if !session.out.is_json() {
-        told::plan(plan, &mut session.out)?;
+        told::plan(plan, told::NOTHING_SMALLER, &mut session.out)?;
         session.out.flush()?;
     }
     let hidden = text::count(plan.totals().events_hidden, "event");
@@ -153,7 +161,7 @@ fn run(optimizer: &Optimizer, plan: &Plan, how: &How) -> Result<Applied> {
     })
 }
 
-fn tell(plan: &Plan, applied: &Applied, session: &mut Session) -> Result {
+fn tell(plan: &Plan, nothing: &str, applied: &Applied, session: &mut Session) -> Result {
     let json = AppliedJson {
         store: session.store.to_string(),
         ended: if applied.is_cancelled {
@@ -168,7 +176,7 @@ fn tell(plan: &Plan, applied: &Applied, session: &mut Session) -> Result {
     };
     session
         .out
-        .item(&json, |out| sentence(plan, applied, out))?;
+        .item(&json, |out| sentence(plan, nothing, applied, out))?;
     for note in &plan.notes {
         session
             .out
@@ -181,9 +189,9 @@ fn tell(plan: &Plan, applied: &Applied, session: &mut Session) -> Result {
     Ok(())
 }
 
-fn sentence(plan: &Plan, applied: &Applied, out: &Out) -> String {
+fn sentence(plan: &Plan, nothing: &str, applied: &Applied, out: &Out) -> String {
     if plan.steps.is_empty() {
-        return "nothing to do: nothing gets smaller by this policy".to_owned();
+        return nothing.to_owned();
     }
     let verdict = if applied.is_cancelled {
         out.paint(WARN, "interrupted")

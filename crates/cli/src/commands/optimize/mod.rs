@@ -49,7 +49,9 @@ const PLAN_EXAMPLES: &str = "Examples:\n  annals optimize plan\n  annals optimiz
 /// Tell what would be done, what each step saves and what it costs; change nothing.
 ///
 /// Without options every sealed segment is compressed that gets smaller by it. Sizes are estimated by samples.
-/// A policy file is TOML or JSON, the same that the library reads (see the chapter "Making it smaller"); options add to it.
+/// A policy file is TOML or JSON, the same that the library reads (see the chapter "Making it smaller"). Options set their
+/// parts of it, and what they leave out stays. A file that only has rules to hide events compresses as well, unless
+/// --no-compression is given.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = PLAN_EXAMPLES)]
 struct PlanArgs {
@@ -73,5 +75,5 @@ fn plan(policy: &Policy, session: &mut Session) -> Result {
     let plan = policy.plan(&optimizer);
     step.end();
     interrupt::check("the plan was not looked at; nothing was changed")?;
-    told::plan(&plan?, &mut session.out)
+    told::plan(&plan?, told::NOTHING_SMALLER, &mut session.out)
 }

@@ -30,18 +30,23 @@ pub(crate) struct PolicyArgs {
     #[arg(long, conflicts_with_all = ["compress_older_than", "level"], help_heading = HEADING)]
     no_compression: bool,
     /// Hide events of this category's streams, as --max-age, --keep and --truncate-before say; may be given several times.
+    /// What they leave out stays as the file's rule for the category has it, or else as each stream has it.
     #[arg(long = "category", value_name = "CATEGORY", requires = "rule", help_heading = HEADING)]
     categories: Vec<Category>,
     /// Hide events that were appended longer ago: 12h, 30d, 4w.
     #[arg(long, value_name = "AGE", value_parser = ago::age, requires = "categories", help_heading = HEADING)]
     max_age: Option<Duration>,
+    /// Hide by age though the clock stands before the newest event, or so far past it that all events are too old.
+    #[arg(long, help_heading = HEADING)]
+    trust_clock: bool,
     /// Hide all but the newest so many events of each stream.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..), requires = "categories", help_heading = HEADING)]
     keep: Option<u64>,
     /// Hide events of versions below this in each stream.
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..), requires = "categories", help_heading = HEADING)]
     truncate_before: Option<u64>,
-    /// Hide nothing of this stream or category, whatever the rules say; may be given several times.
+    /// Hide nothing of this stream or category, whatever the rules say, and lift the rules that it has; may be given
+    /// several times.
     #[arg(long = "hold", value_name = "STREAM_OR_CATEGORY", help_heading = HEADING)]
     holds: Vec<String>,
 }
@@ -61,13 +66,8 @@ impl PolicyArgs {
             None => OptimizePolicy::default(),
         };
         self.compression(&mut policy);
-        for category in &self.categories {
-            let mut rule = RetentionRule::new(category.clone());
-            rule.max_age = self.max_age;
-            rule.max_count = self.keep;
-            rule.truncate_before = self.truncate_before.map(Version::new);
-            policy.retention.push(rule);
-        }
+        policy.trusts_clock |= self.trust_clock;
+        self.retention(&mut policy);
         for hold in &self.holds {
             if let Ok(stream) = StreamId::parse(hold)
                 && hold.contains('-')
@@ -83,6 +83,25 @@ impl PolicyArgs {
             policy,
             has_snapshot_rules,
         })
+    }
+
+    /// The options set their parts of the file's rule for a category; what they leave out stays.
+    fn retention(&self, policy: &mut OptimizePolicy) {
+        for category in &self.categories {
+            let written = policy.retention.iter_mut();
+            // The last rule for a category is the one that holds.
+            let mut rule = RetentionRule::new(category.clone());
+            let last = written.rev().find(|it| it.category == *category);
+            let is_new = last.is_none();
+            let target = last.unwrap_or(&mut rule);
+            target.max_age = self.max_age.or(target.max_age);
+            target.max_count = self.keep.or(target.max_count);
+            let before = self.truncate_before.map(Version::new);
+            target.truncate_before = before.or(target.truncate_before);
+            if is_new {
+                policy.retention.push(rule);
+            }
+        }
     }
 
     fn compression(&self, policy: &mut OptimizePolicy) {
@@ -172,6 +191,39 @@ mod tests {
         assert!(kept.legal_hold.holds(&StreamId::from_static("cart-7")));
         assert!(kept.legal_hold.holds(&StreamId::from_static("invoice-1")));
         assert!(!kept.legal_hold.holds(&StreamId::from_static("cart-8")));
+    }
+
+    #[test]
+    fn options_set_their_parts_of_the_rule_of_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("policy.toml");
+        let rule =
+            |name: &str, rest: &str| format!("[[retention]]\ncategory = \"{name}\"\n{rest}\n");
+        let text = [
+            rule("session", "max_count = 1"),
+            rule("cart", "max_age = \"1d\""),
+            rule("session", "max_age = \"90d\"\ntruncate_before = 3"),
+        ];
+        fs::write(&file, text.concat()).unwrap();
+        let line = [
+            "--policy",
+            file.to_str().unwrap(),
+            "--category",
+            "session",
+            "--keep",
+            "5",
+        ];
+        let policy = policy(&line);
+        let session = RetentionRule::new(Category::from_static("session"));
+        let days = |days: u64| Duration::from_hours(24 * days);
+        let cart = RetentionRule::new(Category::from_static("cart")).max_age(days(1));
+        let set = session.clone().max_age(days(90)).max_count(5);
+        let expected = [
+            session.max_count(1),
+            cart,
+            set.truncate_before(Version::new(3)),
+        ];
+        assert_eq!(policy.retention, expected);
     }
 
     #[test]

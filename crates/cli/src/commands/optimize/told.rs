@@ -6,6 +6,12 @@ use serde::Serialize;
 use crate::failure::Result;
 use crate::output::{Out, text};
 
+/// What is told of a plan by a policy that has no step.
+pub(super) const NOTHING_SMALLER: &str = "nothing to do: nothing gets smaller by this policy";
+
+/// What is told of an undo that has no step.
+pub(super) const NOTHING_UNDONE: &str = "nothing to do: there is nothing that can be undone";
+
 /// A step, as a line of JSON.
 #[derive(Serialize)]
 #[serde(
@@ -112,8 +118,8 @@ pub(super) fn hides(plan: &Plan) -> bool {
     })
 }
 
-/// Tells what a plan would do.
-pub(super) fn plan(plan: &Plan, out: &mut Out) -> Result {
+/// Tells what a plan would do; `nothing` where it has no step.
+pub(super) fn plan(plan: &Plan, nothing: &str, out: &mut Out) -> Result {
     if out.is_json() {
         for step in &plan.steps {
             out.json(&StepJson::of(step))?;
@@ -125,7 +131,7 @@ pub(super) fn plan(plan: &Plan, out: &mut Out) -> Result {
         });
     }
     if plan.steps.is_empty() {
-        out.line("nothing to do: nothing gets smaller by this policy")?;
+        out.line(nothing)?;
         let mut notes = plan.notes.iter();
         return notes.try_for_each(|note| out.line(&format!("note: {}", text::one_line(note))));
     }
