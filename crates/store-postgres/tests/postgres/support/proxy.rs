@@ -1,5 +1,6 @@
 //! A way to the server that can be cut.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -20,8 +21,16 @@ pub(crate) struct Proxy {
 #[derive(Default)]
 struct Switches {
     refuses: AtomicBool,
-    /// The prepared statement whose text has this is watched for, and this is carried in place of its answer.
-    armed: Mutex<Option<(String, Vec<u8>)>>,
+    /// What is done to the next calls, in order.
+    armed: Mutex<VecDeque<Armed>>,
+}
+
+/// What is done to the next call on a connection on which this text was sent, in that call or before.
+struct Armed {
+    text: String,
+    /// Carried in place of the call's answer.
+    answer: Vec<u8>,
+    cuts: bool,
 }
 
 impl Proxy {
@@ -74,25 +83,47 @@ impl Proxy {
 
     /// The same, but what the client gets before the cut is this.
     pub(crate) fn replace_the_next_answer(&self, prepared: &str, answer: Vec<u8>) {
-        *self.switches.armed.lock().unwrap() = Some((prepared.to_owned(), answer));
+        self.arm(prepared, answer, true);
+    }
+
+    /// Once what was armed before is used up, lets a call on a connection on which this text was sent reach the server,
+    /// and carries this in place of its answer; the connection stays.
+    pub(crate) fn then_replace_an_answer(&self, text: &str, answer: Vec<u8>) {
+        self.arm(text, answer, false);
+    }
+
+    fn arm(&self, text: &str, answer: Vec<u8>, cuts: bool) {
+        let text = text.to_owned();
+        let armed = Armed { text, answer, cuts };
+        self.switches.armed.lock().unwrap().push_back(armed);
     }
 }
 
 /// The message by which the server says that it fails so badly that it ends.
 pub(crate) fn panic_message(code: &str, text: &str) -> Vec<u8> {
-    let fields = format!("SPANIC\0VPANIC\0C{code}\0M{text}\0\0");
+    message("PANIC", code, text)
+}
+
+/// The messages by which the server says that it refuses a call, and waits for the next one.
+pub(crate) fn error_message(code: &str, text: &str) -> Vec<u8> {
+    let ready = b"Z\0\0\0\x05I";
+    [&*message("ERROR", code, text), ready].concat()
+}
+
+fn message(severity: &str, code: &str, text: &str) -> Vec<u8> {
+    let fields = format!("S{severity}\0V{severity}\0C{code}\0M{text}\0\0");
     let length = u32::try_from(fields.len()).unwrap() + 4;
     [b"E", length.to_be_bytes().as_slice(), fields.as_bytes()].concat()
 }
 
 impl Switches {
-    /// What is carried in place of the answer, where this is the call that is watched for: it begins with `B`ind, on a
-    /// connection that has prepared it.
-    fn replacement(&self, sent: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
+    /// What is done to the call, where this is the one that is watched for: it begins with `B`ind.
+    fn replacement(&self, sent: &[u8], bytes: &[u8]) -> Option<Armed> {
         let mut armed = self.armed.lock().unwrap();
-        armed
-            .take_if(|(text, _)| has(sent, text) && bytes.first() == Some(&b'B'))
-            .map(|(_, answer)| answer)
+        let is_watched = armed
+            .front()
+            .is_some_and(|next| has(sent, &next.text) && bytes.first() == Some(&b'B'));
+        if is_watched { armed.pop_front() } else { None }
     }
 }
 
@@ -100,7 +131,7 @@ async fn carry(client: TcpStream, server: TcpStream, switches: Arc<Switches>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let mut sent = Vec::new();
-    let mut replacement = None;
+    let mut replacement: Option<Armed> = None;
     let (mut up, mut down) = (vec![0; 65536], vec![0; 65536]);
     loop {
         tokio::select! {
@@ -113,8 +144,10 @@ async fn carry(client: TcpStream, server: TcpStream, switches: Arc<Switches>) {
             }
             read = from_server.read(&mut down) => {
                 let Ok(count @ 1..) = read else { return };
-                let carried = replacement.as_deref().unwrap_or(&down[..count]);
-                if to_client.write_all(carried).await.is_err() || replacement.is_some() { return }
+                let replaced = replacement.take();
+                let carried = replaced.as_ref().map_or(&down[..count], |armed| &*armed.answer);
+                let is_cut = replaced.as_ref().is_some_and(|armed| armed.cuts);
+                if to_client.write_all(carried).await.is_err() || is_cut { return }
             }
         }
     }
