@@ -252,12 +252,12 @@ fn an_error_after_a_lost_call_leaves_it_unknown() {
     let refused = || error_message("25006", "cannot execute INSERT in a read-only transaction");
     for count in [1, 3] {
         let test = async |proxy: &Proxy, store: &PostgresStore| {
-            proxy.swallow_the_next_answer("scripted-");
-            proxy.then_replace_an_answer("scripted-", refused());
+            proxy.then_swallow_the_answer("scripted-");
+            proxy.then_replace_the_answer("scripted-", refused());
             if count > 1 {
                 // They are sent one by one, which tells nothing either.
                 for _ in 0..count {
-                    proxy.then_replace_an_answer("scripted-", refused());
+                    proxy.then_replace_the_answer("scripted-", refused());
                 }
             }
             let appends = scripted(count);
@@ -288,8 +288,8 @@ fn a_server_that_goes_while_commands_are_sent_one_by_one_is_waited_for_once() {
     let test = async |proxy: &Proxy, store: &PostgresStore| {
         let first = append("first-1", Expected::NoStream, "first");
         let mut receipts = vec![insist(store, first).await.unwrap()];
-        proxy.then_replace_an_answer("scripted-", error_message("54000", "too much"));
-        proxy.swallow_the_next_answer("scripted-");
+        proxy.then_replace_the_answer("scripted-", error_message("54000", "too much"));
+        proxy.then_swallow_the_answer("scripted-");
         proxy.refuse(true);
         // The server does what it is told to have refused, which is found out when they are sent again.
         let appends = scripted(COUNT);

@@ -25,12 +25,20 @@ struct Switches {
     armed: Mutex<VecDeque<Armed>>,
 }
 
-/// What is done to the next call on a connection on which this text was sent, in that call or before.
+/// What is done to the next call of some kind.
 struct Armed {
-    text: String,
+    watch: Watch,
     /// Carried in place of the call's answer.
     answer: Vec<u8>,
     cuts: bool,
+}
+
+/// Which call is watched for.
+enum Watch {
+    /// One on a connection that has prepared a statement with this text.
+    Prepared(String),
+    /// One that has this text among its parameters.
+    Parameter(String),
 }
 
 impl Proxy {
@@ -83,21 +91,32 @@ impl Proxy {
 
     /// The same, but what the client gets before the cut is this.
     pub(crate) fn replace_the_next_answer(&self, prepared: &str, answer: Vec<u8>) {
-        self.arm(prepared, answer, true);
+        self.arm(Watch::Prepared(prepared.to_owned()), answer, true);
     }
 
-    /// Once what was armed before is used up, lets a call on a connection on which this text was sent reach the server,
-    /// and carries this in place of its answer; the connection stays.
-    pub(crate) fn then_replace_an_answer(&self, text: &str, answer: Vec<u8>) {
-        self.arm(text, answer, false);
+    /// Once what was armed before is used up, lets a call with this among its parameters reach the server, and cuts the
+    /// connection instead of carrying the answer.
+    pub(crate) fn then_swallow_the_answer(&self, parameter: &str) {
+        self.arm(Watch::Parameter(parameter.to_owned()), Vec::new(), true);
     }
 
-    fn arm(&self, text: &str, answer: Vec<u8>, cuts: bool) {
-        let text = text.to_owned();
-        let armed = Armed { text, answer, cuts };
+    /// The same, but this is carried in place of the answer, and the connection stays.
+    pub(crate) fn then_replace_the_answer(&self, parameter: &str, answer: Vec<u8>) {
+        self.arm(Watch::Parameter(parameter.to_owned()), answer, false);
+    }
+
+    fn arm(&self, watch: Watch, answer: Vec<u8>, cuts: bool) {
+        let armed = Armed {
+            watch,
+            answer,
+            cuts,
+        };
         self.switches.armed.lock().unwrap().push_back(armed);
     }
 }
+
+/// The message with which the answer to a call begins.
+const BOUND: &[u8] = b"2\0\0\0\x04";
 
 /// The message by which the server says that it fails so badly that it ends.
 pub(crate) fn panic_message(code: &str, text: &str) -> Vec<u8> {
@@ -117,12 +136,14 @@ fn message(severity: &str, code: &str, text: &str) -> Vec<u8> {
 }
 
 impl Switches {
-    /// What is done to the call, where this is the one that is watched for: it begins with `B`ind.
+    /// What is done to the call, where this is the one that is watched for.
     fn replacement(&self, sent: &[u8], bytes: &[u8]) -> Option<Armed> {
         let mut armed = self.armed.lock().unwrap();
-        let is_watched = armed
-            .front()
-            .is_some_and(|next| has(sent, &next.text) && bytes.first() == Some(&b'B'));
+        let is_watched = armed.front().is_some_and(|next| match &next.watch {
+            // It begins with `B`ind.
+            Watch::Prepared(text) => has(sent, text) && bytes.first() == Some(&b'B'),
+            Watch::Parameter(text) => has(bytes, text),
+        });
         if is_watched { armed.pop_front() } else { None }
     }
 }
@@ -144,10 +165,17 @@ async fn carry(client: TcpStream, server: TcpStream, switches: Arc<Switches>) {
             }
             read = from_server.read(&mut down) => {
                 let Ok(count @ 1..) = read else { return };
-                let replaced = replacement.take();
-                let carried = replaced.as_ref().map_or(&down[..count], |armed| &*armed.answer);
-                let is_cut = replaced.as_ref().is_some_and(|armed| armed.cuts);
-                if to_client.write_all(carried).await.is_err() || is_cut { return }
+                let bytes = &down[..count];
+                // An answer to something that was sent before may come first, and is not the call's.
+                let answer = bytes.windows(BOUND.len()).position(|window| window == BOUND);
+                let (carried, is_cut) = match (answer, replacement.take()) {
+                    (Some(at), Some(armed)) => ([&bytes[..at], &armed.answer].concat(), armed.cuts),
+                    (_, kept) => {
+                        replacement = kept;
+                        (bytes.to_vec(), false)
+                    }
+                };
+                if to_client.write_all(&carried).await.is_err() || is_cut { return }
             }
         }
     }
