@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use crate::support;
 use crate::support::RUNTIME;
-use crate::support::events::{append, check, insist};
+use crate::support::events::{append, check, insist, stream};
 use crate::support::proxy::{Proxy, error_message, panic_message};
-use annals_core::{Append, ErrorKind, EventStore, Expected, Outcome, Receipt};
+use annals_core::{
+    Append, ErrorKind, EventStore, EventStoreExt, Expected, Outcome, Receipt, SnapshotRemoval,
+    SnapshotStore,
+};
 use annals_services::DiskSync;
 use annals_store_postgres::{PostgresStore, Settings};
 use futures_util::future::join_all;
@@ -308,4 +311,53 @@ fn a_server_that_goes_while_commands_are_sent_one_by_one_is_waited_for_once() {
         check(store, &receipts).await;
     };
     on_one_thread(test, &url);
+}
+
+/// P6, of what is not an append: a change that was on its way when the store's runtime ended may have been made.
+#[test]
+fn a_change_that_the_end_of_the_runtime_cuts_is_unknown() {
+    let Some(url) = support::server("a_change_that_the_end_of_the_runtime_cuts_is_unknown") else {
+        return;
+    };
+    let ends = Builder::new_multi_thread().enable_all().build().unwrap();
+    RUNTIME.block_on(async {
+        let store = support::builder(&url).runtime(ends.handle().clone());
+        let store = store.open_or_create().await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let lock = format!("BEGIN; SELECT FROM {}.log FOR UPDATE", store.schema());
+        client.batch_execute(&lock).await.unwrap();
+        let change = store.soft_delete(stream("cut-1"), Expected::Any);
+        let (changed, ()) = tokio::join!(change, async { ends.shutdown_background() });
+        let error = changed.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    });
+}
+
+#[test]
+fn a_purge_that_comes_again_writes_the_table_anew() {
+    let Some(url) = support::server("a_purge_that_comes_again_writes_the_table_anew") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let store = support::builder(&url).open_or_create().await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let file = format!(
+            "SELECT pg_relation_filenode('{}.snapshots')",
+            store.schema()
+        );
+        let file = async || -> u32 { client.query_one(&file, &[]).await.unwrap().get(0) };
+        let before = file().await;
+        // As after a purge that failed when it had deleted the rows.
+        let purge = SnapshotRemoval::Purged {
+            streams: vec![stream("person-1")],
+        };
+        assert_eq!(store.remove_snapshots(purge).await.unwrap(), 0);
+        assert_ne!(file().await, before);
+    });
 }
