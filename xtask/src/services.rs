@@ -45,6 +45,9 @@ pub(crate) fn provide() -> Result<()> {
             "PostgreSQL: that of {POSTGRES_URL} ({})",
             without_password(&url)
         );
+        if PostgresBinaries::find().is_err() {
+            println!("PostgreSQL: no other can be started, so tests that kill one are skipped");
+        }
         return Ok(());
     }
     if let Ok(found) = PostgresBinaries::find() {
@@ -106,15 +109,27 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// An address to show: without what stands between the user and the host.
-fn without_password(url: &str) -> String {
-    let Some((before, host)) = url.rsplit_once('@') else {
-        return url.to_owned();
+/// An address to show: as a URL without what stands between the user and the host, and in either form without what
+/// begins with a password.
+fn without_password(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return up_to(address, "password");
     };
-    let start = before.find("://").map_or(0, |scheme| scheme + 3);
-    match before.get(start..).and_then(|user| user.find(':')) {
-        Some(colon) => format!("{}@{host}", before.get(..start + colon).unwrap_or_default()),
-        None => url.to_owned(),
+    let rest = up_to(rest, "password=");
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            let name = user.split_once(':').map_or(user, |(name, _)| name);
+            format!("{scheme}://{name}@{host}")
+        }
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
+/// The text before this, and a sign that something was left out.
+fn up_to(text: &str, secret: &str) -> String {
+    match text.split_once(secret) {
+        Some((before, _)) => format!("{before}..."),
+        None => text.to_owned(),
     }
 }
 
@@ -128,6 +143,21 @@ mod tests {
             ("postgres://ada:secret@host/db", "postgres://ada@host/db"),
             ("postgres://ada@host/db", "postgres://ada@host/db"),
             ("postgres://host/db", "postgres://host/db"),
+            ("postgres://ada:se:c@ret@host/db", "postgres://ada@host/db"),
+            (
+                "postgres://ada@host:5432/db?connect_timeout=3&password=s@cret",
+                "postgres://ada@host:5432/db?connect_timeout=3&...",
+            ),
+            (
+                "postgres://host:1/db?password=s@cret",
+                "postgres://host:1/db?...",
+            ),
+            (
+                "host=db user=ada password='a secret' dbname=x",
+                "host=db user=ada ...",
+            ),
+            ("host=db password = secret", "host=db ..."),
+            ("host=db user=ada", "host=db user=ada"),
         ] {
             assert_eq!(without_password(url), shown);
         }

@@ -75,7 +75,7 @@ impl PostgresServer {
         if is_without_services() {
             return Ok(None);
         }
-        if let Ok(url) = env::var("ANNALS_TEST_POSTGRES_URL") {
+        if let Some(url) = named() {
             return Ok(Some(url));
         }
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +88,8 @@ impl PostgresServer {
         Ok(Some(url))
     }
 
-    /// A server for one test, whatever `ANNALS_TEST_POSTGRES_URL` says; `None` as for [`shared`](Self::shared).
+    /// A server for one test, whatever `ANNALS_TEST_POSTGRES_URL` says; `None` as for [`shared`](Self::shared), and
+    /// where that variable names a server and the machine has no PostgreSQL to start another.
     ///
     /// # Errors
     /// As for [`start`](Self::start).
@@ -96,7 +97,10 @@ impl PostgresServer {
         if is_without_services() {
             return Ok(None);
         }
-        Self::start(disk_sync).map(Some)
+        match Self::start(disk_sync) {
+            Err(error) if error.kind() == ErrorKind::NotFound && named().is_some() => Ok(None),
+            started => started.map(Some),
+        }
     }
 
     /// Starts a server. Root can't run one, so that another account of the machine does where root asks: `postgres`
@@ -188,6 +192,11 @@ impl PostgresServer {
         self.supervisor = Some(Supervisor::start(SCRIPT, &arguments, self.account)?);
         Ok(())
     }
+}
+
+/// The address of a server that somebody else has started.
+fn named() -> Option<String> {
+    env::var("ANNALS_TEST_POSTGRES_URL").ok()
 }
 
 fn is_without_services() -> bool {

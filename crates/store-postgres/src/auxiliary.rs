@@ -19,7 +19,7 @@ use crate::store::Shared;
 impl SnapshotStore for PostgresStore {
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), Error> {
         let save = |shared: Arc<Shared>| async move { shared.save_snapshot(snapshot).await };
-        self.shared.aside(save).await
+        self.shared.change_aside(save).await
     }
 
     async fn load_snapshot(
@@ -35,7 +35,7 @@ impl SnapshotStore for PostgresStore {
 
     async fn remove_snapshots(&self, removal: SnapshotRemoval) -> Result<usize, Error> {
         let remove = |shared: Arc<Shared>| async move { shared.remove_snapshots(removal).await };
-        self.shared.aside(remove).await
+        self.shared.change_aside(remove).await
     }
 }
 
@@ -49,7 +49,7 @@ impl CheckpointStore for PostgresStore {
 
     async fn save_checkpoint(&self, save: CheckpointSave) -> Result<Checkpoint, Error> {
         let save = |shared: Arc<Shared>| async move { shared.save_checkpoint(save).await };
-        self.shared.aside(save).await
+        self.shared.change_aside(save).await
     }
 
     async fn remove_checkpoint(
@@ -61,7 +61,7 @@ impl CheckpointStore for PostgresStore {
         let remove = move |shared: Arc<Shared>| async move {
             shared.remove_checkpoint(&name, expected_revision).await
         };
-        self.shared.aside(remove).await
+        self.shared.change_aside(remove).await
     }
 }
 
@@ -133,7 +133,10 @@ impl Shared {
         counted(removed)
     }
 
-    /// Deleting a row leaves its bytes where they are until something is written over them: the table is written anew.
+    /// Deleting a row leaves its bytes where they are until something is written over them: the table is written anew,
+    /// even where no row is left to delete, since an earlier purge may have failed after it deleted them.
+    ///
+    /// What a transaction can see that began before the purge, PostgreSQL keeps: those bytes go with the next purge.
     async fn purge(&self, streams: &[StreamId]) -> Result<usize, Error> {
         let client = self.client().await?;
         let names: Vec<&str> = streams.iter().map(StreamId::as_str).collect();
@@ -141,20 +144,18 @@ impl Shared {
             .execute(&self.statements.auxiliary.remove_purged, &[&names])
             .await;
         let removed = counted(removed)?;
-        if removed > 0 {
-            let owns = client
-                .query_one(&self.statements.auxiliary.owns_snapshots, &[])
-                .await;
-            if !owns.and_then(|row| row.try_get(0)).map_err(of_statement)? {
-                let message = "snapshots are deleted, but their bytes are still in the table's files: let the \
-                               owner of the schema run VACUUM (FULL) on it";
-                return Err(Error::new(ErrorKind::Unavailable, message));
-            }
-            client
-                .batch_execute(&self.statements.auxiliary.vacuum_snapshots)
-                .await
-                .map_err(of_statement)?;
+        let owns = client
+            .query_one(&self.statements.auxiliary.owns_snapshots, &[])
+            .await;
+        if !owns.and_then(|row| row.try_get(0)).map_err(of_statement)? {
+            let message = "snapshots are deleted, but their bytes may still be in the table's files: let the \
+                           owner of the schema purge them, or run VACUUM (FULL) on the table";
+            return Err(Error::new(ErrorKind::Unavailable, message));
         }
+        client
+            .batch_execute(&self.statements.auxiliary.vacuum_snapshots)
+            .await
+            .map_err(of_statement)?;
         Ok(removed)
     }
 }
@@ -219,6 +220,8 @@ impl CheckpointStore for Shared {
                 )
                 .await
         };
+        // Given back before another is asked for: there may be but one.
+        drop(client);
         match saved.map_err(of_change)? {
             Some(row) => Ok(Checkpoint {
                 cursor,

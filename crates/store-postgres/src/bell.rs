@@ -17,7 +17,9 @@ use crate::sql::quoted;
 /// The pause before a lost connection is replaced.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The newest head that this process knows of, and the way to tell others.
+/// The newest head that this process has seen, and the way to tell others.
+///
+/// A notification is a hint to look, whoever sent it: its number is believed only as far as it says nothing new.
 ///
 /// Who appends tells the readers of its own process at once, and those of others by a notification of its own, after
 /// the commit: within it, it would cost every append. Many appends may share one. One that is lost is made up for by
@@ -68,7 +70,7 @@ impl Bell {
         self.channel.as_deref()
     }
 
-    /// To be told of every new head.
+    /// To be told of every new head, and of what may be one.
     pub(crate) fn listen(&self) -> watch::Receiver<u64> {
         self.known.subscribe()
     }
@@ -138,9 +140,12 @@ impl Line {
         Box::new(move |message| {
             if let AsyncMessage::Notification(heard) = message
                 && heard.channel() == channel
-                && let Ok(head) = heard.payload().parse()
+                && !heard
+                    .payload()
+                    .parse()
+                    .is_ok_and(|head: u64| head <= *known.borrow())
             {
-                advance(&known, head);
+                known.send_modify(|_| ());
             }
         })
     }

@@ -14,12 +14,23 @@ use tokio_postgres::{AsyncMessage, Client, Config};
 
 use crate::error::of_pool;
 
-/// What every session is told: plans of short statements are not worth compiling, and what is acknowledged is synced.
-const SESSION: &str = "SET jit = off; SELECT set_config('synchronous_commit', 'on', false) \
+/// What every session is told: plans of short statements are not worth compiling, appends and changes are judged under
+/// a lock that shows what was committed before it was had, and what is acknowledged is synced.
+const SESSION: &str = "SET jit = off; SET default_transaction_isolation = 'read committed'; SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') = 'off'";
 
 /// How long a server may be silent before its connection counts as lost, unless the address says otherwise.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// How long nothing is said on a connection before it is probed, so that who waits for an answer of a server that has
+/// vanished learns of it, unless the address says otherwise.
+const PROBE_AFTER: Duration = Duration::from_secs(10);
+
+/// The pause between two probes, unless the address says otherwise.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How many probes without an answer make a connection lost, unless the address says otherwise.
+const PROBES_MAX: u32 = 4;
 
 /// How connections are made.
 #[derive(Clone, Debug)]
@@ -50,6 +61,7 @@ impl Connector {
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(SILENCE_MAX);
         }
+        probe(&mut config);
         if cfg!(not(feature = "tls")) && config.get_ssl_mode() == SslMode::Require {
             let message =
                 "the address demands TLS; build annals-store-postgres with its feature `tls`";
@@ -102,6 +114,20 @@ impl Connect for Connector {
         >,
     > {
         Box::pin(self.connect(None))
+    }
+}
+
+/// Has connections probed that are silent.
+fn probe(config: &mut Config) {
+    // The client's own default is what an address leaves that does not name it.
+    if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
+        config.keepalives_idle(PROBE_AFTER);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(PROBE_INTERVAL);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(PROBES_MAX);
     }
 }
 
@@ -168,5 +194,25 @@ impl fmt::Display for Connector {
     /// Where it leads, without who goes there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.config.get_hosts())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_probed_as_the_address_says() {
+        fn check(settings: &str, idle: u64, interval: u64, retries: u32) {
+            let mut config: Config = format!("host=db {settings}").parse().unwrap();
+            probe(&mut config);
+            assert_eq!(config.get_keepalives_idle(), Duration::from_secs(idle));
+            let interval = Duration::from_secs(interval);
+            assert_eq!(config.get_keepalives_interval(), Some(interval));
+            assert_eq!(config.get_keepalives_retries(), Some(retries));
+        }
+        check("", 10, 5, 4);
+        check("keepalives_idle=60 keepalives_retries=2", 60, 5, 2);
+        check("keepalives_interval=1", 10, 1, 4);
     }
 }

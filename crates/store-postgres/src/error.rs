@@ -1,6 +1,6 @@
 //! Errors of PostgreSQL as errors of the contract.
 
-use annals_core::{Error, ErrorKind};
+use annals_core::{BoxError, Error, ErrorKind};
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::{Severity, SqlState};
 
@@ -38,9 +38,14 @@ pub(crate) fn of_change(error: tokio_postgres::Error) -> Error {
     if is_certain(&error) {
         return of_statement(error);
     }
+    unfinished(error)
+}
+
+/// The error of a change whose fate could not be found out.
+pub(crate) fn unfinished(cause: impl Into<BoxError>) -> Error {
     let message =
         "the connection was lost while the change was on its way; look whether it was made";
-    Error::new(ErrorKind::Unknown, message).caused_by(error)
+    Error::new(ErrorKind::Unknown, message).caused_by(cause)
 }
 
 /// Whether the server gave up what was not done for the sake of another transaction, so that it is asked again.
@@ -75,6 +80,7 @@ fn described(kind: ErrorKind, error: tokio_postgres::Error) -> Error {
         ErrorKind::NoSpace => "the database is out of space; free some, then retry",
         ErrorKind::Overloaded => "the database takes no more connections; retry later",
         ErrorKind::Corrupt => "the database has damaged data; restore it",
+        _ if error.code().is_some() => "the database refused; see what it said",
         _ => "the database did not answer; see the cause",
     };
     let described = Error::new(kind, message);

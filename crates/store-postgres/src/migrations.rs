@@ -1,13 +1,13 @@
 //! The versions of the schema: plain SQL files, each run once, under a lock.
 
 use annals_core::{Durability, Error, ErrorKind};
-use tokio_postgres::{Client, GenericClient};
+use tokio_postgres::{Client, GenericClient, IsolationLevel};
 
 use crate::connection::Connector;
 use crate::error::of_statement;
 use crate::sql::quoted;
 
-/// A step of the schema: its name, and what runs with the log's schema first on the search path.
+/// A step of the schema: its name, and what runs with the log's schema first on the search path, and `pg_temp` last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migration {
     /// Its number, from 1 without gaps: the version of the schema after it.
@@ -85,7 +85,10 @@ pub(crate) async fn migrate(connector: &Connector, schema: &str) -> Result<Found
 }
 
 async fn migrate_with(client: &mut Client, schema: &str) -> Result<(), Error> {
-    let transaction = client.transaction().await.map_err(of_statement)?;
+    let builder = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::ReadCommitted);
+    let transaction = builder.start().await.map_err(of_statement)?;
     transaction
         .execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
         .await
@@ -103,7 +106,8 @@ async fn migrate_with(client: &mut Client, schema: &str) -> Result<(), Error> {
             script.push(format!("CREATE SCHEMA {name};\n"));
         }
     }
-    script.push(format!("SET LOCAL search_path TO {name};\n"));
+    // Else tables of the session would come first, in the functions too, which keep this path.
+    script.push(format!("SET LOCAL search_path TO {name}, pg_temp;\n"));
     if version == 0 {
         script.push(
             "CREATE TABLE schema_migrations (version integer PRIMARY KEY, name text NOT NULL, \

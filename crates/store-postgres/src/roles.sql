@@ -1,7 +1,16 @@
--- The least that the role of an application needs, run by the owner of the schema after each migration. Replace
--- `annals_app` by the role and `annals` by the schema. History can be added to, and neither changed nor removed.
+-- The least that the role of an application needs. Replace `annals_app` by the role and `annals` by the schema. History
+-- can be added to, and neither changed nor removed.
+--
+-- The owner of the schema runs it after each migration, as often as they like: it makes the role where there is none,
+-- which only somebody with CREATEROLE may do, and never touches one that is there. It gives the role no password.
 -- ANCHOR: roles
-CREATE ROLE annals_app LOGIN;
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'annals_app') THEN
+        CREATE ROLE annals_app LOGIN;
+    END IF;
+END
+$$;
 GRANT USAGE ON SCHEMA annals TO annals_app;
 GRANT SELECT ON ALL TABLES IN SCHEMA annals TO annals_app;
 GRANT UPDATE ON annals.log TO annals_app;

@@ -37,7 +37,8 @@ pub struct Settings {
 pub enum WakeUp {
     /// By `LISTEN` and `NOTIFY`, on a connection that is held for it. Looks at the head now and then all the same.
     Listen,
-    /// By looking at the head alone: for poolers that share sessions, which lose notifications.
+    /// By looking at the head alone: saves the connection that listens. It does not make a pooler do that gives a
+    /// session to another client after each transaction: the store's other connections need sessions of their own too.
     Poll,
 }
 
@@ -75,6 +76,10 @@ impl Settings {
             if value == 0 {
                 return Err(invalid(format!("{name} is 0; give it at least 1")));
             }
+        }
+        if self.reconnect_timeout.is_zero() {
+            let message = "reconnect_timeout is 0; give it more, such as 10 s";
+            return Err(invalid(message.to_owned()));
         }
         if self.poll_interval_max < Duration::from_millis(50) {
             let message = "poll_interval_max is under 50 ms; give it more";
@@ -121,6 +126,10 @@ mod tests {
         check(
             |settings| settings.poll_interval_max = Duration::from_millis(49),
             "poll_interval_max",
+        );
+        check(
+            |settings| settings.reconnect_timeout = Duration::ZERO,
+            "reconnect_timeout is 0",
         );
     }
 }

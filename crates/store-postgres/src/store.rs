@@ -11,12 +11,13 @@ use annals_core::{
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_postgres::Transaction;
 
 use crate::bell::{Bell, wait};
 use crate::command::Command;
 use crate::connection::{Connector, shared};
-use crate::error::of_statement;
+use crate::error::{of_statement, unfinished, unknown};
 use crate::judge;
 use crate::migrations::{self, Found};
 use crate::settings::Settings;
@@ -146,7 +147,9 @@ impl PostgresStore {
             match self.writer.append(&command, &self.shared.settings).await? {
                 Verdict::Recorded(receipt) => return Ok(*receipt),
                 Verdict::Duplicate => {
-                    if let Some(receipt) = self.receipt(&command.append.id()).await? {
+                    // It is recorded: that this can't be told must not sound as if it were not.
+                    let receipt = self.receipt(&command.append.id()).await;
+                    if let Some(receipt) = receipt.map_err(unknown)? {
                         return Ok(receipt);
                     }
                 }
@@ -301,11 +304,30 @@ impl Shared {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let work = self.connector.runtime().spawn(work(Arc::clone(self)));
-        work.await.unwrap_or_else(|error| {
+        self.on_the_runtime(work).await.unwrap_or_else(|error| {
             let message = "the runtime that the store was opened on has ended";
             Err(Error::new(ErrorKind::Unavailable, message).caused_by(error))
         })
+    }
+
+    /// The same for work that changes something: where it does not come to its end, it may have been done.
+    pub(crate) async fn change_aside<T, F>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let done = self.on_the_runtime(work).await;
+        done.unwrap_or_else(|error| Err(unfinished(error)))
+    }
+
+    fn on_the_runtime<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> JoinHandle<T> {
+        self.connector.runtime().spawn(work(Arc::clone(self)))
     }
 
     /// What stands against an append, as of one moment; `None` where nothing does any more.
@@ -394,7 +416,7 @@ impl EventStore for PostgresStore {
     async fn change_stream_policy(&self, change: PolicyChange) -> Result<StreamHead, Error> {
         let change =
             |shared: Arc<Shared>| async move { crate::policy::change(&shared, &change).await };
-        let changed = self.shared.aside(change).await;
+        let changed = self.shared.change_aside(change).await;
         changed.map_err(|error| error.during("change stream policy"))
     }
 

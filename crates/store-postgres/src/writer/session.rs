@@ -1,5 +1,6 @@
 //! The connection that appends, and what becomes of a call whose connection was lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -11,6 +12,9 @@ use crate::store::Shared;
 /// The pause between two attempts at something that the server is not ready for.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Why the server can't be reached.
+pub(super) type Trouble = Arc<tokio_postgres::Error>;
+
 /// A connection of the writer, with the call prepared.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -19,7 +23,8 @@ pub(super) struct Session {
     backend: Backend,
 }
 
-/// A process of the server, told from a later one of the same number by when it began.
+/// A process of the server, told from a later one of the same number by when it began: in seconds since 1970, which
+/// look the same in every session, whatever its time zone.
 #[derive(Clone, Debug)]
 pub(super) struct Backend {
     process: i32,
@@ -32,7 +37,7 @@ impl Session {
         let append = client.prepare(&shared.statements.append).await?;
         let backend = client
             .query_one(
-                "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+                "SELECT pid, extract(epoch FROM backend_start)::text FROM pg_stat_activity WHERE pid = pg_backend_pid()",
                 &[],
             )
             .await?;
@@ -67,7 +72,8 @@ impl Session {
             let still = self
                 .client
                 .query_opt(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2",
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                     WHERE pid = $1 AND extract(epoch FROM backend_start)::text = $2",
                     &[&lost.process, &lost.began],
                 )
                 .await?;
@@ -79,13 +85,14 @@ impl Session {
     }
 }
 
-/// Opens a session, again and again where the server can't be reached.
-pub(super) async fn reopen(shared: &Shared) -> Session {
+/// Opens a session, again and again where the server can't be reached; why it could not be the last time is noted.
+pub(super) async fn reopen(shared: &Shared, trouble: &mut Option<Trouble>) -> Session {
     loop {
         match Session::open(shared).await {
             Ok(session) => return session,
             Err(error) => {
                 tracing::debug!(%error, "PostgreSQL can't be reached to append");
+                *trouble = Some(Arc::new(error));
                 sleep(PAUSE).await;
             }
         }

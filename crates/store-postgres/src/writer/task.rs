@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 
 use super::batch::Batch;
-use super::session::{Backend, Session, reopen};
+use super::session::{Backend, Session, Trouble, reopen};
 use super::{Answers, BoxedReceipt, Parameters, Waiting};
 use crate::command::Command;
 use crate::error::{is_certain, is_passing, of_statement, unknown};
@@ -41,14 +41,25 @@ struct Task {
     session: Option<Session>,
     /// The process of the server to which a call was sent that may be running still.
     lost: Option<Backend>,
+    /// Why there was no session the last time that one was opened.
+    trouble: Option<Trouble>,
+}
+
+/// Whether an earlier call with the same commands may have recorded them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// None did.
+    None,
+    /// One was lost, and nothing says what it did.
+    Sent,
 }
 
 /// Why a batch has no answers.
 enum Failure {
-    /// Nothing was recorded, and nothing will be.
-    Refused(tokio_postgres::Error),
+    /// The server refused the call. In doubt, this says nothing of an earlier one that was lost.
+    Refused(tokio_postgres::Error, Doubt),
     /// The server was not reached; nothing was sent.
-    Unreachable,
+    Unreachable(Option<Trouble>),
     /// It was sent, and its fate could not be found out.
     Unknown,
 }
@@ -60,6 +71,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut receiver: UnboundedReceiver<Wai
         shared,
         session: None,
         lost: None,
+        trouble: None,
     };
     while gather(&mut receiver, &mut waiting).await {
         let batch = task.compose(&mut waiting);
@@ -67,7 +79,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut receiver: UnboundedReceiver<Wai
             batch.iter().map(|one| Arc::clone(&one.command)).collect();
         let commands: Vec<&Command> = commands.iter().map(AsRef::as_ref).collect();
         let answers = task.answers(&commands).await;
-        let unreachable = matches!(answers.first(), Some(Err(error)) if error.kind() == ErrorKind::Unavailable)
+        let unreachable = matches!(answers.last(), Some(Err(error)) if error.kind() == ErrorKind::Unavailable)
             && task.session.is_none();
         for (one, answer) in batch.into_iter().zip(answers) {
             // Who asked may be gone.
@@ -76,7 +88,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut receiver: UnboundedReceiver<Wai
         if unreachable {
             // They have waited long enough.
             for one in waiting.drain(..) {
-                drop(one.answer.send(Err(out_of_reach())));
+                drop(one.answer.send(Err(out_of_reach(task.trouble.as_ref()))));
             }
         }
     }
@@ -130,35 +142,36 @@ impl Task {
     /// Sends the commands together; one by one where the server refuses the call as a whole, so that none suffers for
     /// another.
     async fn answers(&mut self, commands: &[&Command]) -> Answers {
-        match self.send(commands).await {
+        match self.send(commands, Doubt::None).await {
             Ok(row) => self.judged(commands, &row),
-            Err(Failure::Refused(error)) if commands.len() > 1 => {
+            Err(Failure::Refused(error, doubt)) if commands.len() > 1 => {
                 tracing::debug!(%error, "a group commit was refused; its commands are sent one by one");
-                let mut answers = Vec::with_capacity(commands.len());
-                for command in commands {
-                    let alone = [*command];
-                    let answer = match self.send(&alone).await {
-                        Ok(row) => self.judged(&alone, &row).pop(),
-                        Err(failure) => Some(Err(failure.into())),
-                    };
-                    answers.extend(answer);
-                }
-                answers
+                self.answers_one_by_one(commands, doubt).await
             }
-            Err(failure) => {
-                let failure = Error::from(failure);
-                let again = || match failure.kind() {
-                    ErrorKind::Unknown => unknown("its fate was not found out in time"),
-                    _ => out_of_reach(),
-                };
-                let others = commands
-                    .iter()
-                    .skip(1)
-                    .map(|_| Err(again()))
-                    .collect::<Vec<_>>();
-                std::iter::once(Err(failure)).chain(others).collect()
+            Err(failure) => failure.of_each(commands.len()),
+        }
+    }
+
+    /// Sends each command alone, as long as the server is there.
+    async fn answers_one_by_one(&mut self, commands: &[&Command], doubt: Doubt) -> Answers {
+        let mut answers = Vec::with_capacity(commands.len());
+        for command in commands {
+            let alone = [*command];
+            match self.send(&alone, doubt).await {
+                Ok(row) => answers.extend(self.judged(&alone, &row)),
+                Err(failure) => answers.extend(failure.of_each(1)),
+            }
+            if self.session.is_none() {
+                break;
             }
         }
+        // Those that are left were refused together with the others, and not sent since.
+        let unsent = match doubt {
+            Doubt::None => Failure::Unreachable(self.trouble.clone()),
+            Doubt::Sent => Failure::Unknown,
+        };
+        answers.extend(unsent.of_each(commands.len() - answers.len()));
+        answers
     }
 
     fn judged(&self, commands: &[&Command], row: &Row) -> Answers {
@@ -176,14 +189,14 @@ impl Task {
     }
 
     /// Sends a call, and sends it again after a lost connection: append ids make that safe, once the process that had
-    /// it before is gone.
-    async fn send(&mut self, commands: &[&Command]) -> Result<Row, Failure> {
+    /// it before is gone. From then on only an answer to the call itself tells what became of the commands: an error
+    /// does not.
+    async fn send(&mut self, commands: &[&Command], mut doubt: Doubt) -> Result<Row, Failure> {
         let shared = Arc::clone(&self.shared);
         let parameters = Parameters::new(commands, shared.at_time(), shared.bell.within_the_call());
-        let mut fate = Failure::Unreachable;
         for _ in 0..ATTEMPTS_MAX {
             let Some(session) = self.session().await else {
-                return Err(fate);
+                break;
             };
             match session.append(&parameters).await {
                 Ok(row) => {
@@ -193,16 +206,19 @@ impl Task {
                 Err(error) if is_passing(&error) => self.session = Some(session),
                 Err(error) if is_certain(&error) => {
                     self.session = Some(session);
-                    return Err(Failure::Refused(error));
+                    return Err(Failure::Refused(error, doubt));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the connection that appends was lost");
                     self.lost = Some(session.backend().clone());
-                    fate = Failure::Unknown;
+                    doubt = Doubt::Sent;
                 }
             }
         }
-        Err(fate)
+        Err(match doubt {
+            Doubt::None => Failure::Unreachable(self.trouble.clone()),
+            Doubt::Sent => Failure::Unknown,
+        })
     }
 
     /// The session, or a new one that has seen to it that nothing of a lost one is running any more; `None` where
@@ -211,38 +227,49 @@ impl Task {
         if let Some(session) = self.session.take() {
             return Some(session);
         }
+        let (shared, lost, trouble) = (&self.shared, &self.lost, &mut self.trouble);
         let opening = async {
             loop {
-                let session = reopen(&self.shared).await;
-                match &self.lost {
+                let session = reopen(shared, trouble).await;
+                match lost {
                     Some(lost) if session.bury(lost).await.is_err() => {}
                     _ => return session,
                 }
             }
         };
-        let opened = timeout(self.shared.settings.reconnect_timeout, opening)
+        let opened = timeout(shared.settings.reconnect_timeout, opening)
             .await
             .ok()?;
         self.lost = None;
+        self.trouble = None;
         Some(opened)
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(error) => of_statement(error),
-            Failure::Unreachable => out_of_reach(),
-            Failure::Unknown => unknown("its fate was not found out in time"),
+impl Failure {
+    /// The answers to a call of this many commands, of which a refused one has but one.
+    fn of_each(self, commands: usize) -> Answers {
+        let every = 0..commands;
+        match self {
+            Self::Refused(error, Doubt::None) => vec![Err(of_statement(error))],
+            Self::Refused(error, Doubt::Sent) => vec![Err(unknown(error))],
+            Self::Unreachable(trouble) => {
+                every.map(|_| Err(out_of_reach(trouble.as_ref()))).collect()
+            }
+            Self::Unknown => every
+                .map(|_| Err(unknown("its fate was not found out in time")))
+                .collect(),
         }
     }
 }
 
-fn out_of_reach() -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        "the database can't be reached; retry later",
-    )
+fn out_of_reach(trouble: Option<&Trouble>) -> Error {
+    let message = "the database can't be reached; retry later";
+    let error = Error::new(ErrorKind::Unavailable, message);
+    match trouble {
+        Some(trouble) => error.with("cause", trouble).caused_by(Arc::clone(trouble)),
+        None => error,
+    }
 }
 
 /// What the answer to a call says: the log's new head, and of each command what became of it.

@@ -19,16 +19,16 @@ fn placed() -> Result<NewEvent, annals_core::Error> {
 }
 
 // ANCHOR: open
-async fn open(url: &str) -> Result<PostgresStore, annals_core::Error> {
+async fn open(url: &str, tenant: &str) -> Result<PostgresStore, annals_core::Error> {
     PostgresStore::builder(url)
-        .schema("shop")
+        .schema(tenant)
         .open_or_create()
         .await
 }
 // ANCHOR_END: open
 
 // ANCHOR: settings
-fn behind_a_pooler(url: &str) -> annals_store_postgres::PostgresStoreBuilder {
+fn without_a_listener(url: &str) -> annals_store_postgres::PostgresStoreBuilder {
     let mut settings = Settings::default();
     settings.wake_up = WakeUp::Poll;
     settings.poll_interval_max = Duration::from_millis(200);
@@ -66,12 +66,13 @@ fn the_code_of_the_chapter_does_what_it_says() {
         tokio::spawn(connection);
         client
             .batch_execute(
-                "DROP SCHEMA IF EXISTS shop CASCADE; DROP TABLE IF EXISTS stock; \
-                 CREATE TABLE stock (item text, pieces int); INSERT INTO stock VALUES ('book', 3)",
+                "CREATE TEMPORARY TABLE stock (item text, pieces int); \
+                 INSERT INTO stock VALUES ('book', 3)",
             )
             .await
             .unwrap();
-        let store = open(&url).await.unwrap();
+        let shop = support::fresh_schema();
+        let store = open(&url, &shop).await.unwrap();
         place(&store, &mut client).await.unwrap();
         let left: i32 = client
             .query_one("SELECT pieces FROM stock", &[])
@@ -79,7 +80,7 @@ fn the_code_of_the_chapter_does_what_it_says() {
             .unwrap()
             .get(0);
         assert_eq!(left, 2);
-        let polling = behind_a_pooler(&url).schema("shop").open().await.unwrap();
+        let polling = without_a_listener(&url).schema(&shop).open().await.unwrap();
         let of_customer = Criteria::of_tags([Tag::from_parts("customer", 7).unwrap()]).unwrap();
         let found = polling
             .collect(ReadRequest::matching(of_customer.clone()))

@@ -92,8 +92,10 @@ fn a_narrow_store_conforms() {
     for subject in [
         "append",
         "boundaries",
+        "checkpoints",
         "concurrency",
         "idempotency",
+        "snapshots",
         "subscribe",
     ] {
         check_only(backend.clone(), subject).assert_passed();

@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use crate::support;
 use crate::support::RUNTIME;
-use crate::support::events::{append, check, insist};
-use crate::support::proxy::{Proxy, panic_message};
-use annals_core::{ErrorKind, EventStore, Expected, Outcome, Receipt};
-use annals_services::{DiskSync, PostgresServer};
+use crate::support::events::{append, check, insist, stream};
+use crate::support::proxy::{Proxy, error_message, panic_message};
+use annals_core::{
+    Append, ErrorKind, EventStore, EventStoreExt, Expected, Outcome, Receipt, SnapshotRemoval,
+    SnapshotStore,
+};
+use annals_services::DiskSync;
 use annals_store_postgres::{PostgresStore, Settings};
+use futures_util::future::join_all;
+use tokio::runtime::Builder;
 
 const WRITERS: usize = 8;
 
@@ -49,8 +54,8 @@ async fn load(
 
 #[test]
 fn the_postmaster_is_killed_under_load() {
-    let Some(mut server) = PostgresServer::own(DiskSync::On).unwrap() else {
-        eprintln!("SKIPPED the_postmaster_is_killed_under_load: told to do without services");
+    let Some(mut server) = support::own_server("the_postmaster_is_killed_under_load", DiskSync::On)
+    else {
         return;
     };
     RUNTIME.block_on(async {
@@ -209,5 +214,150 @@ fn an_append_of_unknown_fate_is_resolved_by_its_id() {
         assert!(resolved.is_duplicate());
         let after = insist(&store, third).await.unwrap();
         check(&store, &[recorded, resolved, after]).await;
+    });
+}
+
+/// A store on this thread alone: what is appended together is sent together.
+fn on_one_thread(test: impl AsyncFnOnce(&Proxy, &PostgresStore), url: &str) {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let proxy = Proxy::start(url).await;
+        let mut settings = Settings::default();
+        settings.reconnect_timeout = Duration::from_millis(400);
+        let store = PostgresStore::builder(&proxy.url())
+            .settings(settings)
+            .schema(&support::fresh_schema())
+            .open_or_create()
+            .await
+            .unwrap();
+        test(&proxy, &store).await;
+    });
+}
+
+fn scripted(count: usize) -> Vec<Append> {
+    (0..count)
+        .map(|number| {
+            append(
+                &format!("scripted-{number}"),
+                Expected::NoStream,
+                &number.to_string(),
+            )
+        })
+        .collect()
+}
+
+/// P6: an error says nothing of an earlier call that was lost after it was sent, and may be recorded.
+#[test]
+fn an_error_after_a_lost_call_leaves_it_unknown() {
+    let Some(url) = support::server("an_error_after_a_lost_call_leaves_it_unknown") else {
+        return;
+    };
+    let refused = || error_message("25006", "cannot execute INSERT in a read-only transaction");
+    for count in [1, 3] {
+        let test = async |proxy: &Proxy, store: &PostgresStore| {
+            proxy.then_swallow_the_answer("scripted-");
+            proxy.then_replace_the_answer("scripted-", refused());
+            if count > 1 {
+                // They are sent one by one, which tells nothing either.
+                for _ in 0..count {
+                    proxy.then_replace_the_answer("scripted-", refused());
+                }
+            }
+            let appends = scripted(count);
+            let answers = appends.iter().map(|append| store.append(append.clone()));
+            for answer in join_all(answers).await {
+                let error = answer.unwrap_err();
+                assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+            }
+            let mut receipts = Vec::new();
+            for append in appends {
+                let receipt = insist(store, append).await.unwrap();
+                assert!(receipt.is_duplicate(), "it was recorded all along");
+                receipts.push(receipt);
+            }
+            check(store, &receipts).await;
+        };
+        on_one_thread(test, &url);
+    }
+}
+
+#[test]
+fn a_server_that_goes_while_commands_are_sent_one_by_one_is_waited_for_once() {
+    const COUNT: usize = 20;
+    let test = "a_server_that_goes_while_commands_are_sent_one_by_one_is_waited_for_once";
+    let Some(url) = support::server(test) else {
+        return;
+    };
+    let test = async |proxy: &Proxy, store: &PostgresStore| {
+        let first = append("first-1", Expected::NoStream, "first");
+        let mut receipts = vec![insist(store, first).await.unwrap()];
+        proxy.then_replace_the_answer("scripted-", error_message("54000", "too much"));
+        proxy.then_swallow_the_answer("scripted-");
+        proxy.refuse(true);
+        // The server does what it is told to have refused, which is found out when they are sent again.
+        let appends = scripted(COUNT);
+        let answers = join_all(appends.iter().map(|append| store.append(append.clone())));
+        let answers = tokio::time::timeout(Duration::from_secs(4), answers).await;
+        let answers = answers.expect("not each waits for the server anew");
+        let mut outcomes = answers
+            .iter()
+            .map(|answer| answer.as_ref().unwrap_err().outcome());
+        assert_eq!(outcomes.next(), Some(Outcome::Unknown));
+        assert!(outcomes.all(|outcome| outcome == Outcome::Rejected));
+        proxy.refuse(false);
+        for append in appends {
+            receipts.push(insist(store, append).await.unwrap());
+        }
+        check(store, &receipts).await;
+    };
+    on_one_thread(test, &url);
+}
+
+/// P6, of what is not an append: a change that was on its way when the store's runtime ended may have been made.
+#[test]
+fn a_change_that_the_end_of_the_runtime_cuts_is_unknown() {
+    let Some(url) = support::server("a_change_that_the_end_of_the_runtime_cuts_is_unknown") else {
+        return;
+    };
+    let ends = Builder::new_multi_thread().enable_all().build().unwrap();
+    RUNTIME.block_on(async {
+        let store = support::builder(&url).runtime(ends.handle().clone());
+        let store = store.open_or_create().await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let lock = format!("BEGIN; SELECT FROM {}.log FOR UPDATE", store.schema());
+        client.batch_execute(&lock).await.unwrap();
+        let change = store.soft_delete(stream("cut-1"), Expected::Any);
+        let (changed, ()) = tokio::join!(change, async { ends.shutdown_background() });
+        let error = changed.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    });
+}
+
+#[test]
+fn a_purge_that_comes_again_writes_the_table_anew() {
+    let Some(url) = support::server("a_purge_that_comes_again_writes_the_table_anew") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let store = support::builder(&url).open_or_create().await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let file = format!(
+            "SELECT pg_relation_filenode('{}.snapshots')",
+            store.schema()
+        );
+        let file = async || -> u32 { client.query_one(&file, &[]).await.unwrap().get(0) };
+        let before = file().await;
+        // As after a purge that failed when it had deleted the rows.
+        let purge = SnapshotRemoval::Purged {
+            streams: vec![stream("person-1")],
+        };
+        assert_eq!(store.remove_snapshots(purge).await.unwrap(), 0);
+        assert_ne!(file().await, before);
     });
 }

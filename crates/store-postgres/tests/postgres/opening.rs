@@ -9,14 +9,26 @@ use annals_core::{
     ConsistencyLevel, Durability, Error, ErrorKind, EventStore, EventStoreExt, Expected,
     ReadRequest,
 };
-use annals_services::{DiskSync, PostgresServer};
+use annals_services::DiskSync;
 use annals_store_postgres::{MIGRATIONS, PostgresStore, ROLES, Settings};
-use tokio_postgres::{Client, NoTls, connect};
+use tokio_postgres::config::Host;
+use tokio_postgres::{Client, Config, NoTls, connect};
 
 async fn client(url: &str) -> Client {
     let (client, connection) = connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
+}
+
+/// The same address for another role.
+fn as_role(url: &str, role: &str, password: &str) -> String {
+    let config: Config = url.parse().unwrap();
+    let Host::Tcp(host) = &config.get_hosts()[0] else {
+        panic!("the server of the tests is reached by TCP");
+    };
+    let port = config.get_ports().first().unwrap_or(&5432);
+    let database = config.get_dbname().unwrap_or("postgres");
+    format!("postgres://{role}:{password}@{host}:{port}/{database}")
 }
 
 #[test]
@@ -115,7 +127,7 @@ fn logs_of_one_database_know_nothing_of_each_other() {
     };
     RUNTIME.block_on(async {
         let one = support::builder(&url).open_or_create().await.unwrap();
-        let odd = format!("odd \"name\" {}", std::process::id());
+        let odd = format!("odd \"name\" {}", support::fresh_schema());
         let other = PostgresStore::builder(&url)
             .schema(&odd)
             .open_or_create()
@@ -148,8 +160,14 @@ fn a_role_that_may_less_appends_and_reads() {
             .replace("annals_app", "{role}")
             .replace("annals", &schema)
             .replace("{role}", &role);
-        client(&url).await.batch_execute(&grants).await.unwrap();
-        let less = url.replace("postgres://annals", &format!("postgres://{role}"));
+        let owner = client(&url).await;
+        // As after every migration.
+        for _ in 0..2 {
+            owner.batch_execute(&grants).await.unwrap();
+        }
+        let password = format!("ALTER ROLE {role} PASSWORD 'less'");
+        owner.batch_execute(&password).await.unwrap();
+        let less = as_role(&url, &role, "less");
         let store = PostgresStore::builder(&less)
             .schema(&schema)
             .open()
@@ -175,6 +193,29 @@ fn a_role_that_may_less_appends_and_reads() {
             .batch_execute(&format!("UPDATE {schema}.events SET payload = ''"))
             .await;
         assert!(refused.is_err(), "history can't be changed");
+        drop(store);
+        let gone = format!("DROP OWNED BY {role}; DROP ROLE {role}");
+        owner.batch_execute(&gone).await.unwrap();
+    });
+}
+
+#[test]
+fn the_isolation_that_a_role_has_by_default_does_not_matter() {
+    let test = "the_isolation_that_a_role_has_by_default_does_not_matter";
+    let Some(url) = support::server(test) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let begins = if url.contains('?') { '&' } else { '?' };
+        let option = "options=-c%20default_transaction_isolation%3Dserializable";
+        let url = format!("{url}{begins}{option}");
+        let shown = client(&url).await;
+        let shown = shown.query_one("SHOW default_transaction_isolation", &[]);
+        let shown: String = shown.await.unwrap().get(0);
+        assert_eq!(shown, "serializable");
+        let store = support::builder(&url).open_or_create().await.unwrap();
+        let appended = store.append(append("a-1", Expected::NoStream, "x")).await;
+        assert_eq!(appended.unwrap().first_position.value(), 1);
     });
 }
 
@@ -195,7 +236,12 @@ fn who_waits_is_woken_by_another_process() {
                 .open_or_create()
         };
         let (here, there) = (open().await.unwrap(), open().await.unwrap());
+        let stranger = client(&url).await;
+        let channel = format!("annals_{}", settings.schema);
         for round in 0..3_u64 {
+            // Anyone may ring: whatever is said, it silences nobody who rings later.
+            let ring = "SELECT pg_notify($1, '18446744073709551615')";
+            stranger.execute(ring, &[&channel]).await.unwrap();
             let cursor = here.head(ConsistencyLevel::Strong).await.unwrap();
             let waiting = here.changed_since(&cursor);
             let appending = async {
@@ -227,10 +273,8 @@ fn capabilities_tell_what_the_server_promises() {
         (DiskSync::On, Durability::Synced),
         (DiskSync::OffLosesCommitsOnPowerLoss, Durability::Process),
     ] {
-        let Some(server) = PostgresServer::own(sync).unwrap() else {
-            eprintln!(
-                "SKIPPED capabilities_tell_what_the_server_promises: told to do without services"
-            );
+        let test = "capabilities_tell_what_the_server_promises";
+        let Some(server) = support::own_server(test, sync) else {
             return;
         };
         RUNTIME.block_on(async {

@@ -131,6 +131,30 @@ fn other_isolation_is_refused() {
     });
 }
 
+#[test]
+fn tables_of_the_session_are_not_taken_for_those_of_the_log() {
+    let Some(url) = support::server("tables_of_the_session_are_not_taken_for_those_of_the_log")
+    else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let store = support::builder(&url).open_or_create().await.unwrap();
+        let mut client = client(&url).await;
+        let schema = store.schema();
+        for table in ["events", "log", "stream_policies"] {
+            let shadow = format!("CREATE TEMPORARY TABLE {table} (LIKE {schema}.{table})");
+            client.batch_execute(&shadow).await.unwrap();
+        }
+        let transaction = client.transaction().await.unwrap();
+        store
+            .append_in(&transaction, append("order-1", Expected::NoStream, "x"))
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(store.collect(ReadRequest::all()).await.unwrap().len(), 1);
+    });
+}
+
 /// Appends, waits a while, and commits, or does not in two of ten cases; gives what was committed.
 async fn commit_or_not(
     store: &PostgresStore,

@@ -7,7 +7,8 @@ pub(crate) mod spread;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use annals_services::PostgresServer;
+use annals_core::{Ids, UuidIds};
+use annals_services::{DiskSync, PostgresServer};
 use annals_store_postgres::{PostgresStore, PostgresStoreBuilder};
 use tokio::runtime::{Builder, Runtime};
 
@@ -25,11 +26,22 @@ pub(crate) fn server(test: &str) -> Option<String> {
     url
 }
 
-/// A name that no other log of this server has.
+/// A server for one test, to be killed or set as it likes; `None` when the test is to be skipped, which it says.
+pub(crate) fn own_server(test: &str, disk_sync: DiskSync) -> Option<PostgresServer> {
+    let server = PostgresServer::own(disk_sync).unwrap();
+    if server.is_none() {
+        eprintln!("SKIPPED {test}: told to do without services, or to use one that is not ours");
+    }
+    server
+}
+
+/// A name that no other log of this server has, nor anything else of somebody who shares it.
 pub(crate) fn fresh_schema() -> String {
+    static RUN: LazyLock<u128> =
+        LazyLock::new(|| UuidIds::default().event_id().as_uuid().as_u128());
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("test_{}_{number}", std::process::id())
+    format!("test_{:012x}_{number}", *RUN & 0xffff_ffff_ffff)
 }
 
 /// A fresh log.

@@ -1,5 +1,6 @@
 //! A way to the server that can be cut.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -20,8 +21,24 @@ pub(crate) struct Proxy {
 #[derive(Default)]
 struct Switches {
     refuses: AtomicBool,
-    /// The prepared statement whose text has this is watched for, and this is carried in place of its answer.
-    armed: Mutex<Option<(String, Vec<u8>)>>,
+    /// What is done to the next calls, in order.
+    armed: Mutex<VecDeque<Armed>>,
+}
+
+/// What is done to the next call of some kind.
+struct Armed {
+    watch: Watch,
+    /// Carried in place of the call's answer.
+    answer: Vec<u8>,
+    cuts: bool,
+}
+
+/// Which call is watched for.
+enum Watch {
+    /// One on a connection that has prepared a statement with this text.
+    Prepared(String),
+    /// One that has this text among its parameters.
+    Parameter(String),
 }
 
 impl Proxy {
@@ -74,25 +91,60 @@ impl Proxy {
 
     /// The same, but what the client gets before the cut is this.
     pub(crate) fn replace_the_next_answer(&self, prepared: &str, answer: Vec<u8>) {
-        *self.switches.armed.lock().unwrap() = Some((prepared.to_owned(), answer));
+        self.arm(Watch::Prepared(prepared.to_owned()), answer, true);
+    }
+
+    /// Once what was armed before is used up, lets a call with this among its parameters reach the server, and cuts the
+    /// connection instead of carrying the answer.
+    pub(crate) fn then_swallow_the_answer(&self, parameter: &str) {
+        self.arm(Watch::Parameter(parameter.to_owned()), Vec::new(), true);
+    }
+
+    /// The same, but this is carried in place of the answer, and the connection stays.
+    pub(crate) fn then_replace_the_answer(&self, parameter: &str, answer: Vec<u8>) {
+        self.arm(Watch::Parameter(parameter.to_owned()), answer, false);
+    }
+
+    fn arm(&self, watch: Watch, answer: Vec<u8>, cuts: bool) {
+        let armed = Armed {
+            watch,
+            answer,
+            cuts,
+        };
+        self.switches.armed.lock().unwrap().push_back(armed);
     }
 }
 
+/// The message with which the answer to a call begins.
+const BOUND: &[u8] = b"2\0\0\0\x04";
+
 /// The message by which the server says that it fails so badly that it ends.
 pub(crate) fn panic_message(code: &str, text: &str) -> Vec<u8> {
-    let fields = format!("SPANIC\0VPANIC\0C{code}\0M{text}\0\0");
+    message("PANIC", code, text)
+}
+
+/// The messages by which the server says that it refuses a call, and waits for the next one.
+pub(crate) fn error_message(code: &str, text: &str) -> Vec<u8> {
+    let ready = b"Z\0\0\0\x05I";
+    [&*message("ERROR", code, text), ready].concat()
+}
+
+fn message(severity: &str, code: &str, text: &str) -> Vec<u8> {
+    let fields = format!("S{severity}\0V{severity}\0C{code}\0M{text}\0\0");
     let length = u32::try_from(fields.len()).unwrap() + 4;
     [b"E", length.to_be_bytes().as_slice(), fields.as_bytes()].concat()
 }
 
 impl Switches {
-    /// What is carried in place of the answer, where this is the call that is watched for: it begins with `B`ind, on a
-    /// connection that has prepared it.
-    fn replacement(&self, sent: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
+    /// What is done to the call, where this is the one that is watched for.
+    fn replacement(&self, sent: &[u8], bytes: &[u8]) -> Option<Armed> {
         let mut armed = self.armed.lock().unwrap();
-        armed
-            .take_if(|(text, _)| has(sent, text) && bytes.first() == Some(&b'B'))
-            .map(|(_, answer)| answer)
+        let is_watched = armed.front().is_some_and(|next| match &next.watch {
+            // It begins with `B`ind.
+            Watch::Prepared(text) => has(sent, text) && bytes.first() == Some(&b'B'),
+            Watch::Parameter(text) => has(bytes, text),
+        });
+        if is_watched { armed.pop_front() } else { None }
     }
 }
 
@@ -100,7 +152,7 @@ async fn carry(client: TcpStream, server: TcpStream, switches: Arc<Switches>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let mut sent = Vec::new();
-    let mut replacement = None;
+    let mut replacement: Option<Armed> = None;
     let (mut up, mut down) = (vec![0; 65536], vec![0; 65536]);
     loop {
         tokio::select! {
@@ -113,8 +165,17 @@ async fn carry(client: TcpStream, server: TcpStream, switches: Arc<Switches>) {
             }
             read = from_server.read(&mut down) => {
                 let Ok(count @ 1..) = read else { return };
-                let carried = replacement.as_deref().unwrap_or(&down[..count]);
-                if to_client.write_all(carried).await.is_err() || replacement.is_some() { return }
+                let bytes = &down[..count];
+                // An answer to something that was sent before may come first, and is not the call's.
+                let answer = bytes.windows(BOUND.len()).position(|window| window == BOUND);
+                let (carried, is_cut) = match (answer, replacement.take()) {
+                    (Some(at), Some(armed)) => ([&bytes[..at], &armed.answer].concat(), armed.cuts),
+                    (_, kept) => {
+                        replacement = kept;
+                        (bytes.to_vec(), false)
+                    }
+                };
+                if to_client.write_all(&carried).await.is_err() || is_cut { return }
             }
         }
     }
