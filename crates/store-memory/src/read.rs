@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 
 use annals_core::{
-    Criteria, CriteriaItem, Cursor, Direction, Error, Page, Position, ReadRequest, RecordedEvent,
+    Criteria, CriteriaItem, Direction, Error, Page, Position, ReadRequest, RecordedEvent,
     Selection, Timestamp, Version,
 };
 
@@ -41,28 +41,8 @@ pub(crate) fn read(state: &State, request: ReadRequest, now: Timestamp) -> Resul
         events.extend(selected.next().cloned());
     }
     let rest = selected.peek().is_some();
-    let next = events
-        .last()
-        .filter(|_| rest)
-        .map(|last| request.resumed_after(last));
-    let cursor = match (request.direction, &next, events.last()) {
-        (Direction::Backward, ..) => request.after,
-        (Direction::Forward, Some(_), Some(last)) => Cursor::at(last.position()),
-        (Direction::Forward, ..) => {
-            let reached = Cursor::at(span.until);
-            if reached.covers(&request.after) {
-                reached
-            } else {
-                request.after
-            }
-        }
-    };
-    Ok(Page {
-        events,
-        next,
-        cursor,
-        stream,
-    })
+    drop(selected);
+    Ok(request.page(events, rest, span.until, stream))
 }
 
 /// The events that the request selects, in its direction.

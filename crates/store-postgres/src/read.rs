@@ -3,8 +3,7 @@
 use std::cmp::Reverse;
 
 use annals_core::{
-    ConsistencyLevel, Cursor, Direction, Error, Page, ReadRequest, RecordedEvent, Selection,
-    Timestamp,
+    ConsistencyLevel, Direction, Error, Page, ReadRequest, RecordedEvent, Selection, Timestamp,
 };
 use deadpool_postgres::Object;
 use tokio_postgres::types::Type;
@@ -144,28 +143,7 @@ fn page_of(request: ReadRequest, rows: &[Row]) -> Result<Page, Error> {
         _ => None,
     };
     let (events, rest) = events_of(&request, rows)?;
-    let next = events
-        .last()
-        .filter(|_| rest)
-        .map(|last| request.resumed_after(last));
-    let cursor = match (request.direction, &next, events.last()) {
-        (Direction::Backward, ..) => request.after,
-        (Direction::Forward, Some(_), Some(last)) => Cursor::at(last.position()),
-        (Direction::Forward, ..) => {
-            let reached = Cursor::at(until);
-            if reached.covers(&request.after) {
-                reached
-            } else {
-                request.after
-            }
-        }
-    };
-    Ok(Page {
-        events,
-        next,
-        cursor,
-        stream,
-    })
+    Ok(request.page(events, rest, until, stream))
 }
 
 /// The events in the rows, in order, and whether there is one after the last.

@@ -277,6 +277,40 @@ impl ReadRequest {
         next
     }
 
+    /// The page that answers the request with these events, where `rest` says whether more of its events
+    /// follow the last one and `until` is where its span ends; for stores that are a single log.
+    pub fn page(
+        &self,
+        events: Vec<RecordedEvent>,
+        rest: bool,
+        until: Position,
+        stream: Option<StreamHead>,
+    ) -> Page {
+        let last = events.last().filter(|_| rest);
+        let next = last.map(|last| self.resumed_after(last));
+        let cursor = match (self.direction, last) {
+            (Direction::Backward, _) => self.after.clone(),
+            (Direction::Forward, Some(last)) => Cursor::at(last.position()),
+            (Direction::Forward, None) => self.reached(until),
+        };
+        Page {
+            events,
+            next,
+            cursor,
+            stream,
+        }
+    }
+
+    /// Where a forward reader stands after the last page of a span that ends here: it never goes back.
+    pub fn reached(&self, until: Position) -> Cursor {
+        let until = Cursor::at(until);
+        if until.covers(&self.after) {
+            until
+        } else {
+            self.after.clone()
+        }
+    }
+
     /// The positions that the request spans in a single log: after the first, up to and with the second.
     ///
     /// # Errors

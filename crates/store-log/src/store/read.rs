@@ -151,7 +151,7 @@ fn log_page(
     let cursor = match (request.direction, &next) {
         (Direction::Backward, _) => request.after.clone(),
         (Direction::Forward, Some(_)) => Cursor::at(rest.after),
-        (Direction::Forward, None) => reached(request, span),
+        (Direction::Forward, None) => request.reached(span.until),
     };
     Ok(Page {
         events: filling.finish(),
@@ -201,25 +201,15 @@ fn stream_page(
             };
         }
     }
-    let is_full = filling.is_full;
-    let events = filling.finish();
-    let next = events.last().filter(|_| is_full);
-    let next = next.map(|last| request.resumed_after(last));
-    let cursor = match (request.direction, &next, events.last()) {
-        (Direction::Backward, ..) => request.after.clone(),
-        (Direction::Forward, Some(_), Some(last)) => Cursor::at(last.position()),
-        (Direction::Forward, ..) => reached(request, span),
+    let rest = filling.is_full;
+    let head = StreamHead {
+        stream: stream.clone(),
+        version: facts.version,
+        policy: facts.policy,
     };
-    Ok(Page {
-        events,
-        next,
-        cursor,
-        stream: Some(StreamHead {
-            stream: stream.clone(),
-            version: facts.version,
-            policy: facts.policy,
-        }),
-    })
+    Ok(request
+        .clone()
+        .page(filling.finish(), rest, span.until, Some(head)))
 }
 
 /// The first and the last version of a stream that the request asks for and reads show.
@@ -244,16 +234,6 @@ fn shown_versions(
     };
     let low = first.max(after).max(request.after_version.next());
     Ok((low, until.min(request.until_version)))
-}
-
-/// Where a forward reader stands at the end of a span.
-fn reached(request: &ReadRequest, span: Span) -> Cursor {
-    let end = Cursor::at(span.until);
-    if end.covers(&request.after) {
-        end
-    } else {
-        request.after.clone()
-    }
 }
 
 /// The first version of a stream that stands after this position; the one after its head when none does.
