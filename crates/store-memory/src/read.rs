@@ -21,15 +21,15 @@ struct Span {
 }
 
 /// One page of the answer to a request that was validated.
-pub(crate) fn read(state: &State, request: ReadRequest, now: Timestamp) -> Result<Page, Error> {
-    let span = Span::of(state, &request)?;
+pub(crate) fn read(state: &State, request: &ReadRequest, now: Timestamp) -> Result<Page, Error> {
+    let span = Span::of(state, request)?;
     state.check_not_ahead(&request.after)?;
     state.check_consistency(&request.consistency)?;
     let stream = match &request.selection {
         Selection::Stream(stream) => Some(state.stream_head(stream)),
         _ => None,
     };
-    let mut selected = select(state, &request, now)?.peekable();
+    let mut selected = select(state, request, now)?.peekable();
     let mut events: Vec<RecordedEvent> = Vec::new();
     let mut bytes = 0;
     while let Some(event) = selected.peek() {

@@ -111,7 +111,7 @@ impl EventStore for MemoryStore {
 
     async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
         request.validate()?;
-        read(&*self.look()?, request, self.clock.now()).map_err(|error| error.during("read"))
+        read(&*self.look()?, &request, self.clock.now()).map_err(|error| error.during("read"))
     }
 
     async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {

@@ -49,7 +49,7 @@ pub(crate) async fn page(
     } else {
         query.run(&***client).await?
     };
-    page_of(request, &rows)
+    page_of(&request, &rows)
 }
 
 /// Whether a plan is good for every request of this form, so that it is made once for each connection.
@@ -125,7 +125,7 @@ fn head_of(query: &mut Query, request: &ReadRequest) -> Result<String, Error> {
     ))
 }
 
-fn page_of(request: ReadRequest, rows: &[Row]) -> Result<Page, Error> {
+fn page_of(request: &ReadRequest, rows: &[Row]) -> Result<Page, Error> {
     let Some(first) = rows.first() else {
         return Err(Error::new(
             annals_core::ErrorKind::Corrupt,
@@ -142,7 +142,7 @@ fn page_of(request: ReadRequest, rows: &[Row]) -> Result<Page, Error> {
         Selection::Stream(stream) => Some(stream_head_of(first, 2, stream)?),
         _ => None,
     };
-    let (events, rest) = events_of(&request, rows)?;
+    let (events, rest) = events_of(request, rows)?;
     Ok(request.page(events, rest, until, stream))
 }
 
