@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::compress::BlockCache;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::format::Flaw;
-use crate::format::manifest::{Form, Manifest};
+use crate::format::manifest::{Entry, Form, Manifest};
+use crate::format::segment::SegmentHeader;
 use crate::open::is_unused;
 use crate::planted::{self, Bug};
 use crate::settings::{LogSettings, Parts, ReadMode};
@@ -52,16 +53,21 @@ impl Files {
         self.path(&segment_name(id))
     }
 
-    pub(crate) fn compressed(&self, id: u32) -> PathBuf {
-        self.path(&compressed_name(id))
+    /// The file of a segment's compressed form, of which something was reclaimed so many times.
+    pub(crate) fn compressed(&self, id: u32, generation: u32) -> PathBuf {
+        self.path(&compressed_name(id, generation))
     }
 
     /// The file of a segment in this form.
     pub(crate) fn path_of(&self, id: u32, form: Form) -> PathBuf {
-        match form {
-            Form::Plain => self.segment(id),
-            Form::Compressed { .. } => self.compressed(id),
-        }
+        self.path(&name_of(id, form))
+    }
+
+    /// What the manifest says of a segment by now; `None` where it can't be read, or knows no such segment.
+    pub(crate) fn entry_now(&self, header: &SegmentHeader) -> Option<Entry> {
+        let manifest = self.read_manifest().ok()?;
+        let mut segments = manifest.segments.into_iter();
+        segments.find(|entry| entry.header == *header)
     }
 
     /// The names in the directory; an error of kind `NotFound` when it is not there.
@@ -161,9 +167,20 @@ pub(crate) fn segment_name(id: u32) -> String {
     format!("{id:020}.segment")
 }
 
-/// The name of the file of a segment's compressed form.
-pub(crate) fn compressed_name(id: u32) -> String {
-    format!("{id:020}.compressed")
+/// The name of the file of a segment's compressed form, of which something was reclaimed so many times.
+fn compressed_name(id: u32, generation: u32) -> String {
+    match generation {
+        0 => format!("{id:020}.compressed"),
+        _ => format!("{id:020}-{generation}.compressed"),
+    }
+}
+
+/// The name of the file of a segment in this form.
+pub(crate) fn name_of(id: u32, form: Form) -> String {
+    match form {
+        Form::Plain => segment_name(id),
+        Form::Compressed { .. } => compressed_name(id, form.generation()),
+    }
 }
 
 /// The name of a file while it is being written.
@@ -180,11 +197,20 @@ pub(crate) fn segment_id(name: &str) -> Option<u32> {
     (segment_name(id) == name && id > 0).then_some(id)
 }
 
-/// The segment whose compressed form has this name.
+/// The segment of which a compressed form has this name.
 pub(crate) fn compressed_id(name: &str) -> Option<u32> {
+    compressed_parts(name).map(|(id, _)| id)
+}
+
+/// The segment of which a compressed form has this name, and how many times something was reclaimed of it.
+pub(crate) fn compressed_parts(name: &str) -> Option<(u32, u32)> {
     let digits = name.strip_suffix(".compressed")?;
-    let id = digits.parse().ok()?;
-    (compressed_name(id) == name && id > 0).then_some(id)
+    let (id, generation) = match digits.split_once('-') {
+        Some((id, generation)) => (id, generation.parse().ok()?),
+        None => (digits, 0),
+    };
+    let id = id.parse().ok()?;
+    (compressed_name(id, generation) == name && id > 0).then_some((id, generation))
 }
 
 /// Whether a file of this name is a form of a segment that was being written.
@@ -238,7 +264,10 @@ pub(crate) fn flawed(flaw: Flaw, path: &Path, kind: DamageKind) -> Error {
     match flaw {
         Flaw::Newer(format) => {
             let known = match kind {
-                DamageKind::Manifest => crate::format::FORMAT_WITH_COMPRESSED,
+                DamageKind::Manifest => crate::format::FORMAT_WITH_RECLAIMED,
+                _ if path.extension().is_some_and(|it| it == "compressed") => {
+                    crate::format::compressed::FORMAT_RECLAIMED
+                }
                 _ => crate::format::FORMAT,
             };
             let message = format!(

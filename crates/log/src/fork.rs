@@ -18,9 +18,8 @@ use crate::place::{Place, RecordAt, Tip};
 use crate::repair::copy_file;
 use crate::rotate::begin_segment;
 use crate::scan::Scanned;
-use crate::segments::Segment;
+use crate::segments::{FORMS_TRIED_MAX, Segment};
 use crate::settings::{LogSettings, Parts, ReadMode};
-use crate::vfs::Access;
 use crate::view::View;
 use crate::watermark::Watermark;
 use crate::writer::Log;
@@ -73,7 +72,7 @@ pub fn fork(
     refuse_existing(&files)?;
     let failed = |error| Error::io("the fork can't be made", to, error);
     let segments = shared.len() + 1;
-    let (mut segments_copied, mut forms) = (0, Vec::new());
+    let (mut segments_copied, mut sealed) = (0, Vec::new());
     for (segments_done, segment) in shared.iter().enumerate() {
         let file = &files.segment(segment.id());
         progress(Progress {
@@ -81,11 +80,11 @@ pub fn fork(
             segments_done,
             segments,
         });
-        let (form, is_copied) = share(&view, &files, segment).map_err(failed)?;
-        forms.push(form);
+        let (entry, is_copied) = share(&view, &files, segment).map_err(failed)?;
+        sealed.push(entry);
         segments_copied += usize::from(is_copied);
     }
-    begin(parts, &view, &files, &shared, &forms, last).map_err(failed)?;
+    begin(parts, &view, &files, sealed, last).map_err(failed)?;
     drop(held);
     progress(Progress {
         file: &files.segment(last.id()),
@@ -120,33 +119,26 @@ fn split(view: &View, until: u64) -> Result<(Vec<&Segment>, &Segment)> {
     Err(Error::new(ErrorKind::NotFound, message).at(&view.list().files.directory))
 }
 
-/// Shares a sealed segment in the form that it has, which may change meanwhile; and whether it was copied.
-fn share(view: &View, files: &Files, segment: &Segment) -> io::Result<(Form, bool)> {
-    let other = match segment.form {
-        Form::Plain => Form::Compressed { bytes: 0 },
-        Form::Compressed { .. } => Form::Plain,
-    };
+/// Shares a sealed segment in the form that it has, which may change meanwhile; what the fork says of it, and
+/// whether it was copied.
+fn share(view: &View, files: &Files, segment: &Segment) -> io::Result<(Entry, bool)> {
+    let source = &view.list().files;
+    let mut entry = segment.entry();
     let mut missing = io::Error::from(io::ErrorKind::NotFound);
-    for form in [segment.form, other, segment.form, other] {
-        let from = view.list().files.path_of(segment.id(), form);
-        let to = files.path_of(segment.id(), form);
+    for _ in 0..=FORMS_TRIED_MAX {
+        let from = source.path_of(segment.id(), entry.form);
+        let to = files.path_of(segment.id(), entry.form);
         match share_file(files, &from, &to) {
-            Ok(is_copied) => return Ok((form_of(files, &to, form)?, is_copied)),
+            Ok(is_copied) => return Ok((entry, is_copied)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => missing = error,
             Err(error) => return Err(error),
         }
+        match source.entry_now(&segment.header) {
+            Some(now) => entry = now,
+            None => break,
+        }
     }
     Err(missing)
-}
-
-/// The form as the manifest has it, with the length of its file.
-fn form_of(files: &Files, path: &Path, form: Form) -> io::Result<Form> {
-    Ok(match form {
-        Form::Plain => form,
-        Form::Compressed { .. } => Form::Compressed {
-            bytes: files.vfs.open(path, Access::Read)?.length()?,
-        },
-    })
 }
 
 /// Gives a file its second name, or copies it where that can't be; whether it was copied.
@@ -169,8 +161,7 @@ fn begin(
     parts: &Parts,
     view: &View,
     files: &Files,
-    shared: &[&Segment],
-    forms: &[Form],
+    sealed: Vec<Entry>,
     last: &Segment,
 ) -> io::Result<()> {
     let header = SegmentHeader {
@@ -180,12 +171,6 @@ fn begin(
     begin_segment(files, &header)?;
     let log = view.log_id();
     Watermark::create(files, log, header.id, Tip::start(&header))?;
-    let sealed = shared.iter().zip(forms).map(|(segment, form)| Entry {
-        header: segment.header.clone(),
-        end: segment.sealed.get().copied(),
-        form: *form,
-        lost: segment.lost().to_vec(),
-    });
     let open = Entry {
         header,
         end: None,
@@ -194,7 +179,7 @@ fn begin(
     };
     let manifest = Manifest {
         log,
-        segments: sealed.chain([open]).collect(),
+        segments: sealed.into_iter().chain([open]).collect(),
     };
     files.stage_manifest(&manifest)?;
     files.vfs.sync_directory(&files.directory)?;

@@ -72,7 +72,7 @@ mod watermark;
 mod writer;
 
 pub use check::{LostRange, Progress, Verification, verify};
-pub use compress::{Compression, CompressionEstimate, Pace, Rewritten};
+pub use compress::{Compression, CompressionEstimate, Edit, Pace, Rewritten};
 pub use error::{Damage, DamageKind, Error, ErrorKind, Result};
 pub use follower::Follower;
 pub use fork::{Fork, fork};

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::LogId;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{
-    Files, LOCK, MANIFEST, MANIFEST_NEW, QUARANTINE, WATERMARK, compressed_id, is_staged,
+    Files, LOCK, MANIFEST, MANIFEST_NEW, QUARANTINE, WATERMARK, compressed_id, is_staged, name_of,
     read_full, segment_id,
 };
 use crate::format::frame::FRAME_HEADER_BYTES;
@@ -364,17 +364,10 @@ pub(crate) fn is_unused_form(manifest: &Manifest, name: &str) -> bool {
     if is_staged(name) {
         return true;
     }
-    let form_in_use = |id: u32| {
-        let mut segments = manifest.segments.iter();
-        segments
-            .find(|entry| entry.header.id == id)
-            .map(|entry| entry.form)
-    };
-    match (segment_id(name), compressed_id(name)) {
-        (Some(id), _) => matches!(form_in_use(id), Some(Form::Compressed { .. })),
-        (None, Some(id)) => form_in_use(id) == Some(Form::Plain),
-        (None, None) => false,
-    }
+    let id = segment_id(name).or(compressed_id(name));
+    let mut segments = manifest.segments.iter();
+    let entry = segments.find(|entry| Some(entry.header.id) == id);
+    entry.is_some_and(|entry| name_of(entry.header.id, entry.form) != name)
 }
 
 fn remove_leftover(files: &Files, path: &Path) -> Result<()> {
@@ -429,7 +422,7 @@ fn check_chain(files: &Files, manifest: &Manifest) -> Result<()> {
             let path = files.segment(entry.header.id);
             return Err(Error::corrupt(Damage::new(&path, 0_u64, DamageKind::Chain)));
         }
-        digest = entry.end.map(|end| end.digest);
+        digest = entry.sealed_digest();
     }
     Ok(())
 }

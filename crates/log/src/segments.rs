@@ -16,6 +16,10 @@ use crate::place::Lost;
 use crate::vfs::{Access, MappedFile, VfsFile};
 use crate::{LogId, ReadMode};
 
+/// How many forms of a segment are looked for that the manifest names one after the other: each is gone only when
+/// the writer went over to the next one meanwhile.
+pub(crate) const FORMS_TRIED_MAX: usize = 3;
+
 /// One segment of a log.
 #[derive(Debug)]
 pub struct Segment {
@@ -87,6 +91,11 @@ impl Segment {
         self.sealed.get().is_some()
     }
 
+    /// Whether some of its records no longer say what they said: see [`View::reclaim`](crate::View::reclaim).
+    pub fn is_reclaimed(&self) -> bool {
+        self.form.reclaimed().is_some()
+    }
+
     /// How long its plain form is, in bytes, without what is kept free behind its end; 0 while it is not sealed.
     pub fn plain_bytes(&self) -> u64 {
         let end = self.sealed.get();
@@ -97,7 +106,7 @@ impl Segment {
     pub fn compressed_bytes(&self) -> Option<u64> {
         match self.form {
             Form::Plain => None,
-            Form::Compressed { bytes } => Some(bytes),
+            Form::Compressed { bytes, .. } => Some(bytes),
         }
     }
 
@@ -151,27 +160,40 @@ impl Segment {
         })
     }
 
-    /// Opens the form that the manifest had, or the other one when it is gone since.
+    /// What the manifest had of it.
+    pub(crate) fn entry(&self) -> Entry {
+        Entry {
+            header: self.header.clone(),
+            end: self.sealed.get().copied(),
+            form: self.form,
+            lost: self.lost.clone(),
+        }
+    }
+
+    /// Opens the form that the manifest had, or the one that it has now when that is gone since.
     fn open_form(&self, files: &Files, sealed: Option<&SealedEnd>) -> Result<Opened> {
-        let is_first_plain = self.form == Form::Plain;
-        let open = |is_plain: bool| {
-            if is_plain {
-                return self.open_plain(files, sealed).map(Opened::Plain);
-            }
-            let file = CompressedFile::open(files, &self.header, sealed)?;
-            Ok(Opened::Compressed(Arc::new(file)))
-        };
-        let missing = match open(is_first_plain) {
+        let missing = match self.open_as(files, self.form, sealed) {
             Err(error) if is_missing(&error) && sealed.is_some() => error,
             opened => return opened,
         };
-        for is_plain in [!is_first_plain, is_first_plain, !is_first_plain] {
-            match open(is_plain) {
+        for _ in 0..FORMS_TRIED_MAX {
+            let Some(now) = files.entry_now(&self.header) else {
+                break;
+            };
+            match self.open_as(files, now.form, now.end.as_ref()) {
                 Err(error) if is_missing(&error) => {}
                 opened => return opened,
             }
         }
         Err(missing)
+    }
+
+    fn open_as(&self, files: &Files, form: Form, sealed: Option<&SealedEnd>) -> Result<Opened> {
+        if form == Form::Plain {
+            return self.open_plain(files, sealed).map(Opened::Plain);
+        }
+        let file = CompressedFile::open(files, &self.header, form, sealed)?;
+        Ok(Opened::Compressed(Arc::new(file)))
     }
 
     fn open_plain(&self, files: &Files, sealed: Option<&SealedEnd>) -> Result<Arc<dyn VfsFile>> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
 
+use std::collections::HashSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ struct Written {
     path: PathBuf,
     log: Log,
     records: Vec<(RecordAt, Vec<u8>)>,
+    notes: HashSet<RecordAt>,
 }
 
 fn settings(reads: ReadMode) -> LogSettings {
@@ -31,7 +33,7 @@ fn written(reads: ReadMode) -> Written {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
     let mut log = Log::create(&Parts::os(), &path, settings(reads), 1).unwrap();
-    let mut records = Vec::new();
+    let (mut records, mut notes) = (Vec::new(), HashSet::new());
     for round in 0..120_usize {
         let bodies: Vec<_> = (0..=round % 30).map(|at| body(round, at)).collect();
         let bytes = bodies.iter().map(|body| body.len() + 8).sum();
@@ -45,6 +47,9 @@ fn written(reads: ReadMode) -> Written {
             };
             let at = frame.push(kind, |out| out.extend_from_slice(&body));
             records.push((at, body));
+            if kind == Kind::Note {
+                notes.insert(at);
+            }
         }
         frame.write().unwrap();
         log.sync().unwrap();
@@ -55,6 +60,7 @@ fn written(reads: ReadMode) -> Written {
         path,
         log,
         records,
+        notes,
     }
 }
 
@@ -409,6 +415,143 @@ fn a_damaged_block_loses_its_records_and_no_others() {
         record.is_ok_and(|record| record.body == body)
     });
     assert!(readable.count() >= it.records.len() - 2 * failed - 60);
+}
+
+/// Takes a segment's records of even length all but their first byte.
+fn reclaim(it: &mut Written, segment: u32) {
+    let view = it.log.view();
+    let written = view.reclaim(segment, &small_blocks(), &mut emptied, &mut go_on);
+    let written = written.unwrap().unwrap();
+    it.log.adopt(&written).unwrap();
+    written.remove_replaced().unwrap();
+    for (at, body) in &mut it.records {
+        if at.segment() == segment && !it.notes.contains(at) {
+            emptied(body);
+        }
+    }
+}
+
+fn emptied(body: &mut [u8]) -> bool {
+    let is_emptied = body.len().is_multiple_of(2);
+    if let [_, rest @ ..] = body
+        && is_emptied
+    {
+        rest.fill(0);
+    }
+    is_emptied
+}
+
+#[test]
+fn what_is_reclaimed_is_gone_for_good_and_all_else_is_where_it_was() {
+    for reads in [ReadMode::Map, ReadMode::Pread] {
+        let mut it = written(reads);
+        let unopened = Follower::open(&Parts::os(), &it.path, reads).unwrap();
+        let bytes = |it: &Written| {
+            let view = it.log.view();
+            view.segment(2).unwrap().compressed_bytes()
+        };
+        compress(&mut it.log, 1);
+        compress(&mut it.log, 2);
+        let before = bytes(&it);
+        for segment in [1, 2, 3, 2] {
+            reclaim(&mut it, segment);
+            check(&it.log.view(), &it.records);
+        }
+        assert!(bytes(&it) < before);
+        assert_eq!(fs::read(it.path.join("MANIFEST")).unwrap()[8], 3);
+        // Who looks for a form that is gone finds the one of now.
+        check(&unopened.view(), &it.records);
+        let undone = it.log.view().decompress(2, &mut go_on).unwrap_err();
+        assert!(undone.to_string().contains("can't be undone"), "{undone}");
+        let whole = |path: &Path| {
+            let found = verify(&Parts::os(), path, &mut |_| {}).unwrap();
+            assert!(found.is_whole(), "{found:?}");
+        };
+        whole(&it.path);
+        let forms: Vec<_> = names(&it.path)
+            .into_iter()
+            .filter(|name| name.contains("compressed"))
+            .collect();
+        let expected = [(1, 1), (2, 2), (3, 1)]
+            .map(|(id, generation)| format!("{id:020}-{generation}.compressed"));
+        assert_eq!(forms, expected);
+
+        let to = it.path.with_extension("fork");
+        let (parts, settings) = (Parts::os(), settings(reads));
+        fork(
+            &parts,
+            &it.path,
+            &to,
+            &settings,
+            u64::MAX,
+            &|_| true,
+            &mut |_| {},
+        )
+        .unwrap();
+        whole(&to);
+        it.log.close().unwrap();
+        let (log, _) = Log::open(&parts, &it.path, settings).unwrap();
+        check(&log.view(), &it.records);
+        drop(log);
+        // All that the manifest said is in the files as well.
+        fs::write(it.path.join("MANIFEST"), b"gone").unwrap();
+        let repaired = repair(&parts, &it.path, &mut |_| {}).unwrap();
+        assert_eq!(repaired.found.damage.len(), 1, "{repaired:?}");
+        whole(&it.path);
+    }
+}
+
+#[test]
+fn no_byte_of_what_was_reclaimed_is_left_in_a_file() {
+    const SECRET: &[u8] = b"the name of a person that is to be forgotten";
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let parts = Parts::os();
+    let mut log = Log::create(&parts, &path, settings(ReadMode::Map), 1).unwrap();
+    while log.segment().id < 3 {
+        log.reserve(400, || 7).unwrap();
+        let mut frame = log.frame();
+        for at in 0..5_u8 {
+            frame.push(Kind::Numbered, |out| {
+                out.extend_from_slice(if at % 2 == 0 {
+                    SECRET
+                } else {
+                    b"kept: a few words"
+                });
+            });
+        }
+        frame.write().unwrap();
+        log.sync().unwrap();
+    }
+    let mut forget = |body: &mut [u8]| {
+        let is_secret = body == SECRET;
+        if is_secret {
+            body.fill(0);
+        }
+        is_secret
+    };
+    // Plain text would be seen in a block or a dictionary only by chance: all bytes that come out are looked at.
+    let written = log
+        .view()
+        .reclaim(1, &small_blocks(), &mut forget, &mut go_on);
+    let written = written.unwrap().unwrap();
+    let name = path.join(format!("{:020}-1.compressed", 1));
+    let bytes = fs::read(&name).unwrap();
+    let is_in = |bytes: &[u8]| bytes.windows(12).any(|window| SECRET.starts_with(window));
+    assert!(!is_in(&bytes));
+    log.adopt(&written).unwrap();
+    written.remove_replaced().unwrap();
+    let mut scan = log.view().scan(log.view().start());
+    let (mut emptied, mut kept) = (0, 0);
+    while let Some(record) = scan.next_record().unwrap() {
+        if record.at.segment() == 1 {
+            assert!(!is_in(record.body));
+            emptied += usize::from(record.body.iter().all(|byte| *byte == 0));
+            kept += usize::from(record.body == b"kept: a few words");
+        }
+    }
+    assert!(emptied > 100 && kept > 100, "{emptied} {kept}");
+    assert!(!path.join(format!("{:020}.segment", 1)).exists());
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<Segm
         met: false,
         until,
     };
-    if let Form::Compressed { .. } = entry.form {
+    if entry.form != Form::Plain {
         examine_compressed(files, entry, &segment, &mut examination)?;
         return Ok(examination.report);
     }
@@ -72,7 +72,7 @@ pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<Segm
         Ok(file) => file,
         Err(error) => {
             let damage = damage_of(error)?;
-            if !examination.other_form(files, entry, &segment)? {
+            if !examination.form_now(files, entry)? {
                 examination.missing(entry, damage);
             }
             return Ok(examination.report);
@@ -102,12 +102,12 @@ fn examine_compressed(
 ) -> Result<()> {
     let path = examination.path.clone();
     let failed = |error| Error::io("the segment can't be read", &path, error);
-    let file = match CompressedFile::open(files, &entry.header, segment.sealed.get()) {
+    let file = match CompressedFile::open(files, &entry.header, entry.form, segment.sealed.get()) {
         Ok(file) => Arc::new(file),
         Err(error) => {
             let damage = damage_of(error)?;
             let is_gone = damage.kind == DamageKind::Missing;
-            if is_gone && examination.other_form(files, entry, segment)? {
+            if is_gone && examination.form_now(files, entry)? {
                 return Ok(());
             }
             examination.missing(entry, damage);
@@ -151,22 +151,37 @@ impl Examination {
         self.end(&mut reader, length)
     }
 
-    /// Looks at the other form of a segment where the one that the manifest named is gone since, because a
+    /// Looks at the form that the segment has by now where the one that the manifest named is gone since, because a
     /// writer went over to it; `false` where there is none.
-    fn other_form(&mut self, files: &Files, entry: &Entry, segment: &Segment) -> Result<bool> {
-        let in_use = matches!(self.until, Until::Sealed { in_use: true, .. });
-        if !in_use {
+    fn form_now(&mut self, files: &Files, entry: &Entry) -> Result<bool> {
+        let Until::Sealed {
+            next_number,
+            in_use: true,
+            ..
+        } = self.until
+        else {
             return Ok(false);
-        }
-        let Ok(file) = segment.open(files, segment.sealed.get()) else {
+        };
+        let now = files.entry_now(&entry.header);
+        let Some((now, end)) = now.and_then(|now| now.end.map(|end| (now, end))) else {
             return Ok(false);
+        };
+        let segment = Segment::new(&now);
+        let Ok(file) = segment.open(files, Some(&end)) else {
+            return Ok(false);
+        };
+        let in_use = true;
+        self.until = Until::Sealed {
+            end,
+            next_number,
+            in_use,
         };
         let failed = |error| Error::io("the segment can't be read", &self.path, error);
         let length = file.length().map_err(failed)?;
         self.report.bytes = length;
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         let path = self.path.clone();
-        let walked = self.frames(file, entry, segment, length);
+        let walked = self.frames(file, &now, &segment, length);
         walked.map_err(|error| Error::io("the segment can't be read", &path, error))?;
         Ok(true)
     }

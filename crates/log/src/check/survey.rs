@@ -9,7 +9,8 @@ use super::{LostRange, Progress, Verification};
 use crate::compress;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{
-    Files, MANIFEST, MANIFEST_NEW, WATERMARK, compressed_id, flawed, read_full, segment_id,
+    Files, MANIFEST, MANIFEST_NEW, WATERMARK, compressed_id, compressed_parts, flawed, read_full,
+    segment_id,
 };
 use crate::format::Flaw;
 use crate::format::is_zero;
@@ -143,7 +144,8 @@ impl Survey {
                 let damage = Damage::new(&path, 0_u64, DamageKind::Chain);
                 report.damage.push(damage);
             }
-            before = entry.end.map(|end| (end.digest, report.tip.next_number));
+            let sealed = entry.sealed_digest();
+            before = sealed.map(|digest| (digest, report.tip.next_number));
             self.verification.take(&path, &report);
             self.segments.push(report);
         }
@@ -335,7 +337,8 @@ fn ids(names: &[String]) -> Vec<u32> {
 /// What a compressed form says of the end of its segment, and of itself.
 type CompressedEnd = (SealedEnd, Form);
 
-/// What the segment's file says of itself; `None` when that is damaged. A plain file comes first.
+/// What the segment's file says of itself; `None` when that is damaged. A plain file comes first, then the form of which
+/// the least was reclaimed.
 fn read_header(
     files: &Files,
     names: &[String],
@@ -344,7 +347,11 @@ fn read_header(
     if names.iter().any(|name| segment_id(name) == Some(id)) {
         return Ok(read_plain_header(files, id)?.map(|header| (header, None)));
     }
-    let path = files.compressed(id);
+    let compressed = names.iter().filter_map(|name| compressed_parts(name));
+    let generations = compressed.filter_map(|(of, generation)| (of == id).then_some(generation));
+    let Some(path) = generations.min().map(|it| files.compressed(id, it)) else {
+        return Ok(None);
+    };
     let file = files.open(&path, Access::Read)?;
     let read = compress::read_header(&*file);
     let read = read.map_err(|error| Error::io("the segment can't be read", &path, error))?;
@@ -354,8 +361,8 @@ fn read_header(
             digest: header.digest,
             closing: Closing::Footer,
         };
-        let bytes = header.file_bytes();
-        (header.segment, Some((end, Form::Compressed { bytes })))
+        let form = header.form();
+        (header.segment, Some((end, form)))
     }))
 }
 

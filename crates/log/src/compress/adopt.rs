@@ -30,6 +30,7 @@ impl Log {
             return Err(Error::new(ErrorKind::Invalid, message));
         };
         entry.form = rewritten.form;
+        entry.end = Some(rewritten.end);
         let segment = Arc::new(Segment::new(entry));
         let staged = self.files.stage_manifest(&manifest);
         staged.map_err(|error| self.staging_failed(error))?;

@@ -17,7 +17,7 @@ use crate::format::Seed;
 use crate::format::compressed::{
     BlockEntry, COMPRESSED_HEADER_BYTES, CompressedHeader, ENTRY_BYTES, checksum, restore,
 };
-use crate::format::manifest::SealedEnd;
+use crate::format::manifest::{Form, SealedEnd};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::planted::{self, Bug};
 use crate::vfs::{self, Access, MappedFile, VfsFile};
@@ -72,14 +72,15 @@ impl Block {
 }
 
 impl CompressedFile {
-    /// Opens the compressed form of a segment, and checks all of it but the blocks. `end` is that of the
+    /// Opens this compressed form of a segment, and checks all of it but the blocks. `end` is that of the
     /// manifest, where it knows one.
     pub(crate) fn open(
         files: &Files,
         segment: &SegmentHeader,
+        form: Form,
         end: Option<&SealedEnd>,
     ) -> Result<Self> {
-        let path = files.compressed(segment.id);
+        let path = files.path_of(segment.id, form);
         let file = files.open(&path, Access::Read)?;
         let failed = |error| Error::io("the segment can't be read", &path, error);
         let damaged = |at: u64, kind| Error::corrupt(Damage::new(&path, at, kind));
@@ -92,7 +93,9 @@ impl CompressedFile {
         if header.segment != *segment {
             return Err(damaged(0, DamageKind::SegmentHeader));
         }
-        if end.is_some_and(|end| (end.offset, end.digest) != (header.end, header.digest)) {
+        let is_other =
+            end.is_some_and(|end| (end.offset, end.digest) != (header.end, header.digest));
+        if is_other || header.reclaimed != form.reclaimed() {
             return Err(damaged(0, DamageKind::Chain));
         }
         let length = file.length().map_err(failed)?;

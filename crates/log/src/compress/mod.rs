@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub(crate) use cache::BlockCache;
 pub(crate) use file::{Block, CompressedFile, Unreadable, read_header};
 
+use self::write::Written;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
 use crate::format::manifest::{Closing, Form, SealedEnd};
@@ -92,12 +93,18 @@ pub struct Rewritten {
     pub(crate) files: Files,
     pub(crate) segment: u32,
     pub(crate) form: Form,
+    /// The end of the segment in this form.
+    pub(crate) end: SealedEnd,
     pub(crate) replaced: PathBuf,
     /// How long the file was, in bytes.
     pub bytes_before: u64,
     /// How long it is now, in bytes.
     pub bytes_after: u64,
 }
+
+/// What is made of the body of a numbered record: its bytes are changed in place, and its length stays; tells whether
+/// they were. It is asked twice for each record, and must make the same of it both times.
+pub type Edit<'a> = dyn FnMut(&mut [u8]) -> bool + 'a;
 
 /// What is told of the work: how many bytes were read or written since the last time. It may wait, so that
 /// the work does not take all of a disk, and breaks the work off.
@@ -118,7 +125,8 @@ impl View {
         let file = segment.open(&self.list().files, Some(&end))?;
         let path = segment.path(&self.list().files);
         let failed = |error| Error::io("the segment can't be read", &path, error);
-        let samples = sample::take(&file, segment, &end, compression).map_err(failed)?;
+        let samples = sample::take(&file, segment, &end, compression, &mut unedited);
+        let samples = samples.map_err(failed)?;
         let (plain, stored) = sample::compressed(&samples, compression, None).map_err(failed)?;
         let plain_bytes = file.length().map_err(failed)?;
         let compressed_bytes = u64::from(end.offset) * stored / plain.max(1);
@@ -144,8 +152,31 @@ impl View {
         compression.validate()?;
         let (segment, end) = self.rewritable(segment, Wanted::Compressed)?;
         let files = &self.list().files;
-        let form = write::compressed(files, segment, &end, compression, pace)?;
-        self.rewritten(segment, form)
+        let how = (compression, 0);
+        let written = write::compressed(files, segment, &end, how, &mut unedited, pace)?;
+        self.rewritten(segment, written)
+    }
+
+    /// Writes the compressed form of a sealed segment in which `edit` took from some records what they said, durable and
+    /// compared, as [`compress`](Self::compress) does. Whatever form the segment has, this one takes its
+    /// place for good: what was taken from it can't be had again. Records keep their places, and
+    /// the log stays a chain: the manifest says what the digest was when the segment was sealed.
+    ///
+    /// # Errors
+    /// As for [`compress`](Self::compress).
+    pub fn reclaim(
+        &self,
+        segment: u32,
+        compression: &Compression,
+        edit: &mut Edit<'_>,
+        pace: &mut Pace<'_>,
+    ) -> Result<Option<Rewritten>> {
+        compression.validate()?;
+        let (segment, end) = self.rewritable(segment, Wanted::Reclaimed)?;
+        let files = &self.list().files;
+        let how = (compression, segment.form.generation().saturating_add(1));
+        let written = write::compressed(files, segment, &end, how, edit, pace)?;
+        self.rewritten(segment, written)
     }
 
     /// Writes the plain form of a compressed segment again, as [`compress`](Self::compress) does its own.
@@ -154,8 +185,8 @@ impl View {
     /// As for [`compress`](Self::compress).
     pub fn decompress(&self, segment: u32, pace: &mut Pace<'_>) -> Result<Option<Rewritten>> {
         let (segment, end) = self.rewritable(segment, Wanted::Plain)?;
-        let form = write::plain(&self.list().files, segment, &end, pace)?;
-        self.rewritten(segment, form)
+        let written = write::plain(&self.list().files, segment, &end, pace)?;
+        self.rewritten(segment, written)
     }
 
     /// The segment, where it is sealed and whole and not yet in the form that is wanted.
@@ -177,6 +208,9 @@ impl View {
                 return refused("is compressed already");
             }
             (Wanted::Plain, Form::Plain) => return refused("is not compressed"),
+            (Wanted::Plain, _) if segment.is_reclaimed() => {
+                return refused("was reclaimed in part, which can't be undone");
+            }
             _ => {}
         }
         if end.closing != Closing::Footer || !segment.lost().is_empty() {
@@ -185,8 +219,8 @@ impl View {
         Ok((segment, *end))
     }
 
-    fn rewritten(&self, segment: &Segment, form: Option<Form>) -> Result<Option<Rewritten>> {
-        let Some(form) = form else {
+    fn rewritten(&self, segment: &Segment, written: Option<Written>) -> Result<Option<Rewritten>> {
+        let Some((form, end)) = written else {
             return Ok(None);
         };
         let files = &self.list().files;
@@ -199,6 +233,7 @@ impl View {
         Ok(Some(Rewritten {
             segment: segment.id(),
             form,
+            end,
             bytes_before: length(&replaced)?,
             bytes_after: length(&files.path_of(segment.id(), form))?,
             files: files.clone(),
@@ -218,4 +253,9 @@ impl Rewritten {
 enum Wanted {
     Compressed,
     Plain,
+    Reclaimed,
+}
+
+fn unedited(_: &mut [u8]) -> bool {
+    false
 }

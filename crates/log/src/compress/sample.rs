@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use zstd::bulk::Compressor;
 
-use super::Compression;
-use crate::format::compressed::strip;
+use super::{Compression, Edit};
+use crate::format::compressed::{edit_records, strip};
 use crate::format::frame::{FRAME_HEADER_BYTES, FrameKind};
 use crate::format::manifest::SealedEnd;
 use crate::format::segment::HEADER_BYTES;
@@ -19,12 +19,13 @@ const SAMPLES: u32 = 24;
 /// How long the pieces are that a dictionary is trained on, in bytes.
 const PIECE_BYTES: usize = 2 * 1024;
 
-/// Blocks from places all over the segment, stripped as they would be compressed.
+/// Blocks from places all over the segment, edited and stripped as they would be compressed.
 pub(super) fn take(
     file: &Arc<dyn VfsFile>,
     segment: &Segment,
     end: &SealedEnd,
     compression: &Compression,
+    edit: &mut Edit<'_>,
 ) -> io::Result<Vec<Vec<u8>>> {
     let mut reader = FrameReader::new(Arc::clone(file), segment.seed, end.offset);
     let frames = end.offset.saturating_sub(HEADER_BYTES);
@@ -37,18 +38,19 @@ pub(super) fn take(
         let Some((at, _)) = found else {
             break;
         };
-        let (block, next) = frames_from(&mut reader, at, compression.block_bytes)?;
+        let (block, next) = frames_from(&mut reader, at, compression.block_bytes, edit)?;
         done = next;
         samples.extend(block);
     }
     Ok(samples)
 }
 
-/// The frames from an offset on, up to about so many bytes, stripped; and where they end.
+/// The frames from an offset on, up to about so many bytes, edited and stripped; and where they end.
 fn frames_from(
     reader: &mut FrameReader,
     start: u32,
     block_bytes: u32,
+    edit: &mut Edit<'_>,
 ) -> io::Result<(Option<Vec<u8>>, u32)> {
     let (mut block, mut at) = (Vec::new(), start);
     while block.len() < block_bytes as usize {
@@ -56,7 +58,15 @@ fn frames_from(
             break;
         };
         let bytes = reader.bytes(at, frame.bytes)?.unwrap_or_default();
+        let frame_at = block.len();
         block.extend_from_slice(bytes);
+        let edited = block
+            .get_mut(frame_at..)
+            .and_then(|it| edit_records(it, edit));
+        if edited.is_none() {
+            block.truncate(frame_at);
+            break;
+        }
         at = at.saturating_add(frame.bytes);
     }
     let stripped = strip(&mut block, start, 0);

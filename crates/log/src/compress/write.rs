@@ -7,14 +7,17 @@ use std::sync::Arc;
 
 use zstd::bulk::Compressor;
 
-use super::{CompressedFile, Compression, Pace, sample};
+use super::{CompressedFile, Compression, Edit, Pace, sample};
 use crate::error::{Damage, DamageKind, Error, Result};
 use crate::files::{Files, read_full, write_full};
+use crate::format::Seed;
 use crate::format::compressed::{
-    BlockEntry, COMPRESSED_HEADER_BYTES, CompressedHeader, checksum, strip,
+    BlockEntry, COMPRESSED_HEADER_BYTES, CompressedHeader, checksum, edit_frame, strip,
 };
-use crate::format::frame::{FOOTER_BYTES, FRAME_HEADER_BYTES, RECORD_HEADER_BYTES, RawRecord};
-use crate::format::manifest::{Form, SealedEnd};
+use crate::format::frame::{
+    FOOTER_BYTES, FRAME_HEADER_BYTES, Footer, FrameHeader, RECORD_HEADER_BYTES, RawRecord,
+};
+use crate::format::manifest::{Form, Reclaimed, SealedEnd};
 use crate::format::segment::HEADER_BYTES;
 use crate::place::Tip;
 use crate::planted::{self, Bug};
@@ -27,32 +30,48 @@ const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 /// How much is compared or copied at once, in bytes.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// Writes the compressed form, and gives it its name; `None` when it was broken off.
+/// A form that was written, and the end of the segment in it.
+pub(super) type Written = (Form, SealedEnd);
+
+/// Writes the compressed form of what `edit` makes of the records, and gives it its name; `None` when it was
+/// broken off. `generation` is that of the form: 0 where nothing is edited.
 pub(super) fn compressed(
     files: &Files,
     segment: &Segment,
     end: &SealedEnd,
-    compression: &Compression,
+    (compression, generation): (&Compression, u32),
+    edit: &mut Edit<'_>,
     pace: &mut Pace<'_>,
-) -> Result<Option<Form>> {
+) -> Result<Option<Written>> {
     let source = segment.open(files, Some(end))?;
     let path = segment.path(files);
     let failed = |error| Error::io("the segment can't be compressed", &path, error);
-    let staged = Staged::create(files, &files.compressed(segment.id())).map_err(failed)?;
-    let samples = sample::take(&source, segment, end, compression).map_err(failed)?;
+    let staged = files.compressed(segment.id(), generation);
+    let staged = Staged::create(files, &staged).map_err(failed)?;
+    let samples = sample::take(&source, segment, end, compression, edit).map_err(failed)?;
     let dictionary = sample::dictionary(&samples, end.offset, compression).map_err(failed)?;
     drop(samples);
     let mut writer = Writer::new(&staged, segment, compression, dictionary).map_err(failed)?;
-    if writer.write_all(&source, &path, end, pace)?.is_break() {
+    let mut edited = Edited::new(&source, segment, end, &path, &mut *edit);
+    if writer.write_all(&mut edited, pace)?.is_break() {
         return Ok(None);
     }
-    let header = writer.finish(end).map_err(failed)?;
+    let sealed_digest = segment.entry().sealed_digest().unwrap_or(end.digest);
+    let reclaimed = (generation > 0).then_some(Reclaimed {
+        generation,
+        sealed_digest,
+    });
+    let end = SealedEnd {
+        digest: edited.digest,
+        ..*end
+    };
+    let header = writer.finish(&end, reclaimed).map_err(failed)?;
     staged.settle().map_err(failed)?;
-    let written = CompressedFile::open(files, &segment.header, Some(end))?;
-    let written: Arc<dyn VfsFile> = Arc::new(written);
-    let compared = is_same(&source, &written, header.plain_bytes(), pace).map_err(failed)?;
-    let bytes = header.file_bytes();
-    Ok(staged.kept_if(compared, Form::Compressed { bytes }))
+    let form = header.form();
+    let written = CompressedFile::open(files, &segment.header, form, Some(&end))?;
+    let mut edited = Edited::new(&source, segment, edited.frames.end(), &path, edit);
+    let compared = is_what_was_meant(&mut edited, &written, pace)?;
+    Ok(staged.kept_if(compared, form).map(|form| (form, end)))
 }
 
 /// Writes the plain form, and gives it its name; `None` when it was broken off.
@@ -61,7 +80,7 @@ pub(super) fn plain(
     segment: &Segment,
     end: &SealedEnd,
     pace: &mut Pace<'_>,
-) -> Result<Option<Form>> {
+) -> Result<Option<Written>> {
     let source = segment.open(files, Some(end))?;
     let path = segment.path(files);
     let failed = |error| Error::io("the segment can't be decompressed", &path, error);
@@ -77,7 +96,9 @@ pub(super) fn plain(
     staged.settle().map_err(failed)?;
     let written = files.open(&staged.path, Access::Read)?;
     let compared = is_same(&source, &written, length, pace).map_err(failed)?;
-    Ok(staged.kept_if(compared, Form::Plain))
+    Ok(staged
+        .kept_if(compared, Form::Plain)
+        .map(|form| (form, *end)))
 }
 
 /// A file that is being written under another name, and is removed unless it is kept.
@@ -189,21 +210,14 @@ impl<'a> Writer<'a> {
     /// Takes every frame of the segment and its footer, checked; tells whether it was broken off.
     fn write_all(
         &mut self,
-        source: &Arc<dyn VfsFile>,
-        path: &Path,
-        end: &SealedEnd,
+        frames: &mut Edited<'_>,
         pace: &mut Pace<'_>,
     ) -> Result<ControlFlow<()>> {
+        let path = frames.path;
         let failed = |error| Error::io("the segment can't be compressed", path, error);
-        let mut frames = Frames::new(source, self.segment, end);
-        while let Some(frame) = frames.next(path)? {
-            let bytes = frames
-                .reader
-                .bytes(frame.offset, frame.bytes)
-                .map_err(failed)?;
+        while let Some((frame, bytes)) = frames.next()? {
             let before = self.stored_at;
-            self.take(frame.header.body_bytes, bytes.unwrap_or_default())
-                .map_err(failed)?;
+            self.take(frame.header.body_bytes, bytes).map_err(failed)?;
             if pace(u64::from(frame.bytes) + self.stored_at - before).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -272,7 +286,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the table, and the header last.
-    fn finish(self, end: &SealedEnd) -> io::Result<CompressedHeader> {
+    fn finish(self, end: &SealedEnd, reclaimed: Option<Reclaimed>) -> io::Result<CompressedHeader> {
         let header = CompressedHeader {
             segment: self.segment.header.clone(),
             end: end.offset,
@@ -282,6 +296,7 @@ impl<'a> Writer<'a> {
             blocks: self.blocks,
             table_checksum: checksum(&self.table),
             table_at: self.stored_at,
+            reclaimed,
         };
         write_full(self.file, &self.table, self.stored_at)?;
         write_full(self.file, &header.encode(), 0)?;
@@ -308,6 +323,10 @@ impl Frames {
         }
     }
 
+    fn end(&self) -> &SealedEnd {
+        &self.end
+    }
+
     fn next(&mut self, path: &Path) -> Result<Option<Frame>> {
         if self.is_over {
             return Ok(None);
@@ -330,6 +349,62 @@ impl Frames {
         }
         self.tip = frame.follow(&self.tip).ok_or_else(|| damaged(&self.tip))?;
         Ok(Some(frame))
+    }
+}
+
+/// The frames of a sealed segment, and its footer, as they are to be written.
+struct Edited<'a> {
+    frames: Frames,
+    path: &'a Path,
+    edit: &'a mut Edit<'a>,
+    seed: Seed,
+    /// Of the frames by now, as they are to be written.
+    digest: u32,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Edited<'a> {
+    fn new(
+        source: &Arc<dyn VfsFile>,
+        segment: &Segment,
+        end: &SealedEnd,
+        path: &'a Path,
+        edit: &'a mut Edit<'a>,
+    ) -> Self {
+        Self {
+            frames: Frames::new(source, segment, end),
+            path,
+            edit,
+            seed: segment.seed,
+            digest: segment.header.digest(),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// The next frame as it was, and its bytes as they are to be.
+    fn next(&mut self) -> Result<Option<(Frame, &[u8])>> {
+        let Some(frame) = self.frames.next(self.path)? else {
+            return Ok(None);
+        };
+        let failed = |error| Error::io("the segment can't be read", self.path, error);
+        let bytes = self.frames.reader.bytes(frame.offset, frame.bytes);
+        self.bytes.clear();
+        let bytes = bytes.map_err(failed)?.unwrap_or_default();
+        if let Some(footer) = frame.footer {
+            let footer = Footer {
+                digest: self.digest,
+                ..footer
+            };
+            self.bytes = footer.encode(self.seed, frame.header.durable_upto);
+            return Ok(Some((frame, &self.bytes)));
+        }
+        self.bytes.extend_from_slice(bytes);
+        if edit_frame(&mut self.bytes, frame.offset, self.seed, self.edit).is_none() {
+            let damage = Damage::new(self.path, frame.offset, DamageKind::Frame);
+            return Err(Error::corrupt(damage));
+        }
+        self.digest = FrameHeader::chain(self.digest, &self.bytes);
+        Ok(Some((frame, &self.bytes)))
     }
 }
 
@@ -374,6 +449,33 @@ fn copy(
     Ok(ControlFlow::Continue(()))
 }
 
+/// Compares every frame with what was written, byte by byte; a difference is an error.
+fn is_what_was_meant(
+    frames: &mut Edited<'_>,
+    written: &CompressedFile,
+    pace: &mut Pace<'_>,
+) -> Result<ControlFlow<()>> {
+    let path = frames.path;
+    let failed = |error| Error::io("the segment can't be compressed", path, error);
+    let mut there = Vec::new();
+    while let Some((frame, meant)) = frames.next()? {
+        there.resize(meant.len(), 0);
+        let read = read_full(written, &mut there, u64::from(frame.offset)).map_err(failed)?;
+        if read < meant.len() || there != meant {
+            return Err(failed(reads_differently()));
+        }
+        if pace(2 * meant.len() as u64).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+fn reads_differently() -> io::Error {
+    let message = "the other form of the segment reads back differently";
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
 /// Compares two forms of a segment, byte by byte; a difference is an error.
 fn is_same(
     one: &Arc<dyn VfsFile>,
@@ -389,8 +491,7 @@ fn is_same(
         let b = right.get_mut(..bytes).unwrap_or_default();
         let read = (read_full(&**one, a, at)?, read_full(&**other, b, at)?);
         if read != (bytes, bytes) || a != b {
-            let message = "the other form of the segment reads back differently";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            return Err(reads_differently());
         }
         at += bytes as u64;
         if pace(2 * bytes as u64).is_break() {

@@ -5,8 +5,9 @@
 //! the block stays as it is, so that every record keeps its offset.
 
 use super::frame::{FOOTER_BYTES, FRAME_HEADER_BYTES, RECORD_HEADER_BYTES, frame_bytes};
+use super::manifest::{Form, Reclaimed};
 use super::segment::{HEADER_BYTES, SegmentHeader};
-use super::{Fields, Flaw, Seed, begin_block, end_block, is_zero, open_block};
+use super::{FORMAT, Fields, Flaw, Seed, begin_block_of, end_block, is_zero, open_block_upto};
 use crate::checksum::{crc32c, crc32c_append};
 
 /// How many bytes the header takes; the dictionary and the blocks follow.
@@ -14,6 +15,9 @@ pub(crate) const COMPRESSED_HEADER_BYTES: u32 = 256;
 
 /// How many bytes the table has for each block.
 pub(crate) const ENTRY_BYTES: usize = 16;
+
+/// The version of a compressed segment of which some was reclaimed; any other is of the first.
+pub(crate) const FORMAT_RECLAIMED: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"ANNALSCS";
 const FRAME_HEADER: usize = FRAME_HEADER_BYTES as usize;
@@ -28,7 +32,7 @@ pub(crate) struct CompressedHeader {
     pub(crate) segment: SegmentHeader,
     /// Where the footer stands in the plain segment.
     pub(crate) end: u32,
-    /// The digest of the plain segment.
+    /// The digest of the plain segment: of the frames that come out of the blocks.
     pub(crate) digest: u32,
     pub(crate) dictionary_bytes: u32,
     pub(crate) dictionary_checksum: u32,
@@ -36,6 +40,7 @@ pub(crate) struct CompressedHeader {
     pub(crate) table_checksum: u32,
     /// Where the table begins, which ends the file.
     pub(crate) table_at: u64,
+    pub(crate) reclaimed: Option<Reclaimed>,
 }
 
 /// One block, as the table has it.
@@ -52,7 +57,8 @@ pub(crate) struct BlockEntry {
 
 impl CompressedHeader {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut block = begin_block(MAGIC, COMPRESSED_HEADER_BYTES as usize);
+        let format = self.reclaimed.map_or(FORMAT, |_| FORMAT_RECLAIMED);
+        let mut block = begin_block_of(format, MAGIC, COMPRESSED_HEADER_BYTES as usize);
         self.segment.encode_fields(&mut block);
         for word in [
             self.end,
@@ -65,6 +71,10 @@ impl CompressedHeader {
             block.extend_from_slice(&word.to_le_bytes());
         }
         block.extend_from_slice(&self.table_at.to_le_bytes());
+        if let Some(reclaimed) = self.reclaimed {
+            block.extend_from_slice(&reclaimed.generation.to_le_bytes());
+            block.extend_from_slice(&reclaimed.sealed_digest.to_le_bytes());
+        }
         end_block(&mut block, COMPRESSED_HEADER_BYTES as usize);
         block
     }
@@ -73,7 +83,7 @@ impl CompressedHeader {
         let block = block
             .get(..COMPRESSED_HEADER_BYTES as usize)
             .ok_or(Flaw::Short)?;
-        let mut fields = open_block(block, MAGIC)?;
+        let (format, mut fields) = open_block_upto(FORMAT_RECLAIMED, block, MAGIC)?;
         let header = Self {
             segment: SegmentHeader::parse_fields(&mut fields)?,
             end: fields.u32()?,
@@ -83,11 +93,19 @@ impl CompressedHeader {
             blocks: fields.u32()?,
             table_checksum: fields.u32()?,
             table_at: fields.u64()?,
+            reclaimed: match format {
+                FORMAT => None,
+                _ => Some(Reclaimed {
+                    generation: fields.u32()?,
+                    sealed_digest: fields.u32()?,
+                }),
+            },
         };
         let blocks_at = u64::from(COMPRESSED_HEADER_BYTES) + u64::from(header.dictionary_bytes);
         let sane = header.end >= HEADER_BYTES
             && header.end <= header.segment.capacity
             && header.blocks > 0
+            && header.reclaimed.is_none_or(|it| it.generation > 0)
             && header.table_at > blocks_at;
         if !sane || !is_zero(fields.rest()) {
             return Err(Flaw::Field("end, blocks or padding"));
@@ -99,6 +117,14 @@ impl CompressedHeader {
     pub(crate) fn file_bytes(&self) -> u64 {
         self.table_at
             .saturating_add(u64::from(self.blocks) * ENTRY_BYTES as u64)
+    }
+
+    /// The form of the segment, as the manifest says it.
+    pub(crate) fn form(&self) -> Form {
+        Form::Compressed {
+            bytes: self.file_bytes(),
+            reclaimed: self.reclaimed,
+        }
     }
 
     /// How long the plain segment is, without the zeros behind its footer.
@@ -202,6 +228,38 @@ pub(crate) fn restore(block: &mut [u8], offset: u32, open_bytes: u32, seed: Seed
         next_number = first_number.wrapping_add(numbered);
     }
     Some(())
+}
+
+/// Lets `edit` change the bodies of the numbered records of a whole frame; whether it changed any. The checksums
+/// are right again when it did.
+pub(crate) fn edit_frame(
+    frame: &mut [u8],
+    offset: u32,
+    seed: Seed,
+    edit: &mut dyn FnMut(&mut [u8]) -> bool,
+) -> Option<bool> {
+    let is_changed = edit_records(frame, edit)?;
+    if is_changed {
+        strip(frame, offset, 0)?;
+        restore(frame, offset, 0, seed)?;
+    }
+    Some(is_changed)
+}
+
+/// Lets `edit` change the bodies of the numbered records of a whole frame, whose checksums stay as they are; whether
+/// it changed any.
+pub(crate) fn edit_records(
+    frame: &mut [u8],
+    edit: &mut dyn FnMut(&mut [u8]) -> bool,
+) -> Option<bool> {
+    let mut body = split(frame)?.body;
+    let mut is_changed = false;
+    while let Some((word, record, rest)) = next_record(body) {
+        let (_, bytes) = record.split_at_mut_checked(RECORD_HEADER_BYTES)?;
+        is_changed |= word & NOTE == 0 && edit(bytes);
+        body = rest;
+    }
+    Some(is_changed)
 }
 
 /// What of a block was not looked at yet.
@@ -334,18 +392,32 @@ mod tests {
             blocks: 18,
             table_checksum: 19,
             table_at: 900,
+            reclaimed: None,
+        }
+    }
+
+    fn reclaimed() -> CompressedHeader {
+        CompressedHeader {
+            reclaimed: Some(Reclaimed {
+                generation: 2,
+                sealed_digest: 20,
+            }),
+            ..header()
         }
     }
 
     #[test]
     fn what_is_encoded_is_parsed_and_nothing_else() {
-        let block = header().encode();
-        assert_eq!(block.len(), COMPRESSED_HEADER_BYTES as usize);
-        assert_eq!(CompressedHeader::parse(&block), Ok(header()));
-        for bit in 0..block.len() * 8 {
-            let mut bad = block.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(CompressedHeader::parse(&bad), Err(Flaw::Checksum));
+        for (header, format) in [(header(), 1), (reclaimed(), 2)] {
+            let block = header.encode();
+            assert_eq!(block.len(), COMPRESSED_HEADER_BYTES as usize);
+            assert_eq!(block[8..12], [format, 0, 0, 0]);
+            assert_eq!(CompressedHeader::parse(&block), Ok(header));
+            for bit in 0..block.len() * 8 {
+                let mut bad = block.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(CompressedHeader::parse(&bad), Err(Flaw::Checksum));
+            }
         }
     }
 
@@ -428,6 +500,37 @@ mod tests {
                 assert!(block == plain, "from {start} to {end}");
             }
         }
+    }
+
+    #[test]
+    fn an_edited_frame_has_the_checksums_of_what_it_says_now() {
+        let seed = Seed::new(99);
+        let whole = frame(seed, 4096, 7, &[5, 9, 0, 13]);
+        let mut edited = whole.clone();
+        let mut kept = |_: &mut [u8]| false;
+        assert_eq!(edit_frame(&mut edited, 4096, seed, &mut kept), Some(false));
+        assert_eq!(edited, whole);
+        // The second record is a note, which nobody edits.
+        let mut lengths = Vec::new();
+        let mut edit = |body: &mut [u8]| {
+            lengths.push(body.len());
+            body.fill(0xee);
+            body.len() == 13
+        };
+        assert_eq!(edit_frame(&mut edited, 4096, seed, &mut edit), Some(true));
+        assert_eq!(lengths, [5, 0, 13]);
+        let header = FrameHeader::parse(&edited, seed, 4096).unwrap();
+        let before = FrameHeader::parse(&whole, seed, 4096).unwrap();
+        let body_checksum = header.body_checksum;
+        assert_ne!(body_checksum, before.body_checksum);
+        assert_eq!(
+            header,
+            FrameHeader {
+                body_checksum,
+                ..before
+            }
+        );
+        assert_eq!(edited.split(|byte| *byte == 0xee).count(), 1 + 5 + 13);
     }
 
     #[test]

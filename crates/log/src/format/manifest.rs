@@ -1,6 +1,9 @@
 //! The manifest: every segment of the log, in order.
 
-use super::{FORMAT, FORMAT_WITH_COMPRESSED, Flaw, begin_block_of, end_block, open_block_upto};
+use super::{
+    FORMAT, FORMAT_WITH_COMPRESSED, FORMAT_WITH_RECLAIMED, Flaw, begin_block_of, end_block,
+    open_block_upto,
+};
 use crate::LogId;
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::place::Lost;
@@ -9,6 +12,8 @@ const MAGIC: [u8; 8] = *b"ANNALSMF";
 const SEALED: u32 = 1;
 const ABANDONED: u32 = 2;
 const COMPRESSED: u32 = 4;
+const RECLAIMED: u32 = 8;
+const RECLAIMED_FORM: u32 = COMPRESSED | RECLAIMED;
 /// What an entry takes at least.
 const ENTRY_BYTES: usize = 64;
 const LOST_BYTES: usize = 24;
@@ -36,8 +41,35 @@ pub(crate) struct Entry {
 pub(crate) enum Form {
     /// As they were written.
     Plain,
-    /// Compressed, in a file of this many bytes.
-    Compressed { bytes: u64 },
+    /// Compressed, in a file of this many bytes; some of the records may be without what they said.
+    Compressed {
+        bytes: u64,
+        reclaimed: Option<Reclaimed>,
+    },
+}
+
+/// That some of a segment's records no longer say what they said. The digest of its end is that of the frames
+/// as they are now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reclaimed {
+    /// How many times something was reclaimed, from 1.
+    pub(crate) generation: u32,
+    /// The digest of the frames as they were when the segment was sealed, which the next segment names.
+    pub(crate) sealed_digest: u32,
+}
+
+impl Form {
+    /// How many times something was reclaimed.
+    pub(crate) fn generation(self) -> u32 {
+        self.reclaimed().map_or(0, |reclaimed| reclaimed.generation)
+    }
+
+    pub(crate) fn reclaimed(self) -> Option<Reclaimed> {
+        match self {
+            Self::Plain => None,
+            Self::Compressed { reclaimed, .. } => reclaimed,
+        }
+    }
 }
 
 /// The end of a sealed segment.
@@ -71,14 +103,16 @@ impl Manifest {
         block
     }
 
-    /// A log that has no compressed segment is written as ever.
+    /// The oldest format that says it all: a log without compressed segments is written as ever.
     fn format(&self) -> u32 {
-        let mut segments = self.segments.iter();
-        if segments.any(|entry| entry.form != Form::Plain) {
-            FORMAT_WITH_COMPRESSED
-        } else {
-            FORMAT
-        }
+        let formats = self.segments.iter().map(|entry| match entry.form {
+            Form::Plain => FORMAT,
+            Form::Compressed {
+                reclaimed: None, ..
+            } => FORMAT_WITH_COMPRESSED,
+            Form::Compressed { .. } => FORMAT_WITH_RECLAIMED,
+        });
+        formats.max().unwrap_or(FORMAT)
     }
 
     /// The entry of this segment.
@@ -88,7 +122,7 @@ impl Manifest {
     }
 
     pub(crate) fn parse(block: &[u8]) -> Result<Self, Flaw> {
-        let (format, mut fields) = open_block_upto(FORMAT_WITH_COMPRESSED, block, MAGIC)?;
+        let (format, mut fields) = open_block_upto(FORMAT_WITH_RECLAIMED, block, MAGIC)?;
         let count = fields.u32()? as usize;
         let log = LogId::from_bytes(fields.array()?);
         if count == 0 || count > fields.rest().len() / ENTRY_BYTES {
@@ -111,13 +145,20 @@ impl Manifest {
         }
         let manifest = Self { log, segments };
         if manifest.format() != format {
-            return Err(Flaw::Field("format without a compressed segment"));
+            return Err(Flaw::Field("format of no segment"));
         }
         Ok(manifest)
     }
 }
 
 impl Entry {
+    /// The digest that the next segment names; `None` while this one is open.
+    pub(crate) fn sealed_digest(&self) -> Option<u32> {
+        let reclaimed = self.form.reclaimed();
+        let end = self.end?;
+        Some(reclaimed.map_or(end.digest, |reclaimed| reclaimed.sealed_digest))
+    }
+
     fn encode(&self, block: &mut Vec<u8>) {
         let header = &self.header;
         let (flags, offset, digest) = match self.end {
@@ -133,7 +174,11 @@ impl Entry {
         };
         let (form, compressed_bytes) = match self.form {
             Form::Plain => (0, 0),
-            Form::Compressed { bytes } => (COMPRESSED, bytes),
+            Form::Compressed {
+                bytes,
+                reclaimed: None,
+            } => (COMPRESSED, bytes),
+            Form::Compressed { bytes, .. } => (RECLAIMED_FORM, bytes),
         };
         let flags = flags | form;
         block.extend_from_slice(&u64::from(header.id).to_le_bytes());
@@ -151,6 +196,10 @@ impl Entry {
         }
         block.extend_from_slice(&compressed_bytes.to_le_bytes());
         block.extend_from_slice(&length(&self.lost).to_le_bytes());
+        if let Some(reclaimed) = self.form.reclaimed() {
+            block.extend_from_slice(&reclaimed.generation.to_le_bytes());
+            block.extend_from_slice(&reclaimed.sealed_digest.to_le_bytes());
+        }
         for lost in &self.lost {
             block.extend_from_slice(&lost.offsets.start.to_le_bytes());
             block.extend_from_slice(&lost.offsets.end.to_le_bytes());
@@ -165,14 +214,24 @@ impl Entry {
         let (capacity, previous_digest) = (fields.u32()?, fields.u32()?);
         let (flags, offset, digest) = (fields.u32()?, fields.u32()?, fields.u32()?);
         let compressed_bytes = fields.u64()?;
-        let form = match (flags & COMPRESSED, compressed_bytes) {
+        let lost_count = fields.u32()? as usize;
+        let form = match (flags & RECLAIMED_FORM, compressed_bytes) {
             (0, 0) => Form::Plain,
             (COMPRESSED, bytes) if format >= FORMAT_WITH_COMPRESSED && bytes > 0 => {
-                Form::Compressed { bytes }
+                Form::Compressed {
+                    bytes,
+                    reclaimed: None,
+                }
+            }
+            (RECLAIMED_FORM, bytes) if format >= FORMAT_WITH_RECLAIMED && bytes > 0 => {
+                Form::Compressed {
+                    bytes,
+                    reclaimed: Some(parse_reclaimed(fields)?),
+                }
             }
             _ => return Err(Flaw::Field("flags or length")),
         };
-        let closing = match flags & !COMPRESSED {
+        let closing = match flags & !RECLAIMED_FORM {
             0 if offset == 0 && digest == 0 && form == Form::Plain => None,
             SEALED => Some(Closing::Footer),
             flags if flags == SEALED | ABANDONED => Some(Closing::Abandoned),
@@ -198,13 +257,23 @@ impl Entry {
                 closing,
             }),
             form,
-            lost: parse_lost(fields)?,
+            lost: parse_lost(fields, lost_count)?,
         })
     }
 }
 
-fn parse_lost(fields: &mut super::Fields<'_>) -> Result<Vec<Lost>, Flaw> {
-    let count = fields.u32()? as usize;
+fn parse_reclaimed(fields: &mut super::Fields<'_>) -> Result<Reclaimed, Flaw> {
+    let (generation, sealed_digest) = (fields.u32()?, fields.u32()?);
+    if generation == 0 {
+        return Err(Flaw::Field("generation"));
+    }
+    Ok(Reclaimed {
+        generation,
+        sealed_digest,
+    })
+}
+
+fn parse_lost(fields: &mut super::Fields<'_>, count: usize) -> Result<Vec<Lost>, Flaw> {
     if count > fields.rest().len() / LOST_BYTES {
         return Err(Flaw::Field("count of lost ranges"));
     }
@@ -234,6 +303,11 @@ fn length<T>(list: &[T]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const COMPRESSED_FORM: Form = Form::Compressed {
+        bytes: 77,
+        reclaimed: None,
+    };
 
     fn manifest() -> Manifest {
         let log = LogId::from_bytes([5; 16]);
@@ -289,7 +363,7 @@ mod tests {
     fn a_compressed_segment_makes_it_a_manifest_that_older_binaries_refuse() {
         let mut manifest = manifest();
         assert_eq!(manifest.encode()[8..12], [1, 0, 0, 0]);
-        manifest.segments[0].form = Form::Compressed { bytes: 77 };
+        manifest.segments[0].form = COMPRESSED_FORM;
         let block = manifest.encode();
         assert_eq!(block[8..12], [2, 0, 0, 0]);
         assert_eq!(Manifest::parse(&block), Ok(manifest));
@@ -300,16 +374,45 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_segment_in_a_manifest_of_the_first_format_is_a_flaw() {
+    fn what_was_reclaimed_is_kept_beside_the_digest_of_the_chain() {
         let mut manifest = manifest();
-        manifest.segments[0].form = Form::Compressed { bytes: 77 };
-        let mut block = manifest.encode();
-        block.truncate(block.len() - 4);
-        block[8] = 1;
-        let bytes = block.len() + 4;
-        end_block(&mut block, bytes);
-        let flaw = Flaw::Field("flags or length");
-        assert_eq!(Manifest::parse(&block), Err(flaw));
+        manifest.segments[0].form = Form::Compressed {
+            bytes: 77,
+            reclaimed: Some(Reclaimed {
+                generation: 2,
+                sealed_digest: 30,
+            }),
+        };
+        let block = manifest.encode();
+        assert_eq!(block[8..12], [3, 0, 0, 0]);
+        assert_eq!(Manifest::parse(&block), Ok(manifest.clone()));
+        assert_eq!(manifest.segments[0].sealed_digest(), Some(30));
+        assert!(matches!(
+            open_block_upto(FORMAT_WITH_COMPRESSED, &block, MAGIC),
+            Err(Flaw::Newer(3))
+        ));
+    }
+
+    #[test]
+    fn a_form_that_the_format_does_not_know_is_a_flaw() {
+        let reclaimed = Form::Compressed {
+            bytes: 77,
+            reclaimed: Some(Reclaimed {
+                generation: 1,
+                sealed_digest: 30,
+            }),
+        };
+        for (form, format) in [(COMPRESSED_FORM, 1), (reclaimed, 1), (reclaimed, 2)] {
+            let mut manifest = manifest();
+            manifest.segments[0].form = form;
+            let mut block = manifest.encode();
+            block.truncate(block.len() - 4);
+            block[8] = format;
+            let bytes = block.len() + 4;
+            end_block(&mut block, bytes);
+            let flaw = Flaw::Field("flags or length");
+            assert_eq!(Manifest::parse(&block), Err(flaw));
+        }
     }
 
     #[test]

@@ -12,11 +12,14 @@ pub(crate) mod watermark;
 
 use crate::checksum::{crc32c, crc32c_append_after};
 
-/// The version of every file that this crate writes, but for one.
+/// The version of every file that this crate writes, but for those below.
 pub(crate) const FORMAT: u32 = 1;
 
 /// The version of a manifest that lists a compressed segment.
 pub(crate) const FORMAT_WITH_COMPRESSED: u32 = 2;
+
+/// The version of a manifest that lists a segment of which some was reclaimed.
+pub(crate) const FORMAT_WITH_RECLAIMED: u32 = 3;
 
 /// What is wrong with a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use annals_log::vfs::sim::SimFs;
 use annals_log::{Durability, ErrorKind, Kind};
 
 use crate::model::{self, Model, append};
-use crate::workload::{Workload, bytes};
+use crate::workload::{Step, Workload, bytes};
 use crate::{Counters, Violation, run, seeds};
 
 /// How many steps a history has.
@@ -32,6 +32,8 @@ pub(crate) fn history(
         let mut model = workload.model.clone();
         if model.frames.len() < before.frames.len() {
             model.frames = before.frames;
+        } else if step == Step::Rewrite {
+            model.unreclaimed = Some(before.frames);
         }
         for boundary in disk.take_boundaries() {
             crash(
@@ -123,6 +125,9 @@ pub(crate) fn image_survives(
     note(&recovery, frames, model, counters);
     let mut expected = model.clone();
     expected.frames.truncate(frames);
+    if let Some(frames_before) = &mut expected.unreclaimed {
+        frames_before.truncate(frames);
+    }
     let again = image.crash(rng.bits());
     model::check(&again, &expected, frames, durability)
         .map_err(|violation| format!("after {recovery:?} and another crash: {violation}"))?;
@@ -145,6 +150,9 @@ pub(crate) fn image_survives(
         .collect();
     let frame = append(&mut log, &bodies).map_err(|(error, _)| format!("{error:?}"))?;
     log.sync().map_err(|error| format!("{error:?}"))?;
+    if let Some(frames_before) = &mut expected.unreclaimed {
+        frames_before.push(frame.clone());
+    }
     expected.frames.push(frame);
     let least = match durability {
         Durability::Sync => frames + 1,
@@ -193,7 +201,8 @@ fn note(recovery: &annals_log::Recovery, frames: usize, model: &Model, counters:
     }
 }
 
-const REACHED: [&str; 14] = [
+const REACHED: [&str; 15] = [
+    "segment reclaimed",
     "segment compressed",
     "segment decompressed",
     "growth ahead",

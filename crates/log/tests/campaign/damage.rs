@@ -15,7 +15,7 @@ use crate::{Counters, Violation};
 pub(crate) enum Left {
     Closed,
     Killed,
-    /// Closed, with its sealed segments compressed.
+    /// Closed, with its sealed segments compressed and one of them reclaimed in part.
     Compressed,
 }
 
@@ -90,7 +90,9 @@ pub(crate) fn small_log(seed: u64, left: Left) -> Result<(SimFs, Model), annals_
         Left::Closed => log.close().unwrap(),
         Left::Killed => drop(log),
         Left::Compressed => {
-            (1..3).try_for_each(|segment| model::compress(&mut log, segment))?;
+            model::compress(&mut log, 1)?;
+            model::reclaim(&mut log, 2)?;
+            model.reclaim(2);
             log.close().unwrap();
         }
     }

@@ -44,8 +44,10 @@ impl std::fmt::Debug for Record {
 /// What a log should hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
-    /// All that was written and not rejected, in order.
+    /// All that was written and not rejected, in order, without what was reclaimed.
     pub(crate) frames: Vec<Frame>,
+    /// The same with what is being reclaimed: a log that a crash leaves has all of it or nothing.
+    pub(crate) unreclaimed: Option<Vec<Frame>>,
     /// How many of them a power loss must leave.
     pub(crate) durable: usize,
     /// How many of them readers may see.
@@ -101,10 +103,7 @@ pub(crate) fn append(log: &mut Log, bodies: &[(Kind, Vec<u8>)]) -> Result<Frame,
 
 /// Compresses a segment in small blocks and goes over to it.
 pub(crate) fn compress(log: &mut Log, segment: u32) -> Result<(), Error> {
-    let mut compression = Compression::default();
-    compression.block_bytes = Compression::BLOCK_BYTES_MIN;
-    compression.dictionary_bytes_max = 512;
-    let written = log.view().compress(segment, &compression, &mut go_on)?;
+    let written = log.view().compress(segment, &small_blocks(), &mut go_on)?;
     adopt(log, written.unwrap())
 }
 
@@ -112,6 +111,44 @@ pub(crate) fn compress(log: &mut Log, segment: u32) -> Result<(), Error> {
 pub(crate) fn decompress(log: &mut Log, segment: u32) -> Result<(), Error> {
     let written = log.view().decompress(segment, &mut go_on)?;
     adopt(log, written.unwrap())
+}
+
+/// Takes from every other numbered record of a segment all but its first byte, for good.
+pub(crate) fn reclaim(log: &mut Log, segment: u32) -> Result<(), Error> {
+    let view = log.view();
+    let written = view.reclaim(segment, &small_blocks(), &mut emptied, &mut go_on)?;
+    adopt(log, written.unwrap())
+}
+
+/// What is left of a body that is reclaimed; whether something is taken from it.
+pub(crate) fn emptied(body: &mut [u8]) -> bool {
+    match body {
+        [first, rest @ ..] if first.is_multiple_of(2) => {
+            let is_changed = rest.iter().any(|byte| *byte != 0);
+            rest.fill(0);
+            is_changed
+        }
+        _ => false,
+    }
+}
+
+impl Model {
+    /// Takes from the records of a segment what a reclaim takes.
+    pub(crate) fn reclaim(&mut self, segment: u32) {
+        let records = self.frames.iter_mut().flat_map(|frame| &mut frame.records);
+        for record in records {
+            if record.at.segment() == segment && record.number.is_some() {
+                emptied(&mut record.body);
+            }
+        }
+    }
+}
+
+fn small_blocks() -> Compression {
+    let mut compression = Compression::default();
+    compression.block_bytes = Compression::BLOCK_BYTES_MIN;
+    compression.dictionary_bytes_max = 512;
+    compression
 }
 
 fn adopt(log: &mut Log, written: Rewritten) -> Result<(), Error> {
@@ -141,8 +178,16 @@ pub(crate) fn contents(view: &View) -> Result<Vec<Record>, Error> {
 
 /// Holds records against a model: they are the first frames of it, whole; tells how many frames.
 pub(crate) fn whole_frames(records: &[Record], model: &Model) -> Result<usize, Violation> {
+    let found = first_frames(records, &model.frames);
+    match &model.unreclaimed {
+        Some(frames) => found.or_else(|_| first_frames(records, frames)),
+        None => found,
+    }
+}
+
+fn first_frames(records: &[Record], frames: &[Frame]) -> Result<usize, Violation> {
     let mut rest = records;
-    for (count, frame) in model.frames.iter().enumerate() {
+    for (count, frame) in frames.iter().enumerate() {
         if rest.is_empty() {
             return Ok(count);
         }
@@ -159,7 +204,7 @@ pub(crate) fn whole_frames(records: &[Record], model: &Model) -> Result<usize, V
         rest = after;
     }
     if rest.is_empty() {
-        return Ok(model.frames.len());
+        return Ok(frames.len());
     }
     Err(format!("nobody wrote {rest:?}"))
 }

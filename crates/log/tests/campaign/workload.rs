@@ -24,7 +24,7 @@ pub(crate) enum Step {
     Sync,
     Idle,
     Grow,
-    /// Compresses a sealed segment, or undoes it.
+    /// Compresses a sealed segment, or undoes it, or reclaims some of it.
     Rewrite,
     Close,
     Kill,
@@ -126,7 +126,7 @@ impl Workload {
         Ok(())
     }
 
-    /// Brings a sealed segment into its other form.
+    /// Brings a sealed segment into another form.
     fn rewrite(&mut self, counters: &mut Counters) -> Result<(), Violation> {
         let last = u64::from(self.log().segment().id);
         if last == 1 {
@@ -135,7 +135,12 @@ impl Workload {
         let segment = u32::try_from(1 + self.rng.below(last - 1)).unwrap();
         let view = self.log().view();
         let is_compressed = view.segment(segment).is_some_and(Segment::is_compressed);
-        let rewritten = if is_compressed {
+        let is_reclaimed = view.segment(segment).is_some_and(Segment::is_reclaimed);
+        let rewritten = if is_reclaimed || self.rng.below(3) == 0 {
+            counters.count("segment reclaimed");
+            self.model.reclaim(segment);
+            model::reclaim(self.log(), segment)
+        } else if is_compressed {
             counters.count("segment decompressed");
             model::decompress(self.log(), segment)
         } else {
