@@ -45,7 +45,8 @@ pub use contract::observer::{
     ConsumerStanding, Observed, Observer, Work, WorkEvents, WorkKind, WorkOutcome,
 };
 pub use contract::optimizable::{
-    Optimizable, RewritePace, SegmentCompression, SegmentRewrite, SegmentState, SegmentSummary,
+    Optimizable, ReclaimEstimate, RewritePace, SegmentCompression, SegmentReclaim, SegmentRewrite,
+    SegmentState, SegmentSummary,
 };
 pub use contract::snapshot_store::{FoldId, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore};
 pub use contract::state_keeper::{KeptState, StateKeeper};

@@ -49,6 +49,7 @@ impl Follower {
             log: manifest.log,
             segments: Vec::new(),
             lost: OnceLock::new(),
+            has_reclaimed: OnceLock::new(),
         });
         let nowhere = Place {
             at: crate::RecordAt::new(0, 0),
@@ -136,6 +137,7 @@ impl Follower {
             log: manifest.log,
             segments: segments.collect(),
             lost: OnceLock::new(),
+            has_reclaimed: OnceLock::new(),
         });
     }
 

@@ -227,6 +227,7 @@ impl Loaded {
             log: self.manifest.log,
             segments,
             lost: OnceLock::new(),
+            has_reclaimed: OnceLock::new(),
         });
         let id = last_entry(&self.manifest).header.id;
         let Some(segment) = list.by_id(id).cloned() else {

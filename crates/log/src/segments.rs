@@ -48,6 +48,8 @@ pub(crate) struct SegmentList {
     pub(crate) segments: Vec<Arc<Segment>>,
     /// The numbers that repairs gave up, in order, gathered when they are first asked for.
     pub(crate) lost: OnceLock<Vec<Range<u64>>>,
+    /// Whether something was reclaimed, found when it is first asked for.
+    pub(crate) has_reclaimed: OnceLock<bool>,
 }
 
 impl Segment {
@@ -294,6 +296,7 @@ impl SegmentList {
             log: self.log,
             segments,
             lost: OnceLock::new(),
+            has_reclaimed: OnceLock::new(),
         }
     }
 }

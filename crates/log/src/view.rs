@@ -110,13 +110,25 @@ impl View {
         })
     }
 
+    /// Whether some records of any segment no longer say what they said.
+    pub fn has_reclaimed(&self) -> bool {
+        let list = &self.0.list;
+        let reclaimed = || list.segments.iter().any(|segment| segment.is_reclaimed());
+        *list.has_reclaimed.get_or_init(reclaimed)
+    }
+
+    /// Where the records of a segment begin.
+    pub fn start_of(segment: &Segment) -> Place {
+        Place {
+            at: RecordAt::new(segment.id(), HEADER_BYTES),
+            next_number: segment.first_number(),
+        }
+    }
+
     /// Where the log begins.
     pub fn start(&self) -> Place {
         match self.0.list.segments.first() {
-            Some(first) => Place {
-                at: RecordAt::new(first.id(), HEADER_BYTES),
-                next_number: first.first_number(),
-            },
+            Some(first) => Self::start_of(first),
             None => self.0.end,
         }
     }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use annals_core::{
     Error, ErrorKind, Expected, Optimizable, PolicyAction, PolicyChange, RewritePace,
-    SegmentCompression, SegmentRewrite, SegmentState, SnapshotKey, SnapshotRemoval,
+    SegmentCompression, SegmentReclaim, SegmentRewrite, SegmentState, SnapshotKey, SnapshotRemoval,
 };
 use futures_executor::block_on;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::journal::Journal;
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Step};
 use crate::planning;
+use crate::times::Times;
 
 /// How a plan is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,7 +160,7 @@ impl Optimizer {
             let end = loop {
                 control.wait_until_resumed();
                 let end = match pace(0) {
-                    ControlFlow::Continue(()) => self.take_step(step, &mut pace)?,
+                    ControlFlow::Continue(()) => self.take_step(plan, step, &mut pace)?,
                     ControlFlow::Break(()) => StepEnd::BrokenOff,
                 };
                 // A pause breaks a step off as well, and may be over by now.
@@ -183,22 +184,28 @@ impl Optimizer {
         Ok(())
     }
 
-    fn take_step(&self, step: &Step, pace: &mut RewritePace<'_>) -> Result<StepEnd, Error> {
+    fn take_step(
+        &self,
+        plan: &Plan,
+        step: &Step,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<StepEnd, Error> {
         match step {
             Step::Compress { segment, level, .. } => {
                 let request = SegmentCompression {
                     segment: *segment,
                     level: *level,
                 };
-                self.rewrite(*segment, SegmentState::Plain, |files| {
+                self.rewrite(*segment, &[SegmentState::Plain], |files| {
                     files.compress_segment(request, pace)
                 })
             }
             Step::Decompress { segment, .. } => {
-                self.rewrite(*segment, SegmentState::Compressed, |files| {
+                self.rewrite(*segment, &[SegmentState::Compressed], |files| {
                     files.decompress_segment(*segment, pace)
                 })
             }
+            Step::Reclaim { segment, level, .. } => self.reclaim(plan, *segment, *level, pace),
             Step::Retain { .. } | Step::Truncate { .. } => self.change_policy(step),
             Step::TakeSnapshot { stream, fold, .. } => match &self.snapshotter {
                 Some(snapshotter) => snapshotter.take_snapshot(stream, fold).map(|()| DONE),
@@ -225,11 +232,41 @@ impl Optimizer {
         }
     }
 
-    /// Brings a segment that is in this state into the other one.
+    /// Reclaims what nobody is shown of a segment, where there is something.
+    fn reclaim(
+        &self,
+        plan: &Plan,
+        segment: u32,
+        level: i32,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<StepEnd, Error> {
+        const FROM: &[SegmentState] = &[
+            SegmentState::Plain,
+            SegmentState::Compressed,
+            SegmentState::Reclaimed,
+        ];
+        let Some(hidden_at) = Times::of(self)?.reclaim_at(plan.trusts_clock) else {
+            return Ok(StepEnd::PassedOver);
+        };
+        let request = SegmentReclaim {
+            segment,
+            level,
+            hidden_at,
+            is_held: &|stream| plan.legal_hold.holds(stream),
+        };
+        let files = self.files.as_ref();
+        let found = files.map(|files| files.estimate_reclaim(request));
+        if found.transpose()?.is_none_or(|found| found.events == 0) {
+            return Ok(StepEnd::PassedOver);
+        }
+        self.rewrite(segment, FROM, |files| files.reclaim_segment(request, pace))
+    }
+
+    /// Brings a segment that is in one of these states into another one.
     fn rewrite(
         &self,
         segment: u32,
-        from: SegmentState,
+        from: &[SegmentState],
         rewrite: impl FnOnce(&dyn Optimizable) -> Result<Option<SegmentRewrite>, Error>,
     ) -> Result<StepEnd, Error> {
         let Some(files) = &self.files else {
@@ -238,7 +275,7 @@ impl Optimizer {
         let segments = files.segments()?;
         if !segments
             .iter()
-            .any(|it| it.segment == segment && it.state == from)
+            .any(|it| it.segment == segment && from.contains(&it.state))
         {
             return Ok(StepEnd::PassedOver);
         }

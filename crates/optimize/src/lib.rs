@@ -67,5 +67,7 @@ pub use control::Control;
 pub use journal::{JOURNAL, JOURNAL_CATEGORY, PastEnd, PastRun};
 pub use optimizer::{Optimizer, TakeSnapshot};
 pub use plan::{Plan, Step, Totals};
-pub use policy::{CompressionRule, LegalHold, OptimizePolicy, RetentionRule, SnapshotRule};
+pub use policy::{
+    CompressionRule, LegalHold, OptimizePolicy, ReclaimRule, RetentionRule, SnapshotRule,
+};
 pub use run::{Run, RunProgress};

@@ -7,6 +7,7 @@ use annals_core::{FoldId, StreamId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::age;
+use crate::policy::LegalHold;
 
 /// What would make a store smaller, step by step, and what each step saves and costs.
 ///
@@ -25,6 +26,11 @@ pub struct Plan {
     /// [`OptimizePolicy::trusts_clock`]: crate::OptimizePolicy::trusts_clock
     #[serde(default, skip_serializing_if = "is_false")]
     pub trusts_clock: bool,
+    /// Of which streams nothing is reclaimed ([`OptimizePolicy::legal_hold`]).
+    ///
+    /// [`OptimizePolicy::legal_hold`]: crate::OptimizePolicy::legal_hold
+    #[serde(default, skip_serializing_if = "LegalHold::is_empty")]
+    pub legal_hold: LegalHold,
 }
 
 /// One thing to do. Each is done whole or not at all.
@@ -52,7 +58,21 @@ pub enum Step {
         /// How many it would take.
         bytes_after: u64,
     },
-    /// Hide events by the policy of their stream. Reads honour it at once; their storage stays.
+    /// Write a segment anew, compressed and without the payloads and the metadata of events that nobody is shown.
+    /// They are gone for good.
+    Reclaim {
+        /// The segment.
+        segment: u32,
+        /// The level of zstd.
+        level: i32,
+        /// How many events are hidden in it by now, of those that are still there.
+        events: u64,
+        /// How many bytes it takes.
+        bytes_before: u64,
+        /// About how many it would take.
+        bytes_after: u64,
+    },
+    /// Hide events by the policy of their stream. Reads honour it at once; their storage stays until it is reclaimed.
     Retain {
         /// The stream.
         stream: StreamId,
@@ -102,6 +122,9 @@ pub struct Totals {
     pub bytes_moved: u64,
     /// How many events are hidden.
     pub events_hidden: u64,
+    /// How many events are gone for good.
+    #[serde(default)]
+    pub events_reclaimed: u64,
 }
 
 impl Plan {
@@ -114,6 +137,7 @@ impl Plan {
                 bytes_saved: sum.bytes_saved.saturating_add(step.bytes_saved),
                 bytes_moved: sum.bytes_moved.saturating_add(step.bytes_moved),
                 events_hidden: sum.events_hidden.saturating_add(step.events_hidden),
+                events_reclaimed: sum.events_reclaimed.saturating_add(step.events_reclaimed),
             })
     }
 }
@@ -135,7 +159,18 @@ impl Step {
                 bytes_saved: signed(*bytes_before).saturating_sub(signed(*bytes_after)),
                 // Read, written, and both read once more to be compared.
                 bytes_moved: 2 * (bytes_before + bytes_after),
-                events_hidden: 0,
+                ..Totals::default()
+            },
+            Self::Reclaim {
+                events,
+                bytes_before,
+                bytes_after,
+                ..
+            } => Totals {
+                bytes_saved: signed(*bytes_before).saturating_sub(signed(*bytes_after)),
+                bytes_moved: 2 * (bytes_before + bytes_after),
+                events_reclaimed: *events,
+                ..Totals::default()
             },
             Self::Retain { events_hidden, .. } | Self::Truncate { events_hidden, .. } => Totals {
                 events_hidden: *events_hidden,
@@ -148,7 +183,9 @@ impl Step {
     /// What it is about, in a word or two.
     fn subject(&self) -> String {
         match self {
-            Self::Compress { segment, .. } | Self::Decompress { segment, .. } => {
+            Self::Compress { segment, .. }
+            | Self::Decompress { segment, .. }
+            | Self::Reclaim { segment, .. } => {
                 format!("segment {segment}")
             }
             Self::Retain { stream, .. } | Self::Truncate { stream, .. } => stream.to_string(),
@@ -163,6 +200,7 @@ impl Step {
         match self {
             Self::Compress { .. } => "compress",
             Self::Decompress { .. } => "decompress",
+            Self::Reclaim { .. } => "reclaim",
             Self::Retain { .. } => "retain",
             Self::Truncate { .. } => "truncate",
             Self::TakeSnapshot { .. } => "take snapshot",
@@ -184,6 +222,17 @@ impl Step {
             } => {
                 format!("{} -> {}", Bytes(*bytes_before), Bytes(*bytes_after))
             }
+            Self::Reclaim {
+                events,
+                bytes_before,
+                bytes_after,
+                ..
+            } => format!(
+                "{} -> {}; without {}",
+                Bytes(*bytes_before),
+                Bytes(*bytes_after),
+                count(*events, "hidden event")
+            ),
             Self::Retain {
                 max_age,
                 max_count,
@@ -240,6 +289,9 @@ impl fmt::Display for Plan {
             Bytes(totals.bytes_moved),
             count(totals.events_hidden, "event"),
         )?;
+        if totals.events_reclaimed > 0 {
+            write!(f, ", {} gone for good", totals.events_reclaimed)?;
+        }
         self.notes
             .iter()
             .try_for_each(|note| write!(f, "\nnote: {note}"))
@@ -294,6 +346,13 @@ mod tests {
                     bytes_before: 64 * mib,
                     bytes_after: 10 * mib + 300 * 1024,
                 },
+                Step::Reclaim {
+                    segment: 2,
+                    level: 9,
+                    events: 300,
+                    bytes_before: 10 * mib,
+                    bytes_after: 4 * mib,
+                },
                 Step::Retain {
                     stream: StreamId::from_static("session-7"),
                     max_age: Some(Duration::from_hours(90 * 24)),
@@ -307,18 +366,19 @@ mod tests {
                 },
             ],
             notes: vec!["1 stream is held".to_owned()],
-            trusts_clock: false,
+            ..Plan::default()
         };
         let expected = "\
 step              of                              effect
 compress          segment 1                       64.0 MiB -> 10.2 MiB
+reclaim           segment 2                       10.0 MiB -> 4.0 MiB; without 300 hidden events
 retain            session-7                       keeps 90d, 1 event; hides 12 events
 truncate          session-8                       from version 2; hides 1 event
-3 steps: 53.7 MiB saved, 148.5 MiB read and written, 13 events hidden
+4 steps: 59.7 MiB saved, 176.5 MiB read and written, 13 events hidden, 300 gone for good
 note: 1 stream is held";
         assert_eq!(plan.to_string(), expected);
         let one = Plan {
-            steps: plan.steps.iter().skip(2).cloned().collect(),
+            steps: plan.steps.iter().skip(3).cloned().collect(),
             ..Plan::default()
         };
         assert!(

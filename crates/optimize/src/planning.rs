@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use annals_core::{
-    Category, Cursor, Error, PolicyAction, ReadRequest, SegmentCompression, SegmentState,
-    SegmentSummary, SnapshotKey, StreamHead, StreamId, StreamState, Timestamp, Version,
+    Category, Cursor, Error, PolicyAction, ReadRequest, SegmentCompression, SegmentReclaim,
+    SegmentState, SegmentSummary, SnapshotKey, StreamHead, StreamId, StreamState, Timestamp,
+    Version,
 };
 use annals_core::{EventStore, EventStoreExt};
 use futures_executor::block_on;
@@ -14,13 +15,13 @@ use futures_util::StreamExt;
 
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Step, count};
-use crate::policy::{CompressionRule, OptimizePolicy, RetentionRule, SnapshotRule};
+use crate::policy::{CompressionRule, OptimizePolicy, ReclaimRule, RetentionRule, SnapshotRule};
 use crate::times::Times;
 
 impl Optimizer {
     /// What this policy would have done to the store as it is. Changes nothing.
     ///
-    /// Reads some of every segment that could be compressed, and for rules and holds about streams all events
+    /// Reads some of every segment that could be compressed, all of those of which something could be reclaimed, and for rules and holds about streams all events
     /// of their categories. Blocks meanwhile: call it on a thread that may.
     ///
     /// # Errors
@@ -31,10 +32,11 @@ impl Optimizer {
     pub fn plan(&self, policy: &OptimizePolicy) -> Result<Plan, Error> {
         let mut plan = Plan {
             trusts_clock: policy.trusts_clock,
+            legal_hold: policy.legal_hold.clone(),
             ..Plan::default()
         };
         self.plan_holds(&mut plan, policy)?;
-        // Events are hidden first, snapshots next: segments are compressed as they are, whatever is hidden.
+        // Events are hidden first, so that a segment is reclaimed without them.
         for (at, rule) in policy.retention.iter().enumerate() {
             let later = policy.retention.iter().skip(at + 1);
             if later
@@ -46,6 +48,9 @@ impl Optimizer {
         }
         for rule in &policy.snapshots {
             self.plan_snapshots(&mut plan, policy, rule)?;
+        }
+        if let Some(rule) = &policy.reclaim {
+            self.plan_reclaim(&mut plan, rule)?;
         }
         if let Some(rule) = &policy.compression {
             self.plan_compression(&mut plan, rule)?;
@@ -69,6 +74,12 @@ impl Optimizer {
                     bytes_before: it.stored_bytes,
                     bytes_after: it.plain_bytes,
                 }),
+                SegmentState::Reclaimed => {
+                    let segment = it.segment;
+                    let note =
+                        format!("segment {segment} was reclaimed in part and stays compressed");
+                    plan.notes.push(note);
+                }
                 SegmentState::Damaged if it.stored_bytes < it.plain_bytes => {
                     let segment = it.segment;
                     let note = format!("segment {segment} lost something and stays compressed");
@@ -78,6 +89,51 @@ impl Optimizer {
             }
         }
         Ok(plan)
+    }
+
+    fn plan_reclaim(&self, plan: &mut Plan, rule: &ReclaimRule) -> Result<(), Error> {
+        let Some(files) = &self.files else {
+            plan.notes.append(&mut without_files().notes);
+            return Ok(());
+        };
+        let Some(hidden_at) = Times::of(self)?.reclaim_at(plan.trusts_clock) else {
+            return Ok(());
+        };
+        let is_sealed =
+            |it: &SegmentSummary| !matches!(it.state, SegmentState::Active | SegmentState::Damaged);
+        for it in files.segments()?.into_iter().filter(is_sealed) {
+            let hold = plan.legal_hold.clone();
+            let request = SegmentReclaim {
+                segment: it.segment,
+                level: rule.level,
+                hidden_at,
+                is_held: &|stream| hold.holds(stream),
+            };
+            let found = files.estimate_reclaim(request)?;
+            let share = share_of(found.bytes, it.plain_bytes);
+            if found.events == 0 || share < rule.share_min {
+                continue;
+            }
+            let compressed = match it.state {
+                SegmentState::Plain => files.estimate_compression(SegmentCompression {
+                    segment: it.segment,
+                    level: rule.level,
+                })?,
+                _ => it.stored_bytes,
+            };
+            plan.steps.push(Step::Reclaim {
+                segment: it.segment,
+                level: rule.level,
+                events: found.events,
+                bytes_before: it.stored_bytes,
+                bytes_after: share_left(compressed, share),
+            });
+        }
+        if plan.totals().events_hidden > 0 {
+            let note = "what this plan hides is reclaimed with the segments above, and of others by the next plan";
+            plan.notes.push(note.to_owned());
+        }
+        Ok(())
     }
 
     fn plan_compression(&self, plan: &mut Plan, rule: &CompressionRule) -> Result<(), Error> {
@@ -90,7 +146,11 @@ impl Optimizer {
         let sealed: Vec<&SegmentSummary> = segments.iter().filter(is_sealed).collect();
         let old = sealed.len().saturating_sub(rule.newest_kept_plain);
         let eligible = sealed.into_iter().take(old);
-        for it in eligible.filter(|it| it.state == SegmentState::Plain) {
+        let reclaimed: BTreeSet<u32> = plan.steps.iter().filter_map(reclaimed).collect();
+        let is_left = |it: &&SegmentSummary| {
+            it.state == SegmentState::Plain && !reclaimed.contains(&it.segment)
+        };
+        for it in eligible.filter(is_left) {
             if let Some(age) = rule.older_than
                 && !self.is_older(it, &segments, age)?
             {
@@ -369,6 +429,32 @@ pub(crate) fn action(step: &Step) -> Option<(&StreamId, PolicyAction)> {
 )]
 fn is_worthwhile(before: u64, after: u64, share_min: f64) -> bool {
     before.saturating_sub(after) as f64 >= before as f64 * share_min && after < before
+}
+
+/// The segment that a step reclaims, and so compresses.
+fn reclaimed(step: &Step) -> Option<u32> {
+    match step {
+        Step::Reclaim { segment, .. } => Some(*segment),
+        _ => None,
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a share needs no more bits than a float has"
+)]
+fn share_of(bytes: u64, whole: u64) -> f64 {
+    bytes as f64 / whole.max(1) as f64
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate, of what is left of a size"
+)]
+fn share_left(bytes: u64, share: f64) -> u64 {
+    (bytes as f64 * (1.0 - share.clamp(0.0, 1.0))) as u64
 }
 
 fn without_files() -> Plan {

@@ -32,6 +32,9 @@ pub struct OptimizePolicy {
     /// Which events of which categories are hidden, and so expire. Of two rules for a category the last
     /// holds. Default: none.
     pub retention: Vec<RetentionRule>,
+    /// Of which segments the events that nobody is shown any more are reclaimed; what is reclaimed is gone for good.
+    /// Default: none.
+    pub reclaim: Option<ReclaimRule>,
     /// What is kept whatever the rules say. Default: nothing.
     pub legal_hold: LegalHold,
     /// Which snapshots are taken, and which are removed. Default: none.
@@ -61,6 +64,21 @@ pub struct CompressionRule {
     pub older_than: Option<Duration>,
     /// The least share of a segment that must be saved, from 0 to 1. Default: 0.1.
     pub saved_share_min: f64,
+}
+
+/// Of which segments hidden events are reclaimed, and how: their payloads and their metadata are left out of the
+/// segment's compressed form. Those of streams on legal hold stay, and so do those that only the time since the newest
+/// event of the store hides: a clock that is wrong takes nothing, unless it is
+/// [trusted](OptimizePolicy::trusts_clock).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ReclaimRule {
+    /// How much time is given for how few bytes: 1 to 19, as zstd counts. Default: 9.
+    pub level: i32,
+    /// The least share of a segment's bytes, as they are without compression, that there must be to reclaim, from 0
+    /// to 1: a segment is written anew for it. Default: 0.1.
+    pub share_min: f64,
 }
 
 /// Which events of a category's streams reads still show.
@@ -120,6 +138,7 @@ impl Default for OptimizePolicy {
         Self {
             compression: Some(CompressionRule::default()),
             retention: Vec::new(),
+            reclaim: None,
             legal_hold: LegalHold::default(),
             snapshots: Vec::new(),
             streams_max: 100_000,
@@ -135,6 +154,15 @@ impl Default for CompressionRule {
             newest_kept_plain: 0,
             older_than: None,
             saved_share_min: 0.1,
+        }
+    }
+}
+
+impl Default for ReclaimRule {
+    fn default() -> Self {
+        Self {
+            level: 9,
+            share_min: 0.1,
         }
     }
 }
@@ -188,6 +216,10 @@ impl LegalHold {
     /// Whether this stream is held.
     pub fn holds(&self, stream: &StreamId) -> bool {
         self.streams.contains(stream) || self.categories.contains(&stream.category())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.categories.is_empty()
     }
 }
 

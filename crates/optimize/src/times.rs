@@ -49,6 +49,13 @@ impl Times {
         self.newest.map_or(self.clock, |it| it.max(self.clock))
     }
 
+    /// The time by which events are reclaimed: that of the newest event, so that a clock that is wrong takes nothing;
+    /// `None` in a store without events.
+    pub(crate) fn reclaim_at(&self, trusts_clock: bool) -> Option<Timestamp> {
+        let newest = self.newest_of_others?;
+        Some(if trusts_clock { self.now() } else { newest })
+    }
+
     /// Refuses a clock that stands before what was appended already.
     pub(crate) fn check_behind(&self) -> Result<(), Error> {
         let Some(newest) = self.newest else {

@@ -14,15 +14,15 @@ use std::thread;
 use std::time::Duration;
 
 use annals_core::{
-    Append, AppendId, Category, Clock, ContentType, Criteria, EventId, EventStore, EventStoreExt,
-    EventType, Expected, Ids, NewEvent, Optimizable, Position, ReadRequest, RecordedEvent,
-    SegmentState, StreamId, Timestamp, UuidIds,
+    Answer, Append, AppendId, Category, Clock, ContentType, Criteria, Cursor, ErrorKind, EventId,
+    EventStore, EventStoreExt, EventType, Expected, FailedCheck, Ids, NewEvent, Optimizable,
+    Position, ReadRequest, RecordedEvent, SegmentState, StreamId, Timestamp, UuidIds, Version,
 };
 use annals_optimize::{
-    ApplySettings, Control, JOURNAL, JournalMode, OptimizePolicy, Optimizer, Plan, RetentionRule,
-    Step,
+    ApplySettings, Control, JOURNAL, JournalMode, OptimizePolicy, Optimizer, Plan, ReclaimRule,
+    RetentionRule, Step,
 };
-use annals_store_log::{LogStore, Settings};
+use annals_store_log::{HistoryEntry, LogStore, Settings};
 use annals_store_memory::MemoryStore;
 use futures_executor::block_on;
 
@@ -119,14 +119,25 @@ impl Both {
     fn check(&self) {
         let head = {
             let _still = self.appends.lock().unwrap();
-            let last = block_on(
-                self.oracle
-                    .collect(ReadRequest::all().backward().events_max(1)),
-            );
-            last.unwrap()
-                .first()
-                .map_or(Position::START, RecordedEvent::position)
+            self.head()
         };
+        self.compare(head);
+    }
+
+    /// The same while nobody appends: an append hides events where there are rules.
+    fn check_still(&self) {
+        let _still = self.appends.lock().unwrap();
+        self.compare(self.head());
+    }
+
+    fn head(&self) -> Position {
+        let newest = ReadRequest::all().backward().events_max(1);
+        let last = block_on(self.oracle.collect(newest)).unwrap();
+        last.first()
+            .map_or(Position::START, RecordedEvent::position)
+    }
+
+    fn compare(&self, head: Position) {
         for request in Self::requests(head) {
             let expected = block_on(self.oracle.collect(request.clone())).unwrap();
             let found = block_on(self.log.collect(request.clone())).unwrap();
@@ -279,6 +290,187 @@ fn a_hold_that_comes_later_lifts_the_rules_and_shows_nothing_again() {
     assert_eq!(shown(&*both.log, ReadRequest::all()), before);
     both.append();
     both.check();
+}
+
+/// The same, and what is hidden is reclaimed wherever there is something.
+fn reclaiming() -> OptimizePolicy {
+    let mut policy = hiding();
+    policy.compression = None;
+    let mut rule = ReclaimRule::default();
+    rule.share_min = 0.0;
+    policy.reclaim = Some(rule);
+    policy
+}
+
+/// Of all events that the store's files hold: how many were reclaimed, and those that were not.
+fn held(log: &LogStore) -> (usize, Vec<RecordedEvent>) {
+    let mut history = LogStore::builder(log.directory()).history().unwrap();
+    let (mut reclaimed, mut left) = (0, Vec::new());
+    loop {
+        let entries = history.next_entries().unwrap();
+        if entries.is_empty() {
+            return (reclaimed, left);
+        }
+        for entry in entries {
+            match entry {
+                HistoryEntry::Event {
+                    event,
+                    is_reclaimed: true,
+                    ..
+                } => {
+                    assert!(event.payload().is_empty());
+                    reclaimed += 1;
+                }
+                HistoryEntry::Event { event, .. } => left.push(event),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_hidden_is_reclaimed_while_reads_answer_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..200).for_each(|_| both.append());
+    let (optimizer, model) = (both.optimizer(), both.model());
+    let hide = || {
+        let plan = optimizer.plan(&hiding()).unwrap();
+        apply(&optimizer, &plan);
+        apply(&model, &plan);
+    };
+    hide();
+    let is_over = AtomicBool::new(false);
+    let checks = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let reader = || {
+            while !is_over.load(Ordering::Acquire) {
+                both.check_still();
+                checks.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        scope.spawn(reader);
+        scope.spawn(reader);
+        for _ in 0..4 {
+            (0..40).for_each(|_| both.append());
+            let plan = optimizer.plan(&reclaiming()).unwrap();
+            assert!(plan.totals().events_reclaimed > 0, "{plan}");
+            let applied = apply(&optimizer, &plan);
+            assert!(applied.bytes_after < applied.bytes_before, "{applied:?}");
+        }
+        is_over.store(true, Ordering::Release);
+    });
+    assert!(checks.load(Ordering::Relaxed) > 3);
+    both.check();
+    // What is done is passed over, and a new plan finds nothing.
+    let plan = optimizer.plan(&reclaiming()).unwrap();
+    assert_eq!(plan.steps, []);
+
+    let (reclaimed, left) = held(&both.log);
+    assert!(reclaimed > 1000, "{reclaimed}");
+    let whole = |stream: &str| {
+        let events = left.iter().filter(|it| it.stream().as_str() == stream);
+        events
+            .map(|event| event.version().value())
+            .collect::<Vec<_>>()
+    };
+    // All of the stream that is held is there, whatever was hidden of it.
+    let kept = whole("meter-2");
+    assert!(kept.iter().copied().eq(1..=kept.len() as u64));
+    assert!(!whole("meter-1").contains(&1));
+
+    // A retry of what is gone gets its receipt, an expectation is judged by the versions that there were.
+    let id = AppendId::parse("append-2").unwrap();
+    let events = (0..=2).map(|at| both.event(2, at));
+    let meter = StreamId::from_static("meter-1");
+    let retry = Append::builder(id).write(meter.clone(), Expected::Any, events);
+    let receipt = block_on(both.log.append(retry.build().unwrap())).unwrap();
+    assert_eq!(
+        (receipt.answer, receipt.streams.len()),
+        (Answer::Duplicate, 1)
+    );
+    assert_eq!(receipt.streams[0].last_version, Version::new(3));
+    let again = Append::builder(AppendId::parse("fresh").unwrap());
+    let again = again.write(meter, Expected::NoStream, [both.event(0, 0)]);
+    let refused = block_on(both.log.append(again.build().unwrap())).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+
+    // Nothing of it depends on what the process knows.
+    let undo = optimizer.plan_undo().unwrap();
+    assert!(
+        undo.steps.is_empty() && undo.notes[0].contains("stays compressed"),
+        "{undo}"
+    );
+    drop((optimizer, model));
+    both.log.close().unwrap();
+    let reopened = LogStore::builder(both.log.directory()).settings(settings());
+    let verified = reopened.verify(&mut |_| {}).unwrap();
+    assert!(verified.is_whole(), "{verified:?}");
+    let clock = Arc::clone(&both.clock) as Arc<dyn Clock>;
+    let log = reopened.clock(clock).open().unwrap();
+    let both = Both {
+        log: Arc::new(log),
+        ..both
+    };
+    both.check();
+    assert_eq!(held(&both.log).0, reclaimed);
+}
+
+#[test]
+fn a_fork_of_a_time_before_the_rules_does_not_show_what_was_reclaimed() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..200).for_each(|_| both.append());
+    let before = Position::new(held(&both.log).1.len() as u64 - 60);
+    let optimizer = both.optimizer();
+    apply(&optimizer, &optimizer.plan(&hiding()).unwrap());
+    apply(&optimizer, &optimizer.plan(&reclaiming()).unwrap());
+    let fork = directory.path().join("fork");
+    let builder = LogStore::builder(both.log.directory());
+    builder.fork(&fork, before, &mut |_| {}).unwrap();
+    let fork = LogStore::builder(&fork).settings(settings());
+    let fork = fork.open().unwrap();
+    let (reclaimed, left) = held(&fork);
+    assert!(reclaimed > 0 && left.iter().any(|it| it.stream().as_str() == "meter-1"));
+    let seen = block_on(fork.collect(ReadRequest::all())).unwrap();
+    assert!(seen == left);
+    // A condition sees what reads see.
+    let placed = Criteria::of_types([EventType::from_static("placed")]).unwrap();
+    let first = left.iter().find(|it| it.event_type().as_str() == "placed");
+    let first = first.unwrap().position();
+    let append = |id: &str, after: Position| {
+        let append = Append::builder(AppendId::parse(id).unwrap());
+        let stream = StreamId::from_static("order-9");
+        let append = append.write(stream, Expected::Any, [both.event(0, 0)]);
+        let append = append.unless(placed.clone(), Cursor::at(after));
+        block_on(fork.append(append.build().unwrap()))
+    };
+    let conflict = append("one", Position::START).unwrap_err();
+    let [FailedCheck::Condition { positions, .. }] = conflict.conflict().unwrap().failures() else {
+        panic!("{conflict:?}");
+    };
+    assert_eq!(positions.first(), Some(&first));
+    append("two", left.last().unwrap().position()).unwrap();
+}
+
+#[test]
+fn a_clock_that_runs_ahead_reclaims_nothing_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..200).for_each(|_| both.append());
+    let optimizer = both.optimizer();
+    apply(&optimizer, &optimizer.plan(&hiding()).unwrap());
+    let mut only_reclaim = reclaiming();
+    only_reclaim.retention.clear();
+    let reclaimed = |policy: &OptimizePolicy| {
+        let plan = optimizer.plan(policy).unwrap();
+        plan.totals().events_reclaimed
+    };
+    let by_the_events = reclaimed(&only_reclaim);
+    both.clock.0.store(1_000_000, Ordering::Relaxed);
+    assert_eq!(reclaimed(&only_reclaim), by_the_events);
+    only_reclaim.trusts_clock = true;
+    assert!(reclaimed(&only_reclaim) > by_the_events);
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn count(session: &Session) -> Result<Counted> {
     let mut history = session.store.history()?;
     each_entry("counting", &mut history, |entry| {
         match entry {
-            HistoryEntry::Event { event, append } => {
+            HistoryEntry::Event { event, append, .. } => {
                 counted.appends += u64::from(append.is_some());
                 counted.add(&event);
             }

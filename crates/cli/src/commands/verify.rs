@@ -181,10 +181,18 @@ fn read_all(session: &Session, findings: &mut Vec<Finding>) -> Result<u64> {
     let mut history = session.store.history()?;
     let mut events = 0;
     let read = each_entry("reading events", &mut history, |entry| {
-        let HistoryEntry::Event { event, .. } = entry else {
+        let HistoryEntry::Event {
+            event,
+            is_reclaimed,
+            ..
+        } = entry
+        else {
             return Ok(());
         };
         events += 1;
+        if is_reclaimed {
+            return Ok(());
+        }
         let checked = Reading::of(event.content_type()).check(event.payload());
         if let Err(what) = checked
             && findings.len() < FINDINGS_MAX

@@ -41,7 +41,7 @@ impl Line {
     /// The line for something that a store recorded.
     pub(crate) fn of(entry: &HistoryEntry) -> Self {
         match entry {
-            HistoryEntry::Event { event, append } => Self::Event(Box::new(EventLine {
+            HistoryEntry::Event { event, append, .. } => Self::Event(Box::new(EventLine {
                 position: Some(event.position()),
                 append: append.map(|append| (append.id, append.events)),
                 stream: event.stream().clone(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::{Error, Position};
+use crate::{Error, Position, StreamId, Timestamp};
 
 /// A part of a store's files: the events from a position on, up to the next segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum SegmentState {
     Plain,
     /// It is compressed, and can be decompressed.
     Compressed,
+    /// It is compressed, and some of its events are gone for good: it stays so, and more can be reclaimed.
+    Reclaimed,
     /// Some of it was lost to damage; it stays as it is.
     Damaged,
 }
@@ -42,6 +44,29 @@ pub struct SegmentCompression {
     pub segment: u32,
     /// How much time is given for how few bytes: 1 to 19, as zstd counts.
     pub level: i32,
+}
+
+/// Of which segment to reclaim hidden events, and how.
+#[derive(Clone, Copy)]
+pub struct SegmentReclaim<'a> {
+    /// The segment.
+    pub segment: u32,
+    /// How much time is given for how few bytes: 1 to 19, as zstd counts.
+    pub level: i32,
+    /// The events that reads at this time don't show. What is later shown by nobody can be reclaimed later: a
+    /// time in the past is safe, one in the future takes what readers still see.
+    pub hidden_at: Timestamp,
+    /// Whether the events of a stream stay, whatever its policy hides.
+    pub is_held: &'a dyn Fn(&StreamId) -> bool,
+}
+
+/// What reclaiming would take out of a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReclaimEstimate {
+    /// How many events that no read shows, and that are still there.
+    pub events: u64,
+    /// How many bytes of payload and metadata they have, not compressed.
+    pub bytes: u64,
 }
 
 /// What became of a segment's file.
@@ -59,7 +84,7 @@ pub struct SegmentRewrite {
 pub type RewritePace<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
 
 /// A store whose files can be made smaller in place, while it is read and appended to: what a backend
-/// implements. Every read answers the same before, during and after.
+/// implements. Every read that the policies of streams allow answers the same before, during and after.
 ///
 /// All methods block: call them on a thread that may. Rewrites are done one at a time; a second one waits.
 /// A rewrite that a crash breaks off leaves the segment as it was.
@@ -83,6 +108,31 @@ pub trait Optimizable: fmt::Debug + Send + Sync {
         segment: u32,
         pace: &mut RewritePace<'_>,
     ) -> Result<Option<SegmentRewrite>, Error>;
+
+    /// What reclaiming would take out of a segment; reads all of it.
+    fn estimate_reclaim(&self, request: SegmentReclaim<'_>) -> Result<ReclaimEstimate, Error>;
+
+    /// Compresses a segment without the payloads and the metadata of events that no read shows, for good;
+    /// `None` when `pace` broke it off, and the segment is as it was then.
+    ///
+    /// Positions, versions and event ids stay, so that expectations and retries are answered as before; a retry
+    /// of an append that has lost events to this is taken for the same by its id. Whoever reads an older state
+    /// of the store does not see these events either.
+    fn reclaim_segment(
+        &self,
+        request: SegmentReclaim<'_>,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error>;
+}
+
+impl fmt::Debug for SegmentReclaim<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentReclaim")
+            .field("segment", &self.segment)
+            .field("level", &self.level)
+            .field("hidden_at", &self.hidden_at)
+            .finish_non_exhaustive()
+    }
 }
 
 macro_rules! forward {
@@ -111,6 +161,21 @@ macro_rules! forward {
                 pace: &mut RewritePace<'_>,
             ) -> Result<Option<SegmentRewrite>, Error> {
                 (**self).decompress_segment(segment, pace)
+            }
+
+            fn estimate_reclaim(
+                &self,
+                request: SegmentReclaim<'_>,
+            ) -> Result<ReclaimEstimate, Error> {
+                (**self).estimate_reclaim(request)
+            }
+
+            fn reclaim_segment(
+                &self,
+                request: SegmentReclaim<'_>,
+                pace: &mut RewritePace<'_>,
+            ) -> Result<Option<SegmentRewrite>, Error> {
+                (**self).reclaim_segment(request, pace)
             }
         }
     };

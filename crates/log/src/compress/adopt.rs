@@ -69,6 +69,7 @@ impl SegmentList {
             log: self.log,
             segments: segments.collect(),
             lost: std::sync::OnceLock::new(),
+            has_reclaimed: std::sync::OnceLock::new(),
         }
     }
 }

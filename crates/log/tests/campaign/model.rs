@@ -162,6 +162,20 @@ fn go_on(_: u64) -> ControlFlow<()> {
 
 /// Every record of a view, read both by scan and by its place.
 pub(crate) fn contents(view: &View) -> Result<Vec<Record>, Error> {
+    contents_where(view, |by_scan, by_place| by_scan == by_place)
+}
+
+/// The same for an older view, one of whose segments may be reclaimed by now: a file that was opened before says
+/// what it said.
+pub(crate) fn older_contents(view: &View) -> Result<Vec<Record>, Error> {
+    contents_where(view, |by_scan, by_place| {
+        let mut reclaimed = by_place.to_vec();
+        emptied(&mut reclaimed);
+        by_scan == by_place || by_scan == reclaimed
+    })
+}
+
+fn contents_where(view: &View, agree: impl Fn(&[u8], &[u8]) -> bool) -> Result<Vec<Record>, Error> {
     let mut scan = view.scan(view.start());
     let (mut records, mut scratch) = (Vec::new(), Vec::new());
     while let Some(scanned) = scan.next_record()? {
@@ -171,7 +185,7 @@ pub(crate) fn contents(view: &View) -> Result<Vec<Record>, Error> {
             body: scanned.body.to_vec(),
         });
         let record = view.record(scanned.at, &mut scratch)?;
-        assert_eq!(record.body, scanned.body, "a scan and a look agree");
+        assert!(agree(scanned.body, record.body), "a scan and a look agree");
     }
     Ok(records)
 }

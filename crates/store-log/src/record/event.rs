@@ -18,8 +18,11 @@ pub(super) const RECORDED_AT: u8 = 1 << 2;
 pub(super) const TAGS: u8 = 1 << 3;
 /// There is metadata.
 pub(super) const METADATA: u8 = 1 << 4;
+/// Metadata and payload are gone; zeros stand in their place.
+pub(super) const RECLAIMED: u8 = 1 << 5;
 /// Every flag that has a meaning.
-pub(super) const KNOWN_FLAGS: u8 = FIRST_OF_APPEND | SHORT_ID | RECORDED_AT | TAGS | METADATA;
+pub(super) const KNOWN_FLAGS: u8 =
+    FIRST_OF_APPEND | SHORT_ID | RECORDED_AT | TAGS | METADATA | RECLAIMED;
 
 /// What the first event of an append says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

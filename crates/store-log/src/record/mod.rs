@@ -27,4 +27,4 @@ pub(crate) use event::{
 pub(crate) use kind::{EventKind, KindCode, Kinds};
 pub(crate) use note::{Note, encode_kind, encode_policy};
 pub(crate) use page::PageBuilder;
-pub(crate) use view::EventView;
+pub(crate) use view::{EventView, reclaim};

@@ -7,8 +7,8 @@ use annals_core::{AppendId, EventId, Timestamp, Version};
 
 use super::bad_record::{BadRecord, Part};
 use super::event::{
-    AppendHeader, FIRST_OF_APPEND, KNOWN_FLAGS, METADATA, RECORDED_AT, SHORT_ID, TAGS, long_id,
-    moved,
+    AppendHeader, FIRST_OF_APPEND, KNOWN_FLAGS, METADATA, RECLAIMED, RECORDED_AT, SHORT_ID, TAGS,
+    long_id, moved,
 };
 use super::kind::{KindCode, KindRef, KindTexts, Kinds};
 use super::metadata::skip_metadata;
@@ -33,6 +33,9 @@ pub(crate) struct EventView<'a> {
     payload: &'a [u8],
     /// From the stream's name to the end of the payload.
     content: &'a [u8],
+    /// How many bytes at the end of the body are metadata and payload.
+    said_bytes: usize,
+    is_reclaimed: bool,
 }
 
 impl<'a> EventView<'a> {
@@ -82,14 +85,9 @@ impl<'a> EventView<'a> {
             0 => TagTexts::default(),
             _ => reader.apart(TagTexts::parse)?,
         };
-        let metadata = match flags & METADATA {
-            0 => None,
-            _ => Some(reader.apart(skip_metadata)?),
-        };
-        let payload = reader.rest();
-        if payload.len() > PAYLOAD_BYTES_MAX {
-            return Err(BadRecord::Range(Part::Payload));
-        }
+        let said = reader.rest();
+        let is_reclaimed = flags & RECLAIMED != 0;
+        let (metadata, payload) = parse_said(flags, said)?;
         let version = Version::new(version);
         Ok(Self {
             kind,
@@ -102,7 +100,13 @@ impl<'a> EventView<'a> {
             tags,
             metadata,
             payload,
-            content,
+            content: if is_reclaimed {
+                content.strip_suffix(said).unwrap_or_default()
+            } else {
+                content
+            },
+            said_bytes: said.len(),
+            is_reclaimed,
         })
     }
 
@@ -173,6 +177,17 @@ impl<'a> EventView<'a> {
         (self.content, self.stream.len())
     }
 
+    /// Whether its metadata and its payload are gone.
+    #[inline]
+    pub(crate) const fn is_reclaimed(&self) -> bool {
+        self.is_reclaimed
+    }
+
+    /// How many bytes at the end of its record are metadata and payload, or were.
+    pub(crate) const fn said_bytes(&self) -> usize {
+        self.said_bytes
+    }
+
     /// Its content.
     pub(crate) const fn payload(&self) -> &'a [u8] {
         self.payload
@@ -187,6 +202,42 @@ impl<'a> EventView<'a> {
             KindRef::Code(code) => kinds.kind(code).map(|kind| kind.event_type.as_str()),
             KindRef::Inline(texts) => Some(texts.event_type),
         }
+    }
+}
+
+/// The bytes of the metadata's record and the payload; nothing where they are gone.
+#[expect(
+    clippy::inline_always,
+    reason = "what is taken apart stays in registers where it is used at once"
+)]
+#[inline(always)]
+fn parse_said(flags: u8, said: &[u8]) -> Result<(Option<&[u8]>, &[u8]), BadRecord> {
+    let mut reader = Reader::new(said);
+    let metadata = match flags & (METADATA | RECLAIMED) {
+        0 => None,
+        METADATA => Some(reader.apart(skip_metadata)?),
+        RECLAIMED => return Ok((None, &[])),
+        _ => return Err(BadRecord::Flags(Part::Flags)),
+    };
+    let payload = reader.rest();
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        return Err(BadRecord::Range(Part::Payload));
+    }
+    Ok((metadata, payload))
+}
+
+/// Takes the last bytes of an event's record from it, which are all that it [said](EventView::said_bytes): its metadata
+/// and its payload.
+pub(crate) fn reclaim(body: &mut [u8], said_bytes: usize) {
+    if let Some(said) = body
+        .len()
+        .checked_sub(said_bytes)
+        .and_then(|at| body.get_mut(at..))
+    {
+        said.fill(0);
+    }
+    if let Some(flags) = body.first_mut() {
+        *flags = *flags & !METADATA | RECLAIMED;
     }
 }
 

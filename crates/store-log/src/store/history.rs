@@ -38,6 +38,8 @@ pub enum HistoryEntry {
         event: RecordedEvent,
         /// The append that it is the first event of, if it is the first of one.
         append: Option<RecordedAppend>,
+        /// Whether its payload and its metadata were reclaimed, so that it has none here: no read shows it any more.
+        is_reclaimed: bool,
     },
     /// A stream has this policy from here on.
     Policy {
@@ -148,7 +150,8 @@ impl fmt::Debug for StoreHistory {
 /// Events that follow each other, and the policy after them, if one follows.
 struct Run<'a> {
     page: PageBuilder<'a>,
-    appends: Vec<Option<RecordedAppend>>,
+    /// Of each event the append that it begins, and whether it was reclaimed.
+    appends: Vec<(Option<RecordedAppend>, bool)>,
     policy: Option<(StreamId, StreamPolicy)>,
 }
 
@@ -173,13 +176,17 @@ impl<'a> Run<'a> {
             id: header.id,
             events: header.events,
         });
-        self.appends.push(append);
+        self.appends.push((append, event.is_reclaimed()));
         Ok(())
     }
 
     fn finish(self) -> Vec<HistoryEntry> {
         let events = self.page.finish().into_iter().zip(self.appends);
-        let events = events.map(|(event, append)| HistoryEntry::Event { event, append });
+        let events = events.map(|(event, (append, is_reclaimed))| HistoryEntry::Event {
+            event,
+            append,
+            is_reclaimed,
+        });
         let policy = self.policy;
         let policy = policy.map(|(stream, policy)| HistoryEntry::Policy { stream, policy });
         events.chain(policy).collect()
@@ -211,7 +218,7 @@ mod tests {
 
     fn told(entry: &HistoryEntry) -> String {
         match entry {
-            HistoryEntry::Event { event, append } => {
+            HistoryEntry::Event { event, append, .. } => {
                 let append = append.map(|append| format!(" {}x{}", append.id, append.events));
                 format!("{}{}", event.position(), append.unwrap_or_default())
             }

@@ -5,15 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use annals_core::{
-    Error, ErrorKind, Optimizable, Position, RewritePace, SegmentCompression, SegmentRewrite,
-    SegmentState, SegmentSummary,
+    Error, ErrorKind, Optimizable, Position, ReclaimEstimate, RewritePace, SegmentCompression,
+    SegmentReclaim, SegmentRewrite, SegmentState, SegmentSummary, StreamId, Timestamp,
 };
-use annals_log::{Compression, Rewritten, Segment, View};
+use annals_log::{Compression, RecordAt, Rewritten, Segment, View};
 use tracing::warn;
 
 use super::error::from_log;
 use super::follower::LogFollower;
 use super::log_store::LogStore;
+use super::shown::Shown;
+use super::snapshot::Snapshot;
+use crate::record::{self, EventView};
 
 /// Lets one rewrite be done at a time, and none after the end.
 #[derive(Debug, Default)]
@@ -110,6 +113,86 @@ impl Optimizable for LogStore {
         let plain = self.rewrite(pace, |view, pace| view.decompress(segment, pace));
         plain.map_err(|error| error.during("decompress segment"))
     }
+
+    fn estimate_reclaim(&self, request: SegmentReclaim<'_>) -> Result<ReclaimEstimate, Error> {
+        let estimate = reclaimable(&self.shared.snapshot(), request);
+        estimate.map_err(|error| error.during("estimate reclaim"))
+    }
+
+    fn reclaim_segment(
+        &self,
+        request: SegmentReclaim<'_>,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        let snapshot = self.shared.snapshot();
+        let mut hidden = Hidden::new(&snapshot, request);
+        let mut forget = |body: &mut [u8]| match hidden.said_bytes(body) {
+            Some(said_bytes) => {
+                record::reclaim(body, said_bytes);
+                true
+            }
+            None => false,
+        };
+        let compression = compression(SegmentCompression {
+            segment: request.segment,
+            level: request.level,
+        });
+        let reclaimed = self.rewrite(pace, |view, pace| {
+            view.reclaim(request.segment, &compression, &mut forget, pace)
+        });
+        reclaimed.map_err(|error| error.during("reclaim segment"))
+    }
+}
+
+/// Tells which events of one segment nobody is shown any more.
+struct Hidden<'a> {
+    shown: Shown<'a>,
+    request: SegmentReclaim<'a>,
+    base: Timestamp,
+}
+
+impl<'a> Hidden<'a> {
+    fn new(snapshot: &'a Snapshot, request: SegmentReclaim<'a>) -> Self {
+        let first = RecordAt::new(request.segment, 0);
+        Self {
+            shown: Shown::new(snapshot, request.hidden_at),
+            base: snapshot.base(first),
+            request,
+        }
+    }
+
+    /// How much there is to forget of this event; `None` where it stays as it is, as one does that can't be made
+    /// out.
+    fn said_bytes(&mut self, body: &[u8]) -> Option<usize> {
+        let event = EventView::parse(body, self.base).ok()?;
+        if event.is_reclaimed() || self.shown.event(&event, Position::START).ok()? {
+            return None;
+        }
+        let stream = StreamId::parse(event.stream().ok()?).ok()?;
+        (!(self.request.is_held)(&stream)).then(|| event.said_bytes())
+    }
+}
+
+fn reclaimable(snapshot: &Snapshot, request: SegmentReclaim<'_>) -> Result<ReclaimEstimate, Error> {
+    let mut estimate = ReclaimEstimate::default();
+    let segment = snapshot.view.segment(request.segment);
+    let Some(segment) = segment.filter(|_| snapshot.has_policies()) else {
+        return Ok(estimate);
+    };
+    let mut hidden = Hidden::new(snapshot, request);
+    let mut scan = snapshot.view.scan(View::start_of(segment));
+    while let Some(record) = scan.next_record().map_err(from_log)? {
+        if record.at.segment() != request.segment {
+            break;
+        }
+        if record.number.is_some()
+            && let Some(bytes) = hidden.said_bytes(record.body)
+        {
+            estimate.events += 1;
+            estimate.bytes += bytes as u64;
+        }
+    }
+    Ok(estimate)
 }
 
 /// What the writer did is told, and what could be done; doing it is the writer's, and refused as
@@ -142,6 +225,20 @@ impl Optimizable for LogFollower {
     ) -> Result<Option<SegmentRewrite>, Error> {
         Err(Error::unsupported("decompress segment"))
     }
+
+    fn estimate_reclaim(&self, request: SegmentReclaim<'_>) -> Result<ReclaimEstimate, Error> {
+        let state = self.newest();
+        let state = state.map_err(|error| error.during("estimate reclaim"))?;
+        reclaimable(&state, request).map_err(|error| error.during("estimate reclaim"))
+    }
+
+    fn reclaim_segment(
+        &self,
+        _: SegmentReclaim<'_>,
+        _: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        Err(Error::unsupported("reclaim segment"))
+    }
 }
 
 fn summaries(view: &View) -> Result<Vec<SegmentSummary>, Error> {
@@ -159,6 +256,7 @@ fn summary(view: &View, segment: &Segment) -> Result<SegmentSummary, Error> {
     let state = match (segment.is_sealed(), segment.is_compressed()) {
         (false, _) => SegmentState::Active,
         (true, _) if !segment.lost().is_empty() => SegmentState::Damaged,
+        (true, true) if segment.is_reclaimed() => SegmentState::Reclaimed,
         (true, true) => SegmentState::Compressed,
         (true, false) => SegmentState::Plain,
     };

@@ -337,7 +337,8 @@ impl<'a> Filling<'a> {
             .record(at, &mut self.scratch)
             .map_err(from_log)?;
         let event = EventView::parse(record.body, base).map_err(|bad| bad_record(bad, position))?;
-        let taken = shown(&event)?;
+        // Whoever reads a state from before its policy hid it does not see it either.
+        let taken = !event.is_reclaimed() && shown(&event)?;
         if taken && has_room {
             let pushed = builder.push(&event, position);
             pushed.map_err(|bad| bad_record(bad, position))?;

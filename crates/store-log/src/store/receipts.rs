@@ -50,7 +50,8 @@ pub(crate) fn find(snapshot: &Snapshot, id: &AppendId, ids: Ids) -> Result<Optio
     let Some((first, count)) = ids::append(snapshot, id, ids)? else {
         return Ok(None);
     };
-    receipt(id, &events(snapshot, first, count)?).map(Some)
+    let (recorded, _) = events(snapshot, first, count)?;
+    receipt(id, &recorded).map(Some)
 }
 
 /// The answer to an append whose id may be known: the first receipt, if its content is the same.
@@ -63,10 +64,14 @@ pub(crate) fn answer_again(
     let Some((first, count)) = ids::append(snapshot, &id, ids)? else {
         return Ok(None);
     };
-    let recorded = events(snapshot, first, count)?;
+    let (recorded, reclaimed) = events(snapshot, first, count)?;
     let contents = recorded
         .iter()
-        .map(|event| Some((event.stream(), event.content())));
+        .zip(&reclaimed)
+        .map(|(event, is_reclaimed)| {
+            // Nothing can be said of what is gone.
+            (!is_reclaimed).then(|| (event.stream(), event.content()))
+        });
     if append.same_content(contents) {
         return receipt(&id, &recorded).map(Some);
     }
@@ -81,16 +86,22 @@ pub(crate) fn reused(id: &AppendId, first: Position) -> Error {
         .with("first_position", first)
 }
 
-/// The events of an append, in order.
-fn events(snapshot: &Snapshot, first: Position, count: u32) -> Result<Vec<RecordedEvent>, Error> {
+/// The events of an append, in order, and of each whether its payload was reclaimed.
+fn events(
+    snapshot: &Snapshot,
+    first: Position,
+    count: u32,
+) -> Result<(Vec<RecordedEvent>, Vec<bool>), Error> {
     let mut page = PageBuilder::new(&snapshot.kinds, count as usize);
-    let mut scratch = Vec::new();
+    let (mut scratch, mut reclaimed) = (Vec::new(), Vec::new());
     for position in (0..u64::from(count)).map(|index| first.forward(index)) {
-        snapshot
-            .look(position, &mut scratch, |event| page.push(event, position))?
-            .map_err(|bad| bad_record(bad, position))?;
+        let pushed = snapshot.look(position, &mut scratch, |event| {
+            reclaimed.push(event.is_reclaimed());
+            page.push(event, position)
+        })?;
+        pushed.map_err(|bad| bad_record(bad, position))?;
     }
-    Ok(page.finish())
+    Ok((page.finish(), reclaimed))
 }
 
 fn receipt(id: &AppendId, events: &[RecordedEvent]) -> Result<Receipt, Error> {

@@ -54,7 +54,7 @@ impl<'a> Shown<'a> {
         Self {
             snapshot,
             now,
-            streams: snapshot.has_policies().then(HashMap::new),
+            streams: (snapshot.has_policies() || snapshot.view.has_reclaimed()).then(HashMap::new),
             scratch: Vec::new(),
         }
     }
@@ -92,6 +92,9 @@ impl<'a> Shown<'a> {
         let Some(streams) = &mut self.streams else {
             return Ok(true);
         };
+        if event.is_reclaimed() {
+            return Ok(false);
+        }
         let stream = event.stream().map_err(|bad| bad_record(bad, position))?;
         let facts = if let Some(facts) = streams.get(stream) {
             facts

@@ -17,13 +17,13 @@ use crate::output::{GOOD, Out, WARN, text};
 use crate::session::Session;
 
 const APPLY_EXAMPLES: &str = "Examples:\n  annals optimize apply --dry-run\n  annals optimize apply --compress-older-than 30d --rate 32MiB\n  \
-    annals optimize apply --category session --max-age 90d --yes";
+    annals optimize apply --category session --max-age 90d --reclaim --yes";
 
 /// Do what `plan` tells, with the same options.
 ///
 /// Steps are whole: a command that is interrupted or killed leaves each segment as it was before its step, or as it
-/// is after it, and the same command goes on. Compression can be undone. What is hidden stays hidden for good, so that
-/// a plan that hides events asks for the typed name, or takes --yes. Two events in the stream `$optimizer-journal` tell
+/// is after it, and the same command goes on. Compression can be undone. What is hidden stays hidden for good, and what is
+/// reclaimed is gone, so that a plan that does either asks for the typed name, or takes --yes. Two events in the stream `$optimizer-journal` tell
 /// of each run.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = APPLY_EXAMPLES)]
@@ -32,7 +32,7 @@ pub(super) struct Apply {
     policy: PolicyArgs,
     #[command(flatten)]
     how: How,
-    /// Don't ask before events are hidden.
+    /// Don't ask before events are hidden or reclaimed.
     #[arg(short, long)]
     yes: bool,
 }
@@ -42,7 +42,8 @@ const UNDO_EXAMPLES: &str = "Examples:\n  annals optimize undo --dry-run\n  anna
 /// Bring all compressed segments back into plain form: the same bytes at the same offsets.
 ///
 /// Afterwards the store can be opened by versions of annals from before there was compression. It takes the room that was
-/// saved. What is hidden stays hidden, and a compressed segment that was repaired stays compressed, as the plan tells.
+/// saved. What is hidden stays hidden, and a segment that was repaired or reclaimed in part stays compressed, as the plan
+/// tells.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = UNDO_EXAMPLES)]
 pub(super) struct Undo {
@@ -124,18 +125,26 @@ fn work(
     Ok(closed?)
 }
 
-/// Asks before events are hidden.
+/// Asks before events are hidden or reclaimed.
 fn ask(plan: &Plan, is_agreed: bool, session: &mut Session) -> Result {
-    if !told::hides(plan) || is_agreed {
+    if !told::is_for_good(plan) || is_agreed {
         return Ok(());
     }
     if !session.out.is_json() {
         told::plan(plan, told::NOTHING_SMALLER, &mut session.out)?;
         session.out.flush()?;
     }
-    let hidden = text::count(plan.totals().events_hidden, "event");
+    let totals = plan.totals();
+    let hidden = text::count(totals.events_hidden, "event");
+    let reclaimed = match totals.events_reclaimed {
+        0 => String::new(),
+        events => format!(
+            ", and takes {} from the disk",
+            text::count(events, "hidden event")
+        ),
+    };
     let what = format!(
-        "This hides {hidden} of {} for good, and later what the rules are about then",
+        "This hides {hidden} of {} for good, and later what the rules are about then{reclaimed}",
         session.store
     );
     typed_name(&what, &session.store.name(), is_agreed)

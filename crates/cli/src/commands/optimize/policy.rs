@@ -45,8 +45,12 @@ pub(crate) struct PolicyArgs {
     /// Hide events of versions below this in each stream.
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..), requires = "categories", help_heading = HEADING)]
     truncate_before: Option<u64>,
-    /// Hide nothing of this stream or category, whatever the rules say, and lift the rules that it has; may be given
-    /// several times.
+    /// Reclaim what nobody is shown any more: write segments anew without the payloads of such events, which are gone for
+    /// good then.
+    #[arg(long, help_heading = HEADING)]
+    reclaim: bool,
+    /// Hide and reclaim nothing of this stream or category, whatever the rules say, and lift the rules that it has; may
+    /// be given several times.
     #[arg(long = "hold", value_name = "STREAM_OR_CATEGORY", help_heading = HEADING)]
     holds: Vec<String>,
 }
@@ -67,6 +71,10 @@ impl PolicyArgs {
         };
         self.compression(&mut policy);
         policy.trusts_clock |= self.trust_clock;
+        if self.reclaim {
+            let rule = policy.reclaim.get_or_insert_default();
+            rule.level = self.level.unwrap_or(rule.level);
+        }
         self.retention(&mut policy);
         for hold in &self.holds {
             if let Ok(stream) = StreamId::parse(hold)
@@ -167,6 +175,8 @@ mod tests {
     fn options_make_a_policy() {
         assert_eq!(policy(&[]), OptimizePolicy::default());
         assert_eq!(policy(&["--no-compression"]).compression, None);
+        let reclaim = policy(&["--reclaim", "--level", "3"]).reclaim;
+        assert_eq!(reclaim.map(|rule| rule.level), Some(3));
         let days = |days: u64| Duration::from_hours(24 * days);
         let old = policy(&["--compress-older-than", "7d", "--level", "3"]);
         let rule = old.compression.unwrap();
@@ -240,8 +250,8 @@ mod tests {
     fn a_policy_file_is_toml_or_json() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("policy");
-        let toml = "[compression]\nolder_than = \"7d\"\n\n[[retention]]\ncategory = \"session\"\nmax_age = \"30d\"\n";
-        let json = r#" {"compression": {"older_than": "7d"}, "retention": [{"category": "session", "max_age": "30d"}]}"#;
+        let toml = "[compression]\nolder_than = \"7d\"\n\n[reclaim]\n\n[[retention]]\ncategory = \"session\"\nmax_age = \"30d\"\n";
+        let json = r#" {"compression": {"older_than": "7d"}, "reclaim": {}, "retention": [{"category": "session", "max_age": "30d"}]}"#;
         let policies = [toml, json].map(|text| {
             fs::write(&file, text).unwrap();
             policy(&["--policy", file.to_str().unwrap(), "--level", "12"])

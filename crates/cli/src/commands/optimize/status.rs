@@ -31,6 +31,7 @@ struct Sizes {
     segments: usize,
     segments_plain: usize,
     segments_compressed: usize,
+    segments_reclaimed: usize,
     segments_damaged: usize,
     bytes: u64,
     compressed_bytes: u64,
@@ -76,7 +77,8 @@ impl Sizes {
             match it.state {
                 SegmentState::Plain => all.segments_plain += 1,
                 SegmentState::Damaged => all.segments_damaged += 1,
-                SegmentState::Compressed => {
+                SegmentState::Compressed | SegmentState::Reclaimed => {
+                    all.segments_reclaimed += usize::from(it.state == SegmentState::Reclaimed);
                     all.segments_compressed += 1;
                     all.compressed_bytes += it.stored_bytes;
                     all.compressed_bytes_before += it.plain_bytes;
@@ -92,8 +94,12 @@ impl Sizes {
             0 => String::new(),
             damaged => format!(", {damaged} damaged"),
         };
+        let reclaimed = match self.segments_reclaimed {
+            0 => String::new(),
+            reclaimed => format!(" ({reclaimed} reclaimed in part)"),
+        };
         out.line(&format!(
-            "{}: {} in {}: {} compressed, {} plain{damaged}, and the one that is being written",
+            "{}: {} in {}: {} compressed{reclaimed}, {} plain{damaged}, and the one that is being written",
             self.store,
             text::bytes(self.bytes),
             text::count(self.segments as u64, "segment"),

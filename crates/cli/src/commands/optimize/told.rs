@@ -31,6 +31,13 @@ enum StepJson<'a> {
         bytes_before: u64,
         bytes_after: u64,
     },
+    Reclaim {
+        segment: u32,
+        level: i32,
+        events: u64,
+        bytes_before: u64,
+        bytes_after: u64,
+    },
     Retain {
         stream: &'a str,
         max_age_seconds: Option<f64>,
@@ -79,6 +86,19 @@ impl<'a> StepJson<'a> {
                 bytes_before: *bytes_before,
                 bytes_after: *bytes_after,
             },
+            Step::Reclaim {
+                segment,
+                level,
+                events,
+                bytes_before,
+                bytes_after,
+            } => Self::Reclaim {
+                segment: *segment,
+                level: *level,
+                events: *events,
+                bytes_before: *bytes_before,
+                bytes_after: *bytes_after,
+            },
             Step::Retain {
                 stream,
                 max_age,
@@ -107,10 +127,11 @@ impl<'a> StepJson<'a> {
     }
 }
 
-/// Whether the plan hides events for good, now or as they get older.
-pub(super) fn hides(plan: &Plan) -> bool {
+/// Whether the plan does something that can't be undone: whether it hides events, now or as they get older, or takes
+/// their payloads.
+pub(super) fn is_for_good(plan: &Plan) -> bool {
     plan.steps.iter().any(|step| match step {
-        Step::Truncate { .. } => true,
+        Step::Truncate { .. } | Step::Reclaim { .. } => true,
         Step::Retain {
             max_age, max_count, ..
         } => max_age.is_some() || max_count.is_some(),
