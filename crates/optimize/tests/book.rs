@@ -10,7 +10,9 @@ use annals_core::{
     Append, Category, ContentType, EventStore, EventStoreExt, EventType, Expected, Ids, NewEvent,
     ReadRequest, StreamId, UuidIds,
 };
-use annals_optimize::{ApplySettings, Control, OptimizePolicy, Optimizer, RetentionRule};
+use annals_optimize::{
+    ApplySettings, Control, OptimizePolicy, Optimizer, ReclaimRule, RetentionRule,
+};
 use annals_store_log::{LogStore, Settings};
 use futures_executor::block_on;
 
@@ -110,6 +112,22 @@ fn old_sessions_expire_unless_they_are_held() -> Result<(), Box<dyn Error>> {
         &mut |_| {},
     )?;
     // ANCHOR_END: retention
+    let hidden = plan.totals().events_hidden;
+
+    // ANCHOR: reclaim
+    policy.reclaim = Some(ReclaimRule::default());
+    let plan = optimizer.plan(&policy)?;
+    println!("{} events are gone then", plan.totals().events_reclaimed);
+    optimizer.apply(
+        &plan,
+        &ApplySettings::default(),
+        &Control::new(),
+        &mut |_| {},
+    )?;
+    // ANCHOR_END: reclaim
+    // Those of the last segment, which is being written, come later.
+    let reclaimed = plan.totals().events_reclaimed;
+    assert!(hidden / 2 < reclaimed && reclaimed < hidden);
 
     let shown =
         |stream| block_on(store.collect(ReadRequest::stream(StreamId::from_static(stream))));

@@ -9,14 +9,21 @@ use std::sync::Arc;
 use std::thread;
 
 use annals_core::{
-    Append, ContentType, Error, EventStore, EventType, Expected, Ids, NewEvent, StreamId, UuidIds,
-    Version,
+    Append, Category, ContentType, Error, EventStore, EventType, Expected, Ids, NewEvent, StreamId,
+    UuidIds, Version,
 };
-use annals_optimize::{ApplySettings, Control, JournalMode, OptimizePolicy, Optimizer};
+use annals_optimize::{
+    ApplySettings, Control, JournalMode, OptimizePolicy, Optimizer, Plan, ReclaimRule,
+    RetentionRule,
+};
 use annals_store_log::{LogStore, Settings};
 use futures_executor::block_on;
 
 const STREAM: StreamId = StreamId::from_static("number-all");
+
+/// What expires: its newest twenty events are shown.
+const SCRAP: StreamId = StreamId::from_static("scrap-all");
+const SCRAP_MAX: u64 = 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = env::args().nth(1).ok_or("give a directory")?;
@@ -34,20 +41,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Records the numbers from 1 on, some at a time.
+/// Records the numbers from 1 on, some at a time, and as much scrap.
 fn append_for_ever(store: &dyn EventStore) -> Result<(), Error> {
     let mut version = block_on(store.stream_head(&STREAM))?.version;
     loop {
         let first = version.value() + 1;
         let numbers = first..first + 1 + first % 17;
-        let events = numbers.map(|number| {
-            let payload = format!("{number} {}", "a text that is like others ".repeat(4));
-            let kind = EventType::from_static("counted");
-            NewEvent::new(kind, ContentType::from_static("text/plain"), payload)
-        });
-        let events: Vec<NewEvent> = events.collect::<Result<_, _>>()?;
+        let events = |what: &str| -> Result<Vec<NewEvent>, Error> {
+            let events = numbers.clone().map(|number| {
+                let payload = format!("{number} {}", what.repeat(4));
+                let kind = EventType::from_static("counted");
+                NewEvent::new(kind, ContentType::from_static("text/plain"), payload)
+            });
+            events.collect()
+        };
         let append = Append::builder(UuidIds::default().append_id());
-        let append = append.write(STREAM, at(version), events).build()?;
+        let append = append.write(STREAM, at(version), events("a text that is like others ")?);
+        let append = append.write(SCRAP, Expected::Any, events("what nobody wants to see ")?);
+        let append = append.build()?;
         let receipt = block_on(store.append(append))?;
         version = receipt.version_of(&STREAM).unwrap_or(version);
         if !told(&format!("recorded {version}")) {
@@ -56,27 +67,39 @@ fn append_for_ever(store: &dyn EventStore) -> Result<(), Error> {
     }
 }
 
-/// Compresses all segments that are sealed, undoes it, and begins again.
+/// Compresses all segments that are sealed, undoes it, reclaims the scrap of one, and begins again.
 fn optimize_for_ever(store: &Arc<LogStore>) -> Result<(), Error> {
     let optimizer = Optimizer::of(Arc::clone(store));
     let mut settings = ApplySettings::default();
     settings.bytes_per_second_max = None;
     settings.journal = JournalMode::Silent;
-    let mut is_undo = false;
-    loop {
-        let plan = if is_undo {
-            optimizer.plan_undo()?
-        } else {
-            optimizer.plan(&OptimizePolicy::default())?
+    for what in ["compressed", "undone", "reclaimed"].into_iter().cycle() {
+        let plan = match what {
+            "compressed" => optimizer.plan(&OptimizePolicy::default())?,
+            "undone" => optimizer.plan_undo()?,
+            _ => plan_reclaim(&optimizer)?,
         };
         let control = Control::new();
         let done = optimizer.apply(&plan, &settings, &control, &mut |_| {})?;
-        let what = if is_undo { "undone" } else { "compressed" };
         if done.steps_done > 0 && !told(&format!("{what} {}", done.steps_done)) {
-            return Ok(());
+            break;
         }
-        is_undo = !is_undo;
     }
+    Ok(())
+}
+
+/// Hides scrap, where that is not done yet, and reclaims that of one segment.
+fn plan_reclaim(optimizer: &Optimizer) -> Result<Plan, Error> {
+    let mut policy = OptimizePolicy::default();
+    let rule = RetentionRule::new(Category::from_static("scrap"));
+    policy.retention = vec![rule.max_count(SCRAP_MAX)];
+    policy.compression = None;
+    let mut rule = ReclaimRule::default();
+    rule.share_min = 0.2;
+    policy.reclaim = Some(rule);
+    let mut plan = optimizer.plan(&policy)?;
+    plan.steps.truncate(1);
+    Ok(plan)
 }
 
 /// What a stream at this version is expected to be.

@@ -221,3 +221,59 @@ fn a_policy_that_says_nothing_is_told() {
         assert!(ran.err.contains(error), "{line}: {}", ran.err);
     }
 }
+
+#[test]
+fn what_is_hidden_is_reclaimed_on_demand_and_never_by_itself() {
+    let place = Place::empty();
+    sealed(&place);
+    place.ok("annals optimize apply --no-compression --category session --keep 40 --hold session-2 --yes");
+    let before = place.ok("annals read --json");
+    assert!(!place.ok("annals optimize plan").contains("reclaim"));
+
+    let line = "annals optimize apply --reclaim --hold session-2";
+    let plan = place.ok(&format!("{line} --dry-run --json"));
+    let first = plan.lines().next().unwrap();
+    assert!(
+        first.starts_with(r#"{"step":"reclaim","segment":1,"level":9,"events":"#),
+        "{first}"
+    );
+    assert!(
+        !plan.contains("\"compress\""),
+        "a segment is rewritten once: {plan}"
+    );
+    let refused = place.shell(line);
+    assert_eq!(refused.code, 5, "{}", refused.err);
+    assert!(refused.err.contains("from the disk"), "{}", refused.err);
+    assert!(place.ok(&format!("{line} --yes")).starts_with("done: "));
+
+    let events = |told: &str| -> Vec<String> {
+        let lines = told.lines().filter(|line| !line.contains("$optimizer"));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(events(&place.ok("annals read --json")), events(&before));
+    let exported = place.export("shop");
+    let all = |stream: &str, payload: &str| {
+        let name = format!("\"stream\":\"{stream}\"");
+        let lines = exported.lines().filter(|line| line.contains(&name));
+        lines.filter(|line| line.contains(payload)).count()
+    };
+    assert_eq!(all("session-2", "like others"), 500);
+    assert!(all("session-1", "like others") < 100);
+    // What is gone has no payload in an export, which is imported as any other.
+    place.ok("annals --store second import <(annals export)");
+    assert_eq!(place.export("second"), exported);
+
+    assert!(place.ok("annals verify --deep").contains("whole"));
+    let status = place.ok("annals optimize status --json");
+    assert!(!status.contains("\"segments_reclaimed\":0"), "{status}");
+    let undo = place.ok("annals optimize undo --dry-run");
+    assert!(
+        undo.contains("was reclaimed in part and stays compressed"),
+        "{undo}"
+    );
+    assert!(
+        place
+            .ok(&format!("{line} --yes"))
+            .starts_with("nothing to do")
+    );
+}
