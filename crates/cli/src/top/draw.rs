@@ -6,6 +6,7 @@ use ratatui::style::{Color, Style, Stylize as _};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Cell, Paragraph, Row, Sparkline, Table};
 
+use super::metrics::Activity;
 use super::sample::{Board, Followed, Hot};
 use crate::output::text::{bytes, cut, grouped, one_line};
 use crate::output::time::Zone;
@@ -29,7 +30,7 @@ pub(super) fn board(frame: &mut Frame<'_>, board: &Board, zone: Zone, mode: Mode
         .clamp(4, 14);
     let trail = if mode == Mode::Once { 0 } else { 5 };
     let parts = Layout::vertical([
-        Constraint::Length(4),
+        Constraint::Length(4 + u16::from(board.activity.is_some())),
         Constraint::Length(trail),
         Constraint::Min(5),
         Constraint::Length(readers),
@@ -54,7 +55,7 @@ fn heading(frame: &mut Frame<'_>, board: &Board, zone: Zone, area: Rect) {
         .map_or_else(|| "-".to_owned(), |time| zone.show(time));
     let (ten, minute) = board.rates;
     let files = &board.files;
-    let lines = vec![
+    let mut lines = vec![
         Line::from(vec![
             "annals top  ".bold(),
             Span::from(one_line(&board.name())).fg(Color::Cyan),
@@ -78,7 +79,34 @@ fn heading(frame: &mut Frame<'_>, board: &Board, zone: Zone, area: Rect) {
             bytes(files.all.bytes)
         )),
     ];
+    lines.extend(board.activity.as_ref().map(activity));
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// What the application tells of itself.
+fn activity(activity: &Activity) -> Line<'static> {
+    let sync = activity
+        .sync_ms
+        .map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2} ms"));
+    let rate = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"));
+    let mut line = Line::from(vec![
+        "sync ".into(),
+        sync.bold(),
+        format!(
+            " on average, {}/s   appended {}/s   read {}/s   waiting {:.0}",
+            rate(activity.syncs_per_second),
+            rate(activity.events_appended_per_second),
+            rate(activity.events_read_per_second),
+            activity.queued_appends,
+        )
+        .into(),
+    ]);
+    if activity.unsynced_bytes > 0.0 {
+        line.push_span(
+            format!("   not synced {:.0} bytes", activity.unsynced_bytes).fg(Color::Red),
+        );
+    }
+    line
 }
 
 fn sparkline(frame: &mut Frame<'_>, board: &Board, area: Rect) {

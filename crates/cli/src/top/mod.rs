@@ -1,6 +1,7 @@
 //! `annals top`: a store as it lives, on a terminal.
 
 mod draw;
+mod metrics;
 mod sample;
 mod screen;
 
@@ -19,14 +20,17 @@ const EXAMPLES: &str = "Examples:\n  annals top --once\n  annals top --once --js
 /// Watch a store live: how fast it grows, the hottest streams and types, its files, how far readers are behind.
 ///
 /// It follows the store as a reader does, and leaves the application alone. Keys: q or Esc ends it, p holds it, + and -
-/// change how often it looks. What only the application knows (how long a sync takes, how much is read) is in its
-/// metrics, not here.
+/// change how often it looks. What only the application knows (how long a sync takes, how much is read, what waits) comes
+/// from its metrics, where --metrics gives the address of its Prometheus endpoint.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Top {
     /// How often it looks, in seconds.
     #[arg(short, long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     interval: f64,
+    /// Where the application that writes the store tells its metrics, as `http://127.0.0.1:9000/metrics`.
+    #[arg(long, value_name = "URL", value_parser = url)]
+    metrics: Option<String>,
     /// Print one look as text and end; with --json as a line.
     #[arg(long)]
     once: bool,
@@ -43,8 +47,17 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     seconds.ok_or_else(|| format!("a number of seconds from {INTERVAL_MIN} to {INTERVAL_MAX}"))
 }
 
+fn url(text: &str) -> std::result::Result<String, String> {
+    let is_url = text
+        .strip_prefix("http://")
+        .is_some_and(|rest| !rest.is_empty());
+    is_url
+        .then(|| text.to_owned())
+        .ok_or_else(|| "an address as http://127.0.0.1:9000/metrics".to_owned())
+}
+
 pub(crate) fn run(args: &Top, session: &mut Session) -> Result {
-    let mut board = Board::open(&session.store)?;
+    let mut board = Board::open(&session.store, args.metrics.as_deref())?;
     if args.once {
         board.look()?;
         return once(&board, session);

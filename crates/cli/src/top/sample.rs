@@ -8,6 +8,7 @@ use annals_core::{ConsistencyLevel, EventStore, Position, ReadRequest, Timestamp
 use futures_executor::block_on;
 use serde::Serialize;
 
+use super::metrics::{Activity, Application};
 use crate::commands::projections::{Reader, readers};
 use crate::failure::Result;
 use crate::output::time::now;
@@ -41,6 +42,9 @@ pub(super) struct Board {
     pub(super) newest: usize,
     pub(super) files: StoreFiles,
     pub(super) readers: Vec<Followed>,
+    application: Option<Application>,
+    /// What the application tells, where it was asked.
+    pub(super) activity: Option<Activity>,
 }
 
 /// A stream or a type, and how many of the newest events it has.
@@ -77,10 +81,14 @@ pub(super) struct BoardJson<'a> {
     index_bytes: u64,
     all_bytes: u64,
     readers: &'a [Followed],
+    /// Only where the application was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application: Option<Activity>,
 }
 
 impl Board {
-    pub(super) fn open(address: &StoreAddress) -> Result<Self> {
+    /// A store, and where its application tells its metrics.
+    pub(super) fn open(address: &StoreAddress, metrics: Option<&str>) -> Result<Self> {
         Ok(Self {
             address: address.clone(),
             store: address.to_read()?,
@@ -95,6 +103,8 @@ impl Board {
             newest: 0,
             files: StoreFiles::default(),
             readers: Vec::new(),
+            application: metrics.map(Application::new),
+            activity: None,
         })
     }
 
@@ -121,6 +131,9 @@ impl Board {
         self.files = StoreFiles::of(self.address.directory())?;
         if self.looks.is_multiple_of(READERS_EVERY) {
             self.look_at_readers()?;
+        }
+        if let Some(application) = &mut self.application {
+            self.activity = Some(application.look(self.at)?);
         }
         self.looks += 1;
         Ok(())
@@ -216,6 +229,7 @@ impl Board {
             index_bytes: self.files.index.bytes,
             all_bytes: self.files.all.bytes,
             readers: &self.readers,
+            application: self.activity,
         }
     }
 }

@@ -154,6 +154,61 @@ fn payloads_that_an_application_compressed_are_shown_as_what_they_are() {
     assert_eq!(place.export("copy"), export);
 }
 
+/// Answers whoever asks for its metrics, as an application does that has written a little; gives its address.
+fn metrics(answer: &'static str) -> String {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let request = BufReader::new(stream.try_clone().unwrap());
+            let head = request.lines().map_while(std::io::Result::ok);
+            let asked: Vec<String> = head.take_while(|line| !line.is_empty()).collect();
+            assert!(asked[0].starts_with("GET /metrics "), "{asked:?}");
+            let length = answer.len();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    format!("http://{address}/metrics")
+}
+
+#[test]
+fn top_tells_what_the_application_tells() {
+    let place = Place::shop();
+    let url = metrics(
+        "annals_store_sync_seconds_sum 0.5\nannals_store_sync_seconds_count 200\nannals_store_queued_appends 3\n",
+    );
+    let top = place.ok(&format!("annals top --once --metrics {url}"));
+    assert!(
+        top.contains("sync 2.50 ms on average") && top.contains("waiting 3"),
+        "{top}"
+    );
+    let json = place.ok(&format!("annals top --once --json --metrics {url}"));
+    assert!(json.contains(r#""application":{"sync_ms":2.5,"#), "{json}");
+    assert!(!place.ok("annals top --once --json").contains("application"));
+
+    let other = metrics("up 1\n");
+    let refused = place.shell(&format!("annals top --once --metrics {other}"));
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.err.contains("no metrics of a store of annals"),
+        "{}",
+        refused.err
+    );
+    let refused = place.shell("annals top --once --metrics http://127.0.0.1:1/metrics");
+    assert!(
+        refused.err.contains("is the application running"),
+        "{}",
+        refused.err
+    );
+    let refused = place.shell("annals top --once --metrics localhost:9000");
+    assert_eq!(refused.code, 2, "{}", refused.err);
+}
+
 #[test]
 fn readers_are_told_with_their_lag() {
     let place = Place::shop();
