@@ -12,7 +12,7 @@ use crate::format::Seed;
 use crate::format::frame::{FOOTER_BYTES, Footer, FrameHeader};
 use crate::format::manifest::{Closing, Entry, Form, SealedEnd};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
-use crate::place::Lost;
+use crate::place::{Lost, Place, RecordAt};
 use crate::vfs::{Access, MappedFile, VfsFile};
 use crate::{LogId, ReadMode};
 
@@ -81,6 +81,14 @@ impl Segment {
     /// The number that its first numbered record has, or would have.
     pub fn first_number(&self) -> u64 {
         self.header.first_number
+    }
+
+    /// Where its records begin.
+    pub fn start(&self) -> Place {
+        Place {
+            at: RecordAt::new(self.id(), HEADER_BYTES),
+            next_number: self.first_number(),
+        }
     }
 
     /// Whether its records are read from a compressed form.

@@ -117,18 +117,10 @@ impl View {
         *list.has_reclaimed.get_or_init(reclaimed)
     }
 
-    /// Where the records of a segment begin.
-    pub fn start_of(segment: &Segment) -> Place {
-        Place {
-            at: RecordAt::new(segment.id(), HEADER_BYTES),
-            next_number: segment.first_number(),
-        }
-    }
-
     /// Where the log begins.
     pub fn start(&self) -> Place {
         match self.0.list.segments.first() {
-            Some(first) => Self::start_of(first),
+            Some(first) => first.start(),
             None => self.0.end,
         }
     }

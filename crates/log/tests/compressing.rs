@@ -420,7 +420,12 @@ fn a_damaged_block_loses_its_records_and_no_others() {
 /// Takes a segment's records of even length all but their first byte.
 fn reclaim(it: &mut Written, segment: u32) {
     let view = it.log.view();
-    let written = view.reclaim(segment, &small_blocks(), &mut emptied, &mut go_on);
+    let written = view.reclaim(
+        segment,
+        &small_blocks(),
+        &mut |_, body| emptied(body),
+        &mut go_on,
+    );
     let written = written.unwrap().unwrap();
     it.log.adopt(&written).unwrap();
     written.remove_replaced().unwrap();
@@ -523,7 +528,7 @@ fn no_byte_of_what_was_reclaimed_is_left_in_a_file() {
         frame.write().unwrap();
         log.sync().unwrap();
     }
-    let mut forget = |body: &mut [u8]| {
+    let mut forget = |_: u64, body: &mut [u8]| {
         let is_secret = body == SECRET;
         if is_secret {
             body.fill(0);

@@ -72,6 +72,9 @@ pub struct Applied {
     pub bytes_before: u64,
     /// How many they take now.
     pub bytes_after: u64,
+    /// How many events were reclaimed: they are gone for good.
+    #[serde(default)]
+    pub events_reclaimed: u64,
     /// Whether the run was cancelled before its last step.
     pub is_cancelled: bool,
 }
@@ -245,21 +248,18 @@ impl Optimizer {
             SegmentState::Compressed,
             SegmentState::Reclaimed,
         ];
-        let Some(hidden_at) = Times::of(self)?.reclaim_at(plan.trusts_clock) else {
-            return Ok(StepEnd::PassedOver);
-        };
+        let hidden_at = Times::of(self)?.reclaim_at(plan.trusts_clock);
         let request = SegmentReclaim {
             segment,
             level,
             hidden_at,
             is_held: &|stream| plan.legal_hold.holds(stream),
         };
-        let files = self.files.as_ref();
-        let found = files.map(|files| files.estimate_reclaim(request));
-        if found.transpose()?.is_none_or(|found| found.events == 0) {
-            return Ok(StepEnd::PassedOver);
-        }
-        self.rewrite(segment, FROM, |files| files.reclaim_segment(request, pace))
+        let end = self.rewrite(segment, FROM, |files| files.reclaim_segment(request, pace))?;
+        Ok(match end {
+            StepEnd::Done(rewrite) if rewrite.events_reclaimed == 0 => StepEnd::PassedOver,
+            end => end,
+        })
     }
 
     /// Brings a segment that is in one of these states into another one.
@@ -313,6 +313,7 @@ impl Applied {
         self.steps_done += 1;
         self.bytes_before += rewrite.bytes_before;
         self.bytes_after += rewrite.bytes_after;
+        self.events_reclaimed += rewrite.events_reclaimed;
     }
 }
 
@@ -327,4 +328,5 @@ enum StepEnd {
 const DONE: StepEnd = StepEnd::Done(SegmentRewrite {
     bytes_before: 0,
     bytes_after: 0,
+    events_reclaimed: 0,
 });

@@ -168,7 +168,8 @@ impl Step {
                 ..
             } => Totals {
                 bytes_saved: signed(*bytes_before).saturating_sub(signed(*bytes_after)),
-                bytes_moved: 2 * (bytes_before + bytes_after),
+                // Read once more before, to see what is hidden.
+                bytes_moved: 3 * bytes_before + 2 * bytes_after,
                 events_reclaimed: *events,
                 ..Totals::default()
             },
@@ -374,7 +375,7 @@ compress          segment 1                       64.0 MiB -> 10.2 MiB
 reclaim           segment 2                       10.0 MiB -> 4.0 MiB; without 300 hidden events
 retain            session-7                       keeps 90d, 1 event; hides 12 events
 truncate          session-8                       from version 2; hides 1 event
-4 steps: 59.7 MiB saved, 176.5 MiB read and written, 13 events hidden, 300 gone for good
+4 steps: 59.7 MiB saved, 186.5 MiB read and written, 13 events hidden, 300 gone for good
 note: 1 stream is held";
         assert_eq!(plan.to_string(), expected);
         let one = Plan {

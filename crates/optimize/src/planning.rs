@@ -96,13 +96,11 @@ impl Optimizer {
             plan.notes.append(&mut without_files().notes);
             return Ok(());
         };
-        let Some(hidden_at) = Times::of(self)?.reclaim_at(plan.trusts_clock) else {
-            return Ok(());
-        };
+        let hidden_at = Times::of(self)?.reclaim_at(plan.trusts_clock);
+        let hold = plan.legal_hold.clone();
         let is_sealed =
             |it: &SegmentSummary| !matches!(it.state, SegmentState::Active | SegmentState::Damaged);
         for it in files.segments()?.into_iter().filter(is_sealed) {
-            let hold = plan.legal_hold.clone();
             let request = SegmentReclaim {
                 segment: it.segment,
                 level: rule.level,
@@ -130,7 +128,8 @@ impl Optimizer {
             });
         }
         if plan.totals().events_hidden > 0 {
-            let note = "what this plan hides is reclaimed with the segments above, and of others by the next plan";
+            let note = "what this plan hides is reclaimed as well, as far as it lies in a segment that is reclaimed here; \
+                of other segments the next plan does it";
             plan.notes.push(note.to_owned());
         }
         Ok(())

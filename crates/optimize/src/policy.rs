@@ -103,8 +103,11 @@ pub struct RetentionRule {
     pub truncate_before: Option<Version>,
 }
 
-/// What is kept whatever the rules say: no rule hides an event of these, and rules that were set before are
-/// lifted, whether a rule is given or not. What was hidden by then stays hidden.
+/// What is kept whatever the rules say: no rule hides an event of these, rules that were set before are
+/// lifted, whether a rule is given or not, and nothing is reclaimed. What was hidden by then stays hidden.
+///
+/// A hold is part of a policy, and counts for the plans that are made by it: nothing in the store knows of it. Have
+/// every policy name it from which events are reclaimed, and drop plans that were made before.
 ///
 /// A stream of a held category that shows no event is not found, and keeps its rules until it has an event again
 /// and a plan is made; name it in [`streams`](Self::streams) to have them lifted now.

@@ -49,11 +49,13 @@ impl Times {
         self.newest.map_or(self.clock, |it| it.max(self.clock))
     }
 
-    /// The time by which events are reclaimed: that of the newest event, so that a clock that is wrong takes nothing;
-    /// `None` in a store without events.
-    pub(crate) fn reclaim_at(&self, trusts_clock: bool) -> Option<Timestamp> {
-        let newest = self.newest_of_others?;
-        Some(if trusts_clock { self.now() } else { newest })
+    /// The time by which events are reclaimed: that of the newest event that is shown, so that a clock that is wrong takes
+    /// nothing. Where none is shown, no age hides anything.
+    pub(crate) fn reclaim_at(&self, trusts_clock: bool) -> Timestamp {
+        if trusts_clock {
+            return self.now();
+        }
+        self.newest_of_others.unwrap_or(Timestamp::EPOCH)
     }
 
     /// Refuses a clock that stands before what was appended already.

@@ -16,11 +16,12 @@ use std::time::Duration;
 use annals_core::{
     Answer, Append, AppendId, Category, Clock, ContentType, Criteria, Cursor, ErrorKind, EventId,
     EventStore, EventStoreExt, EventType, Expected, FailedCheck, Ids, NewEvent, Optimizable,
-    Position, ReadRequest, RecordedEvent, SegmentState, StreamId, Timestamp, UuidIds, Version,
+    PolicyAction, PolicyChange, Position, ReadRequest, RecordedEvent, SegmentState, StreamId,
+    Timestamp, UuidIds, Version,
 };
 use annals_optimize::{
-    ApplySettings, Control, JOURNAL, JournalMode, OptimizePolicy, Optimizer, Plan, ReclaimRule,
-    RetentionRule, Step,
+    ApplySettings, Control, JOURNAL, JournalMode, LegalHold, OptimizePolicy, Optimizer, Plan,
+    ReclaimRule, RetentionRule, Step,
 };
 use annals_store_log::{HistoryEntry, LogStore, Settings};
 use annals_store_memory::MemoryStore;
@@ -328,6 +329,31 @@ fn held(log: &LogStore) -> (usize, Vec<RecordedEvent>) {
     }
 }
 
+/// A retry of what is gone gets its receipt, unless it is another append; an expectation is judged by the versions that
+/// there were.
+fn check_retries(both: &Both) {
+    let meter = StreamId::from_static("meter-1");
+    let append = |id: &str, stream: &StreamId, expected, events: Vec<NewEvent>| {
+        let append = Append::builder(AppendId::parse(id).unwrap());
+        let append = append.write(stream.clone(), expected, events);
+        block_on(both.log.append(append.build().unwrap()))
+    };
+    let events = || (0..=2).map(|at| both.event(2, at)).collect();
+    let receipt = append("append-2", &meter, Expected::Any, events()).unwrap();
+    assert_eq!(receipt.answer, Answer::Duplicate);
+    assert_eq!(receipt.streams[0].last_version, Version::new(3));
+    let other = StreamId::from_static("meter-9");
+    for (stream, events) in [
+        (&other, events()),
+        (&meter, (0..3).map(|_| both.event(2, 1)).collect()),
+    ] {
+        let refused = append("append-2", stream, Expected::Any, events).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AppendIdReused);
+    }
+    let again = append("fresh", &meter, Expected::NoStream, events()).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Conflict);
+}
+
 #[test]
 fn what_is_hidden_is_reclaimed_while_reads_answer_the_same() {
     let directory = tempfile::tempdir().unwrap();
@@ -379,21 +405,7 @@ fn what_is_hidden_is_reclaimed_while_reads_answer_the_same() {
     assert!(kept.iter().copied().eq(1..=kept.len() as u64));
     assert!(!whole("meter-1").contains(&1));
 
-    // A retry of what is gone gets its receipt, an expectation is judged by the versions that there were.
-    let id = AppendId::parse("append-2").unwrap();
-    let events = (0..=2).map(|at| both.event(2, at));
-    let meter = StreamId::from_static("meter-1");
-    let retry = Append::builder(id).write(meter.clone(), Expected::Any, events);
-    let receipt = block_on(both.log.append(retry.build().unwrap())).unwrap();
-    assert_eq!(
-        (receipt.answer, receipt.streams.len()),
-        (Answer::Duplicate, 1)
-    );
-    assert_eq!(receipt.streams[0].last_version, Version::new(3));
-    let again = Append::builder(AppendId::parse("fresh").unwrap());
-    let again = again.write(meter, Expected::NoStream, [both.event(0, 0)]);
-    let refused = block_on(both.log.append(again.build().unwrap())).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    check_retries(&both);
 
     // Nothing of it depends on what the process knows.
     let undo = optimizer.plan_undo().unwrap();
@@ -421,22 +433,54 @@ fn a_fork_of_a_time_before_the_rules_does_not_show_what_was_reclaimed() {
     let directory = tempfile::tempdir().unwrap();
     let both = Both::new(directory.path());
     (0..200).for_each(|_| both.append());
-    let before = Position::new(held(&both.log).1.len() as u64 - 60);
+    let events = held(&both.log).1.len() as u64;
     let optimizer = both.optimizer();
     apply(&optimizer, &optimizer.plan(&hiding()).unwrap());
-    apply(&optimizer, &optimizer.plan(&reclaiming()).unwrap());
-    let fork = directory.path().join("fork");
+    // Some segments are left as they are, so that what is gone is no beginning of its stream.
+    let mut plan = optimizer.plan(&reclaiming()).unwrap();
+    let mut index = 0;
+    plan.steps.retain(|_| {
+        index += 1;
+        index % 2 == 1
+    });
+    apply(&optimizer, &plan);
+    let segments = both.log.segments().unwrap();
+    let inside = segments[1].first_position.value() / 2;
+    for until in [events - 60, inside] {
+        check_fork(&both, directory.path(), Position::new(until));
+    }
+}
+
+fn check_fork(both: &Both, directory: &Path, until: Position) {
+    let path = directory.join(format!("fork-{until}"));
     let builder = LogStore::builder(both.log.directory());
-    builder.fork(&fork, before, &mut |_| {}).unwrap();
-    let fork = LogStore::builder(&fork).settings(settings());
+    let made = builder.fork(&path, until, &mut |_| {}).unwrap();
+    let fork = LogStore::builder(&path).settings(settings());
     let fork = fork.open().unwrap();
     let (reclaimed, left) = held(&fork);
-    assert!(reclaimed > 0 && left.iter().any(|it| it.stream().as_str() == "meter-1"));
+    assert!(reclaimed > 0 && made.streams_truncated > 0);
     let seen = block_on(fork.collect(ReadRequest::all())).unwrap();
-    assert!(seen == left);
+    assert!(seen.iter().all(|event| left.contains(event)));
+    // No stream has a hole, up to the version that it had then.
+    for stream in ["order-1", "order-2", "meter-1", "meter-2", "meter-3"] {
+        let of = |events: &[RecordedEvent]| {
+            let events = events.iter().filter(|it| it.stream().as_str() == stream);
+            events.map(|it| it.version().value()).collect::<Vec<_>>()
+        };
+        let seen = of(&seen);
+        let head = StreamId::parse(stream).unwrap();
+        let head = block_on(fork.stream_head(&head)).unwrap();
+        let end = head.version.next().value();
+        let first = seen.first().copied().unwrap_or(end);
+        assert!(seen.iter().copied().eq(first..end), "{stream}: {seen:?}");
+        assert!(
+            head.policy.truncate_before.value() <= first.max(1),
+            "{head:?}"
+        );
+    }
     // A condition sees what reads see.
     let placed = Criteria::of_types([EventType::from_static("placed")]).unwrap();
-    let first = left.iter().find(|it| it.event_type().as_str() == "placed");
+    let first = seen.iter().find(|it| it.event_type().as_str() == "placed");
     let first = first.unwrap().position();
     let append = |id: &str, after: Position| {
         let append = Append::builder(AppendId::parse(id).unwrap());
@@ -450,7 +494,34 @@ fn a_fork_of_a_time_before_the_rules_does_not_show_what_was_reclaimed() {
         panic!("{conflict:?}");
     };
     assert_eq!(positions.first(), Some(&first));
-    append("two", left.last().unwrap().position()).unwrap();
+    append("two", seen.last().unwrap().position()).unwrap();
+}
+
+#[test]
+fn what_nobody_is_shown_at_all_is_reclaimed() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..100).for_each(|_| both.append());
+    for stream in ["order-1", "order-2", "meter-1", "meter-2", "meter-3"] {
+        let action = match stream {
+            "order-1" => PolicyAction::SoftDelete,
+            _ => PolicyAction::Tombstone,
+        };
+        let change = PolicyChange {
+            stream: StreamId::parse(stream).unwrap(),
+            expected: Expected::Any,
+            action,
+        };
+        block_on(both.log.change_stream_policy(change)).unwrap();
+    }
+    let mut policy = reclaiming();
+    policy.retention.clear();
+    policy.legal_hold = LegalHold::default();
+    let optimizer = both.optimizer();
+    let plan = optimizer.plan(&policy).unwrap();
+    let applied = apply(&optimizer, &plan);
+    assert!(applied.events_reclaimed > 1000, "{applied:?}");
+    assert_eq!(applied.events_reclaimed, plan.totals().events_reclaimed);
 }
 
 #[test]

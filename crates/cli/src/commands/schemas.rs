@@ -66,14 +66,20 @@ pub(crate) fn run(args: &Schemas, session: &mut Session) -> Result {
     let mut all: BTreeMap<Key, Seen> = BTreeMap::new();
     let mut history = session.store.history()?;
     each_entry("looking at events", &mut history, |entry| {
-        let HistoryEntry::Event { event, .. } = entry else {
+        let HistoryEntry::Event {
+            event,
+            is_reclaimed,
+            ..
+        } = entry
+        else {
             return Ok(());
         };
-        if args
+        let is_asked_for = args
             .category
             .as_ref()
-            .is_none_or(|category| category.contains(event.stream()))
-        {
+            .is_none_or(|category| category.contains(event.stream()));
+        // Of what was reclaimed nothing will be decoded any more.
+        if is_asked_for && !is_reclaimed {
             add(&mut all, &event)?;
         }
         Ok(())

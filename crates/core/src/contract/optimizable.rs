@@ -70,12 +70,14 @@ pub struct ReclaimEstimate {
 }
 
 /// What became of a segment's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SegmentRewrite {
     /// How many bytes it took.
     pub bytes_before: u64,
     /// How many bytes it takes.
     pub bytes_after: u64,
+    /// How many events are gone for good.
+    pub events_reclaimed: u64,
 }
 
 /// What is told of a rewrite as it goes: how many bytes were read and written since the last time. It may
@@ -113,11 +115,12 @@ pub trait Optimizable: fmt::Debug + Send + Sync {
     fn estimate_reclaim(&self, request: SegmentReclaim<'_>) -> Result<ReclaimEstimate, Error>;
 
     /// Compresses a segment without the payloads and the metadata of events that no read shows, for good;
-    /// `None` when `pace` broke it off, and the segment is as it was then.
+    /// `None` when `pace` broke it off, and the segment is as it was then. Where there is nothing to take it stays
+    /// as it is as well, and no event is [told](SegmentRewrite::events_reclaimed).
     ///
-    /// Positions, versions and event ids stay, so that expectations and retries are answered as before; a retry
-    /// of an append that has lost events to this is taken for the same by its id. Whoever reads an older state
-    /// of the store does not see these events either.
+    /// What hides the events is durable before anything is taken. Positions, versions, ids and tags stay, so that
+    /// expectations are judged as before; of a retry of an append, all but the payloads that are gone is compared.
+    /// Whoever reads an older state of the store does not see these events either.
     fn reclaim_segment(
         &self,
         request: SegmentReclaim<'_>,

@@ -262,6 +262,15 @@ impl ContentRef<'_> {
         self == other
     }
 
+    /// The same, where nothing can be said of this event's payload, because it was reclaimed.
+    pub fn same_content_but_payload(&self, other: &ContentRef<'_>) -> bool {
+        let of_other = ContentRef {
+            payload: self.payload,
+            ..*other
+        };
+        *self == of_other
+    }
+
     /// The bytes of payload, names and tags.
     #[inline]
     pub fn bytes(&self) -> usize {

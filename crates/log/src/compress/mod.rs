@@ -102,9 +102,9 @@ pub struct Rewritten {
     pub bytes_after: u64,
 }
 
-/// What is made of the body of a numbered record: its bytes are changed in place, and its length stays; tells whether
-/// they were. It is asked twice for each record, and must make the same of it both times.
-pub type Edit<'a> = dyn FnMut(&mut [u8]) -> bool + 'a;
+/// What is made of the body of the record of this number: its bytes are changed in place, and its length stays; tells
+/// whether they were. It is asked several times for each record, in no order, and makes the same of it each time.
+pub type Edit<'a> = dyn FnMut(u64, &mut [u8]) -> bool + 'a;
 
 /// What is told of the work: how many bytes were read or written since the last time. It may wait, so that
 /// the work does not take all of a disk, and breaks the work off.
@@ -256,6 +256,6 @@ enum Wanted {
     Reclaimed,
 }
 
-fn unedited(_: &mut [u8]) -> bool {
+fn unedited(_: u64, _: &mut [u8]) -> bool {
     false
 }

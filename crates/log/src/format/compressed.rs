@@ -236,7 +236,7 @@ pub(crate) fn edit_frame(
     frame: &mut [u8],
     offset: u32,
     seed: Seed,
-    edit: &mut dyn FnMut(&mut [u8]) -> bool,
+    edit: &mut dyn FnMut(u64, &mut [u8]) -> bool,
 ) -> Option<bool> {
     let is_changed = edit_records(frame, edit)?;
     if is_changed {
@@ -250,13 +250,16 @@ pub(crate) fn edit_frame(
 /// it changed any.
 pub(crate) fn edit_records(
     frame: &mut [u8],
-    edit: &mut dyn FnMut(&mut [u8]) -> bool,
+    edit: &mut dyn FnMut(u64, &mut [u8]) -> bool,
 ) -> Option<bool> {
-    let mut body = split(frame)?.body;
-    let mut is_changed = false;
-    while let Some((word, record, rest)) = next_record(body) {
+    let Part { header, body, .. } = split(frame)?;
+    let (mut number, mut body, mut is_changed) = (word(header, 16)?, body, false);
+    while let Some((kind, record, rest)) = next_record(body) {
         let (_, bytes) = record.split_at_mut_checked(RECORD_HEADER_BYTES)?;
-        is_changed |= word & NOTE == 0 && edit(bytes);
+        if kind & NOTE == 0 {
+            is_changed |= edit(number, bytes);
+            number = number.checked_add(1)?;
+        }
         body = rest;
     }
     Some(is_changed)
@@ -507,18 +510,18 @@ mod tests {
         let seed = Seed::new(99);
         let whole = frame(seed, 4096, 7, &[5, 9, 0, 13]);
         let mut edited = whole.clone();
-        let mut kept = |_: &mut [u8]| false;
+        let mut kept = |_: u64, _: &mut [u8]| false;
         assert_eq!(edit_frame(&mut edited, 4096, seed, &mut kept), Some(false));
         assert_eq!(edited, whole);
         // The second record is a note, which nobody edits.
         let mut lengths = Vec::new();
-        let mut edit = |body: &mut [u8]| {
-            lengths.push(body.len());
+        let mut edit = |number: u64, body: &mut [u8]| {
+            lengths.push((number, body.len()));
             body.fill(0xee);
             body.len() == 13
         };
         assert_eq!(edit_frame(&mut edited, 4096, seed, &mut edit), Some(true));
-        assert_eq!(lengths, [5, 0, 13]);
+        assert_eq!(lengths, [(7, 5), (8, 0), (9, 13)]);
         let header = FrameHeader::parse(&edited, seed, 4096).unwrap();
         let before = FrameHeader::parse(&whole, seed, 4096).unwrap();
         let body_checksum = header.body_checksum;

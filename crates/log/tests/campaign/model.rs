@@ -116,7 +116,12 @@ pub(crate) fn decompress(log: &mut Log, segment: u32) -> Result<(), Error> {
 /// Takes from every other numbered record of a segment all but its first byte, for good.
 pub(crate) fn reclaim(log: &mut Log, segment: u32) -> Result<(), Error> {
     let view = log.view();
-    let written = view.reclaim(segment, &small_blocks(), &mut emptied, &mut go_on)?;
+    let written = view.reclaim(
+        segment,
+        &small_blocks(),
+        &mut |_, body| emptied(body),
+        &mut go_on,
+    )?;
     adopt(log, written.unwrap())
 }
 

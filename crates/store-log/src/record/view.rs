@@ -101,7 +101,9 @@ impl<'a> EventView<'a> {
             metadata,
             payload,
             content: if is_reclaimed {
-                content.strip_suffix(said).unwrap_or_default()
+                content
+                    .get(..content.len() - said.len())
+                    .unwrap_or_default()
             } else {
                 content
             },

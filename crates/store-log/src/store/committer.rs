@@ -139,6 +139,11 @@ impl Committer {
         self.shared.changed.notify(usize::MAX);
     }
 
+    /// Makes durable all that was acknowledged, whatever the settings say.
+    pub(crate) fn make_durable(&mut self) -> Result<(), Error> {
+        self.log.idle().map_err(from_log)
+    }
+
     /// Goes on with another form of a segment, and shows it to readers.
     pub(crate) fn adopt(&mut self, rewritten: &Rewritten) -> Result<(), Error> {
         let view = self.log.adopt(rewritten).map_err(from_log)?;

@@ -1,13 +1,15 @@
 //! Another store with the beginning of one.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use annals_core::{Error, Position, Timestamp};
-use annals_log::Progress;
+use annals_core::{Error, Position, StreamId, StreamPolicy, Timestamp, Version};
+use annals_log::{Kind, Log, Progress, Segment};
 
 use super::error::from_log;
+use super::history::HistoryEntry;
 use super::open::LogStoreBuilder;
-use crate::record::EventView;
+use crate::record::{EventView, encode_policy};
 
 /// What a fork of a store consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct StoreFork {
     pub segments_shared: usize,
     /// How many sealed segments were copied, as the file system gives them no second name.
     pub segments_copied: usize,
+    /// How many streams begin later than they did then, because events of them were reclaimed since.
+    pub streams_truncated: usize,
 }
 
 impl LogStoreBuilder {
@@ -28,7 +32,8 @@ impl LogStoreBuilder {
     /// Segments that are sealed are shared by hard links, so that a fork of a large store takes little time and
     /// room; the last one is copied. The two go on apart, and nothing that is done to the fork is seen in the store.
     /// Events keep positions, versions, identities and times; append ids and policies are those of then, just
-    /// before the next event. Snapshots and
+    /// before the next event. Where events were reclaimed since then that no policy of then hides, their stream begins
+    /// behind the last of them in the fork, so that no stream has a hole. Snapshots and
     /// checkpoints are not in it, and the index is built when it is opened. An append is in it whole or not at all.
     ///
     /// The store may be open meanwhile, in this process or another: the fork is of what is durable. It is durable
@@ -43,7 +48,8 @@ impl LogStoreBuilder {
         until: Position,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<StoreFork, Error> {
-        let (from, to) = (self.log_directory(), Self::log_of(&directory.into()));
+        let directory = directory.into();
+        let (from, to) = (self.log_directory(), Self::log_of(&directory));
         let forked = annals_log::fork(
             &self.parts,
             &from,
@@ -54,12 +60,116 @@ impl LogStoreBuilder {
             progress,
         );
         let forked = forked.map_err(|error| from_log(error).during("fork"))?;
+        let has_reclaimed = self.log_follower().map(|it| it.view().has_reclaimed());
+        let streams_truncated = if has_reclaimed.map_err(|error| error.during("fork"))? {
+            self.clone().at(directory).truncate_reclaimed()
+        } else {
+            Ok(0)
+        };
         Ok(StoreFork {
+            streams_truncated: streams_truncated.map_err(|error| error.during("fork"))?,
             position: Position::new(forked.last_number),
             segments_shared: forked.segments_shared,
             segments_copied: forked.segments_copied,
         })
     }
+}
+
+/// How many policies are recorded in one frame, at most.
+const POLICIES_MAX: usize = 500;
+
+/// A stream of which something was reclaimed.
+struct Reclaimed {
+    /// The last version that was.
+    last: Version,
+    appended_at: Timestamp,
+    head: Version,
+    policy: StreamPolicy,
+}
+
+impl LogStoreBuilder {
+    /// Has every stream begin behind the last of its events that was reclaimed, where its policy doesn't hide that; of how
+    /// many streams. Nobody else has the store yet.
+    fn truncate_reclaimed(&self) -> Result<usize, Error> {
+        let mut streams: BTreeMap<StreamId, Reclaimed> = BTreeMap::new();
+        let mut policies: HashMap<StreamId, StreamPolicy> = HashMap::new();
+        let mut newest = Timestamp::EPOCH;
+        let mut history = self.history()?;
+        loop {
+            let entries = history.next_entries()?;
+            if entries.is_empty() {
+                break;
+            }
+            for entry in entries {
+                match entry {
+                    HistoryEntry::Policy { stream, policy } => {
+                        policies.insert(stream, policy);
+                    }
+                    HistoryEntry::Event {
+                        event,
+                        is_reclaimed,
+                        ..
+                    } => {
+                        newest = event.appended_at();
+                        if is_reclaimed {
+                            let reclaimed = Reclaimed {
+                                last: event.version(),
+                                appended_at: event.appended_at(),
+                                head: event.version(),
+                                policy: StreamPolicy::default(),
+                            };
+                            streams.insert(event.stream().clone(), reclaimed);
+                        } else if let Some(known) = streams.get_mut(event.stream()) {
+                            known.head = event.version();
+                        }
+                    }
+                }
+            }
+        }
+        for (stream, reclaimed) in &mut streams {
+            reclaimed.policy = policies.remove(stream).unwrap_or_default();
+        }
+        streams.retain(|_, it| it.policy.shows(it.last, it.appended_at, it.head, newest));
+        self.record_truncated(&streams)?;
+        Ok(streams.len())
+    }
+
+    fn record_truncated(&self, streams: &BTreeMap<StreamId, Reclaimed>) -> Result<(), Error> {
+        if streams.is_empty() {
+            return Ok(());
+        }
+        let log = Log::open(&self.parts, &self.log_directory(), self.log_settings());
+        let (mut log, _) = log.map_err(from_log)?;
+        let context = log.view().segments().last().map_or(0, Segment::context);
+        let streams: Vec<_> = streams.iter().collect();
+        for some in streams.chunks(POLICIES_MAX) {
+            let notes: Vec<Vec<u8>> = some
+                .iter()
+                .map(|(stream, it)| truncated(stream, it))
+                .collect();
+            let bytes = notes.iter().map(|note| note.len() + RECORD_BYTES).sum();
+            log.reserve(bytes, || context).map_err(from_log)?;
+            let mut frame = log.frame();
+            for note in &notes {
+                frame.push(Kind::Note, |out| out.extend_from_slice(note));
+            }
+            frame.write().map_err(from_log)?;
+        }
+        log.sync().map_err(from_log)?;
+        log.close().map_err(from_log)
+    }
+}
+
+/// What a record takes beside its body.
+const RECORD_BYTES: usize = 8;
+
+/// The note of the policy by which a stream begins behind what was reclaimed of it.
+fn truncated(stream: &StreamId, reclaimed: &Reclaimed) -> Vec<u8> {
+    let mut policy = reclaimed.policy.clone();
+    policy.truncate_before = reclaimed.last.next();
+    let mut note = Vec::new();
+    encode_policy(stream, &policy, &mut note);
+    note
 }
 
 /// Whether an event is the first of its append. What does not read is copied as it is, to be told when it is read.

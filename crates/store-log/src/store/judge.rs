@@ -263,10 +263,15 @@ impl Judge<'_> {
             return shown.at(position);
         }
         let mut scratch = Vec::new();
-        let (stream, version) = self.snapshot.look(position, &mut scratch, |event| {
-            let stream = event.stream().map_err(|bad| bad_record(bad, position))?;
-            Ok::<_, Error>((StreamId::parse(stream)?, event.version()))
-        })??;
+        let (stream, version, is_gone) =
+            self.snapshot.look(position, &mut scratch, |event| {
+                let stream = event.stream().map_err(|bad| bad_record(bad, position))?;
+                let is_gone = event.is_reclaimed();
+                Ok::<_, Error>((StreamId::parse(stream)?, event.version(), is_gone))
+            })??;
+        if is_gone {
+            return Ok(false);
+        }
         let facts = self.stream(&stream)?;
         Ok(version >= self.first_shown(&stream, &facts)?)
     }

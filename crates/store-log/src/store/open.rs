@@ -116,6 +116,12 @@ impl LogStoreBuilder {
         Self::log_of(&self.directory)
     }
 
+    /// The same for the store in another directory.
+    pub(crate) fn at(mut self, directory: PathBuf) -> Self {
+        self.directory = directory;
+        self
+    }
+
     /// The directory of the log of a store.
     pub(crate) fn log_of(directory: &Path) -> PathBuf {
         directory.join(LOG)

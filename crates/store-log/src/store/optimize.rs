@@ -8,10 +8,11 @@ use annals_core::{
     Error, ErrorKind, Optimizable, Position, ReclaimEstimate, RewritePace, SegmentCompression,
     SegmentReclaim, SegmentRewrite, SegmentState, SegmentSummary, StreamId, Timestamp,
 };
-use annals_log::{Compression, RecordAt, Rewritten, Segment, View};
+use annals_log::{Compression, Rewritten, Segment, View};
 use tracing::warn;
 
-use super::error::from_log;
+use super::committer::Committer;
+use super::error::{bad_record, from_log};
 use super::follower::LogFollower;
 use super::log_store::LogStore;
 use super::shown::Shown;
@@ -65,6 +66,7 @@ impl LogStore {
         let sizes = SegmentRewrite {
             bytes_before: rewritten.bytes_before,
             bytes_after: rewritten.bytes_after,
+            events_reclaimed: 0,
         };
         let adopted = self
             .commits
@@ -124,9 +126,27 @@ impl Optimizable for LogStore {
         request: SegmentReclaim<'_>,
         pace: &mut RewritePace<'_>,
     ) -> Result<Option<SegmentRewrite>, Error> {
-        let snapshot = self.shared.snapshot();
-        let mut hidden = Hidden::new(&snapshot, request);
-        let mut forget = |body: &mut [u8]| match hidden.said_bytes(body) {
+        let reclaimed = self.reclaim(request, pace);
+        reclaimed.map_err(|error| error.during("reclaim segment"))
+    }
+}
+
+impl LogStore {
+    fn reclaim(
+        &self,
+        request: SegmentReclaim<'_>,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        // A power loss must not take what hides the events and leave the segment without them.
+        let durable = self.commits.with_core(Committer::make_durable);
+        durable.unwrap_or_else(|_| Err(closed()))?;
+        let Some(hidden) = hidden(&self.shared.snapshot(), request, pace)? else {
+            return Ok(None);
+        };
+        if hidden.events == 0 {
+            return Ok(Some(SegmentRewrite::default()));
+        }
+        let mut forget = |number: u64, body: &mut [u8]| match hidden.said_bytes(number, body) {
             Some(said_bytes) => {
                 record::reclaim(body, said_bytes);
                 true
@@ -137,62 +157,96 @@ impl Optimizable for LogStore {
             segment: request.segment,
             level: request.level,
         });
-        let reclaimed = self.rewrite(pace, |view, pace| {
+        let rewritten = self.rewrite(pace, |view, pace| {
             view.reclaim(request.segment, &compression, &mut forget, pace)
-        });
-        reclaimed.map_err(|error| error.during("reclaim segment"))
+        })?;
+        Ok(rewritten.map(|sizes| SegmentRewrite {
+            events_reclaimed: hidden.events,
+            ..sizes
+        }))
     }
 }
 
-/// Tells which events of one segment nobody is shown any more.
-struct Hidden<'a> {
-    shown: Shown<'a>,
-    request: SegmentReclaim<'a>,
+/// How many streams are remembered while the events of a segment are looked at.
+const STREAMS_MAX: usize = 50_000;
+
+/// The events of one segment that nobody is shown any more, and that are still there.
+#[derive(Debug, Default)]
+struct Hidden {
+    first_number: u64,
     base: Timestamp,
+    /// Of each event from the first number on whether it is one of them.
+    marks: Vec<bool>,
+    events: u64,
+    bytes: u64,
 }
 
-impl<'a> Hidden<'a> {
-    fn new(snapshot: &'a Snapshot, request: SegmentReclaim<'a>) -> Self {
-        let first = RecordAt::new(request.segment, 0);
-        Self {
-            shown: Shown::new(snapshot, request.hidden_at),
-            base: snapshot.base(first),
-            request,
-        }
-    }
-
-    /// How much there is to forget of this event; `None` where it stays as it is, as one does that can't be made
-    /// out.
-    fn said_bytes(&mut self, body: &[u8]) -> Option<usize> {
-        let event = EventView::parse(body, self.base).ok()?;
-        if event.is_reclaimed() || self.shown.event(&event, Position::START).ok()? {
-            return None;
-        }
-        let stream = StreamId::parse(event.stream().ok()?).ok()?;
-        (!(self.request.is_held)(&stream)).then(|| event.said_bytes())
+impl Hidden {
+    /// How much there is to forget of the event of this number; `None` where it stays as it is.
+    fn said_bytes(&self, number: u64, body: &[u8]) -> Option<usize> {
+        let index = usize::try_from(number.checked_sub(self.first_number)?).ok()?;
+        let event = || EventView::parse(body, self.base).ok();
+        let is_hidden = self.marks.get(index).copied().unwrap_or_default();
+        is_hidden.then(event)?.map(|event| event.said_bytes())
     }
 }
 
-fn reclaimable(snapshot: &Snapshot, request: SegmentReclaim<'_>) -> Result<ReclaimEstimate, Error> {
-    let mut estimate = ReclaimEstimate::default();
+/// Looks at all events of a segment; `None` when it was broken off.
+fn hidden(
+    snapshot: &Snapshot,
+    request: SegmentReclaim<'_>,
+    pace: &mut RewritePace<'_>,
+) -> Result<Option<Hidden>, Error> {
     let segment = snapshot.view.segment(request.segment);
     let Some(segment) = segment.filter(|_| snapshot.has_policies()) else {
-        return Ok(estimate);
+        return Ok(Some(Hidden::default()));
     };
-    let mut hidden = Hidden::new(snapshot, request);
-    let mut scan = snapshot.view.scan(View::start_of(segment));
+    let mut hidden = Hidden {
+        first_number: segment.first_number(),
+        base: snapshot.base(segment.start().at),
+        ..Hidden::default()
+    };
+    let mut shown = Shown::new(snapshot, request.hidden_at);
+    let mut scan = snapshot.view.scan(segment.start());
     while let Some(record) = scan.next_record().map_err(from_log)? {
         if record.at.segment() != request.segment {
             break;
         }
-        if record.number.is_some()
-            && let Some(bytes) = hidden.said_bytes(record.body)
-        {
-            estimate.events += 1;
-            estimate.bytes += bytes as u64;
+        if pace(record.body.len() as u64).is_break() {
+            return Ok(None);
+        }
+        let Some(position) = record.number.map(Position::new) else {
+            continue;
+        };
+        shown.limit(STREAMS_MAX);
+        let event = EventView::parse(record.body, hidden.base);
+        let event = event.map_err(|bad| bad_record(bad, position))?;
+        let bytes = event.said_bytes() as u64;
+        let is_left = !event.is_reclaimed() && bytes > 0;
+        let is_hidden = is_left
+            && !shown.event(&event, position)?
+            && !(request.is_held)(&stream_of(&event, position)?);
+        hidden.marks.push(is_hidden);
+        if is_hidden {
+            hidden.events += 1;
+            hidden.bytes += bytes;
         }
     }
-    Ok(estimate)
+    Ok(Some(hidden))
+}
+
+fn stream_of(event: &EventView<'_>, position: Position) -> Result<StreamId, Error> {
+    StreamId::parse(event.stream().map_err(|bad| bad_record(bad, position))?)
+}
+
+fn reclaimable(snapshot: &Snapshot, request: SegmentReclaim<'_>) -> Result<ReclaimEstimate, Error> {
+    let found = hidden(snapshot, request, &mut |_| ControlFlow::Continue(()))?;
+    Ok(
+        found.map_or(ReclaimEstimate::default(), |found| ReclaimEstimate {
+            events: found.events,
+            bytes: found.bytes,
+        }),
+    )
 }
 
 /// What the writer did is told, and what could be done; doing it is the writer's, and refused as

@@ -72,10 +72,22 @@ pub(crate) fn answer_again(
             // Nothing can be said of what is gone.
             (!is_reclaimed).then(|| (event.stream(), event.content()))
         });
-    if append.same_content(contents) {
+    if append.same_content(contents) && is_rest_the_same(append, &recorded, &reclaimed) {
         return receipt(&id, &recorded).map(Some);
     }
     Err(reused(&id, first))
+}
+
+/// Whether the events whose payloads are gone agree in all that is left.
+fn is_rest_the_same(append: &Append, recorded: &[RecordedEvent], reclaimed: &[bool]) -> bool {
+    let first = recorded.iter().zip(reclaimed);
+    append
+        .events()
+        .zip(first)
+        .all(|((stream, event), (first, is_reclaimed))| {
+            let is_same = || first.content().same_content_but_payload(&event.content());
+            !is_reclaimed || (stream == first.stream() && is_same())
+        })
 }
 
 /// The id stands for other content.

@@ -59,6 +59,15 @@ impl<'a> Shown<'a> {
         }
     }
 
+    /// Remembers at most so many streams from now on.
+    pub(crate) fn limit(&mut self, streams_max: usize) {
+        if let Some(streams) = &mut self.streams
+            && streams.len() > streams_max
+        {
+            streams.clear();
+        }
+    }
+
     /// Whether reads show the event of this position.
     pub(crate) fn at(&mut self, position: Position) -> Result<bool, Error> {
         if self.streams.is_none() {

@@ -17,7 +17,7 @@ use crate::output::{GOOD, Out, WARN, text};
 use crate::session::Session;
 
 const APPLY_EXAMPLES: &str = "Examples:\n  annals optimize apply --dry-run\n  annals optimize apply --compress-older-than 30d --rate 32MiB\n  \
-    annals optimize apply --category session --max-age 90d --reclaim --yes";
+    annals optimize apply --category session --max-age 90d --yes\n  annals optimize apply --reclaim --yes";
 
 /// Do what `plan` tells, with the same options.
 ///
@@ -70,6 +70,7 @@ struct AppliedJson {
     steps_passed_over: usize,
     bytes_before: u64,
     bytes_after: u64,
+    events_reclaimed: u64,
 }
 
 pub(super) fn apply(args: &Apply, session: &mut Session) -> Result {
@@ -139,7 +140,7 @@ fn ask(plan: &Plan, is_agreed: bool, session: &mut Session) -> Result {
     let reclaimed = match totals.events_reclaimed {
         0 => String::new(),
         events => format!(
-            ", and takes {} from the disk",
+            ", and takes {} from the disk, and what this hides in the same segments",
             text::count(events, "hidden event")
         ),
     };
@@ -182,6 +183,7 @@ fn tell(plan: &Plan, nothing: &str, applied: &Applied, session: &mut Session) ->
         steps_passed_over: applied.steps_passed_over,
         bytes_before: applied.bytes_before,
         bytes_after: applied.bytes_after,
+        events_reclaimed: applied.events_reclaimed,
     };
     session
         .out
@@ -220,6 +222,10 @@ fn sentence(plan: &Plan, nothing: &str, applied: &Applied, out: &Out) -> String 
         let (before, after) = (applied.bytes_before, applied.bytes_after);
         let (before, after) = (text::bytes(before), text::bytes(after));
         let _ = write!(told, ", {before} -> {after}");
+    }
+    if applied.events_reclaimed > 0 {
+        let gone = text::count(applied.events_reclaimed, "event");
+        let _ = write!(told, ", {gone} gone for good");
     }
     told
 }

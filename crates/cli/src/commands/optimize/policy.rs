@@ -46,7 +46,7 @@ pub(crate) struct PolicyArgs {
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..), requires = "categories", help_heading = HEADING)]
     truncate_before: Option<u64>,
     /// Reclaim what nobody is shown any more: write segments anew without the payloads of such events, which are gone for
-    /// good then.
+    /// good then. Only streams that a --hold or the file names are spared.
     #[arg(long, help_heading = HEADING)]
     reclaim: bool,
     /// Hide and reclaim nothing of this stream or category, whatever the rules say, and lift the rules that it has; may

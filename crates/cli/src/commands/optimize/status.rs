@@ -49,6 +49,7 @@ struct RunJson<'a> {
     steps_passed_over: Option<usize>,
     bytes_before: Option<u64>,
     bytes_after: Option<u64>,
+    events_reclaimed: Option<u64>,
     error: Option<&'a str>,
 }
 
@@ -130,6 +131,7 @@ impl<'a> RunJson<'a> {
             steps_passed_over: end.map(|end| end.applied.steps_passed_over),
             bytes_before: end.map(|end| end.applied.bytes_before),
             bytes_after: end.map(|end| end.applied.bytes_after),
+            events_reclaimed: end.map(|end| end.applied.events_reclaimed),
             error: end.and_then(|end| end.error.as_deref()),
         }
     }
