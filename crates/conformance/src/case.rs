@@ -30,8 +30,8 @@ pub(crate) enum Need {
     Clock,
     Snapshots,
     Checkpoints,
-    /// Appends reach as far as a partition.
-    Partitions,
+    /// Appends to several streams, checks and conditions, at least within a partition key.
+    AppendsOfOneKey,
 }
 
 impl Need {
@@ -55,9 +55,11 @@ impl Need {
                 is_wide && capabilities.conditions,
                 "not offered: conditions",
             ),
-            Self::Partitions => (
-                capabilities.append_scope == AppendScope::PartitionKey,
-                "not offered: partitions",
+            Self::AppendsOfOneKey => (
+                capabilities.multi_stream_appends
+                    && capabilities.stream_checks
+                    && capabilities.conditions,
+                "not offered: appends to several streams of a partition key",
             ),
             Self::UniqueEventIds => (
                 capabilities.unique_event_ids,

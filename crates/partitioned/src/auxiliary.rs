@@ -54,8 +54,9 @@ impl<S: SnapshotStore> SnapshotStore for Partitioned<S> {
                 }
                 Ok(removed)
             }
-            other => Err(Error::unsupported("remove snapshots")
-                .with("removal", format!("{other:?}"))),
+            other => {
+                Err(Error::unsupported("remove snapshots").with("removal", format!("{other:?}")))
+            }
         }
     }
 }

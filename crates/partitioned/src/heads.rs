@@ -33,8 +33,6 @@ impl Heads {
 
     pub(crate) fn at(&self, partition: usize) -> Position {
         let head = self.0.get(partition);
-        head.map_or(Position::START, |head| {
-            head.load(Ordering::Acquire).into()
-        })
+        head.map_or(Position::START, |head| head.load(Ordering::Acquire).into())
     }
 }

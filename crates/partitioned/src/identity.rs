@@ -77,7 +77,11 @@ impl Identity {
             Some(found) => found,
             None => self.record(partition).await?,
         };
-        let store = if self.number == 0 { found.store } else { self.store };
+        let store = if self.number == 0 {
+            found.store
+        } else {
+            self.store
+        };
         found.check_is(store, self.partitions, self.number)?;
         Ok(found)
     }
@@ -125,7 +129,13 @@ impl Identity {
 
     fn to_cursor(self) -> Cursor {
         let [high, low] = [self.store >> 64, self.store].map(low_half);
-        let numbers = [SCHEME, count(self.partitions), count(self.number), high, low];
+        let numbers = [
+            SCHEME,
+            count(self.partitions),
+            count(self.number),
+            high,
+            low,
+        ];
         Cursor::partitioned(numbers.map(Position::new))
     }
 

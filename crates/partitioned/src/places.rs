@@ -17,7 +17,7 @@ impl Places {
     /// The places of a cursor.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a cursor of another number of partitions.
+    /// [`ErrorKind::CursorAhead`] for a cursor of another number of partitions: it is of another store.
     pub(crate) fn of(cursor: &Cursor, partitions: usize) -> Result<Self, Error> {
         if *cursor == Cursor::START {
             return Ok(Self::all_at(Position::START, partitions));
@@ -27,7 +27,7 @@ impl Places {
         }
         let message = "cursor is of a store with another number of partitions; \
                        a reader of that store begins anew in this one";
-        Err(Error::new(ErrorKind::Invalid, message)
+        Err(Error::new(ErrorKind::CursorAhead, message)
             .with("partitions", partitions)
             .with("cursor", cursor))
     }
@@ -67,9 +67,8 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     pub(crate) fn of(request: &ReadRequest, partitions: usize) -> Result<Self, Error> {
-        let places = |cursor: &Cursor| {
-            Places::of(cursor, partitions).map_err(|error| error.during("read"))
-        };
+        let places =
+            |cursor: &Cursor| Places::of(cursor, partitions).map_err(|error| error.during("read"));
         let session = match &request.consistency {
             ConsistencyLevel::Session(cursor) => Some(places(cursor)?),
             _ => None,
@@ -150,4 +149,3 @@ fn position_of(position: Position, partition: usize) -> Position {
         .and_then(|partition| position.in_partition(partition))
         .unwrap_or(position)
 }
-

@@ -114,5 +114,8 @@ fn boundless(condition: &Condition, stream: &StreamId) -> Error {
     Error::new(ErrorKind::Unsupported, message)
         .during("append")
         .with("unless", &condition.unless)
-        .with("tag", format!("{}:{}", Tag::PARTITION, stream.partition_key()))
+        .with(
+            "tag",
+            format!("{}:{}", Tag::PARTITION, stream.partition_key()),
+        )
 }

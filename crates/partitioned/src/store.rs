@@ -100,7 +100,10 @@ impl<S: EventStore> Partitioned<S> {
             if Some(number) == except || place_in <= self.heads.at(number) {
                 continue;
             }
-            let head = self.partition(number).head(ConsistencyLevel::Strong).await?;
+            let head = self
+                .partition(number)
+                .head(ConsistencyLevel::Strong)
+                .await?;
             let head = place(&head)?;
             self.heads.heard(number, head);
             if place_in > head {
@@ -112,14 +115,28 @@ impl<S: EventStore> Partitioned<S> {
 
     /// The append as its partition takes it.
     async fn routed(&self, append: Append, partition: usize) -> Result<Append, Error> {
+        if let Err(ahead) = self.check_conditions(&append, partition).await {
+            // An append that is recorded is answered by its receipt, whatever it asks for by now.
+            let recorded = self.partition(partition).receipt(&append.id()).await?;
+            if recorded.is_none() {
+                return Err(ahead);
+            }
+        }
+        append.map_cursors(|after| {
+            let places = Places::of(after, self.count());
+            Ok(Cursor::at(
+                places.map_or(Position::START, |it| it.at(partition)),
+            ))
+        })
+    }
+
+    /// Refuses conditions whose cursors are ahead of the other partitions; this one looks at its own.
+    async fn check_conditions(&self, append: &Append, partition: usize) -> Result<(), Error> {
         for condition in append.conditions() {
             let places = Places::of(&condition.after, self.count())?;
             self.check_not_ahead(&places, Some(partition)).await?;
         }
-        append.map_cursors(|after| {
-            let places = Places::of(after, self.count())?;
-            Ok(Cursor::at(places.at(partition)))
-        })
+        Ok(())
     }
 
     fn receipt_of(&self, receipt: Receipt, partition: usize) -> Result<Receipt, Error> {
@@ -212,7 +229,8 @@ impl<S: EventStore> EventStore for Partitioned<S> {
 }
 
 fn ahead(number: usize, place: Position, head: Position) -> Error {
-    let message = "cursor is ahead of a partition: it is of another store, or the partition lost events";
+    let message =
+        "cursor is ahead of a partition: it is of another store, or the partition lost events";
     Error::new(ErrorKind::CursorAhead, message)
         .with("partition", number)
         .with("cursor", place)
@@ -229,6 +247,6 @@ fn reused(id: &AppendId, first: usize, second: usize) -> Error {
 
 fn unordered() -> Error {
     let message = "events of several partitions have no total order; \
-                   ask for `EventOrdering::PerStream`, or for one stream";
+                   ask for `EventOrdering::PerStream`, for one stream, or for criteria that name a partition key";
     Error::new(ErrorKind::Unsupported, message).during("read")
 }

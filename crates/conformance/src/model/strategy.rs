@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use annals_core::{AppendScope, Capabilities, PolicyAction, Version};
+use annals_core::{Capabilities, PolicyAction, Version};
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
@@ -55,22 +55,17 @@ fn operation(offer: Offer) -> BoxedStrategy<Operation> {
 }
 
 fn append(offer: Offer) -> impl Strategy<Value = AppendPlan> {
-    let is_wide = offer.capabilities.append_scope == AppendScope::Store;
-    let writes_max = if is_wide && offer.capabilities.multi_stream_appends {
+    let writes_max = if offer.capabilities.multi_stream_appends {
         3
     } else {
         1
     };
-    let checks_max = if is_wide && offer.capabilities.stream_checks {
+    let checks_max = if offer.capabilities.stream_checks {
         2
     } else {
         0
     };
-    let conditions_max = if is_wide && offer.capabilities.conditions {
-        2
-    } else {
-        0
-    };
+    let conditions_max = if offer.capabilities.conditions { 2 } else { 0 };
     (
         weighted(0.05, any::<usize>()),
         vec(write(offer), 1..=writes_max),

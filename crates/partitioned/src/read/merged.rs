@@ -18,6 +18,10 @@ impl<S: EventStore> Partitioned<S> {
         request: &ReadRequest,
         bounds: &Bounds,
     ) -> Result<Page, Error> {
+        self.check_not_ahead(&bounds.after, None).await?;
+        if let Some(session) = &bounds.session {
+            self.check_not_ahead(session, None).await?;
+        }
         let mut lanes = self.lanes(request, bounds)?;
         let events = merge(&mut lanes, request).await?;
         let places: Places = lanes.iter().map(Lane::place).collect();

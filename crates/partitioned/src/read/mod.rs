@@ -12,7 +12,10 @@ use crate::places::Bounds;
 fn part(request: &ReadRequest, bounds: &Bounds, partition: usize) -> ReadRequest {
     let mut part = request.clone();
     part.after = Cursor::at(bounds.after.at(partition));
-    part.until = bounds.until.as_ref().map(|until| Cursor::at(until.at(partition)));
+    part.until = bounds
+        .until
+        .as_ref()
+        .map(|until| Cursor::at(until.at(partition)));
     part.ordering = EventOrdering::Total;
     if let Some(session) = &bounds.session {
         part.consistency = ConsistencyLevel::Session(Cursor::at(session.at(partition)));

@@ -80,10 +80,7 @@ impl<S: EventStore> Partitioned<S> {
 }
 
 /// The events as those of a partition.
-fn in_partition(
-    events: Vec<RecordedEvent>,
-    partition: usize,
-) -> Result<Vec<RecordedEvent>, Error> {
+fn in_partition(events: Vec<RecordedEvent>, partition: usize) -> Result<Vec<RecordedEvent>, Error> {
     let number = u16::try_from(partition).unwrap_or(u16::MAX);
     if number == 0 {
         return Ok(events);
