@@ -36,8 +36,8 @@ fn shorter(left: AppendIdWindow, right: AppendIdWindow) -> AppendIdWindow {
         (AppendIdWindow::AtLeast(left), AppendIdWindow::AtLeast(right)) => {
             AppendIdWindow::AtLeast(left.min(right))
         }
-        (AppendIdWindow::Forever, other) | (other, AppendIdWindow::Forever) => other,
-        (other, _) => other,
+        (AppendIdWindow::AtLeast(_), _) => left,
+        _ => right,
     }
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 /// The number of the partition, from 0, that this key belongs to in a store of so many.
 ///
 /// A part of the format of a partitioned store, so it is the same in every release: FNV-1a of 64 bits over the bytes of
-/// the key, mixed by the last step of SplitMix64, scaled to the number of partitions by the high half of their product.
+/// the key, mixed by the last step of `SplitMix64`, scaled to the number of partitions by the high half of their product.
 ///
 /// ```
 /// use std::num::NonZeroU16;
@@ -30,7 +30,7 @@ fn fnv_1a(bytes: &[u8]) -> u64 {
     })
 }
 
-/// The mixing of SplitMix64, by Steele, Lea and Flood: FNV-1a leaves the high bits of short keys alike.
+/// The mixing of `SplitMix64`, by Steele, Lea and Flood: FNV-1a leaves the high bits of short keys alike.
 fn mixed(hash: u64) -> u64 {
     let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -337,7 +337,9 @@ async fn backward_is_the_reverse_of_a_partition(bench: &Bench) -> Verdict {
     ] {
         for size in [1, 3, 10, 1000] {
             let mut forward = by_partition(&bench.read(request.clone()).await?);
-            forward.values_mut().for_each(|places| places.reverse());
+            for places in forward.values_mut() {
+                places.reverse();
+            }
             let backward = request.clone().backward().events_max(size);
             let mut seen: Vec<RecordedEvent> = Vec::new();
             let mut next = Some(bench.ordered(backward));

@@ -65,6 +65,7 @@ impl Position {
     }
 
     /// The position in the log of its partition, of this position of a partitioned store.
+    #[must_use]
     pub const fn in_log(self) -> Self {
         Self(self.0 & Self::PLACE_MASK)
     }

@@ -64,10 +64,12 @@ async fn merge<S: EventStore>(
 ) -> Result<Vec<RecordedEvent>, Error> {
     let (mut events, mut bytes) = (Vec::new(), 0);
     while events.len() < request.events_max {
-        let dry = lanes.iter_mut().filter(|lane| lane.is_dry());
-        try_join_all(dry.map(Lane::fill)).await?;
-        if lanes.iter().any(Lane::is_stalled) {
-            break;
+        if lanes.iter().any(Lane::is_dry) {
+            let dry = lanes.iter_mut().filter(|lane| lane.is_dry());
+            try_join_all(dry.map(Lane::fill)).await?;
+            if lanes.iter().any(Lane::is_stalled) {
+                break;
+            }
         }
         let Some(lane) = first(lanes, request.direction) else {
             break;

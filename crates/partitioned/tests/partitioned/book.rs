@@ -60,23 +60,21 @@ async fn run(data: &std::path::Path) -> Result<(), Box<dyn Error>> {
 
     let seats = ReadRequest::stream(StreamId::parse("seats-{acme}")?);
     assert_eq!(store.collect(seats).await?.len(), 1);
-    let again = Append::builder(UuidIds::default().append_id())
-        .write(
-            StreamId::parse("seats-{acme}")?,
-            Expected::Any,
-            append.writes()[0].events.clone(),
-        )
-        .unless(
-            append.conditions()[0].unless.clone(),
-            append.conditions()[0].after.clone(),
-        );
-    assert!(
-        store
-            .append(again.build()?)
-            .await
-            .unwrap_err()
-            .conflict()
-            .is_some()
-    );
+    // Judged again, it would find its own event.
+    let again = again(&append)?;
+    let refused = store.append(again).await.unwrap_err();
+    assert!(refused.conflict().is_some());
     Ok(())
+}
+
+/// The same append, as another one.
+fn again(append: &Append) -> Result<Append, annals_core::Error> {
+    let mut again = Append::builder(UuidIds::default().append_id());
+    for write in append.writes() {
+        again = again.write(write.stream.clone(), write.expected, write.events.clone());
+    }
+    for condition in append.conditions() {
+        again = again.unless(condition.unless.clone(), condition.after.clone());
+    }
+    again.build()
 }

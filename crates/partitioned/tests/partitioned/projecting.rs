@@ -46,6 +46,12 @@ fn small_pages() -> ProcessorSettings {
     settings
 }
 
+/// Places these orders; gives the receipt of the last one.
+fn place_all(store: &dyn EventStore, numbers: std::ops::Range<u64>) -> Receipt {
+    let receipts: Vec<Receipt> = numbers.map(|number| place(store, number)).collect();
+    receipts.into_iter().next_back().unwrap()
+}
+
 fn place(store: &dyn EventStore, number: u64) -> Receipt {
     let name = stream(&format!("order-{}", number % 12));
     let append = Append::builder(UuidIds::default().append_id())
@@ -94,12 +100,9 @@ fn a_projection_goes_on_where_it_was() {
     let mut orders = 0;
     for _ in 0..12 {
         let store: Arc<Store> = Arc::new(open(&stores));
-        let mut last = None;
-        for _ in 0..30 {
-            last = Some(place(&*store, orders));
-            orders += 1;
-        }
-        let (book, cursor) = run(&store, &last.unwrap());
+        let last = place_all(&*store, orders..orders + 30);
+        orders += 30;
+        let (book, cursor) = run(&store, &last);
         assert_eq!(book, expected(orders));
         assert_eq!(cursor.partitions(), 3);
     }
@@ -115,12 +118,9 @@ fn a_projection_goes_on_where_it_was_over_logs() {
             log.open_or_create().unwrap()
         });
         let store = Arc::new(block_on(Partitioned::over(logs).open()).unwrap());
-        let mut last = None;
-        for _ in 0..30 {
-            last = Some(place(&*store, orders));
-            orders += 1;
-        }
-        let (book, _) = run(&store, &last.unwrap());
+        let last = place_all(&*store, orders..orders + 30);
+        orders += 30;
+        let (book, _) = run(&store, &last);
         assert_eq!(book, expected(orders));
         close(store);
     }
@@ -164,12 +164,10 @@ fn a_reaction_keeps_its_place_in_every_partition() {
     let seen = Arc::new(Mutex::new(Book::new()));
     for round in 0..6 {
         let store: Arc<Store> = Arc::new(open(&stores));
-        let last = (0..20)
-            .map(|number| place(&*store, 20 * round + number))
-            .last();
+        let last = place_all(&*store, 20 * round..20 * (round + 1));
         let running = react(&store, &seen);
         block_on(async {
-            running.wait_for("mail", &last.unwrap()).await.unwrap();
+            running.wait_for("mail", &last).await.unwrap();
             running.wait_until_live("mail").await.unwrap();
             running.stop().await;
         });
@@ -184,7 +182,7 @@ fn a_reaction_keeps_its_place_in_every_partition() {
 #[test]
 fn a_failing_event_stops_its_key_alone() {
     let store: Arc<Store> = Arc::new(open(&memories(3)));
-    let last = (0..60).map(|number| place(&*store, number)).last().unwrap();
+    let last = place_all(&*store, 0..60);
     let failures = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&failures);
     let builder = Projection::<Book>::builder("book", 1).unwrap();
@@ -220,7 +218,7 @@ fn a_failing_event_stops_its_key_alone() {
 fn a_projection_of_a_store_of_one_is_as_ever() {
     let store = block_on(Partitioned::over([MemoryStore::new()]).open()).unwrap();
     let store = Arc::new(store);
-    let last = (0..40).map(|number| place(&*store, number)).last().unwrap();
+    let last = place_all(&*store, 0..40);
     let (book, cursor) = run(&store, &last);
     assert_eq!((book, cursor.position()), (expected(40), Some(40.into())));
 }

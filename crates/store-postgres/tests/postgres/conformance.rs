@@ -77,6 +77,7 @@ impl Backend for Partitions {
         for _ in 0..self.1 {
             let builder = support::builder(&self.0.url)
                 .settings(self.0.settings.clone())
+                .schema(&support::fresh_schema())
                 .clock(Arc::new(clock.clone()));
             stores.push(builder.open_or_create().await?);
         }
