@@ -53,9 +53,9 @@ where
         partitions: stores.len(),
         number: 0,
     };
-    for (number, partition) in stores.iter().enumerate() {
+    for (number, (partition, found)) in stores.iter().zip(found).enumerate() {
         known.number = number;
-        known.store = known.claim(partition).await?.store;
+        known.store = known.claim(partition, found).await?.store;
     }
     Ok(())
 }
@@ -71,9 +71,12 @@ pub(crate) fn check_name(name: &CheckpointName) -> Result<(), Error> {
 
 impl Identity {
     /// Sees that this partition is recorded as the one that it is, and gives what is recorded. The first partition may
-    /// have been claimed by somebody else meanwhile, who named the store.
-    async fn claim<S: EventStore + CheckpointStore>(self, partition: &S) -> Result<Self, Error> {
-        let found = match load(partition).await? {
+    /// have been recorded by somebody else meanwhile, who named the store.
+    async fn claim<S>(self, partition: &S, found: Option<Self>) -> Result<Self, Error>
+    where
+        S: EventStore + CheckpointStore,
+    {
+        let found = match found {
             Some(found) => found,
             None => self.record(partition).await?,
         };
@@ -86,6 +89,7 @@ impl Identity {
         Ok(found)
     }
 
+    /// Records it where there are no events yet; what somebody else recorded meanwhile is what counts.
     async fn record<S: EventStore + CheckpointStore>(self, partition: &S) -> Result<Self, Error> {
         let head = partition.head(ConsistencyLevel::Strong).await?;
         if head != Cursor::START {
@@ -167,7 +171,7 @@ pub(crate) async fn head_of<S: EventStore>(partition: &S) -> Result<Position, Er
     place(&partition.head(ConsistencyLevel::Strong).await?)
 }
 
-/// A partition as people count them.
+/// A partition by its number, from 0.
 struct Named(usize, usize);
 
 impl std::fmt::Display for Named {
