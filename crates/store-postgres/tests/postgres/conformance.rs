@@ -67,7 +67,7 @@ impl Backend for Postgres {
     }
 }
 
-/// A partitioned store over logs in schemas of their own.
+/// A partitioned store over so many logs in schemas of their own.
 struct Partitions(Postgres, usize);
 
 #[async_trait]
@@ -162,7 +162,9 @@ fn partitions_conform() {
     let Some(backend) = Postgres::with("partitions_conform", |_| ()) else {
         return;
     };
-    check(Partitions(backend.clone(), 3)).assert_passed();
-    check_model(Partitions(backend.clone(), 3), 10).assert_passed();
-    check(Partitions(backend, 1)).assert_passed();
+    // What a partitioned store has of its own, and what it makes of pages and places; the rest is each partition's.
+    for subject in ["partitions", "cursors", "paging", "subscribe"] {
+        check_only(Partitions(backend.clone(), 3), subject).assert_passed();
+    }
+    check_model(Partitions(backend, 3), 5).assert_passed();
 }
