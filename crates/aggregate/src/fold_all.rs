@@ -40,6 +40,9 @@ impl<A: Aggregate> Repository<A> {
     /// }
     /// ```
     ///
+    /// Events come in the order of the log; in a store without
+    /// [`total_order`](annals_core::Capabilities::total_order) those of each aggregate do.
+    ///
     /// # Errors
     /// [`ErrorKind::Undecodable`](annals_core::ErrorKind::Undecodable) for an event that does not decode, which the
     /// error names by stream, version and position; or as the store has it.
@@ -49,7 +52,8 @@ impl<A: Aggregate> Repository<A> {
         mut step: impl FnMut(M, DecodedEvent<A::Event>) -> M,
     ) -> Result<M, Error> {
         let mut model = model;
-        let request = ReadRequest::category(A::Event::CATEGORY);
+        let request = ReadRequest::category(A::Event::CATEGORY)
+            .ordering(self.writer.store.capabilities().ordering());
         let mut next = Some(request.events_max(self.page_events_max));
         while let Some(request) = next {
             let page = self.writer.store.read(request).await?;

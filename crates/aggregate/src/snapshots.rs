@@ -143,7 +143,9 @@ impl<A: Aggregate> Repository<A> {
     pub async fn recent_keys(&self, keys_max: usize) -> Result<Vec<String>, Error> {
         let (mut keys, mut met) = (Vec::new(), HashSet::new());
         let mut events_left = Self::RECENT_EVENTS_MAX;
-        let category = ReadRequest::category(A::Event::CATEGORY).backward();
+        let category = ReadRequest::category(A::Event::CATEGORY)
+            .backward()
+            .ordering(self.writer.store.capabilities().ordering());
         let mut next = Some(category.events_max(self.page_events_max));
         while let Some(request) = next.take_if(|_| keys.len() < keys_max && events_left > 0) {
             let page = self.writer.store.read(request).await?;

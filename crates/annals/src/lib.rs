@@ -165,6 +165,7 @@
 //! | [`concurrency`] | retries, conflicts that resolve and explain themselves, leases |
 //! | [`aggregate`] | repositories, deciders, transactions, decisions |
 //! | `optimize` (feature) | makes a store smaller while it works: plans, background runs, undo |
+//! | `partitioned` (feature) | one store over several, each stream in one of them |
 //! | `profile` (feature) | counts, latencies, the heaviest streams, spans, metrics and health |
 //! | [`projection`] | read models, reactions, process managers and timers, and what feeds them |
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
@@ -195,6 +196,7 @@
 //! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
 //! | `messagepack` | no | [`MessagePackCodec`] |
 //! | `optimize` | no | `optimize`: makes a store smaller while it works |
+//! | `partitioned` | no | `Partitioned`: one store over several |
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `postgres` | no | `PostgresStore`; it needs a tokio runtime, and takes a C compiler to build |
 //! | `metrics` | no | `profile::Metrics`: metrics by the facade of the crate `metrics` |
@@ -211,6 +213,8 @@ pub use annals_concurrency as concurrency;
 pub use annals_core as core;
 #[cfg(feature = "optimize")]
 pub use annals_optimize as optimize;
+#[cfg(feature = "partitioned")]
+pub use annals_partitioned as partitioned;
 #[cfg(feature = "profile")]
 pub use annals_profile as profile;
 #[cfg(feature = "projection")]
@@ -255,6 +259,8 @@ pub use annals_concurrency::{
     SystemTimer, Timer, explain,
 };
 pub use annals_core::*;
+#[cfg(feature = "partitioned")]
+pub use annals_partitioned::{Partitioned, PartitionedBuilder};
 #[cfg(feature = "profile")]
 pub use annals_profile::{Monitor, ProfiledCodec, ProfiledStore, Profiler};
 #[cfg(feature = "projection")]

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use annals_core::{
-    Conflict, CorrelationId, Cursor, Error, EventStore, EventType, Expected, FailedCheck, Position,
-    ReadRequest, RecordedEvent, StreamId, StreamState, Timestamp, Version,
+    Capabilities, Conflict, CorrelationId, Cursor, Error, EventStore, EventType, Expected,
+    FailedCheck, Position, ReadRequest, RecordedEvent, StreamId, StreamState, Timestamp, Version,
 };
 
 /// A conflict with the events that caused it: its `Display` is one line for a log, its fields are for a
@@ -98,7 +98,7 @@ pub async fn explain(
     let mut checks = Vec::with_capacity(conflict.failures().len());
     for failure in conflict.failures() {
         let mut check = in_words(failure);
-        if let Some(request) = events_of(failure) {
+        if let Some(request) = events_of(failure, &store.capabilities()) {
             // One more than is shown, to tell whether there are more.
             let page = store
                 .read(request.events_max(Explanation::EVENTS_MAX + 1))
@@ -113,7 +113,7 @@ pub async fn explain(
 }
 
 /// What reads the events that stand against a check.
-fn events_of(failure: &FailedCheck) -> Option<ReadRequest> {
+fn events_of(failure: &FailedCheck, offered: &Capabilities) -> Option<ReadRequest> {
     match failure {
         FailedCheck::Stream {
             stream,
@@ -132,7 +132,8 @@ fn events_of(failure: &FailedCheck) -> Option<ReadRequest> {
         FailedCheck::Condition { unless, after, .. } => {
             Some(ReadRequest::matching(unless.clone()).after(after.clone()))
         }
-        FailedCheck::EventId { position, .. } => {
+        // Where positions are of partitions, only the store could tell what lies between two of them.
+        FailedCheck::EventId { position, .. } if offered.total_order => {
             let only = ReadRequest::all().until(Cursor::at(*position));
             Some(only.after(Cursor::at(position.previous())))
         }

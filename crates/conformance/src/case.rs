@@ -1,6 +1,6 @@
 //! A case: what it is called, what it needs, and what it does.
 
-use annals_core::Capabilities;
+use annals_core::{AppendScope, Capabilities};
 use futures_util::future::BoxFuture;
 
 use crate::backend::{Stores, TimeSource};
@@ -30,6 +30,8 @@ pub(crate) enum Need {
     Clock,
     Snapshots,
     Checkpoints,
+    /// Appends to several streams, checks and conditions, at least within a partition key.
+    AppendsOfOneKey,
 }
 
 impl Need {
@@ -39,16 +41,26 @@ impl Need {
         stores: &Stores,
         capabilities: &Capabilities,
     ) -> Option<&'static str> {
+        let is_wide = capabilities.append_scope == AppendScope::Store;
         let (met, reason) = match self {
             Self::MultiStreamAppends => (
-                capabilities.multi_stream_appends,
+                is_wide && capabilities.multi_stream_appends,
                 "not offered: appends to several streams",
             ),
             Self::StreamChecks => (
-                capabilities.stream_checks,
+                is_wide && capabilities.stream_checks,
                 "not offered: checks on streams that are not written",
             ),
-            Self::Conditions => (capabilities.conditions, "not offered: conditions"),
+            Self::Conditions => (
+                is_wide && capabilities.conditions,
+                "not offered: conditions",
+            ),
+            Self::AppendsOfOneKey => (
+                capabilities.multi_stream_appends
+                    && capabilities.stream_checks
+                    && capabilities.conditions,
+                "not offered: appends to several streams of a partition key",
+            ),
             Self::UniqueEventIds => (
                 capabilities.unique_event_ids,
                 "not offered: unique event ids",

@@ -186,6 +186,17 @@ impl Error {
         }
     }
 
+    /// The same error about this conflict, where it is about one: for layers that name places otherwise than the store
+    /// below.
+    #[must_use]
+    pub fn map_conflict(mut self, change: impl FnOnce(Conflict) -> Conflict) -> Self {
+        self.0.message = match self.0.message {
+            Message::Conflict(conflict) => Message::Conflict(change(conflict)),
+            text @ Message::Text(_) => text,
+        };
+        self
+    }
+
     /// The limit that was exceeded, when the input was too large.
     pub fn limit(&self) -> Option<LimitExceeded> {
         self.0.limit

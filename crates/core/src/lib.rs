@@ -59,7 +59,7 @@ pub use theory::event_stream::{EventStream, StreamEntry};
 pub use theory::fold::{FoldError, fold, fold_from};
 pub use theory::system::EventSourcingSystem;
 pub use vocabulary::append::{Append, AppendBuilder, Condition, StreamCheck, StreamWrite};
-pub use vocabulary::capabilities::{AppendIdWindow, Capabilities, Durability};
+pub use vocabulary::capabilities::{AppendIdWindow, AppendScope, Capabilities, Durability};
 pub use vocabulary::conflict::{Conflict, FailedCheck};
 pub use vocabulary::criteria::{Criteria, CriteriaItem};
 pub use vocabulary::cursor::Cursor;

@@ -171,7 +171,7 @@ fn open_or_create(address: &store_at::StoreAddress) -> Result<LogStore> {
     }
     let store = address.builder().settings(settings()).open_or_create()?;
     debug_assert!(
-        store.capabilities().multi_stream_appends,
+        store.capabilities().writes_any_streams(),
         "an embedded store takes any append"
     );
     Ok(store)

@@ -109,7 +109,7 @@ fn erase(args: &Erase, session: &mut Session) -> Result {
     // Opened before anything is erased: what can't be recorded is not done.
     let store = session.store.to_write()?;
     debug_assert!(
-        store.capabilities().multi_stream_appends,
+        store.capabilities().writes_any_streams(),
         "an embedded store takes any append"
     );
     let (subject, keys) = open(&args.who)?;

@@ -192,7 +192,8 @@ impl<'a> Eraser<'a> {
                 CriteriaItem::new([], Tags::new([tag])?)
             });
             let items = items.collect::<Result<Vec<CriteriaItem>, Error>>()?;
-            let mut next = Some(ReadRequest::matching(Criteria::any_of(items)?));
+            let request = ReadRequest::matching(Criteria::any_of(items)?);
+            let mut next = Some(request.ordering(self.store.capabilities().ordering()));
             while let Some(request) = next.take() {
                 let page = self.store.read(request).await?;
                 for event in &page.events {

@@ -14,6 +14,7 @@ mod expectations;
 mod idempotency;
 mod limits;
 mod paging;
+mod partitions;
 mod policies;
 mod read;
 mod snapshots;
@@ -36,6 +37,7 @@ pub(crate) const SUBJECTS: &[(&str, &[Case])] = &[
     ("events", events::CASES),
     ("policies", policies::CASES),
     ("capabilities", capabilities::CASES),
+    ("partitions", partitions::CASES),
     ("concurrency", concurrency::CASES),
     ("snapshots", snapshots::CASES),
     ("checkpoints", checkpoints::CASES),

@@ -5,13 +5,13 @@ use std::time::Duration;
 use annals_core::{
     Append, AppendBuilder, AppendId, Clock, ConsistencyLevel, ContentType, Cursor, Direction,
     Error, ErrorKind, EventOrdering, Expected, FailedCheck, Metadata, NewEvent, Page, PolicyChange,
-    Position, ReadRequest, RecordedEvent, Selection, Timestamp, Version,
+    Position, ReadRequest, RecordedEvent, Selection, StreamId, Timestamp, Version,
 };
 
 use super::operation::{
     AppendPlan, EventPlan, ExpectedPlan, Mark, Moment, Operation, ReadPlan, SelectionPlan, Twist,
 };
-use super::pools::{CATEGORIES, TAGS, TYPES, all_of, criteria_of, of, stream_of};
+use super::pools::{CATEGORIES, Pools, TYPES, of};
 use super::state::{Answer, Attempt, Model, Place, Query};
 use super::text;
 use crate::backend::TimeSource;
@@ -23,6 +23,7 @@ use crate::pages;
 /// A store and its model, side by side.
 pub(super) struct Drive<'a> {
     bench: &'a Bench,
+    pools: Pools,
     model: Model,
     attempts: Vec<Attempt>,
     /// What was done, a line for each step.
@@ -33,6 +34,7 @@ impl<'a> Drive<'a> {
     pub(super) fn new(bench: &'a Bench) -> Self {
         Self {
             bench,
+            pools: Pools::of(bench.capabilities()),
             model: Model::new(*bench.capabilities()),
             attempts: Vec::new(),
             lines: Vec::new(),
@@ -61,7 +63,7 @@ impl<'a> Drive<'a> {
                 expected,
                 action,
             } => {
-                let stream = stream_of(*stream);
+                let stream = self.pools.stream(*stream);
                 let expected = self.expected(*expected, &stream);
                 let action = action.clone();
                 let change = PolicyChange {
@@ -74,15 +76,15 @@ impl<'a> Drive<'a> {
             Operation::Receipt(which) => {
                 let unknown = append_id("never sent");
                 let id = which
-                    .and_then(|number| self.sent_id(number))
-                    .unwrap_or(unknown);
+                    .and_then(|number| self.sent(number))
+                    .map_or(unknown, Append::id);
                 self.lines.push(format!("receipt({:?})", id.as_str()));
                 let found = self.bench.store().receipt(&id).await?;
                 check_eq("the receipt", found, self.model.receipt(&id))
             }
             Operation::Read(plan) => self.read(plan).await,
             Operation::StreamHead(number) => {
-                let stream = stream_of(*number);
+                let stream = self.pools.stream(*number);
                 self.lines
                     .push(format!("stream_head({:?})", stream.as_str()));
                 let found = self.bench.store().stream_head(&stream).await?;
@@ -274,34 +276,35 @@ impl<'a> Drive<'a> {
 
 /// From plans to values.
 impl Drive<'_> {
-    /// The id of the n-th append, counted around.
-    fn sent_id(&self, number: usize) -> Option<AppendId> {
+    /// The n-th append, counted around.
+    fn sent(&self, number: usize) -> Option<&Append> {
         let index = number.checked_rem(self.attempts.len())?;
-        self.attempts.get(index).map(|attempt| attempt.append.id())
+        self.attempts.get(index).map(|attempt| &attempt.append)
     }
 
     fn attempt(&self, plan: &AppendPlan) -> Result<Attempt, Failure> {
-        let reused = plan.id.and_then(|number| self.sent_id(number));
-        let fresh = append_id(&format!("id-{}", self.attempts.len()));
-        let mut append = Append::builder(reused.unwrap_or(fresh));
+        let home = self
+            .pools
+            .stream(plan.writes.first().map_or(0, |write| write.stream));
+        let mut append = Append::builder(self.append_id(plan, &home));
         let mut streams = Vec::new();
         let mut ids = Vec::new();
         for write in &plan.writes {
-            let stream = stream_of(write.stream);
-            if !streams.contains(&stream) {
+            let stream = self.pools.stream(write.stream);
+            if self.pools.may_meet(&home, &stream) && !streams.contains(&stream) {
                 let expected = self.expected(write.expected, &stream);
-                let events: Result<Vec<NewEvent>, Error> = write
-                    .events
-                    .iter()
-                    .map(|plan| new_event(plan, &mut ids))
-                    .collect();
+                let new_event = |plan: &EventPlan| {
+                    let tagged = self.pools.tags(&plan.tags, &stream);
+                    new_event(plan, &tagged, &mut ids)
+                };
+                let events: Result<Vec<_>, Error> = write.events.iter().map(new_event).collect();
                 append = append.write(stream.clone(), expected, events?);
                 streams.push(stream);
             }
         }
         for (number, expected) in &plan.checks {
-            let stream = stream_of(*number);
-            if !streams.contains(&stream) {
+            let stream = self.pools.stream(*number);
+            if self.pools.may_meet(&home, &stream) && !streams.contains(&stream) {
                 append = append.check(stream.clone(), self.expected(*expected, &stream));
                 streams.push(stream);
             }
@@ -309,7 +312,7 @@ impl Drive<'_> {
         let mut places = Vec::new();
         for (criteria, mark) in &plan.conditions {
             let (cursor, place) = self.cursor(*mark);
-            append = append.unless(criteria_of(criteria), cursor);
+            append = append.unless(self.pools.criteria(criteria, &home), cursor);
             places.push(place);
         }
         Ok(Attempt {
@@ -318,7 +321,18 @@ impl Drive<'_> {
         })
     }
 
-    fn expected(&self, plan: ExpectedPlan, stream: &annals_core::StreamId) -> Expected {
+    /// The id of an append before, which may be about this stream too, or a fresh one.
+    fn append_id(&self, plan: &AppendPlan, home: &StreamId) -> AppendId {
+        let fresh = append_id(&format!("id-{}", self.attempts.len()));
+        let reused = plan.id.and_then(|number| self.sent(number));
+        let reused = reused.filter(|append| {
+            let mut streams = append.writes().iter().map(|write| &write.stream);
+            streams.all(|stream| self.pools.may_meet(home, stream))
+        });
+        reused.map_or(fresh, Append::id)
+    }
+
+    fn expected(&self, plan: ExpectedPlan, stream: &StreamId) -> Expected {
         match plan {
             ExpectedPlan::Any => Expected::Any,
             ExpectedPlan::NoStream => Expected::NoStream,
@@ -336,6 +350,10 @@ impl Drive<'_> {
             Mark::Back(count) => self
                 .model
                 .cursor(self.model.event_count().saturating_sub(count)),
+            // What is ahead of partitions that are all empty can't be told: the start says not how many there are.
+            Mark::Ahead if self.pools.is_keyed() && self.model.event_count() == 0 => {
+                (Cursor::START, Place::After(0))
+            }
             Mark::Ahead => {
                 let head = self.model.head();
                 let further: Vec<_> = head
@@ -356,11 +374,11 @@ impl Drive<'_> {
     fn query(&self, plan: &ReadPlan) -> Query {
         let selection = match &plan.selection {
             SelectionPlan::All => Selection::All,
-            SelectionPlan::Stream(number) => Selection::Stream(stream_of(*number)),
+            SelectionPlan::Stream(number) => Selection::Stream(self.pools.stream(*number)),
             SelectionPlan::Category(number) => {
                 Selection::Category(category(of(&CATEGORIES, *number)))
             }
-            SelectionPlan::Criteria(plan) => Selection::Criteria(criteria_of(plan)),
+            SelectionPlan::Criteria(plan) => Selection::Criteria(self.pools.read_criteria(plan)),
         };
         let (after, after_place) = self.cursor(plan.after);
         let mut request = self.bench.ordered(ReadRequest::new(selection)).after(after);
@@ -399,11 +417,10 @@ fn is_before(place: Option<Position>, next: Option<Position>) -> bool {
 }
 
 /// The event of a plan; an id that the append carries already is left out.
-fn new_event(plan: &EventPlan, ids: &mut Vec<u8>) -> Result<NewEvent, Error> {
+fn new_event(plan: &EventPlan, tagged: &[&str], ids: &mut Vec<u8>) -> Result<NewEvent, Error> {
     let payload = "p".repeat(usize::from(plan.payload));
     let kind = event_type(of(&TYPES, plan.event_type));
-    let mut event = NewEvent::new(kind, ContentType::OCTETS, payload)?
-        .with_tags(tags(&all_of(&TAGS, &plan.tags)));
+    let mut event = NewEvent::new(kind, ContentType::OCTETS, payload)?.with_tags(tags(tagged));
     if let Some(id) = plan.id.filter(|id| !ids.contains(id)) {
         ids.push(id);
         event = event.with_id(event_id(id.into()));

@@ -157,6 +157,25 @@ impl Append {
         AppendBuilder(content).build()
     }
 
+    /// The same append with other cursors in its conditions, as `change` makes of each: for layers that name places
+    /// otherwise than the store below.
+    ///
+    /// # Errors
+    /// As `change` has it.
+    pub fn map_cursors(
+        self,
+        mut change: impl FnMut(&Cursor) -> Result<Cursor, Error>,
+    ) -> Result<Self, Error> {
+        if self.0.conditions.is_empty() {
+            return Ok(self);
+        }
+        let mut content = Arc::unwrap_or_clone(self.0);
+        for condition in &mut content.conditions {
+            condition.after = change(&condition.after)?;
+        }
+        Ok(Self(Arc::new(content)))
+    }
+
     /// How many events it records.
     pub fn event_count(&self) -> usize {
         self.0.event_count

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::EventOrdering;
 use crate::limits::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX, PAYLOAD_BYTES_MAX};
 
 /// What a store guarantees and which operations it offers.
@@ -33,6 +34,8 @@ pub struct Capabilities {
     pub dense_positions: bool,
     /// All events can be read in one total order ([`EventOrdering::Total`](crate::EventOrdering)).
     pub total_order: bool,
+    /// How far one append reaches: which streams it may write and check together, what its conditions may be about.
+    pub append_scope: AppendScope,
     /// One append may write several streams.
     pub multi_stream_appends: bool,
     /// An append may check streams that it does not write.
@@ -71,6 +74,18 @@ pub enum AppendIdWindow {
     AtLeast(Duration),
 }
 
+/// How far one append reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AppendScope {
+    /// The whole store.
+    Store,
+    /// One partition: streams of one [partition key](crate::StreamId::partition_key), and conditions each of whose items
+    /// names that key by a [tag](crate::Tag::PARTITION). What goes beyond is refused, as far as it lies in another
+    /// partition. Append ids are told apart in a partition, event ids too.
+    PartitionKey,
+}
+
 impl Capabilities {
     /// Appends of one stream with expected versions, up to 1 MiB and 1000 events, and forward reads.
     pub const MINIMAL: Self = Self {
@@ -81,6 +96,7 @@ impl Capabilities {
         append_bytes_max: 1024 * 1024,
         dense_positions: false,
         total_order: false,
+        append_scope: AppendScope::Store,
         multi_stream_appends: false,
         stream_checks: false,
         conditions: false,
@@ -98,6 +114,7 @@ impl Capabilities {
         append_bytes_max: APPEND_BYTES_MAX,
         dense_positions: true,
         total_order: true,
+        append_scope: AppendScope::Store,
         multi_stream_appends: true,
         stream_checks: true,
         conditions: true,
@@ -105,4 +122,19 @@ impl Capabilities {
         backward_reads: true,
         stream_policies: true,
     };
+
+    /// The strongest order in which events of several streams can be read: for readers that need no more than the
+    /// order of each stream, and take a better one where there is one.
+    pub const fn ordering(&self) -> EventOrdering {
+        if self.total_order {
+            EventOrdering::Total
+        } else {
+            EventOrdering::PerStream
+        }
+    }
+
+    /// Whether one append may write any streams of the store together.
+    pub const fn writes_any_streams(&self) -> bool {
+        self.multi_stream_appends && matches!(self.append_scope, AppendScope::Store)
+    }
 }

@@ -91,6 +91,13 @@ impl Conflict {
         }
     }
 
+    /// The same conflict with each failure as `change` makes it.
+    #[must_use]
+    pub fn map(mut self, change: impl FnMut(&mut FailedCheck)) -> Self {
+        self.failures.iter_mut().for_each(change);
+        self
+    }
+
     /// Every check that failed; at least one.
     pub fn failures(&self) -> &[FailedCheck] {
         &self.failures

@@ -68,6 +68,11 @@ impl Cursor {
         }
     }
 
+    /// How many positions it has: 1 for a single log and for the start.
+    pub fn partitions(&self) -> usize {
+        self.positions().len()
+    }
+
     /// Whether who stands here has seen all that one who stands at `other` has.
     ///
     /// Cursors of stores with different numbers of partitions cover each other only from the start.

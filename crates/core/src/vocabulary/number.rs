@@ -15,8 +15,9 @@ pub struct Version(u64);
 ///
 /// 0 stands before every event. A reader who has seen a position never later meets a new event at or
 /// below it: positions are given in the order in which appends become visible. Whether they are dense is
-/// told by [`Capabilities`](crate::Capabilities). A partitioned store keeps them unique by the partition's
-/// number in the high bits; their order then has a meaning inside a partition alone.
+/// told by [`Capabilities`](crate::Capabilities). A partitioned store keeps them unique by the
+/// [partition's number](Self::partition) in the high 16 bits; their order then has a meaning inside a partition
+/// alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(u64);
 
@@ -36,6 +37,38 @@ impl Position {
     pub const FIRST: Self = Self(1);
     /// Past every position that a log reaches.
     pub const MAX: Self = Self(u64::MAX);
+
+    /// The last place of a partition: of this many bits is what lies below the partition's number.
+    const PLACE_BITS: u32 = 48;
+    const PLACE_MASK: u64 = (1 << Self::PLACE_BITS) - 1;
+
+    /// The position in a partitioned store of what has this position in the log of its partition, the first of which
+    /// has number 0; `None` where the log is longer than 2^48 - 1 places.
+    ///
+    /// ```
+    /// use annals_core::Position;
+    ///
+    /// let position = Position::new(7).in_partition(2);
+    /// assert_eq!(position.map(|position| (position.partition(), position.in_log())), Some((2, 7.into())));
+    /// assert_eq!(Position::MAX.in_partition(2), None);
+    /// ```
+    pub const fn in_partition(self, partition: u16) -> Option<Self> {
+        if self.0 > Self::PLACE_MASK {
+            return None;
+        }
+        Some(Self(((partition as u64) << Self::PLACE_BITS) | self.0))
+    }
+
+    /// The number of the partition that holds this position of a partitioned store; 0 in a single log.
+    pub const fn partition(self) -> u16 {
+        (self.0 >> Self::PLACE_BITS) as u16
+    }
+
+    /// The position in the log of its partition, of this position of a partitioned store.
+    #[must_use]
+    pub const fn in_log(self) -> Self {
+        Self(self.0 & Self::PLACE_MASK)
+    }
 }
 
 macro_rules! number {

@@ -14,6 +14,7 @@ use super::number::{Position, Version};
 use super::stream_id::StreamId;
 use super::tag::Tags;
 use super::time::Timestamp;
+use crate::{Error, ErrorKind};
 
 /// An event as read back: what was appended, and its place in the store.
 ///
@@ -27,10 +28,11 @@ pub struct RecordedEvent(Form);
 enum Form {
     /// An event of its own.
     Whole(Arc<Whole>),
-    /// The event of this number in a block.
-    InBlock(Arc<EventBlock>, u32),
+    /// The event of this number in a block, of a log that is the partition of this number.
+    InBlock(Arc<EventBlock>, u32, u16),
 }
 
+#[derive(Clone)]
 struct Whole {
     content: NewEvent,
     placement: Placement,
@@ -46,7 +48,29 @@ impl RecordedEvent {
     /// The event of this number in a block, which has it.
     #[inline]
     pub(crate) fn in_block(block: Arc<EventBlock>, index: u32) -> Self {
-        Self(Form::InBlock(block, index))
+        Self(Form::InBlock(block, index, 0))
+    }
+
+    /// The event of a log that is a partition of a store, as an event of the store; for authors of partitioned stores.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] for a position that [no partition](Position::in_partition) has.
+    pub fn in_partition(self, partition: u16) -> Result<Self, Error> {
+        if partition == 0 {
+            return Ok(self);
+        }
+        let position = self.position().in_partition(partition).ok_or_else(|| {
+            let message = "position is of no partition; a store of partitions is no partition";
+            Error::new(ErrorKind::Corrupt, message).with("position", self.position())
+        })?;
+        Ok(Self(match self.0 {
+            Form::InBlock(block, index, _) => Form::InBlock(block, index, partition),
+            Form::Whole(event) => {
+                let mut event = Arc::unwrap_or_clone(event);
+                event.placement.position = position;
+                Form::Whole(Arc::new(event))
+            }
+        }))
     }
 
     /// The identity of the event.
@@ -60,7 +84,7 @@ impl RecordedEvent {
     pub fn stream(&self) -> &StreamId {
         match &self.0 {
             Form::Whole(whole) => &whole.placement.stream,
-            Form::InBlock(block, index) => block.stream(*index),
+            Form::InBlock(block, index, _) => block.stream(*index),
         }
     }
 
@@ -73,7 +97,12 @@ impl RecordedEvent {
     /// Its place in the whole log.
     #[inline]
     pub fn position(&self) -> Position {
-        self.with(|whole| whole.placement.position, |_, entry| entry.position)
+        match &self.0 {
+            Form::Whole(whole) => whole.placement.position,
+            Form::InBlock(block, index, partition) => {
+                placed(block.entry(*index).position, *partition)
+            }
+        }
     }
 
     /// When it happened, by the application's clock.
@@ -156,7 +185,7 @@ impl RecordedEvent {
     pub fn metadata(&self) -> MetadataRef<'_> {
         match &self.0 {
             Form::Whole(whole) => whole.content.metadata().view(),
-            Form::InBlock(block, index) => block.metadata(*index),
+            Form::InBlock(block, index, _) => block.metadata(*index),
         }
     }
 
@@ -191,7 +220,10 @@ impl RecordedEvent {
     pub fn into_parts(self) -> (NewEvent, Placement) {
         let placement = match &self.0 {
             Form::Whole(whole) => whole.placement.clone(),
-            Form::InBlock(block, index) => block.placement(*index),
+            Form::InBlock(block, index, _) => Placement {
+                position: self.position(),
+                ..block.placement(*index)
+            },
         };
         (self.to_new_event(), placement)
     }
@@ -204,9 +236,15 @@ impl RecordedEvent {
     ) -> T {
         match &self.0 {
             Form::Whole(event) => whole(event),
-            Form::InBlock(block, index) => in_block(block, block.entry(*index)),
+            Form::InBlock(block, index, _) => in_block(block, block.entry(*index)),
         }
     }
+}
+
+/// The position in the store of an event of this partition, whose place was looked at when it became one.
+#[inline]
+fn placed(in_log: Position, partition: u16) -> Position {
+    in_log.in_partition(partition).unwrap_or(in_log)
 }
 
 impl PartialEq for RecordedEvent {

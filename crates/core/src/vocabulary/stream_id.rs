@@ -134,6 +134,33 @@ impl StreamId {
     pub fn key(&self) -> &str {
         self.as_str().split_once('-').map_or("", |(_, key)| key)
     }
+
+    /// What tells the partition of a partitioned store: streams of one partition key are in the same partition.
+    ///
+    /// The text between the first `{` of the key and the `}` after it, where there is some, as in `order-{acme}17`;
+    /// else the whole name. Streams that must change in one append share it.
+    ///
+    /// ```
+    /// use annals_core::StreamId;
+    ///
+    /// for (stream, key) in [
+    ///     ("order-17", "order-17"),
+    ///     ("order-{acme}17", "acme"),
+    ///     ("customer-{acme}ada", "acme"),
+    ///     ("order-{}17", "order-{}17"),
+    /// ] {
+    ///     assert_eq!(StreamId::parse(stream)?.partition_key(), key);
+    /// }
+    /// # Ok::<(), annals_core::Error>(())
+    /// ```
+    pub fn partition_key(&self) -> &str {
+        let braced = self.key().split_once('{');
+        let named = braced.and_then(|(_, rest)| rest.split_once('}'));
+        named.map_or(self.as_str(), |(key, _)| match key {
+            "" => self.as_str(),
+            key => key,
+        })
+    }
 }
 
 impl Category {

@@ -13,6 +13,18 @@ name_type! {
 }
 
 impl Tag {
+    /// The key of the tag that tells the partition: `partition:acme` says that an event is in a stream of the
+    /// [partition key](crate::StreamId::partition_key) `acme`, which a partitioned store holds appends to. Criteria that
+    /// name it in each item are about one partition, so that they can guard an append
+    /// ([`AppendScope::PartitionKey`](crate::AppendScope)).
+    pub const PARTITION: &'static str = "partition";
+
+    /// The partition key that it names, if it is a tag that tells the partition.
+    pub fn partition_key(&self) -> Option<&str> {
+        let (key, value) = self.as_str().split_once(':')?;
+        (key == Self::PARTITION).then_some(value)
+    }
+
     /// The tag `key:value`.
     ///
     /// # Errors

@@ -161,7 +161,7 @@ impl<A: Aggregate> ProcessManagerBuilder<A> {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] without any input, and for a policy that makes no sense.
-    /// [`ErrorKind::Unsupported`] for timers in a store whose appends write one stream only.
+    /// [`ErrorKind::Unsupported`] for timers in a store whose appends can't write any streams together.
     pub fn build(mut self) -> Result<ProcessManager<A>, Error> {
         let definition = &mut self.definition;
         definition.policy.validate()?;
@@ -170,8 +170,8 @@ impl<A: Aggregate> ProcessManagerBuilder<A> {
             let error = Error::new(ErrorKind::Invalid, message);
             return Err(error.with("process manager", &definition.name));
         }
-        let writes_several = definition.store.capabilities().multi_stream_appends;
-        if definition.timing.is_some() && !writes_several {
+        let writes_any = definition.store.capabilities().writes_any_streams();
+        if definition.timing.is_some() && !writes_any {
             return Err(Error::unsupported("append of own events with timers"));
         }
         let choices = definition.inputs.iter().map(|input| input.choice());

@@ -110,6 +110,7 @@ async fn first_after(
     let selection = cell.choice.selection();
     let mut request = ReadRequest::new(selection)
         .after(cursor.clone())
+        .ordering(running.feed.store.capabilities().ordering())
         .events_max(100);
     for _ in 0..PAGES_MAX {
         let page = running.feed.store.read(request).await?;

@@ -267,7 +267,7 @@ impl ProjectionVersions {
         loop {
             let look = self.look(&version.inspect, settings.patience).await?;
             let cursor = look.cursor().clone();
-            let rest = ReadRequest::new(version.choice.selection()).after(cursor);
+            let rest = self.rest_of(version, cursor);
             let lag = self
                 .lag(&version.choice, rest, settings.lag_events_max)
                 .await?;
@@ -321,7 +321,7 @@ impl ProjectionVersions {
             if cursor.covers(head) {
                 return Ok(());
             }
-            let rest = ReadRequest::new(version.choice.selection()).after(cursor);
+            let rest = self.rest_of(version, cursor);
             if self
                 .lag(&version.choice, rest.until(head.clone()), 0)
                 .await?
@@ -337,6 +337,12 @@ impl ProjectionVersions {
             }
             self.timer.sleep(PAUSE).await;
         }
+    }
+
+    /// What a version has yet to take who stands here.
+    fn rest_of<I>(&self, version: &ModelVersion<I>, cursor: Cursor) -> ReadRequest {
+        let request = ReadRequest::new(version.choice.selection()).after(cursor);
+        request.ordering(self.store.capabilities().ordering())
     }
 
     /// How many events of this choice a request asks for; more than `max` are not counted.

@@ -9,6 +9,7 @@ use annals_conformance::{
     Backend, HistorySettings, ManualClock, Stores, check, check_histories, check_model, check_only,
 };
 use annals_core::Error;
+use annals_partitioned::Partitioned;
 use annals_store_postgres::{Settings, WakeUp};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -63,6 +64,33 @@ impl Backend for Postgres {
 
     fn case_timeout(&self) -> Duration {
         Duration::from_mins(5)
+    }
+}
+
+/// A partitioned store over so many logs in schemas of their own.
+struct Partitions(Postgres, usize);
+
+#[async_trait]
+impl Backend for Partitions {
+    async fn open(&self, clock: ManualClock) -> Result<Stores, Error> {
+        let mut stores = Vec::new();
+        for _ in 0..self.1 {
+            let builder = support::builder(&self.0.url)
+                .settings(self.0.settings.clone())
+                .schema(&support::fresh_schema())
+                .clock(Arc::new(clock.clone()));
+            stores.push(builder.open_or_create().await?);
+        }
+        let store = Partitioned::over(stores).open().await?;
+        Ok(Stores::complete(store).on_the_clock())
+    }
+
+    fn block_on(&self, future: BoxFuture<'_, ()>) {
+        self.0.block_on(future);
+    }
+
+    fn case_timeout(&self) -> Duration {
+        self.0.case_timeout()
     }
 }
 
@@ -127,4 +155,16 @@ fn stores_that_share_a_log_have_consistent_histories() {
     let backend = backend.spread(3);
     check_only(backend.clone(), "concurrency").assert_passed();
     check_histories(backend, HistorySettings::default().histories(3).clients(8)).assert_passed();
+}
+
+#[test]
+fn partitions_conform() {
+    let Some(backend) = Postgres::with("partitions_conform", |_| ()) else {
+        return;
+    };
+    // What a partitioned store has of its own, and what it makes of pages and places; the rest is each partition's.
+    for subject in ["partitions", "cursors", "paging", "subscribe"] {
+        check_only(Partitions(backend.clone(), 3), subject).assert_passed();
+    }
+    check_model(Partitions(backend, 3), 5).assert_passed();
 }

@@ -116,6 +116,7 @@ impl Reader {
         let settings = &self.feed.settings;
         let request = ReadRequest::new(choice.selection())
             .after(after.clone())
+            .ordering(self.feed.store.capabilities().ordering())
             .events_max(settings.page_events_max)
             .bytes_max(settings.page_bytes_max);
         let page = self.feed.store.read(request).await?;
