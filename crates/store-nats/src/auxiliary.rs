@@ -165,7 +165,7 @@ impl Shared {
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] for one that is damaged, or that should be there.
-    async fn kept(&self, subject: &str) -> Result<Option<Raw>, Error> {
+    pub(crate) async fn kept(&self, subject: &str) -> Result<Option<Raw>, Error> {
         let stream = auxiliary(self.log());
         for _ in 0..LOOKS_MAX {
             let found = self.wire.last_of(&stream, subject).await;
@@ -177,12 +177,12 @@ impl Shared {
                 None => {}
             }
         }
-        let message = "checkpoint or snapshot is damaged on the server that leads its stream; restore or remove it";
+        let message = "message beside the log is damaged on the server that leads its stream; restore or remove it";
         Err(Error::new(ErrorKind::Corrupt, message).with("subject", subject))
     }
 
     /// Publishes a message in place of that of its subject; `false` where it is guarded against another.
-    async fn keep(&self, message: Message, guard: Guard) -> Result<bool, Error> {
+    pub(crate) async fn keep(&self, message: Message, guard: Guard) -> Result<bool, Error> {
         let stream = auxiliary(self.log());
         match self.wire.publish(&stream, "", vec![message], guard).await {
             Ok(_) => Ok(true),

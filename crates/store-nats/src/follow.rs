@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use annals_core::{Error, ErrorKind, Position, RecordedEvent};
 use futures_util::StreamExt;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::Failure;
 use crate::record::{Raw, Record};
 use crate::shared::Shared;
+use crate::state::State;
 
 /// The most messages, and bytes, that are asked for at once.
 const PAGE_MESSAGES: usize = 4096;
@@ -49,7 +50,7 @@ impl Shared {
         for _ in 0..STALE_MAX {
             let info = self.wire.info(self.log(), None).await;
             let last = info.map_err(Failure::into_error)?.state.last_seq;
-            if last >= self.look(|state| state.sequence())? {
+            if last >= self.look(State::sequence)? {
                 return self.reach(last).await;
             }
             sleep(STALE_PAUSE).await;
@@ -233,16 +234,24 @@ impl Shared {
                 continue;
             };
             drop(strong);
+            let mut marked = Instant::now();
             loop {
                 let rung = timeout(pause, bell.next()).await;
                 let Some(strong) = shared.upgrade() else {
                     return;
                 };
-                let news = match rung {
+                let news = match &rung {
                     Ok(Some(message)) => strong.is_news(&message.payload),
                     Ok(None) => break,
                     Err(_) => true,
                 };
+                let is_time = rung.is_err() || marked.elapsed() >= pause;
+                if is_time {
+                    marked = Instant::now();
+                }
+                if is_time && let Err(error) = strong.mark().await {
+                    tracing::debug!(%error, "how far the log goes could not be noted");
+                }
                 if news && let Err(error) = strong.refresh().await {
                     tracing::debug!(%error, "what others append could not be read");
                 }

@@ -11,6 +11,9 @@ use crate::wire::Wire;
 /// The version of what stands in messages and subjects.
 const FORMAT: &str = "1";
 
+/// How often a server is asked for a stream while it does not answer.
+const ATTEMPTS_MAX: usize = 6;
+
 /// Whether a log that is not there is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -34,25 +37,49 @@ pub(crate) async fn prepare(
     check(&log, &found)?;
     let auxiliary = auxiliary_config(settings);
     check(&auxiliary, &present(wire, &auxiliary, missing).await?)?;
-    let replicas = found["num_replicas"].as_u64().unwrap_or(1);
+    let replicas = found
+        .get("num_replicas")
+        .and_then(Value::as_u64)
+        .unwrap_or(1);
     Ok(usize::try_from(replicas).unwrap_or(1))
 }
 
 /// The settings of a stream, made first where it is missing and may be.
 async fn present(wire: &Wire, config: &Value, missing: Missing) -> Result<Value, Error> {
-    let name = config["name"].as_str().unwrap_or_default();
-    let found = wire.find(name).await.map_err(of_jetstream)?;
-    match (found, missing) {
-        (Some(info), _) => Ok(info.config),
-        (None, Missing::Create) => {
-            let made = wire.create(config).await.map_err(of_jetstream)?;
-            Ok(made.config)
-        }
-        (None, Missing::Refuse) => {
-            let message = "log is not there; create it by `open_or_create`, or name another";
-            Err(Error::new(ErrorKind::Invalid, message).with("stream", name))
+    let mut attempts = 1;
+    loop {
+        match present_now(wire, config, missing).await {
+            // A cluster that is busy with itself may have made it all the same.
+            Err(Failure::Lost(_)) if attempts < ATTEMPTS_MAX => attempts += 1,
+            Err(failure) => return Err(of_jetstream(failure)),
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {
+                let message = "log is not there; create it by `open_or_create`, or name another";
+                let name = name_of(config);
+                return Err(Error::new(ErrorKind::Invalid, message).with("stream", name));
+            }
         }
     }
+}
+
+async fn present_now(
+    wire: &Wire,
+    config: &Value,
+    missing: Missing,
+) -> Result<Option<Value>, Failure> {
+    let name = name_of(config);
+    let found = match (wire.find(name).await?, missing) {
+        (None, Missing::Create) => Some(wire.create(config).await?),
+        (found, _) => found,
+    };
+    Ok(found.map(|info| info.config))
+}
+
+fn name_of(config: &Value) -> &str {
+    config
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 fn of_jetstream(failure: Failure) -> Error {
@@ -109,7 +136,7 @@ fn auxiliary_config(settings: &Settings) -> Value {
 
 /// Refuses a stream on which the promises of the store would not hold.
 fn check(wanted: &Value, found: &Value) -> Result<(), Error> {
-    let stream = wanted["name"].as_str().unwrap_or_default();
+    let stream = name_of(wanted);
     let refused =
         |message: &'static str| Error::new(ErrorKind::Invalid, message).with("stream", stream);
     match found

@@ -37,7 +37,8 @@ pub(crate) async fn check(
                            set `sync_interval: always`, or accept it with `Sync::AllowLazy`";
             return Err(Error::new(ErrorKind::Invalid, message).with("address", address));
         }
-        servers.extend(state["server_id"].as_str().map(str::to_owned));
+        let server = state.get("server_id").and_then(Value::as_str);
+        servers.extend(server.map(str::to_owned));
     }
     if servers.len() < servers_min {
         let message = "fewer servers were asked whether they sync always than keep the log; name the monitoring ports of \

@@ -8,6 +8,7 @@ use annals_core::{
 
 use crate::select::{Outline, outline};
 use crate::shared::Shared;
+use crate::state::State;
 
 impl Shared {
     /// One page of the answer to a request that was validated.
@@ -42,7 +43,7 @@ impl Shared {
         consistency: &ConsistencyLevel,
         cursor: &Cursor,
     ) -> Result<(), Error> {
-        let head = Cursor::at(self.look(|state| state.head())?);
+        let head = Cursor::at(self.look(State::head)?);
         let is_fresh = match consistency {
             ConsistencyLevel::Strong => false,
             ConsistencyLevel::Session(session) => head.covers(session),

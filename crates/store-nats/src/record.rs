@@ -21,6 +21,9 @@ const FRONT: &str = "Annals-Front";
 const POLICY: &str = "Annals-Policy";
 const CRC: &str = "Annals-Crc";
 
+/// The header of the first message of a batch, which tells the batch from every other.
+pub(crate) const BATCH: &str = "Annals-Batch";
+
 /// More bytes of tags and context than this stand in front of the payload, as `tags`, a line feed and `context`, and
 /// [`FRONT`] says how many they are: servers take 64 KiB of headers.
 const IN_HEADERS_MAX: usize = 16 * 1024;
@@ -29,7 +32,9 @@ const IN_HEADERS_MAX: usize = 16 * 1024;
 pub(crate) const SNAPSHOT: &str = "Annals-Snapshot";
 
 /// The headers that the checksum covers, in this order.
-const COVERED: [&str; 8] = [AT, EVENT, APPEND, TAGS, CONTEXT, FRONT, POLICY, SNAPSHOT];
+const COVERED: [&str; 9] = [
+    AT, EVENT, APPEND, TAGS, CONTEXT, FRONT, POLICY, BATCH, SNAPSHOT,
+];
 
 /// One message of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +90,12 @@ pub(crate) struct Raw {
 const SENDING_BYTES: usize = 512;
 
 impl Message {
+    /// The same as the first of this batch.
+    pub(crate) fn first_of(mut self, batch: &str) -> Self {
+        self.headers.insert(BATCH, batch);
+        sealed(self.subject, self.headers, self.payload)
+    }
+
     /// How large it is as servers count it, with all that is added when it is sent.
     pub(crate) fn bytes(&self) -> usize {
         let headers = self.headers.iter().map(|(name, values)| {
@@ -100,13 +111,6 @@ impl Record {
         match self {
             Self::Event(stored) => stored.sequence,
             Self::Policy(policy) => policy.sequence,
-        }
-    }
-
-    pub(crate) fn id(&self) -> EventId {
-        match self {
-            Self::Event(stored) => stored.event.id(),
-            Self::Policy(policy) => policy.id,
         }
     }
 
@@ -233,8 +237,8 @@ fn context(event: &RecordedEvent) -> String {
     if metadata.is_empty() {
         return String::new();
     }
-    let correlation = metadata.correlation_id().map(|id| escaped(&id.to_string()));
-    let causation = metadata.causation_id().map(|id| escaped(&id.to_string()));
+    let correlation = metadata.correlation_id().map(|id| escaped(id.as_str()));
+    let causation = metadata.causation_id().map(|id| escaped(id.as_str()));
     let or_none = |id: Option<String>| id.unwrap_or_else(|| "-".to_owned());
     let mut text = format!("{} {}", or_none(correlation), or_none(causation));
     for (name, value) in metadata.headers() {
@@ -526,7 +530,7 @@ mod tests {
                 "Annals-Append: pay%201 1/2",
                 "Annals-At: 41 40 7 -5 9",
                 "Annals-Context: - %2d user=erika%20%3d%2050%20%25%0d%0a\u{e9} x=",
-                "Annals-Crc: 73824177",
+                "Annals-Crc: ccb4f01f",
                 "Annals-Event: paid%20in%20full 3 application/json 01890a5dac96774bbcceb302099a8057",
                 "Annals-Tags: a:1 b:%2520",
             ]

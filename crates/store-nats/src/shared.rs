@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) runtime: Handle,
     pub(crate) refreshes: Refreshes,
+    /// How far the log is noted to go.
+    pub(crate) marked: AtomicU64,
     state: RwLock<State>,
     head: watch::Sender<Position>,
 }
@@ -70,6 +72,7 @@ impl Shared {
             ids,
             runtime,
             refreshes: Refreshes::default(),
+            marked: AtomicU64::new(0),
             state: RwLock::default(),
             head: watch::Sender::new(Position::START),
         }

@@ -20,6 +20,7 @@ use crate::layout::{Missing, prepare};
 use crate::monitoring;
 use crate::settings::{BATCH_EVENTS_MAX, Settings, Sync};
 use crate::shared::Shared;
+use crate::state::State;
 use crate::wire::{Wire, check_version};
 use crate::writer::{Answered, Limits, NewAppend, Writer};
 
@@ -145,8 +146,11 @@ impl NatsStoreBuilder {
     }
 
     /// Asks these monitoring ports, one for each server, whether the servers sync what they acknowledge.
-    pub fn monitoring<A: Into<String>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
-        let monitoring = addresses.into_iter().map(Into::into).collect();
+    pub fn monitoring<A: AsRef<str>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
+        let monitoring = addresses
+            .into_iter()
+            .map(|address| address.as_ref().to_owned())
+            .collect();
         self.settings.sync = Sync::Checked { monitoring };
         self
     }
@@ -237,6 +241,7 @@ impl NatsStoreBuilder {
         let (clock, ids) = (self.clock, self.ids);
         let shared = Arc::new(Shared::new(wire, self.settings, (clock, ids), runtime));
         shared.refresh().await?;
+        shared.check_mark().await?;
         let follower = shared
             .runtime
             .spawn(Shared::keep_up(Arc::downgrade(&shared)));
@@ -287,13 +292,13 @@ async fn durability(settings: &Settings, replicas: usize) -> Result<Durability, 
 }
 
 fn limits(wire: &Wire) -> Limits {
-    let message_bytes_max = wire.client.max_payload();
-    let for_headers = HEADER_BYTES.min(message_bytes_max / 4);
+    let max_payload = wire.client.max_payload();
+    let for_headers = HEADER_BYTES.min(max_payload / 4);
     Limits {
-        payload_bytes_max: PAYLOAD_BYTES_MAX.min(message_bytes_max - for_headers),
+        payload_bytes_max: PAYLOAD_BYTES_MAX.min(max_payload - for_headers),
         append_bytes_max: APPEND_BYTES_MAX,
         append_events_max: BATCH_EVENTS_MAX,
-        message_bytes_max,
+        max_payload,
     }
 }
 
@@ -349,7 +354,7 @@ impl EventStore for NatsStore {
 
     async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error> {
         let mut heads = self.shared.heads();
-        let known = Cursor::at(self.shared.look(|state| state.head())?);
+        let known = Cursor::at(self.shared.look(State::head)?);
         if known > *cursor {
             return Ok(known);
         }
@@ -364,7 +369,7 @@ impl EventStore for NatsStore {
         let mut head = looked
             .await
             .map_err(|error| error.during("changed since"))?;
-        while !(head > *cursor) {
+        while cursor.covers(&head) {
             heads.changed().await.map_err(|_| {
                 let message = "the store was closed; open it again";
                 Error::new(ErrorKind::Unavailable, message).during("changed since")

@@ -109,7 +109,10 @@ impl Wire {
     }
 
     pub(crate) async fn create(&self, config: &Value) -> Result<StreamInfo, Failure> {
-        let name = config["name"].as_str().unwrap_or_default();
+        let name = config
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         self.ask(&format!("STREAM.CREATE.{name}"), config).await
     }
 
@@ -310,13 +313,12 @@ impl Wire {
 
 fn guarded(headers: &mut HeaderMap, stream: &str, guard: Guard) {
     headers.insert(EXPECTED_STREAM, stream);
-    match guard {
-        Guard::Last(sequence) => headers.insert(EXPECTED_LAST, sequence.to_string()),
-        Guard::LastOfSubject(sequence) => {
-            headers.insert(EXPECTED_LAST_OF_SUBJECT, sequence.to_string())
-        }
-        Guard::Open => {}
-    }
+    let (name, sequence) = match guard {
+        Guard::Last(sequence) => (EXPECTED_LAST, sequence),
+        Guard::LastOfSubject(sequence) => (EXPECTED_LAST_OF_SUBJECT, sequence),
+        Guard::Open => return,
+    };
+    headers.insert(name, sequence.to_string());
 }
 
 fn answer_of<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Failure> {

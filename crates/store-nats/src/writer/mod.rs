@@ -102,12 +102,16 @@ impl NewAppend {
 
 /// The sizes that the servers take.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "they are limits, and named as the capabilities name them"
+)]
 pub(crate) struct Limits {
     pub(crate) payload_bytes_max: usize,
     pub(crate) append_bytes_max: usize,
     pub(crate) append_events_max: usize,
     /// The largest message, headers included.
-    pub(crate) message_bytes_max: usize,
+    pub(crate) max_payload: usize,
 }
 
 /// More than what a message has beside the event's own texts, of which each byte takes up to three.
@@ -123,7 +127,7 @@ impl Limits {
         event: &NewEvent,
         id: EventId,
     ) -> Result<(), Error> {
-        if event.bytes() * 3 + MESSAGE_BYTES <= self.message_bytes_max {
+        if event.bytes() * 3 + MESSAGE_BYTES <= self.max_payload {
             return Ok(());
         }
         let placement = Placement {
@@ -142,10 +146,10 @@ impl Limits {
             event: RecordedEvent::new(event.clone(), placement),
         });
         let bytes = largest.to_message(&shared.subjects).bytes();
-        if bytes <= self.message_bytes_max {
+        if bytes <= self.max_payload {
             return Ok(());
         }
-        let (name, max) = ("max_payload", self.message_bytes_max);
+        let (name, max) = ("max_payload", self.max_payload);
         let what = "event and its context of too many bytes for this store";
         Err(Error::over_limit(
             what,

@@ -6,7 +6,7 @@ use annals_core::{Error, ErrorKind};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Failure, Meaning};
-use crate::record::{Message, Record};
+use crate::record::{BATCH, Message, Record, value};
 use crate::shared::Shared;
 use crate::wire::Guard;
 
@@ -42,10 +42,12 @@ impl Shared {
     /// However often it is sent, and whatever becomes of an attempt that was not answered: it counts at its own place
     /// alone, and only one can stand there.
     pub(super) async fn publish(&self, after: u64, records: &[Record]) -> Fate {
-        let messages: Vec<Message> = records
+        let own = self.ids.event_id().as_uuid().simple().to_string();
+        let mut messages = records
             .iter()
-            .map(|record| record.to_message(&self.subjects))
-            .collect();
+            .map(|record| record.to_message(&self.subjects));
+        let first = messages.next().map(|first| first.first_of(&own));
+        let messages: Vec<Message> = first.into_iter().chain(messages).collect();
         let meant = after + u64::try_from(records.len()).unwrap_or(u64::MAX);
         let end = Instant::now() + self.settings.resolve_timeout;
         let mut in_doubt = None;
@@ -73,7 +75,7 @@ impl Shared {
                     cause.to_string()
                 }
             };
-            match self.place(after + 1, records).await {
+            match self.place(after + 1, &own).await {
                 Ok(Place::Ours) => return Fate::Recorded,
                 Ok(Place::Others) => return Fate::Overtaken,
                 Ok(Place::Free) | Err(_) => {}
@@ -86,24 +88,21 @@ impl Shared {
         }
     }
 
-    /// What the leader has at the place of the first record.
-    async fn place(&self, sequence: u64, records: &[Record]) -> Result<Place, Error> {
+    /// What the leader has at the place of the first record. Only the mark of the batch tells: another process may have
+    /// recorded the same append, or events of the same ids, there.
+    async fn place(&self, sequence: u64, own: &str) -> Result<Place, Error> {
         let found = self.wire.by_leader(self.log(), sequence).await;
-        let raw = match found.map_err(Failure::into_error)? {
-            Some(raw) => raw,
-            None => {
-                let info = self.wire.info(self.log(), None).await;
-                if info.map_err(Failure::into_error)?.state.last_seq < sequence {
-                    return Ok(Place::Free);
-                }
-                self.one(sequence).await?
+        let raw = if let Some(raw) = found.map_err(Failure::into_error)? {
+            raw
+        } else {
+            let info = self.wire.info(self.log(), None).await;
+            if info.map_err(Failure::into_error)?.state.last_seq < sequence {
+                return Ok(Place::Free);
             }
+            self.one(sequence).await?
         };
         let record = Record::of(&raw, &self.subjects)?;
-        let is_ours = record.sequence() == sequence
-            && records
-                .first()
-                .is_some_and(|first| first.id() == record.id());
+        let is_ours = record.sequence() == sequence && value(&raw.headers, BATCH) == Some(own);
         Ok(if is_ours { Place::Ours } else { Place::Others })
     }
 }

@@ -11,6 +11,7 @@ use super::publish::Fate;
 use super::{Answered, Waiting};
 use crate::error::unknown;
 use crate::shared::Shared;
+use crate::state::State;
 
 /// Records what comes, until nobody is there to send more.
 pub(super) async fn run(shared: Arc<Shared>, mut receiver: mpsc::UnboundedReceiver<Waiting>) {
@@ -55,7 +56,7 @@ async fn refuse(shared: &Shared, mut batch: Batch, commands: &mut VecDeque<Waiti
     tell_known(std::mem::take(&mut batch.known));
     let after = batch.after;
     let newest = match shared.refresh().await {
-        Ok(()) => shared.look(|state| state.sequence()),
+        Ok(()) => shared.look(State::sequence),
         Err(error) => Err(error),
     };
     match newest {
@@ -126,7 +127,7 @@ async fn settle(shared: &Shared, batch: Batch) {
     for (waiting, error) in batch.refused {
         waiting.tell(Err(error));
     }
-    let sequence = shared.look(|state| state.sequence()).unwrap_or_default();
+    let sequence = shared.look(State::sequence).unwrap_or_default();
     let bell = shared.subjects.bell();
     shared.wire.ring(bell, sequence.to_string()).await;
 }

@@ -12,6 +12,7 @@ use crate::support::events::{append, check, insist};
 use annals_core::{ErrorKind, EventStore, EventStoreExt, Expected, ReadRequest, Receipt};
 use annals_services::{DiskSync, NatsCluster};
 use annals_store_nats::NatsStore;
+use base64ct::Encoding;
 use tokio::sync::mpsc;
 
 const WRITERS: usize = 8;
@@ -248,6 +249,24 @@ fn a_flipped_bit_on_one_server_is_made_up_for_by_the_others() {
     });
 }
 
+/// Waits until the store has noted how far its log goes.
+async fn noted(url: &str, sequence: &str) {
+    let client = async_nats::connect(url).await.unwrap();
+    let question = r#"{"last_by_subj":"shop-aux.m"}"#;
+    loop {
+        let subject = "$JS.API.STREAM.MSG.GET.shop-aux";
+        let answer = client.request(subject, question.into()).await.unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap();
+        let data = answer
+            .pointer("/message/data")
+            .and_then(|data| data.as_str());
+        if data == Some(&*base64ct::Base64::encode_string(sequence.as_bytes())) {
+            return;
+        }
+    }
+}
+
+/// A server cuts its stream at the damage when it starts, and tells nobody.
 #[test]
 fn a_flipped_bit_on_the_only_server_is_reported() {
     let test = "a_flipped_bit_on_the_only_server_is_reported";
@@ -255,18 +274,21 @@ fn a_flipped_bit_on_the_only_server_is_reported() {
         return;
     };
     RUNTIME.block_on(async {
-        let builder = || support::builder(&server.url()).log("shop");
-        let store = builder().open_or_create().await.unwrap();
+        let mut settings = annals_store_nats::Settings::default();
+        settings.poll_interval_max = Duration::from_millis(50);
+        let builder = support::builder(&server.url()).settings(settings);
+        let store = builder.log("shop").allow_lazy_sync().open_or_create();
+        let store = store.await.unwrap();
         for number in 0..50 {
             let append = append("a-1", Expected::Any, &format!("event {number}"));
             store.append(append).await.unwrap();
         }
+        noted(&server.url(), "50").await;
         drop(store);
         server.end().unwrap();
         assert!(flip(server.folder(), "event 20") > 0);
         server.restart().unwrap();
         let builder = support::builder(&server.url()).log("shop");
-        // Either the server gives the rest of the log and the hole is told, or it gives nothing after it.
         match builder.open().await {
             Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}"),
             Ok(store) => {
