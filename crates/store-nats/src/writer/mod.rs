@@ -102,10 +102,6 @@ impl NewAppend {
 
 /// The sizes that the servers take.
 #[derive(Clone, Copy, Debug)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "they are limits, and named as the capabilities name them"
-)]
 pub(crate) struct Limits {
     pub(crate) payload_bytes_max: usize,
     pub(crate) append_bytes_max: usize,

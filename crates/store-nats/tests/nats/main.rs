@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a failed test is what a panic means here, and a skipped one is told"
