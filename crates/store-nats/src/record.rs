@@ -540,7 +540,7 @@ mod tests {
             [
                 "shop.p.account._",
                 "Annals-At: 9 8 0 7 7",
-                "Annals-Crc: TBD",
+                "Annals-Crc: 88ae24a4",
                 "Annals-Policy: 01890a5dac96774bbcceb302099a8058 deleted 3 18446744073709551615999999999 -",
             ]
         );

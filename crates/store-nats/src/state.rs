@@ -376,3 +376,81 @@ fn position_of(count: usize) -> Position {
 fn index_of(position: Position) -> Option<usize> {
     usize::try_from(position.value()).ok()?.checked_sub(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use annals_core::{ContentType, NewEvent, Placement, RecordedEvent};
+
+    use super::*;
+
+    /// An event of the stream `a-1`, of which the append has so many.
+    fn event(sequence: u64, place: u64, index: u32, count: u32) -> Record {
+        let content = NewEvent::new(EventType::from_static("noted"), ContentType::JSON, "{}");
+        let placement = Placement {
+            id: EventId::from_number(std::num::NonZeroU128::new(u128::from(sequence) + 1).unwrap()),
+            stream: StreamId::from_static("a-1"),
+            version: Version::new(place),
+            position: Position::new(place),
+            recorded_at: Timestamp::EPOCH,
+            appended_at: Timestamp::EPOCH,
+        };
+        let first = sequence - u64::from(index);
+        Record::Event(Stored {
+            sequence,
+            append: AppendId::parse(&first.to_string()).unwrap(),
+            index,
+            count,
+            event: RecordedEvent::new(content.unwrap(), placement),
+        })
+    }
+
+    fn head(state: &State) -> (u64, u64) {
+        (state.sequence(), state.head().value())
+    }
+
+    #[test]
+    fn a_message_at_another_place_counts_for_nothing() {
+        let mut state = State::default();
+        state.take(1, event(1, 1, 0, 1)).unwrap();
+        state.take(2, event(1, 1, 0, 1)).unwrap();
+        assert_eq!(head(&state), (2, 1));
+        state.take(3, event(3, 2, 0, 1)).unwrap();
+        assert_eq!(head(&state), (3, 2));
+        // What is known is not taken twice.
+        state.take(3, event(3, 2, 0, 1)).unwrap();
+        assert_eq!(head(&state), (3, 2));
+    }
+
+    #[test]
+    fn an_append_is_there_whole_or_not_at_all() {
+        let mut state = State::default();
+        state.take(1, event(1, 1, 0, 2)).unwrap();
+        assert_eq!((head(&state), state.next_sequence()), ((0, 0), 2));
+        state.take(2, event(2, 2, 1, 2)).unwrap();
+        assert_eq!(head(&state), (2, 2));
+        let id = AppendId::parse("1").unwrap();
+        let receipt = state.receipt(&id, Answer::First).unwrap();
+        let stream = StreamId::from_static("a-1");
+        assert_eq!(receipt.version_of(&stream), Some(Version::new(2)));
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_told() {
+        for (sequence, record) in [
+            (3, event(3, 3, 0, 1)),
+            (2, event(2, 3, 0, 1)),
+            (2, event(2, 2, 1, 2)),
+            (2, event(2, 2, 0, 0)),
+        ] {
+            let mut state = State::default();
+            state.take(1, event(1, 1, 0, 1)).unwrap();
+            let error = state.take(sequence, record).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            assert_eq!(head(&state), (1, 1));
+        }
+        let mut state = State::default();
+        state.take(1, event(1, 1, 0, 2)).unwrap();
+        assert!(state.take(2, event(2, 2, 0, 1)).is_err());
+        assert!(state.take(2, event(1, 1, 0, 1)).is_err());
+    }
+}
