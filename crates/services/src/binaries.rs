@@ -1,8 +1,9 @@
-//! Where the programs of PostgreSQL are.
+//! Where the programs of the servers are.
 
 use std::cmp::Reverse;
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 /// The programs that a server takes.
@@ -43,6 +44,65 @@ impl PostgresBinaries {
     }
 }
 
+/// The program `nats-server`, of a version that has atomic batches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsBinary {
+    program: PathBuf,
+}
+
+impl NatsBinary {
+    /// The oldest version that annals is made for: major and minor.
+    pub const VERSION_MIN: (u32, u32) = (2, 12);
+
+    /// Looks through `PATH`, then where `cargo xtask services` puts it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], saying how to get it.
+    pub fn find() -> Result<Self> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = env::split_paths(&path).chain([Self::installed_in()]);
+        folders
+            .map(|folder| folder.join("nats-server"))
+            .find(|program| version_of(program).is_some_and(|found| found >= Self::VERSION_MIN))
+            .map(|program| Self { program })
+            .ok_or_else(|| {
+                let message = "no NATS server 2.12 or later on this machine; install one by `cargo xtask services`, \
+                               name one in ANNALS_TEST_NATS_URL (compose.yaml has one), or do without by \
+                               `cargo xtask test --without-services`";
+                Error::new(ErrorKind::NotFound, message)
+            })
+    }
+
+    /// The folder where `cargo xtask services` puts the program.
+    pub fn installed_in() -> PathBuf {
+        let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
+            PathBuf::from,
+        );
+        target.join("services/nats")
+    }
+
+    /// The path of the program.
+    pub fn path(&self) -> &Path {
+        &self.program
+    }
+}
+
+/// Major and minor of what the program says its version is.
+fn version_of(program: &Path) -> Option<(u32, u32)> {
+    if !program.is_file() {
+        return None;
+    }
+    let said = Command::new(program).arg("--version").output().ok()?;
+    parsed_version(&String::from_utf8_lossy(&said.stdout))
+}
+
+fn parsed_version(said: &str) -> Option<(u32, u32)> {
+    let (_, version) = said.trim().rsplit_once(['v', ' '])?;
+    let mut numbers = version.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
 /// The folders `<version>/bin` of Debian, the newest first.
 fn versions_in(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -60,6 +120,18 @@ fn versions_in(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_is_read_from_what_the_program_says() {
+        for (said, version) in [
+            ("nats-server: v2.15.1\n", Some((2, 15))),
+            ("nats-server: v2.9.10", Some((2, 9))),
+            ("nats-server: v2.12.0-RC.1", Some((2, 12))),
+            ("nonsense", None),
+        ] {
+            assert_eq!(parsed_version(said), version, "{said}");
+        }
+    }
 
     #[test]
     fn the_newest_version_that_will_do_comes_first() -> Result<()> {

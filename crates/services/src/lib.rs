@@ -4,6 +4,9 @@
 //! dropped, and when its test ends in any way, a signal included. A test binary shares one by
 //! [`PostgresServer::shared`]; tests keep apart by schemas of their own.
 //!
+//! [`NatsServer`] is the same for NATS with JetStream, [`NatsCluster`] several of them that form one cluster; tests keep
+//! apart by names of streams.
+//!
 //! It is *not* for production, and it installs nothing: `cargo xtask services` does.
 //!
 //! ```no_run
@@ -22,20 +25,29 @@
 //! | variable | means |
 //! |---|---|
 //! | `ANNALS_TEST_POSTGRES_URL` | a server of one's own, taken in place of one that is started |
+//! | `ANNALS_TEST_NATS_URL` | the same for NATS |
 //! | `ANNALS_WITHOUT_SERVICES` | when it is `1`, tests that need a server are skipped, and say so |
 //!
 //! # Limits
-//! Unix only. A server takes some 60 MiB of disk and a second to start.
+//! Unix only. A PostgreSQL server takes some 60 MiB of disk and a second to start, a cluster of three NATS servers some
+//! seconds.
 
 mod account;
 mod binaries;
+mod nats;
 mod postgres;
 mod supervisor;
 
-pub use binaries::PostgresBinaries;
+pub use binaries::{NatsBinary, PostgresBinaries};
+pub use nats::{NatsCluster, NatsServer};
 pub use postgres::{DiskSync, PostgresServer};
 
 /// Whether this process may do everything on the machine.
 pub fn is_root() -> bool {
     rustix::process::getuid().is_root()
+}
+
+/// Whether tests are told to do without servers.
+pub(crate) fn is_without_services() -> bool {
+    std::env::var("ANNALS_WITHOUT_SERVICES").is_ok_and(|value| value == "1")
 }

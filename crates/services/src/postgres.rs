@@ -10,9 +10,9 @@ use std::{env, fs};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::PostgresBinaries;
 use crate::account::{Account, account, folder_for};
 use crate::supervisor::Supervisor;
+use crate::{PostgresBinaries, is_without_services};
 
 /// Makes a cluster unless there is one, starts the server, says so, and stops it at the end of the input.
 const SCRIPT: &str = r#"
@@ -197,10 +197,6 @@ impl PostgresServer {
 /// The address of a server that somebody else has started.
 fn named() -> Option<String> {
     env::var("ANNALS_TEST_POSTGRES_URL").ok()
-}
-
-fn is_without_services() -> bool {
-    env::var("ANNALS_WITHOUT_SERVICES").is_ok_and(|value| value == "1")
 }
 
 fn free_port() -> Result<u16> {

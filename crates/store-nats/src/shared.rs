@@ -1,0 +1,155 @@
+//! What the store and its tasks share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use annals_core::{Clock, Error, ErrorKind, Ids, Position};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+use crate::error::unknown;
+use crate::record::Record;
+use crate::settings::Settings;
+use crate::state::State;
+use crate::subject::Subjects;
+use crate::wire::Wire;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) wire: Wire,
+    pub(crate) subjects: Subjects,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) runtime: Handle,
+    pub(crate) refreshes: Refreshes,
+    /// How far the log is noted to go.
+    pub(crate) marked: AtomicU64,
+    state: RwLock<State>,
+    head: watch::Sender<Position>,
+}
+
+/// Who asks the leader how far the log goes, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Refreshes {
+    pub(crate) turn: Mutex<()>,
+    begun: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Refreshes {
+    /// How many have begun: a later one sees all that there is now.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn begin(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub(crate) fn finish(&self, number: u64) {
+        self.done.store(number, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_done_since(&self, begun: u64) -> bool {
+        self.done.load(Ordering::SeqCst) > begun
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        wire: Wire,
+        settings: Settings,
+        (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>),
+        runtime: Handle,
+    ) -> Self {
+        Self {
+            wire,
+            subjects: Subjects::new(&settings.log),
+            settings,
+            clock,
+            ids,
+            runtime,
+            refreshes: Refreshes::default(),
+            marked: AtomicU64::new(0),
+            state: RwLock::default(),
+            head: watch::Sender::new(Position::START),
+        }
+    }
+
+    /// The name of the log's stream.
+    pub(crate) fn log(&self) -> &str {
+        &self.settings.log
+    }
+
+    /// Looks at the state.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Error> {
+        let state = self.state.read().map_err(|_| in_doubt())?;
+        Ok(look(&state))
+    }
+
+    /// Takes in messages at their sequences, those apart that are known, and tells who waits for them.
+    pub(crate) fn take(&self, records: Vec<(u64, Record)>) -> Result<(), Error> {
+        let mut state = self.state.write().map_err(|_| in_doubt())?;
+        let mut taken = Ok(());
+        for (sequence, record) in records {
+            taken = taken.and_then(|()| state.take(sequence, record));
+        }
+        let head = state.head();
+        drop(state);
+        self.head.send_if_modified(|known| {
+            let is_newer = head > *known;
+            *known = head.max(*known);
+            is_newer
+        });
+        taken
+    }
+
+    /// To be told of every new head.
+    pub(crate) fn heads(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    /// Does a piece of work on the store's runtime, whoever waits for it.
+    pub(crate) async fn aside<T, F>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        self.on_the_runtime(work).await.unwrap_or_else(|error| {
+            let message = "the runtime that the store was opened on has ended";
+            Err(Error::new(ErrorKind::Unavailable, message).caused_by(error))
+        })
+    }
+
+    /// The same for work that changes something: where it does not come to its end, it may have been done.
+    pub(crate) async fn change_aside<T, F>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let done = self.on_the_runtime(work).await;
+        done.unwrap_or_else(|error| Err(unknown(error)))
+    }
+
+    fn on_the_runtime<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> JoinHandle<T> {
+        self.runtime.spawn(work(Arc::clone(self)))
+    }
+}
+
+fn in_doubt() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "a panic left the store in doubt; open a new one",
+    )
+}

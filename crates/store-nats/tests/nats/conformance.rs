@@ -1,0 +1,187 @@
+//! The store on NATS keeps the contract: on one server and on a cluster, with the defaults, and with settings that make
+//! it busy.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use crate::support;
+use crate::support::spread::Spread;
+use annals_conformance::{
+    Backend, HistorySettings, ManualClock, Report, Stores, check, check_histories, check_model,
+    check_only,
+};
+use annals_core::Error;
+use annals_services::{DiskSync, NatsCluster};
+use annals_store_nats::Settings;
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+
+/// Logs of their own.
+#[derive(Clone)]
+struct Nats {
+    url: String,
+    replicas: usize,
+    change: fn(&mut Settings),
+    /// On how many stores the calls are spread.
+    stores: usize,
+}
+
+impl Nats {
+    fn alone(test: &str) -> Option<Self> {
+        let url = support::server(test)?;
+        Some(Self {
+            url,
+            replicas: 1,
+            change: |_| (),
+            stores: 1,
+        })
+    }
+
+    /// On a cluster of three, which the tests share.
+    fn replicated(test: &str) -> Option<Self> {
+        static CLUSTER: LazyLock<Option<NatsCluster>> = LazyLock::new(|| {
+            support::cluster("on a cluster", DiskSync::OffLosesCommitsOnPowerLoss)
+        });
+        let Some(cluster) = &*CLUSTER else {
+            eprintln!("SKIPPED {test}: no cluster");
+            return None;
+        };
+        Some(Self {
+            url: cluster.url(),
+            replicas: 3,
+            ..Self::alone(test)?
+        })
+    }
+
+    /// The same on several stores, as when several processes share the log.
+    fn spread(self, stores: usize) -> Self {
+        Self { stores, ..self }
+    }
+}
+
+#[async_trait]
+impl Backend for Nats {
+    async fn open(&self, clock: ManualClock) -> Result<Stores, Error> {
+        let log = support::fresh_log();
+        let clock = Arc::new(clock);
+        let open = async || {
+            let mut settings = Settings::default();
+            (self.change)(&mut settings);
+            let builder = support::builder(&self.url)
+                .settings(settings)
+                .allow_lazy_sync()
+                .log(&log)
+                .replicas(self.replicas)
+                .clock(Arc::clone(&clock) as _);
+            builder.open_or_create().await
+        };
+        if self.stores == 1 {
+            return Ok(Stores::complete(open().await?).on_the_clock());
+        }
+        let mut stores = Vec::new();
+        for _ in 0..self.stores {
+            stores.push(open().await?);
+        }
+        Ok(Stores::new(Spread::over(stores)).on_the_clock())
+    }
+
+    fn block_on(&self, future: BoxFuture<'_, ()>) {
+        support::RUNTIME.block_on(future);
+    }
+
+    fn case_timeout(&self) -> Duration {
+        Duration::from_mins(5)
+    }
+}
+
+fn all_passed(report: &Report) {
+    report.assert_passed();
+    assert_eq!(report.skipped().count(), 0, "{report}");
+}
+
+/// Batches of two events.
+fn narrow(settings: &mut Settings) {
+    settings.batch_events_max = 2;
+    settings.poll_interval_max = Duration::from_millis(100);
+}
+
+#[test]
+fn the_store_conforms() {
+    let Some(backend) = Nats::alone("the_store_conforms") else {
+        return;
+    };
+    all_passed(&check(backend));
+}
+
+#[test]
+fn a_narrow_store_conforms() {
+    let Some(mut backend) = Nats::alone("a_narrow_store_conforms") else {
+        return;
+    };
+    backend.change = narrow;
+    for subject in [
+        "append",
+        "boundaries",
+        "concurrency",
+        "idempotency",
+        "subscribe",
+    ] {
+        check_only(backend.clone(), subject).assert_passed();
+    }
+}
+
+#[test]
+fn the_store_agrees_with_the_model() {
+    let Some(backend) = Nats::alone("the_store_agrees_with_the_model") else {
+        return;
+    };
+    check_model(backend, 60).assert_passed();
+}
+
+#[test]
+fn the_store_has_consistent_histories() {
+    let Some(backend) = Nats::alone("the_store_has_consistent_histories") else {
+        return;
+    };
+    check_histories(backend, HistorySettings::default().histories(5).clients(8)).assert_passed();
+}
+
+#[test]
+fn stores_that_share_a_log_have_consistent_histories() {
+    let test = "stores_that_share_a_log_have_consistent_histories";
+    let Some(backend) = Nats::alone(test) else {
+        return;
+    };
+    let backend = backend.spread(3);
+    check_only(backend.clone(), "concurrency").assert_passed();
+    check_histories(backend, HistorySettings::default().histories(3).clients(8)).assert_passed();
+}
+
+#[test]
+fn the_store_conforms_on_a_cluster() {
+    let Some(backend) = Nats::replicated("the_store_conforms_on_a_cluster") else {
+        return;
+    };
+    all_passed(&check(backend));
+}
+
+#[test]
+fn the_store_on_a_cluster_agrees_with_the_model() {
+    let Some(backend) = Nats::replicated("the_store_on_a_cluster_agrees_with_the_model") else {
+        return;
+    };
+    check_model(backend, 20).assert_passed();
+}
+
+#[test]
+fn stores_that_share_a_cluster_have_consistent_histories() {
+    let test = "stores_that_share_a_cluster_have_consistent_histories";
+    let Some(backend) = Nats::replicated(test) else {
+        return;
+    };
+    check_histories(
+        backend.spread(3),
+        HistorySettings::default().histories(3).clients(8),
+    )
+    .assert_passed();
+}

@@ -1,0 +1,89 @@
+//! What is refused when a log is opened, and what its capabilities tell.
+
+use crate::support;
+use crate::support::RUNTIME;
+use annals_core::{Durability, Error, ErrorKind, EventStore};
+use annals_services::DiskSync;
+use annals_store_nats::{NatsStore, NatsStoreBuilder};
+
+fn refused(builder: NatsStoreBuilder) -> Error {
+    RUNTIME.block_on(builder.open_or_create()).unwrap_err()
+}
+
+#[test]
+fn a_log_that_is_not_there_is_not_made_in_silence() {
+    let Some(url) = support::server("a_log_that_is_not_there_is_not_made_in_silence") else {
+        return;
+    };
+    let log = support::fresh_log();
+    let builder = || support::builder(&url).log(&log);
+    let error = RUNTIME.block_on(builder().open()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("not there"), "{error}");
+    RUNTIME.block_on(builder().open_or_create()).unwrap();
+    RUNTIME.block_on(builder().open()).unwrap();
+}
+
+#[test]
+fn a_stream_of_somebody_else_is_refused() {
+    let Some(url) = support::server("a_stream_of_somebody_else_is_refused") else {
+        return;
+    };
+    let log = support::fresh_log();
+    RUNTIME.block_on(async {
+        let client = async_nats::connect(&url).await.unwrap();
+        let config = format!(r#"{{"name":"{log}","subjects":["{log}.>"]}}"#);
+        let subject = format!("$JS.API.STREAM.CREATE.{log}");
+        client.request(subject, config.into()).await.unwrap();
+    });
+    let error = refused(support::builder(&url).log(&log));
+    assert!(error.to_string().contains("not made by annals"), "{error}");
+}
+
+#[test]
+fn a_server_that_syncs_later_is_refused_unless_that_is_accepted() {
+    let test = "a_server_that_syncs_later_is_refused_unless_that_is_accepted";
+    let Some(server) = support::own_server(test, DiskSync::OffLosesCommitsOnPowerLoss) else {
+        return;
+    };
+    let builder = || NatsStore::builder(&server.url());
+    let error = refused(builder());
+    assert!(error.to_string().contains("monitoring port"), "{error}");
+    let error = refused(builder().monitoring([server.monitoring_url()]));
+    assert!(
+        error.to_string().contains("sync_interval: always"),
+        "{error}"
+    );
+    let error = refused(builder().monitoring([server.url()]));
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let lazy = builder().allow_lazy_sync().open_or_create();
+    let lazy = RUNTIME.block_on(lazy).unwrap();
+    assert_eq!(lazy.capabilities().durability, Durability::Process);
+}
+
+#[test]
+fn a_server_that_syncs_always_is_told_from_others() {
+    let test = "a_server_that_syncs_always_is_told_from_others";
+    let Some(server) = support::own_server(test, DiskSync::On) else {
+        return;
+    };
+    let builder = || NatsStore::builder(&server.url()).monitoring([server.monitoring_url()]);
+    let store = RUNTIME.block_on(builder().open_or_create()).unwrap();
+    assert_eq!(store.capabilities().durability, Durability::Synced);
+    // More than this one would have to keep it.
+    let error = refused(builder().log("wide").replicas(3));
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+#[test]
+fn a_server_out_of_reach_is_told() {
+    let Some(url) = support::server("a_server_out_of_reach_is_told") else {
+        return;
+    };
+    let nowhere = support::builder("nats://127.0.0.1:1");
+    assert_eq!(refused(nowhere).kind(), ErrorKind::Unavailable);
+    let mut settings = annals_store_nats::Settings::default();
+    settings.batch_events_max = 0;
+    let nothing = support::builder(&url).settings(settings);
+    assert_eq!(refused(nothing).kind(), ErrorKind::Invalid);
+}
