@@ -13,12 +13,15 @@ use crate::command::{bigint, number};
 use crate::error::of_statement;
 use crate::judge::stream_head_of;
 use crate::query::{Query, order_of};
-use crate::row::{COLUMNS, event_of};
+use crate::row::{COLUMNS, COLUMNS_COUNT, event_of};
 use crate::store::{check_not_ahead, position};
 
-/// The columns of a row before the event: where the log and the request's span end, the head of a stream, and whether
-/// there is an event, and one after it.
-const EVENT: usize = 8;
+/// The column where the event begins: after where the log and the request's span end, and whether there is an event
+/// after it, where the server tells.
+const EVENT: usize = 3;
+
+/// The column where the head of a stream begins: after the event.
+const STREAM: usize = EVENT + COLUMNS_COUNT;
 
 /// A transaction that sees one state of the log, and changes nothing.
 pub(crate) async fn snapshot(client: &mut Object) -> Result<Transaction<'_>, Error> {
@@ -60,8 +63,8 @@ fn is_usual(request: &ReadRequest) -> bool {
 fn query_of(schema: &str, request: &ReadRequest, at_time: Option<i64>) -> Result<Query, Error> {
     let mut query = Query::new(schema, at_time);
     let head = head_of(&mut query, request)?;
+    query.between("h.since", Some("h.until"));
     query.select(&request.selection)?;
-    query.require("e.position > h.since AND e.position <= h.until".to_owned());
     let order = order_of(request.direction);
     let (key, stream, stream_columns) = match &request.selection {
         Selection::Stream(stream) => {
@@ -74,29 +77,67 @@ fn query_of(schema: &str, request: &ReadRequest, at_time: Option<i64>) -> Result
                  ORDER BY v.version DESC LIMIT 1) s ON true \
                  LEFT JOIN {schema}.stream_policies p ON p.stream = {stream}"
             );
-            let columns = "coalesce(s.version, 0), p.state, p.truncate_before, p.max_age::text, p.max_count::text";
+            let columns = ", coalesce(s.version, 0), p.state, p.truncate_before, p.max_age::text, p.max_count::text";
             ("version", joins, columns)
         }
-        _ => ("position", String::new(), "NULL, NULL, NULL, NULL, NULL"),
+        _ => ("position", String::new(), ""),
     };
     query.shown("h.now");
-    let count = number(request.events_max);
-    let limit = query.value(i64::from(count) + 1, Type::INT8);
-    let count = query.value(i64::from(count), Type::INT8);
-    let bytes = query.value(
-        i64::try_from(request.bytes_max).unwrap_or(i64::MAX),
-        Type::INT8,
-    );
-    let source = query.source();
+    let (more, events) = if is_usual(request) {
+        cut_first(&mut query, request, (key, order))
+    } else {
+        cut_last(&mut query, request, (key, order))
+    };
     let text = format!(
-        "SELECT h.position, h.until, {stream_columns}, q.more, {COLUMNS} FROM {head}{stream} \
-         LEFT JOIN LATERAL (SELECT * FROM (SELECT e.*, row_number() OVER w AS place, sum(e.bytes) OVER w AS total, \
-         lead(e.position) OVER w IS NOT NULL AS more \
-         FROM (SELECT e.* {source} ORDER BY e.{key} {order} LIMIT {limit}) e \
+        "SELECT h.position, h.until, {more}, {COLUMNS}{stream_columns} FROM {head}{stream} {events}"
+    );
+    Ok(query.with_text(text))
+}
+
+/// Limits of a page as parameters: one event more than it has, and its bytes.
+fn limits_of(query: &mut Query, request: &ReadRequest) -> [String; 2] {
+    let count = i64::from(number(request.events_max));
+    let bytes = i64::try_from(request.bytes_max).unwrap_or(i64::MAX);
+    [count + 1, bytes].map(|limit| query.value(limit, Type::INT8))
+}
+
+/// The events of a page that are quick to find: their sizes are added up first, and all of them are taken, one more
+/// than the page has, where that fits. Only else each size is looked at.
+fn cut_first(
+    query: &mut Query,
+    request: &ReadRequest,
+    (key, order): (&str, &str),
+) -> (&'static str, String) {
+    let [limit, bytes] = limits_of(query, request);
+    let sizes = query.events(&format!("e.{key}, e.bytes"), (key, order), &limit);
+    let events = query.events("e.*", (key, order), &limit);
+    let joins = format!(
+        "LEFT JOIN LATERAL (SELECT CASE \
+         WHEN coalesce((SELECT sum(n.bytes) FROM ({sizes}) n), 0) > {bytes} THEN (\
+         SELECT ARRAY[greatest(count(*) FILTER (WHERE t.total <= {bytes}), 1), count(*)] \
+         FROM (SELECT sum(n.bytes) OVER (ORDER BY n.{key} {order} ROWS UNBOUNDED PRECEDING) AS total FROM ({sizes}) n) t) \
+         END AS cut OFFSET 0) c ON true \
+         LEFT JOIN LATERAL (SELECT * FROM ({events}) e LIMIT c.cut[1]) q ON true"
+    );
+    ("c.cut[1] < c.cut[2]", joins)
+}
+
+/// The events of a page that take a search: it is made once, and what it finds is cut.
+fn cut_last(
+    query: &mut Query,
+    request: &ReadRequest,
+    (key, order): (&str, &str),
+) -> (&'static str, String) {
+    let [limit, bytes] = limits_of(query, request);
+    let count = format!("{limit} - 1");
+    let events = query.events("e.*", (key, order), &limit);
+    let joins = format!(
+        "LEFT JOIN LATERAL (SELECT * FROM (SELECT e.*, row_number() OVER w AS place, sum(e.bytes) OVER w AS total, \
+         lead(e.position) OVER w IS NOT NULL AS more FROM ({events}) e \
          WINDOW w AS (ORDER BY e.{key} {order} ROWS UNBOUNDED PRECEDING)) e \
          WHERE e.place <= {count} AND (e.total <= {bytes} OR e.place = 1)) q ON true"
     );
-    Ok(query.with_text(text))
+    ("q.more", joins)
 }
 
 /// The row of the log, with the span of the request: what lies after the first place, up to and with the second.
@@ -139,7 +180,7 @@ fn page_of(request: &ReadRequest, rows: &[Row]) -> Result<Page, Error> {
         check_not_ahead(cursor, head)?;
     }
     let stream = match &request.selection {
-        Selection::Stream(stream) => Some(stream_head_of(first, 2, stream)?),
+        Selection::Stream(stream) => Some(stream_head_of(first, STREAM, stream)?),
         _ => None,
     };
     let (events, rest) = events_of(request, rows)?;
@@ -151,8 +192,9 @@ fn events_of(request: &ReadRequest, rows: &[Row]) -> Result<(Vec<RecordedEvent>,
     let mut events = Vec::with_capacity(rows.len());
     for row in rows {
         // Nothing, where there is no event at all.
-        let more: Option<bool> = row.try_get(7).map_err(of_statement)?;
-        if let Some(more) = more {
+        let found: Option<i64> = row.try_get(EVENT).map_err(of_statement)?;
+        if found.is_some() {
+            let more: Option<bool> = row.try_get(2).map_err(of_statement)?;
             events.push((event_of(row, EVENT)?, more));
         }
     }
@@ -161,6 +203,12 @@ fn events_of(request: &ReadRequest, rows: &[Row]) -> Result<(Vec<RecordedEvent>,
         Direction::Forward => events.sort_by_key(|(event, _)| event.position()),
         Direction::Backward => events.sort_by_key(|(event, _)| Reverse(event.position())),
     }
-    let rest = events.last().is_some_and(|(_, more)| *more);
+    let is_whole = events.len() <= request.events_max;
+    events.truncate(request.events_max);
+    // Where the server does not tell, it was asked for one more than the page has.
+    let rest = match events.last() {
+        Some((_, Some(more))) => *more,
+        _ => !is_whole,
+    };
     Ok((events.into_iter().map(|(event, _)| event).collect(), rest))
 }
