@@ -101,9 +101,10 @@ fn postgres(text: &str) -> StoreAddress {
         name.is_none() && !parameter.is_empty()
     });
     let others: Vec<&str> = others.collect();
-    let url = match others.is_empty() {
-        true => base.to_owned(),
-        false => format!("{base}?{}", others.join("&")),
+    let url = if others.is_empty() {
+        base.to_owned()
+    } else {
+        format!("{base}?{}", others.join("&"))
     };
     StoreAddress::Postgres { url, schema }
 }

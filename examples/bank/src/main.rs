@@ -25,8 +25,8 @@ async fn main() -> Result<()> {
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Keep the accounts here: in a directory, or at postgres://user@host/database. It is created when it is missing;
-    /// they are there again the next time, and the story goes on with what is on them. In memory:, they are not.
+    /// Keep the accounts here: in a directory, or in PostgreSQL at `postgres://user@host/database`. It is created when it
+    /// is missing; they are there again the next time, and the story goes on with what is on them. In `memory:`, they are not.
     #[arg(long, value_name = "STORE")]
     store: Option<StoreAddress>,
 }

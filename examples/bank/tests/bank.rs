@@ -1,5 +1,7 @@
 //! The rules of an account, and what holds when tellers race.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::io;
 use std::process::Command;
 use std::sync::Arc;
@@ -173,13 +175,11 @@ fn story_in(store: &str) -> Vec<String> {
     let output = program.args(["--store", store]).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{store}: {error}");
-    let story = String::from_utf8(output.stdout).unwrap();
-    let lines = story
-        .lines()
-        .map(|line| match line.strip_prefix("teller ") {
-            Some(teller) => teller[1..].to_owned(),
-            None => line.to_owned(),
-        });
+    let told = String::from_utf8(output.stdout).unwrap();
+    let lines = told.lines().map(|line| match line.strip_prefix("teller ") {
+        Some(teller) => teller.get(1..).unwrap().to_owned(),
+        None => line.to_owned(),
+    });
     let mut lines: Vec<String> = lines.collect();
     lines.sort();
     lines

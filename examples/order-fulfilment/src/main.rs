@@ -38,8 +38,8 @@ fn main() -> Result<()> {
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Keep the orders here: in a directory, or at postgres://user@host/database. It is created when it is missing;
-    /// they are there again the next time, and the story goes on with further ones. In memory:, they are not.
+    /// Keep the orders here: in a directory, or in PostgreSQL at `postgres://user@host/database`. It is created when it
+    /// is missing; they are there again the next time, and the story goes on with further ones. In `memory:`, they are not.
     #[arg(long, value_name = "STORE")]
     store: Option<StoreAddress>,
     /// Answer `/metrics` and `/health` at this address, such as 127.0.0.1:9000, until the input ends.

@@ -1,10 +1,6 @@
 //! The program tells the same story whatever its store is.
 
-#![expect(
-    clippy::print_stderr,
-    clippy::unwrap_used,
-    reason = "helpers of tests, and a skipped test is told"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::process::Command;
 
