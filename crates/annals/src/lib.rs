@@ -172,6 +172,7 @@
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | `nats` (feature) | the store on NATS JetStream, one server or a cluster |
+//! | [`open`] | a store of the kind that an address names: `memory:`, `log:<directory>`, `postgres://...` |
 //! | `postgres` (feature) | the store on PostgreSQL, for several processes |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
 //!
@@ -209,6 +210,10 @@
 //! | `sqlite` | no | [`sqlite`]: read models in SQLite; it takes a C compiler to build |
 //! | `zstd` | no | [`Compressed`]; it takes a C compiler to build |
 
+mod address;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+mod any_store;
+
 pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
 pub use annals_concurrency as concurrency;
@@ -238,6 +243,8 @@ pub use annals_store_postgres as postgres;
 #[cfg(feature = "macros")]
 pub use annals_macros::Event;
 
+/// What streams of events are used with: `next`, `map` and the rest, from `futures-util`.
+pub use address::StoreAddress;
 pub use annals_aggregate::*;
 #[cfg(feature = "bincode")]
 pub use annals_codec::BincodeCodec;
@@ -284,7 +291,9 @@ pub use annals_store_memory::{MemoryStore, MemoryStoreBuilder};
 pub use annals_store_nats::{NatsStore, NatsStoreBuilder};
 #[cfg(feature = "postgres")]
 pub use annals_store_postgres::{PostgresStore, PostgresStoreBuilder};
-/// What streams of events are used with: `next`, `map` and the rest, from `futures-util`.
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+pub use any_store::{AnyStore, AnyStoreBuilder, open};
+
 pub use futures_util::StreamExt;
 
 /// What most applications use, to be had by `use annals::prelude::*`.

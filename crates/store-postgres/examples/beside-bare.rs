@@ -1,11 +1,12 @@
 //! What the store costs beside a plain table on the same server, in one run, each thing several times in turn.
 //!
 //! ```text
-//! cargo run --release -p annals-store-postgres --example beside-bare -- 5
+//! cargo run --release -p annals-store-postgres --example beside-bare -- 5 writers
 //! ```
 //!
 //! It starts a server of its own that syncs to the disk, or takes that of `ANNALS_TEST_POSTGRES_URL`, with nothing in
-//! it, and prints medians of so many rounds.
+//! it, and prints medians of so many rounds, of what has the second word in its name; of everything without one. After
+//! a median stand the slowest and the fastest round.
 
 #![expect(
     clippy::print_stdout,
@@ -46,6 +47,20 @@ const INSERT: &str =
 const INSERT_MANY: &str = "INSERT INTO plain (stream, version, type, payload) \
                            SELECT $1, v, 'noted', $3 FROM generate_series($2::bigint + 1, $2::bigint + 100) v";
 
+/// What is measured, in this order.
+const NAMES: [&str; 10] = [
+    "1 writer, bare",
+    "1 writer, annals",
+    "64 writers, bare on 16 connections",
+    "64 writers, annals",
+    "100 events an append, bare",
+    "100 events an append, annals",
+    "catch-up, bare",
+    "catch-up, annals",
+    "10-event stream, bare",
+    "10-event stream, annals",
+];
+
 /// Rates by what was measured, and the latencies of all rounds.
 #[derive(Default)]
 struct Report {
@@ -55,45 +70,46 @@ struct Report {
 
 fn main() -> Outcome<()> {
     let rounds: usize = env::args().nth(1).map_or(Ok(5), |text| text.parse())?;
+    let word = env::args().nth(2).unwrap_or_default();
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     if let Ok(url) = env::var("ANNALS_TEST_POSTGRES_URL") {
-        return runtime.block_on(run(&url, rounds));
+        return runtime.block_on(run(&url, rounds, &word));
     }
     let server = PostgresServer::start(DiskSync::On)?;
-    runtime.block_on(run(&server.url(), rounds))
+    runtime.block_on(run(&server.url(), rounds, &word))
 }
 
-async fn run(url: &str, rounds: usize) -> Outcome<()> {
+async fn run(url: &str, rounds: usize, word: &str) -> Outcome<()> {
     let plain = Plain::new(url).await?;
     let store = Arc::new(PostgresStore::builder(url).open_or_create().await?);
     let mut report = Report::default();
     for round in 0..rounds {
         println!("round {round}");
-        report.add("1 writer, bare", plain.write(1, 1, INSERT, 1).await?);
-        report.add("1 writer, annals", annals(&store, 1, 1).await?);
-        report.add(
-            "64 writers, bare on 16 connections",
-            plain.write(64, 16, INSERT, 1).await?,
-        );
-        report.add("64 writers, annals", annals(&store, 64, 1).await?);
-        report.add(
-            "100 events an append, bare",
-            plain.write(1, 1, INSERT_MANY, 100).await?,
-        );
-        report.add(
-            "100 events an append, annals",
-            annals(&store, 1, 100).await?,
-        );
-        report.add("catch-up, bare", plain.catch_up().await?);
-        report.add("catch-up, annals", catch_up(&store).await?);
-        report.add("10-event stream, bare", plain.streams().await?);
-        report.add("10-event stream, annals", streams(&store).await?);
+        for name in NAMES.into_iter().filter(|name| name.contains(word)) {
+            report.add(name, measure(name, &plain, &store).await?);
+        }
     }
     report.print();
     Ok(())
+}
+
+async fn measure(name: &str, plain: &Plain, store: &Arc<PostgresStore>) -> Outcome<Measured> {
+    match name {
+        "1 writer, bare" => plain.write(1, 1, INSERT, 1).await,
+        "1 writer, annals" => annals(store, 1, 1).await,
+        "64 writers, bare on 16 connections" => plain.write(64, 16, INSERT, 1).await,
+        "64 writers, annals" => annals(store, 64, 1).await,
+        "100 events an append, bare" => plain.write(1, 1, INSERT_MANY, 100).await,
+        "100 events an append, annals" => annals(store, 1, 100).await,
+        "catch-up, bare" => plain.catch_up().await,
+        "catch-up, annals" => catch_up(store).await,
+        "10-event stream, bare" => plain.streams().await,
+        "10-event stream, annals" => streams(store).await,
+        _ => Err("no such thing to measure".into()),
+    }
 }
 
 /// How much was done in how long, and how long each took.
@@ -116,7 +132,8 @@ impl Report {
     fn print(mut self) {
         for (name, rates) in &mut self.rates {
             rates.sort_by(f64::total_cmp);
-            let median = rates.get(rates.len() / 2).copied().unwrap_or_default();
+            let rate = |place: usize| rates.get(place).copied().unwrap_or_default();
+            let (median, last) = (rate(rates.len() / 2), rate(rates.len() - 1));
             let latencies = self.latencies.entry(name).or_default();
             latencies.sort_unstable();
             let at = |part: usize| {
@@ -126,7 +143,8 @@ impl Report {
                     .unwrap_or_default()
             };
             println!(
-                "{name:<36} {median:>9.0}/s   p50 {:>9.1?}   p99 {:>9.1?}",
+                "{name:<36} {median:>9.0}/s ({:.0} to {last:.0})   p50 {:>9.1?}   p99 {:>9.1?}",
+                rate(0),
                 at(50),
                 at(99)
             );

@@ -8,6 +8,7 @@ use annals_core::{
     FailedCheck, Position, Receipt, Selection, StreamHead, StreamId, StreamReceipt, Timestamp,
     Version,
 };
+use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
@@ -90,7 +91,7 @@ async fn offending_in_stream(
     let query = shown_in_stream(statements, stream, after, at_time)?;
     positions(
         client,
-        query.first("e.position", "e.version", CONFLICT_POSITIONS_MAX),
+        query.first("position", "version", CONFLICT_POSITIONS_MAX),
     )
     .await
 }
@@ -103,7 +104,7 @@ pub(crate) async fn first_shown(
     at_time: Option<i64>,
 ) -> Result<Option<Version>, Error> {
     let query = shown_in_stream(statements, stream, Version::ABSENT, at_time)?;
-    let found = query.first("e.version", "e.version", 1).run(client).await?;
+    let found = query.first("version", "version", 1).run(client).await?;
     let version = |row: &Row| row.try_get::<_, i64>(0).map_err(of_statement);
     let version = found.first().map(version).transpose()?;
     Ok(version.map(|version| Version::new(u64::try_from(version).unwrap_or_default())))
@@ -132,11 +133,12 @@ async fn offending(
 ) -> Result<Vec<Position>, Error> {
     let mut query = Query::new(&statements.schema, at_time);
     query.select(&Selection::Criteria(condition.unless.clone()))?;
-    query.beyond("e.position", bigint(single(condition)?.value()));
+    let since = query.value(bigint(single(condition)?.value()), Type::INT8);
+    query.between(&since, None);
     query.shown(&query.log_time());
     positions(
         client,
-        query.first("e.position", "e.position", CONFLICT_POSITIONS_MAX),
+        query.first("position", "position", CONFLICT_POSITIONS_MAX),
     )
     .await
 }

@@ -1,5 +1,7 @@
 //! Queries that are put together for what is asked.
 
+use std::collections::BTreeSet;
+
 use annals_core::{Criteria, CriteriaItem, Direction, Error, EventType, Selection, Tag};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
@@ -13,10 +15,27 @@ const SERVER_TIME: &str = "(extract(epoch FROM statement_timestamp()) * 1000000)
 pub(crate) struct Query {
     schema: String,
     now: String,
+    /// Where the events are looked for.
+    place: Place,
+    /// The places in the log, after the first and up to the second where there is one, in SQL.
+    span: (String, Option<String>),
     conditions: Vec<String>,
     values: Vec<(Box<dyn ToSql + Sync + Send>, Type)>,
     text: String,
 }
+
+/// Where the events of a query are looked for.
+enum Place {
+    /// Where the conditions lead.
+    Log,
+    /// In the blocks of a category.
+    Category(String),
+    /// In the blocks of each of these types, and where this condition leads that those of other items meet.
+    Types(String, Option<String>),
+}
+
+/// The conditions for an event to stand in a block `b`.
+const IN_ITS_BLOCK: &str = "e.position BETWEEN b.block * 32 AND b.block * 32 + 31";
 
 impl Query {
     /// A query of the log in a schema, whose clock shows `at_time`; `None` for the server's.
@@ -24,6 +43,8 @@ impl Query {
         let mut query = Self {
             schema: schema.to_owned(),
             now: String::new(),
+            place: Place::Log,
+            span: ("0".to_owned(), None),
             conditions: Vec::new(),
             values: Vec::new(),
             text: String::new(),
@@ -61,6 +82,15 @@ impl Query {
         self.require(format!("{number} > {bound}"));
     }
 
+    /// Only events after this place in the log, and up to that one.
+    pub(crate) fn between(&mut self, since: &str, until: Option<&str>) {
+        self.require(format!("e.position > {since}"));
+        if let Some(until) = until {
+            self.require(format!("e.position <= {until}"));
+        }
+        self.span = (since.to_owned(), until.map(str::to_owned));
+    }
+
     /// Only events of a selection.
     pub(crate) fn select(&mut self, selection: &Selection) -> Result<(), Error> {
         let condition = match selection {
@@ -70,22 +100,33 @@ impl Query {
             }
             Selection::Category(category) => {
                 let category = self.value(category.to_string(), Type::TEXT);
-                format!("split_part(e.stream, '-', 1) = {category}")
+                let condition = format!("split_part(e.stream, '-', 1) = {category}");
+                self.place = Place::Category(category);
+                condition
             }
-            Selection::Criteria(criteria) => self.criteria(criteria),
+            Selection::Criteria(criteria) => {
+                self.criteria(criteria);
+                return Ok(());
+            }
             other => return Err(Error::unsupported("read").with("selection", format!("{other:?}"))),
         };
         self.require(condition);
         Ok(())
     }
 
-    fn criteria(&mut self, criteria: &Criteria) -> String {
-        let items: Vec<String> = criteria
-            .items()
-            .iter()
-            .map(|item| self.item(item))
-            .collect();
-        format!("({})", items.join(" OR "))
+    fn criteria(&mut self, criteria: &Criteria) {
+        let is_of_types = |item: &&CriteriaItem| item.tags().is_empty() && !item.types().is_empty();
+        let (of_types, others): (Vec<_>, Vec<_>) = criteria.items().iter().partition(is_of_types);
+        let others: Vec<String> = others.into_iter().map(|item| self.item(item)).collect();
+        let others = (!others.is_empty()).then(|| format!("({})", others.join(" OR ")));
+        if of_types.is_empty() {
+            self.conditions.extend(others);
+            return;
+        }
+        let types = of_types.iter().flat_map(|item| item.types());
+        let types: BTreeSet<String> = types.map(EventType::to_string).collect();
+        let types: Vec<String> = types.into_iter().collect();
+        self.place = Place::Types(self.value(types, Type::TEXT_ARRAY), others);
     }
 
     fn item(&mut self, item: &CriteriaItem) -> String {
@@ -127,19 +168,66 @@ impl Query {
         format!("greatest({now}, (SELECT l.appended_at FROM {schema}.log l WHERE l.id = 1))")
     }
 
-    /// The events that meet the conditions, as a subquery's `FROM` and `WHERE`.
-    pub(crate) fn source(&self) -> String {
-        let schema = &self.schema;
+    /// The query of these columns of the first events that meet the conditions, so many in this order.
+    pub(crate) fn events(&self, columns: &str, (key, order): (&str, &str), count: &str) -> String {
+        let Self { schema, place, .. } = self;
+        let by = format!("ORDER BY e.{key} {order} LIMIT {count}");
+        match place {
+            Place::Log => {
+                let conditions = self.conditions_and(None);
+                format!("SELECT {columns} FROM {schema}.events e WHERE {conditions} {by}")
+            }
+            Place::Category(category) => self.in_blocks(columns, ("c", category), order, count),
+            Place::Types(types, others) => {
+                let of_type = self.in_blocks("e.position, e.type", ("t", "t.name"), order, count);
+                let mut found = format!(
+                    "SELECT f.position FROM unnest({types}) t(name) CROSS JOIN LATERAL ({of_type}) f"
+                );
+                if let Some(others) = others {
+                    let conditions = self.conditions_and(Some(others));
+                    found = format!(
+                        "{found} UNION (SELECT e.position FROM {schema}.events e WHERE {conditions} {by})"
+                    );
+                }
+                format!(
+                    "SELECT {columns} FROM ({found}) f JOIN {schema}.events e ON e.position = f.position {by}"
+                )
+            }
+        }
+    }
+
+    /// The same for the events in the blocks of a kind and name.
+    fn in_blocks(
+        &self,
+        columns: &str,
+        (kind, name): (&str, &str),
+        order: &str,
+        count: &str,
+    ) -> String {
+        let Self { schema, span, .. } = self;
+        let until = span
+            .1
+            .as_ref()
+            .map(|until| format!(" AND b.block <= {until} / 32"));
+        let of_type = (kind == "t").then(|| format!("e.type = {name}"));
         format!(
-            "FROM {schema}.events e WHERE {}",
-            self.conditions.join(" AND ")
+            "SELECT {columns} FROM {schema}.blocks b JOIN {schema}.events e ON {IN_ITS_BLOCK} \
+             WHERE b.kind = '{kind}' AND b.name = {name} AND b.block >= {} / 32{} AND {} \
+             ORDER BY b.block {order}, e.position {order} LIMIT {count}",
+            span.0,
+            until.unwrap_or_default(),
+            self.conditions_and(of_type.as_deref())
         )
     }
 
-    /// The query of one column of the first events in this order.
-    pub(crate) fn first(mut self, column: &str, order: &str, count: usize) -> Self {
-        let source = self.source();
-        self.text = format!("SELECT {column} {source} ORDER BY {order} LIMIT {count}");
+    fn conditions_and(&self, one: Option<&str>) -> String {
+        let all = self.conditions.iter().map(String::as_str).chain(one);
+        all.collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// The query of one column of the first events by this key.
+    pub(crate) fn first(mut self, column: &str, key: &str, count: usize) -> Self {
+        self.text = self.events(&format!("e.{column}"), (key, "ASC"), &count.to_string());
         self
     }
 

@@ -1,6 +1,7 @@
 //! Pages of events: one statement each, so that all of a page is of one state of the log.
 
 use std::cmp::Reverse;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use annals_core::{
     ConsistencyLevel, Direction, Error, Page, ReadRequest, RecordedEvent, Selection, Timestamp,
@@ -13,12 +14,18 @@ use crate::command::{bigint, number};
 use crate::error::of_statement;
 use crate::judge::stream_head_of;
 use crate::query::{Query, order_of};
-use crate::row::{COLUMNS, event_of};
+use crate::row::{COLUMNS, COLUMNS_COUNT, event_of};
 use crate::store::{check_not_ahead, position};
 
-/// The columns of a row before the event: where the log and the request's span end, the head of a stream, and whether
-/// there is an event, and one after it.
-const EVENT: usize = 8;
+/// The column after those that tell where the log and the request's span end: whether there is an event after this
+/// one, where the server tells; of a quick query why it gives none.
+const TOLD: usize = 2;
+
+/// The column where the event begins.
+const EVENT: usize = 3;
+
+/// The column where the head of a stream begins: after the event.
+const STREAM: usize = EVENT + COLUMNS_COUNT;
 
 /// A transaction that sees one state of the log, and changes nothing.
 pub(crate) async fn snapshot(client: &mut Object) -> Result<Transaction<'_>, Error> {
@@ -30,26 +37,49 @@ pub(crate) async fn snapshot(client: &mut Object) -> Result<Transaction<'_>, Err
     builder.start().await.map_err(of_statement)
 }
 
-/// One page of the answer to a request that was validated.
+/// One page of the answer to a request that was validated. Whether the log has policies is noted, as a log never
+/// loses the last one.
 pub(crate) async fn page(
     client: &Object,
     schema: &str,
     request: ReadRequest,
     at_time: Option<i64>,
+    has_policies: &AtomicBool,
 ) -> Result<Page, Error> {
-    let query = query_of(schema, &request, at_time)?;
+    if is_usual(&request) && !has_policies.load(Ordering::Relaxed) {
+        let query = query_of(schema, &request, at_time, Form::Quick)?;
+        let rows = run_usual(client, &query).await?;
+        match refusal_of(&rows)? {
+            None => return page_of(&request, &rows),
+            Some(Refusal::Policies) => has_policies.store(true, Ordering::Relaxed),
+            Some(Refusal::Bytes) => {}
+        }
+    }
+    let query = query_of(schema, &request, at_time, Form::Whole)?;
     let rows = if is_usual(&request) {
-        let types = query.types();
-        let statement = client.prepare_typed_cached(query.text(), &types).await;
-        let statement = statement.map_err(of_statement)?;
-        client
-            .query(&statement, &query.values())
-            .await
-            .map_err(of_statement)?
+        run_usual(client, &query).await?
     } else {
         query.run(&***client).await?
     };
     page_of(&request, &rows)
+}
+
+/// Which of the two queries of a page it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// For a log without policies and events that fit into the page: looks at nothing else, and tells where that is
+    /// not so.
+    Quick,
+    /// For every log.
+    Whole,
+}
+
+/// Why a quick query gave no events.
+enum Refusal {
+    /// There are policies, which it does not look at.
+    Policies,
+    /// The events are too large for one page.
+    Bytes,
 }
 
 /// Whether a plan is good for every request of this form, so that it is made once for each connection.
@@ -57,46 +87,118 @@ fn is_usual(request: &ReadRequest) -> bool {
     matches!(request.selection, Selection::All | Selection::Stream(_))
 }
 
-fn query_of(schema: &str, request: &ReadRequest, at_time: Option<i64>) -> Result<Query, Error> {
+/// Runs a query whose plan is kept.
+async fn run_usual(client: &Object, query: &Query) -> Result<Vec<Row>, Error> {
+    let types = query.types();
+    let statement = client.prepare_typed_cached(query.text(), &types).await;
+    let statement = statement.map_err(of_statement)?;
+    let rows = client.query(&statement, &query.values()).await;
+    rows.map_err(of_statement)
+}
+
+fn refusal_of(rows: &[Row]) -> Result<Option<Refusal>, Error> {
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    let has_policies: Option<bool> = first.try_get(TOLD).map_err(of_statement)?;
+    Ok(has_policies.map(|has_policies| {
+        if has_policies {
+            Refusal::Policies
+        } else {
+            Refusal::Bytes
+        }
+    }))
+}
+
+fn query_of(
+    schema: &str,
+    request: &ReadRequest,
+    at_time: Option<i64>,
+    form: Form,
+) -> Result<Query, Error> {
     let mut query = Query::new(schema, at_time);
     let head = head_of(&mut query, request)?;
+    query.between("h.since", Some("h.until"));
     query.select(&request.selection)?;
-    query.require("e.position > h.since AND e.position <= h.until".to_owned());
     let order = order_of(request.direction);
-    let (key, stream, stream_columns) = match &request.selection {
+    let (key, stream) = match &request.selection {
         Selection::Stream(stream) => {
             query.beyond("e.version", bigint(request.after_version.value()));
             let until = query.value(bigint(request.until_version.value()), Type::INT8);
             query.require(format!("e.version <= {until}"));
             let stream = query.value(stream.to_string(), Type::TEXT);
-            let joins = format!(
-                " LEFT JOIN LATERAL (SELECT v.version FROM {schema}.events v WHERE v.stream = {stream} \
-                 ORDER BY v.version DESC LIMIT 1) s ON true \
-                 LEFT JOIN {schema}.stream_policies p ON p.stream = {stream}"
-            );
-            let columns = "coalesce(s.version, 0), p.state, p.truncate_before, p.max_age::text, p.max_count::text";
-            ("version", joins, columns)
+            ("version", stream_of(schema, &stream, form))
         }
-        _ => ("position", String::new(), "NULL, NULL, NULL, NULL, NULL"),
+        _ => ("position", (String::new(), "")),
     };
-    query.shown("h.now");
-    let count = number(request.events_max);
-    let limit = query.value(i64::from(count) + 1, Type::INT8);
-    let count = query.value(i64::from(count), Type::INT8);
-    let bytes = query.value(
-        i64::try_from(request.bytes_max).unwrap_or(i64::MAX),
-        Type::INT8,
-    );
-    let source = query.source();
+    let (joins, stream_columns) = stream;
+    let (told, events) = match form {
+        Form::Quick => uncut(&mut query, request, (key, order)),
+        Form::Whole => {
+            query.shown("h.now");
+            cut(&mut query, request, (key, order))
+        }
+    };
     let text = format!(
-        "SELECT h.position, h.until, {stream_columns}, q.more, {COLUMNS} FROM {head}{stream} \
-         LEFT JOIN LATERAL (SELECT * FROM (SELECT e.*, row_number() OVER w AS place, sum(e.bytes) OVER w AS total, \
-         lead(e.position) OVER w IS NOT NULL AS more \
-         FROM (SELECT e.* {source} ORDER BY e.{key} {order} LIMIT {limit}) e \
-         WINDOW w AS (ORDER BY e.{key} {order} ROWS UNBOUNDED PRECEDING)) e \
-         WHERE e.place <= {count} AND (e.total <= {bytes} OR e.place = 1)) q ON true"
+        "SELECT h.position, h.until, {told}, {COLUMNS}{stream_columns} FROM {head}{joins} {events}"
     );
     Ok(query.with_text(text))
+}
+
+/// What joins the head of a stream, and its columns.
+fn stream_of(schema: &str, stream: &str, form: Form) -> (String, &'static str) {
+    let version = format!(
+        " LEFT JOIN LATERAL (SELECT v.version FROM {schema}.events v WHERE v.stream = {stream} \
+         ORDER BY v.version DESC LIMIT 1) s ON true"
+    );
+    match form {
+        Form::Quick => (version, ", coalesce(s.version, 0), NULL::smallint"),
+        Form::Whole => {
+            let policy = format!(" LEFT JOIN {schema}.stream_policies p ON p.stream = {stream}");
+            let columns = ", coalesce(s.version, 0), p.state, p.truncate_before, p.max_age::text, p.max_count::text";
+            (version + &policy, columns)
+        }
+    }
+}
+
+/// Limits of a page as parameters: one event more than it has, and its bytes.
+fn limits_of(query: &mut Query, request: &ReadRequest) -> [String; 2] {
+    let count = i64::from(number(request.events_max));
+    let bytes = i64::try_from(request.bytes_max).unwrap_or(i64::MAX);
+    [count + 1, bytes].map(|limit| query.value(limit, Type::INT8))
+}
+
+/// The events of a page and one more, where all of them may be taken: no stream has a policy, and the sum of their
+/// sizes fits. Else none, and which of the two it was.
+fn uncut(query: &mut Query, request: &ReadRequest, by: (&str, &str)) -> (&'static str, String) {
+    let [limit, bytes] = limits_of(query, request);
+    let sizes = query.events("e.bytes", by, &limit);
+    let events = query.events("e.*", by, &limit);
+    let schema = query.schema();
+    let joins = format!(
+        "LEFT JOIN LATERAL (SELECT CASE WHEN EXISTS (SELECT FROM {schema}.stream_policies) THEN true \
+         WHEN (SELECT sum(n.bytes) FROM ({sizes}) n) > {bytes} THEN false END AS has_policies OFFSET 0) c ON true \
+         LEFT JOIN LATERAL (SELECT * FROM ({events}) e \
+         LIMIT CASE WHEN c.has_policies IS NOT NULL THEN 0 END) q ON true"
+    );
+    ("c.has_policies", joins)
+}
+
+/// The events of a page as far as it has room for them, and whether there is one after each.
+fn cut(
+    query: &mut Query,
+    request: &ReadRequest,
+    (key, order): (&str, &str),
+) -> (&'static str, String) {
+    let [limit, bytes] = limits_of(query, request);
+    let events = query.events("e.*", (key, order), &limit);
+    let joins = format!(
+        "LEFT JOIN LATERAL (SELECT * FROM (SELECT e.*, row_number() OVER w AS place, sum(e.bytes) OVER w AS total, \
+         lead(e.position) OVER w IS NOT NULL AS more FROM ({events}) e \
+         WINDOW w AS (ORDER BY e.{key} {order} ROWS UNBOUNDED PRECEDING)) e \
+         WHERE e.place < {limit} AND (e.total <= {bytes} OR e.place = 1)) q ON true"
+    );
+    ("q.more", joins)
 }
 
 /// The row of the log, with the span of the request: what lies after the first place, up to and with the second.
@@ -139,7 +241,7 @@ fn page_of(request: &ReadRequest, rows: &[Row]) -> Result<Page, Error> {
         check_not_ahead(cursor, head)?;
     }
     let stream = match &request.selection {
-        Selection::Stream(stream) => Some(stream_head_of(first, 2, stream)?),
+        Selection::Stream(stream) => Some(stream_head_of(first, STREAM, stream)?),
         _ => None,
     };
     let (events, rest) = events_of(request, rows)?;
@@ -151,8 +253,9 @@ fn events_of(request: &ReadRequest, rows: &[Row]) -> Result<(Vec<RecordedEvent>,
     let mut events = Vec::with_capacity(rows.len());
     for row in rows {
         // Nothing, where there is no event at all.
-        let more: Option<bool> = row.try_get(7).map_err(of_statement)?;
-        if let Some(more) = more {
+        let found: Option<i64> = row.try_get(EVENT).map_err(of_statement)?;
+        if found.is_some() {
+            let more: Option<bool> = row.try_get(TOLD).map_err(of_statement)?;
             events.push((event_of(row, EVENT)?, more));
         }
     }
@@ -161,6 +264,12 @@ fn events_of(request: &ReadRequest, rows: &[Row]) -> Result<(Vec<RecordedEvent>,
         Direction::Forward => events.sort_by_key(|(event, _)| event.position()),
         Direction::Backward => events.sort_by_key(|(event, _)| Reverse(event.position())),
     }
-    let rest = events.last().is_some_and(|(_, more)| *more);
+    let is_whole = events.len() <= request.events_max;
+    events.truncate(request.events_max);
+    // Where the server does not tell, it was asked for one more than the page has.
+    let rest = match events.last() {
+        Some((_, Some(more))) => *more,
+        _ => !is_whole,
+    };
     Ok((events.into_iter().map(|(event, _)| event).collect(), rest))
 }

@@ -14,7 +14,7 @@ $$;
 GRANT USAGE ON SCHEMA annals TO annals_app;
 GRANT SELECT ON ALL TABLES IN SCHEMA annals TO annals_app;
 GRANT UPDATE ON annals.log TO annals_app;
-GRANT INSERT ON annals.events TO annals_app;
+GRANT INSERT ON annals.events, annals.blocks TO annals_app;
 GRANT INSERT, UPDATE ON annals.stream_policies TO annals_app;
 GRANT INSERT, UPDATE, DELETE ON annals.snapshots TO annals_app;
 GRANT INSERT, UPDATE ON annals.checkpoints TO annals_app;

@@ -16,6 +16,9 @@ use crate::store::position;
 pub(crate) const COLUMNS: &str = "q.position, q.version, q.appended_at, q.recorded_at, q.schema_version, q.id, \
      q.stream, q.type, q.content_type, q.tags, q.correlation_id, q.causation_id, q.headers::text, q.payload";
 
+/// How many they are.
+pub(crate) const COLUMNS_COUNT: usize = 14;
+
 /// Takes columns one after the other.
 struct Columns<'a> {
     row: &'a Row,

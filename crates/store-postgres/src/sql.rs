@@ -55,14 +55,14 @@ pub(crate) struct Auxiliary {
 }
 
 /// How many parameters `append` takes.
-const APPEND_PARAMETERS: usize = 29;
+const APPEND_PARAMETERS: usize = 30;
 
 /// The types of these parameters, which the server could work out but need not.
 const APPEND_CASTS: [&str; APPEND_PARAMETERS] = [
     "text[]", "bytea[]", "int[]", "int[]", "text[]", "bigint[]", "int[]", "bigint[]", "text[]",
-    "text[]", "int[]", "uuid[]", "int[]", "int[]", "text[]", "uuid[]", "text[]", "bigint[]",
-    "text[]", "text[]", "text[]", "text[]", "text[]", "bigint[]", "int[]", "bytea[]", "text[]",
-    "bigint", "text",
+    "text[]", "int[]", "uuid[]", "int[]", "int[]", "int[]", "text[]", "uuid[]", "text[]",
+    "bigint[]", "text[]", "text[]", "text[]", "text[]", "text[]", "bigint[]", "int[]", "bytea[]",
+    "text[]", "bigint", "text",
 ];
 
 impl Statements {

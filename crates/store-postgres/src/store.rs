@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use annals_core::{
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) statements: Statements,
     pub(crate) settings: Settings,
     pub(crate) bell: Bell,
+    /// Whether a stream of the log was seen to have a policy.
+    has_policies: AtomicBool,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -270,6 +273,7 @@ impl PostgresStoreBuilder {
             connector,
             statements,
             settings: self.settings,
+            has_policies: AtomicBool::new(false),
             clock: self.clock,
         });
         let mut capabilities = Capabilities::COMPLETE;
@@ -349,7 +353,8 @@ impl Shared {
 
     async fn page(&self, request: ReadRequest) -> Result<Page, Error> {
         let client = self.client().await?;
-        crate::read::page(&client, &self.statements.schema, request, self.at_time()).await
+        let (schema, has_policies) = (&self.statements.schema, &self.has_policies);
+        crate::read::page(&client, schema, request, self.at_time(), has_policies).await
     }
 
     async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {

@@ -1,10 +1,9 @@
 //! The program `bank`; see the library.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use annals::{EventStoreExt, LogStore, ReadRequest, Version};
+use annals::{AnyStore, EventStoreExt, ReadRequest, StoreAddress, Version};
 use anyhow::Result;
 use bank::{AccountError, Bank, euros};
 use clap::Parser;
@@ -14,8 +13,8 @@ async fn main() -> Result<()> {
     let Options { store } = Options::parse();
     // Without a directory there is one for the time of the story.
     let scratch = tempfile::tempdir()?;
-    let directory = store.unwrap_or_else(|| scratch.path().join("store"));
-    match tell(&directory, &mut io::stdout().lock()).await {
+    let address = store.unwrap_or_else(|| StoreAddress::Log(scratch.path().join("store")));
+    match tell(address, &mut io::stdout().lock()).await {
         // Whoever listens has heard enough, as `head` has.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         told => told,
@@ -26,14 +25,14 @@ async fn main() -> Result<()> {
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Keep the accounts in this directory, which is created when it is missing: they are there again the next time,
-    /// and the story goes on with what is on them.
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
+    /// Keep the accounts here: in a directory, or in PostgreSQL at `postgres://user@host/database`. It is created when it
+    /// is missing; they are there again the next time, and the story goes on with what is on them. In `memory:`, they are not.
+    #[arg(long, value_name = "STORE")]
+    store: Option<StoreAddress>,
 }
 
-async fn tell(directory: &Path, out: &mut impl Write) -> Result<()> {
-    let store = Arc::new(LogStore::builder(directory).open_or_create()?);
+async fn tell(address: StoreAddress, out: &mut impl Write) -> Result<()> {
+    let store = Arc::new(AnyStore::at(address).open_or_create().await?);
     let bank = Bank::new(store.clone());
 
     for (number, owner) in [("1", "Ada"), ("2", "Ben")] {

@@ -1,10 +1,13 @@
 //! The rules of an account, and what holds when tellers race.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::io;
 use std::process::Command;
 use std::sync::Arc;
 
 use annals::{CommandError, EventStoreExt, MemoryStore, ReadRequest, Version};
+use annals_services::PostgresServer;
 use annals_testkit::Scenario;
 use bank::{Account, AccountError, AccountEvent, Bank};
 
@@ -166,6 +169,37 @@ fn the_accounts_are_there_again_the_next_time() {
     assert!(history(&second).starts_with(&history(&first)), "{second}");
 }
 
+/// What the program prints with this store; which teller was which is left out, as it changes from run to run.
+fn story_in(store: &str) -> Vec<String> {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_bank"));
+    let output = program.args(["--store", store]).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{store}: {error}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    let lines = told.lines().map(|line| match line.strip_prefix("teller ") {
+        Some(teller) => teller.get(1..).unwrap().to_owned(),
+        None => line.to_owned(),
+    });
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn the_story_is_the_same_in_every_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = story_in("memory:");
+    assert!(expected.len() > 15, "{expected:?}");
+    let log = format!("log:{}", folder.path().display());
+    assert_eq!(story_in(&log), expected);
+    let Some(url) = PostgresServer::shared().unwrap() else {
+        eprintln!("SKIPPED the_story_is_the_same_in_every_store: told to do without services");
+        return;
+    };
+    let name = folder.path().file_name().unwrap().to_string_lossy();
+    assert_eq!(story_in(&format!("{url}?schema=bank{name}")), expected);
+}
+
 #[test]
 fn other_arguments_are_refused() {
     for arguments in [
@@ -173,6 +207,7 @@ fn other_arguments_are_refused() {
         &["--store"],
         &["x"],
         &["--store", "x", "y"],
+        &["--store", "mysql://host/bank"],
     ] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_bank"));
         let output = program.args(arguments).output().unwrap();

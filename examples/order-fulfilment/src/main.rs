@@ -2,11 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use annals::{EventStoreExt, LogStore, ParkedCause, ReadRequest};
-use anyhow::Result;
+use annals::{AnyStore, EventStoreExt, ParkedCause, ReadRequest, StoreAddress};
+use anyhow::{Result, bail};
 use clap::Parser;
 use futures_executor::block_on;
 use futures_util::TryStreamExt;
@@ -22,8 +21,13 @@ fn main() -> Result<()> {
     let Options { store, metrics } = Options::parse();
     // Without a directory there is one for the time of the story.
     let scratch = tempfile::tempdir()?;
-    let directory = store.unwrap_or_else(|| scratch.path().join("store"));
-    match block_on(tell(&directory, metrics, &mut io::stdout().lock())) {
+    let address = store.unwrap_or_else(|| StoreAddress::Log(scratch.path().join("store")));
+    // A store on PostgreSQL works on it; the others need none.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let _entered = runtime.enter();
+    match block_on(tell(address, metrics, &mut io::stdout().lock())) {
         // Whoever listens has heard enough, as `head` has.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         told => told,
@@ -34,19 +38,24 @@ fn main() -> Result<()> {
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Keep the orders in this directory, which is created when it is missing: they are there again the next time,
-    /// and the story goes on with further ones.
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
+    /// Keep the orders here: in a directory, or in PostgreSQL at `postgres://user@host/database`. It is created when it
+    /// is missing; they are there again the next time, and the story goes on with further ones. In `memory:`, they are not.
+    #[arg(long, value_name = "STORE")]
+    store: Option<StoreAddress>,
     /// Answer `/metrics` and `/health` at this address, such as 127.0.0.1:9000, until the input ends.
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
 }
 
-async fn tell(directory: &Path, metrics: Option<SocketAddr>, out: &mut impl Write) -> Result<()> {
+async fn tell(
+    address: StoreAddress,
+    metrics: Option<SocketAddr>,
+    out: &mut impl Write,
+) -> Result<()> {
     let time = StoryTime::default();
     let clock = Arc::new(time.clone());
-    let store = Arc::new(LogStore::builder(directory).clock(clock).open_or_create()?);
+    let store = AnyStore::at(address).clock(clock);
+    let store = Arc::new(store.open_or_create().await?);
     let newest = ReadRequest::all().backward().events_max(1);
     let newest = store.events(newest).try_next().await?;
     let time = match newest {
@@ -64,7 +73,10 @@ async fn tell(directory: &Path, metrics: Option<SocketAddr>, out: &mut impl Writ
     };
     let endpoint = match watch.zip(metrics) {
         Some((watch, address)) => {
-            let endpoint = watch.serve(address, store, shop.processor().clone())?;
+            let AnyStore::Log(log) = &*store else {
+                bail!("metrics are of the embedded store; name a directory with --store DIR");
+            };
+            let endpoint = watch.serve(address, Arc::clone(log), shop.processor().clone())?;
             writeln!(out, "metrics are at http://{}/metrics", endpoint.address())?;
             Some(endpoint)
         }

@@ -45,8 +45,16 @@ ALTER TABLE events ALTER COLUMN payload SET STORAGE EXTERNAL;
 
 CREATE UNIQUE INDEX events_append_id ON events (append_id) WHERE append_id IS NOT NULL;
 CREATE INDEX events_tags ON events USING gin (tags) WHERE tags IS NOT NULL;
-CREATE INDEX events_type ON events (type, position);
-CREATE INDEX events_category ON events (split_part(stream, '-', 1), position);
+
+-- Where events of a type or of a category stand: an entry for each block of 32 positions that has any, in place of an
+-- entry for each event. Block `b` is the positions from `32 * b` to `32 * b + 31`.
+CREATE TABLE blocks (
+    -- `t` for a type, `c` for a category.
+    kind "char" NOT NULL CHECK (kind IN ('t', 'c')),
+    name text COLLATE "C" NOT NULL,
+    block bigint NOT NULL,
+    PRIMARY KEY (kind, name, block)
+);
 
 -- What of a stream is shown; a stream without a row is open and shows everything.
 CREATE TABLE stream_policies (

@@ -30,7 +30,7 @@ BEGIN
 END
 $$;
 
--- The same for any place: planned each time, for what is asked.
+-- The same for any place: planned each time, for what is asked. Types alone are looked for in their blocks.
 CREATE FUNCTION occurred(
     since bigint, of_types text[], with_tags text[], at_time bigint
 ) RETURNS boolean
@@ -41,19 +41,29 @@ AS $$
 BEGIN
     RETURN EXISTS (
         SELECT
-        FROM events e
-        WHERE e.position > since
-            AND (of_types IS NULL OR e.type = ANY (of_types))
-            AND (with_tags IS NULL OR e.tags @> with_tags)
-            AND (NOT EXISTS (SELECT FROM stream_policies) OR coalesce((
-                SELECT p.state = 0
-                    AND e.version >= p.truncate_before
-                    AND (p.max_age IS NULL OR at_time::numeric - e.appended_at <= p.max_age * 1000000)
-                    AND (p.max_count IS NULL OR (
-                        SELECT h.version FROM events h WHERE h.stream = e.stream ORDER BY h.version DESC LIMIT 1
-                    ) - e.version < p.max_count)
-                FROM stream_policies p WHERE p.stream = e.stream
-            ), true))
+        FROM (
+            SELECT c.*
+            FROM unnest(CASE WHEN with_tags IS NULL THEN of_types END) t(name)
+            JOIN blocks b ON b.kind = 't' AND b.name = t.name AND b.block >= since / 32
+            JOIN events c ON c.position BETWEEN b.block * 32 AND b.block * 32 + 31 AND c.type = t.name
+            WHERE c.position > since
+            UNION ALL
+            SELECT c.*
+            FROM events c
+            WHERE c.position > since
+                AND (with_tags IS NOT NULL OR of_types IS NULL)
+                AND (of_types IS NULL OR c.type = ANY (of_types))
+                AND (with_tags IS NULL OR c.tags @> with_tags)
+        ) e
+        WHERE NOT EXISTS (SELECT FROM stream_policies) OR coalesce((
+            SELECT p.state = 0
+                AND e.version >= p.truncate_before
+                AND (p.max_age IS NULL OR at_time::numeric - e.appended_at <= p.max_age * 1000000)
+                AND (p.max_count IS NULL OR (
+                    SELECT h.version FROM events h WHERE h.stream = e.stream ORDER BY h.version DESC LIMIT 1
+                ) - e.version < p.max_count)
+            FROM stream_policies p WHERE p.stream = e.stream
+        ), true)
     );
 END
 $$;
@@ -62,7 +72,7 @@ $$;
 --
 -- The commands are lists of equal length, and so are their expectations (of written and of checked streams), the items
 -- of their conditions, the event ids that the application chose, and the events; each of these names its command by
--- its place, from 1. An expectation is a version, or -1 for any state, -2 for no stream, -3 for a stream that exists.
+-- its place, from 1. An event has its place among the call's events of its stream, from 1. An expectation is a version, or -1 for any state, -2 for no stream, -3 for a stream that exists.
 -- Types and tags of an item are array literals, or nothing for any. Whoever calls sees to it that no command bears on
 -- the judgement of a later one.
 --
@@ -77,7 +87,8 @@ CREATE FUNCTION append(
     expected_commands integer[], expected_streams text[], expected_versions bigint[],
     condition_commands integer[], condition_sinces bigint[], condition_types text[], condition_tags text[],
     given_commands integer[], given_ids uuid[],
-    event_commands integer[], event_expectations integer[], event_streams text[], event_ids uuid[], event_types text[],
+    event_commands integer[], event_expectations integer[], event_ordinals integer[], event_streams text[],
+    event_ids uuid[], event_types text[],
     event_schema_versions bigint[], event_content_types text[], event_tags text[], event_correlations text[],
     event_causations text[], event_headers text[], event_recorded bigint[], event_bytes integer[],
     event_payloads bytea[], event_append_ids text[],
@@ -96,6 +107,8 @@ DECLARE
     command integer;
     reopens boolean;
     recorded bigint;
+    places bigint[];
+    ordinals bigint[];
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'appending takes READ COMMITTED, not %', upper(current_setting('transaction_isolation'))
@@ -173,27 +186,45 @@ BEGIN
         END IF;
     END LOOP;
 
+    -- Where every command is recorded, an event's places are those that the client counted.
+    IF 0 <> ANY (answers) THEN
+        SELECT array_agg(p.place_in_log ORDER BY p.place), array_agg(p.place_in_stream ORDER BY p.place)
+            INTO places, ordinals
+            FROM (
+                SELECT e.place, count(*) FILTER (WHERE answers[e.command] = 0) OVER (ORDER BY e.place) AS place_in_log,
+                    count(*) FILTER (WHERE answers[e.command] = 0)
+                        OVER (PARTITION BY e.stream ORDER BY e.place) AS place_in_stream
+                FROM unnest(event_commands, event_streams) WITH ORDINALITY e(command, stream, place)
+            ) p;
+    END IF;
+
     INSERT INTO events (
         position, version, appended_at, recorded_at, bytes, schema_version, append_events, id, stream, type,
         content_type, tags, correlation_id, causation_id, headers, append_id, append_content, payload)
-    SELECT head + row_number() OVER (ORDER BY e.place),
-        versions[e.expectation] + row_number() OVER (PARTITION BY e.stream ORDER BY e.place),
+    SELECT head + coalesce(places[e.place], e.place),
+        versions[e.expectation] + coalesce(ordinals[e.place], e.ordinal),
         appended, e.recorded, e.bytes, e.schema_version,
         CASE WHEN e.append_id IS NOT NULL THEN command_events[e.command] END, e.id, e.stream, e.type,
         e.content_type, e.tags::text[], e.correlation, e.causation, e.headers::jsonb, e.append_id,
         CASE WHEN e.append_id IS NOT NULL THEN command_contents[e.command] END, e.payload
     FROM unnest(
-        event_commands, event_expectations, event_streams, event_ids, event_types, event_schema_versions,
-        event_content_types, event_tags, event_correlations, event_causations, event_headers, event_recorded,
-        event_bytes, event_payloads, event_append_ids
+        event_commands, event_expectations, event_ordinals, event_streams, event_ids, event_types,
+        event_schema_versions, event_content_types, event_tags, event_correlations, event_causations, event_headers,
+        event_recorded, event_bytes, event_payloads, event_append_ids
     ) WITH ORDINALITY e(
-        command, expectation, stream, id, type, schema_version, content_type, tags, correlation, causation, headers,
-        recorded, bytes, payload, append_id, place)
+        command, expectation, ordinal, stream, id, type, schema_version, content_type, tags, correlation, causation,
+        headers, recorded, bytes, payload, append_id, place)
     WHERE answers[e.command] = 0;
 
     GET DIAGNOSTICS recorded = ROW_COUNT;
     IF recorded > 0 THEN
         UPDATE log l SET position = head + recorded, appended_at = appended WHERE l.id = 1;
+        INSERT INTO blocks (kind, name, block)
+            SELECT DISTINCT n.kind, n.name, (head + coalesce(places[e.place], e.place)) / 32
+            FROM unnest(event_commands, event_types, event_streams) WITH ORDINALITY e(command, type, stream, place)
+            CROSS JOIN LATERAL (VALUES ('t'::"char", e.type), ('c', split_part(e.stream, '-', 1))) n(kind, name)
+            WHERE answers[e.command] = 0
+            ON CONFLICT DO NOTHING;
         IF reopens THEN
             UPDATE stream_policies p SET state = 0
                 FROM unnest(event_commands, event_streams) w(command, stream)

@@ -1,6 +1,6 @@
 //! Commands that are sent together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use annals_core::{AppendId, EventId, Expected, StreamId};
 use tokio_postgres::types::ToSql;
@@ -79,6 +79,7 @@ pub(crate) struct Parameters<'a> {
     given_ids: Vec<Uuid>,
     event_commands: Vec<i32>,
     event_expectations: Vec<i32>,
+    event_ordinals: Vec<i32>,
     event_streams: Vec<&'a str>,
     event_ids: Vec<Uuid>,
     event_types: Vec<&'a str>,
@@ -94,6 +95,8 @@ pub(crate) struct Parameters<'a> {
     event_append_ids: Vec<Option<&'a str>>,
     at_time: Option<i64>,
     bell: Option<&'a str>,
+    /// How many events of each stream there are so far.
+    ordinals: HashMap<&'a StreamId, i32>,
 }
 
 impl<'a> Parameters<'a> {
@@ -131,6 +134,10 @@ impl<'a> Parameters<'a> {
         for write in append.writes() {
             self.expect(place, write.stream.as_str(), write.expected);
             let expectation = number(self.expected_streams.len());
+            let last = self.ordinals.entry(&write.stream).or_default();
+            let first = *last + 1;
+            *last += number(write.events.len());
+            self.event_ordinals.extend(first..=*last);
             for (event, parts) in write.events.iter().zip(&mut parts) {
                 if event.id().is_some() {
                     self.given_commands.push(place);
@@ -168,7 +175,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// In the order of the function's own.
-    pub(crate) fn values(&self) -> [&(dyn ToSql + Sync); 29] {
+    pub(crate) fn values(&self) -> [&(dyn ToSql + Sync); 30] {
         [
             &self.command_ids,
             &self.command_contents,
@@ -184,6 +191,7 @@ impl<'a> Parameters<'a> {
             &self.given_ids,
             &self.event_commands,
             &self.event_expectations,
+            &self.event_ordinals,
             &self.event_streams,
             &self.event_ids,
             &self.event_types,
@@ -305,6 +313,7 @@ mod tests {
         let parameters = Parameters::new(&commands, None, None);
         assert_eq!(parameters.event_streams, ["a-1", "a-2"]);
         assert_eq!(parameters.event_expectations, [1, 2]);
+        assert_eq!(parameters.event_ordinals, [1, 1]);
         assert_eq!(parameters.event_append_ids, [Some("1"), Some("2")]);
         assert_eq!(parameters.condition_commands, [1]);
         assert_eq!(parameters.condition_types, [None]);

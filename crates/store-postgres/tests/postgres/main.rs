@@ -8,6 +8,7 @@
     reason = "a failed test is what a panic means here, and a skipped one is told"
 )]
 
+mod blocks;
 mod book;
 mod conformance;
 mod faults;
