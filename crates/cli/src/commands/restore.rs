@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annals_core::Position;
-use annals_store_log::Parts;
+use annals_store_log::{Parts, StoreFork};
 use clap::Args;
 
 use super::at::{Moment, moment};
@@ -16,7 +16,7 @@ use super::init::refuse_what_is_there;
 use super::verify::on_progress;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::progress::Step;
-use crate::output::{GOOD, note};
+use crate::output::{GOOD, note, text};
 use crate::session::Session;
 use crate::store_at::StoreAddress;
 
@@ -56,18 +56,26 @@ pub(crate) fn run(args: &Restore, session: &mut Session) -> Result {
     let making = beside(&args.directory)?;
     remove_all(&making)?;
     let made = make(args, &source, until, &making);
-    let position = made.inspect_err(|_| {
+    let made = made.inspect_err(|_| {
         // What is left of it is removed by the next one, if not now.
         let _ = fs::remove_dir_all(&making);
     })?;
     put_in_place(&making, &args.directory)?;
+    let position = made.position;
+    if made.streams_truncated > 0 {
+        note(&format!(
+            "{} begin later than then: events of them were reclaimed since, which only an older backup has",
+            text::count(made.streams_truncated as u64, "stream")
+        ));
+    }
     if args.until.is_some() {
         note(
             "checkpoints of readers are not in it: they begin anew, or from what their read models say",
         );
     }
     let json = serde_json::json!({ "store": args.directory.display().to_string(),
-        "restored_from": source.to_string(), "position": position.value() });
+        "restored_from": source.to_string(), "position": position.value(),
+        "streams_truncated": made.streams_truncated });
     session.out.item(&json, |out| {
         let done = out.paint(GOOD, "restored");
         format!(
@@ -97,7 +105,12 @@ fn beside(directory: &Path) -> Result<PathBuf> {
     Ok(directory.with_file_name(format!(".{name}.restoring")))
 }
 
-fn make(args: &Restore, source: &StoreAddress, until: Position, making: &Path) -> Result<Position> {
+fn make(
+    args: &Restore,
+    source: &StoreAddress,
+    until: Position,
+    making: &Path,
+) -> Result<StoreFork> {
     fs::create_dir_all(making).map_err(|error| Failure::file("make", making, &error))?;
     if args.until.is_none() {
         copy_beside(source.directory(), making)?;
@@ -123,7 +136,7 @@ fn make(args: &Restore, source: &StoreAddress, until: Position, making: &Path) -
         .builder()
         .open()?
         .close()?;
-    Ok(fork.position)
+    Ok(fork)
 }
 
 /// Gives the store its name; an empty directory of this name makes room.

@@ -165,7 +165,8 @@ fn metrics(answer: &'static str) -> String {
             let request = BufReader::new(stream.try_clone().unwrap());
             let head = request.lines().map_while(std::io::Result::ok);
             let asked: Vec<String> = head.take_while(|line| !line.is_empty()).collect();
-            assert!(asked[0].starts_with("GET /metrics "), "{asked:?}");
+            let first = asked.first().unwrap();
+            assert!(first.starts_with("GET /metrics "), "{asked:?}");
             let length = answer.len();
             let head =
                 format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
