@@ -76,7 +76,7 @@ Lines of other verbs:\n\n\
 | `projections` | `name`, `position`, `lag`, `saves`, `parked`, `skipped`, `live_version`, `building_version` |\n\
 | `parked` | `consumer`, `position`, `stream`, `version`, `key`, `waits`, `error`, `attempts` |\n\
 | `profile` | a line for each type: `type`, `events`, `payload_bytes`, `payload_bytes_average`, `decode_ns`; then the report of the profiler |\n\
-| `top` | `at`, `store`, `head`, `newest_appended_at`, `events_per_second_10s`, `events_per_second_60s`, `newest_events`, `streams` and `types` (each `name`, `events`, `bytes`), sizes of files, `readers` (as `projections`, with `lag_change`) |\n\
+| `top` | `at`, `store`, `head`, `newest_appended_at`, `events_per_second_10s`, `events_per_second_60s`, `newest_events`, `streams` and `types` (each `name`, `events`, `bytes`), sizes of files, `readers` (as `projections`, with `lag_change`), `application` with `--metrics` |\n\
 | `doctor` | `check`, `verdict` (`good`, `look`, `bad`), `found`, `advice` |\n\n\
 A line of an export has the same fields as an event, in this order: `position`, `append` (`id` and the number of its `events`, on\n\
 its first event), `stream`, `version`, `type`, `schema_version`, `content_type`, `id`, `recorded_at`, `appended_at`,\n\
