@@ -55,6 +55,11 @@ impl FromStr for StoreAddress {
     /// kind and never the address, in which there may be a password.
     fn from_str(text: &str) -> Result<Self, Error> {
         let Some((kind, rest)) = text.split_once(':').filter(|(kind, _)| is_kind(kind)) else {
+            if text.contains("://") || text.contains("password=") {
+                return Err(invalid(
+                    "neither a directory nor an address of a store; write log: before a directory of that name",
+                ));
+            }
             return log(text);
         };
         match kind {
@@ -91,7 +96,7 @@ fn log(directory: &str) -> Result<StoreAddress, Error> {
 
 /// Takes the name of the schema out of the parameters, of which libpq knows none like it.
 fn postgres(text: &str) -> StoreAddress {
-    let (base, parameters) = text.split_once('?').unwrap_or((text, ""));
+    let (base, parameters) = split_parameters(text);
     let mut schema = None;
     let others = parameters.split('&').filter(|parameter| {
         let name = parameter.strip_prefix("schema=");
@@ -132,15 +137,36 @@ impl fmt::Display for StoreAddress {
 
 /// A URL without its password and its parameters, of which one may be a password.
 fn without_secrets(url: &str) -> String {
-    let base = url.split('?').next().unwrap_or(url);
+    let (base, _) = split_parameters(url);
     let (kind, rest) = base.split_once("://").unwrap_or(("postgres", base));
     // A password may hold anything but what ends it.
     match rest.rsplit_once('@') {
         Some((who, place)) => {
-            let user = who.split(':').next().unwrap_or(who);
+            let user = who.split([':', '/', '?']).next().unwrap_or_default();
             format!("{kind}://{user}@{place}")
         }
-        None => format!("{kind}://{rest}"),
+        // What stands behind a colon is a port, or may be a password whose end is missing.
+        None => {
+            let (host, port) = rest.split_once(':').unwrap_or((rest, ""));
+            let is_port = port.split('/').next().unwrap_or_default();
+            if is_port.bytes().all(|byte| byte.is_ascii_digit()) {
+                format!("{kind}://{rest}")
+            } else {
+                format!("{kind}://{host}")
+            }
+        }
+    }
+}
+
+/// A URL before its parameters, and these. A password may hold a question mark.
+fn split_parameters(url: &str) -> (&str, &str) {
+    let from = url.rfind('@').unwrap_or(0);
+    match url.get(from..).and_then(|rest| rest.find('?')) {
+        Some(at) => {
+            let (base, parameters) = url.split_at(from + at);
+            (base, parameters.trim_start_matches('?'))
+        }
+        None => (url, ""),
     }
 }
 
@@ -171,6 +197,12 @@ mod tests {
             "postgres://u:p@ss:x@h:1/d?password=q&schema=s",
             "postgres://u@h:1/d?schema=s",
         );
+        check(
+            "postgres://u:se?cret@h/d?schema=s",
+            "postgres://u@h/d?schema=s",
+        );
+        check("postgres://h:5432/d", "postgres://h:5432/d");
+        check("postgres://u:secret", "postgres://u");
     }
 
     #[test]
@@ -207,5 +239,7 @@ mod tests {
         check("mysql://a:secret@h/d", "no such kind");
         check("postgres:h", "no such kind");
         check("nats://a:secret@h", "no such kind");
+        check("my-sql://a:secret@h/d", "neither a directory");
+        check("host=h password=secret", "neither a directory");
     }
 }

@@ -53,7 +53,8 @@
 //!
 //! # Limits
 //! Up to [`PARTITIONS_MAX`] partitions of up to 2^48 - 1 positions each. A page takes as much memory again for events
-//! that were read ahead of their turn.
+//! that were read ahead of their turn, but at least an event of each partition: a page of fewer events than there are partitions
+//! reads as many as there are.
 
 mod auxiliary;
 mod builder;

@@ -48,9 +48,11 @@ impl Shared {
 
     async fn catch_up(&self) -> Result<(), Error> {
         for _ in 0..STALE_MAX {
+            // What this process appends meanwhile is no reason to ask again.
+            let known = self.look(State::sequence)?;
             let info = self.wire.info(self.log(), None).await;
             let last = info.map_err(Failure::into_error)?.state.last_seq;
-            if last >= self.look(State::sequence)? {
+            if last >= known {
                 return self.reach(last).await;
             }
             sleep(STALE_PAUSE).await;
@@ -252,8 +254,12 @@ impl Shared {
                 if is_time && let Err(error) = strong.mark().await {
                     tracing::debug!(%error, "how far the log goes could not be noted");
                 }
-                if news && let Err(error) = strong.refresh().await {
-                    tracing::debug!(%error, "what others append could not be read");
+                if news {
+                    let looked = strong.refresh().await;
+                    strong.note_look(&looked);
+                    if let Err(error) = looked {
+                        tracing::debug!(%error, "what others append could not be read");
+                    }
                 }
             }
         }

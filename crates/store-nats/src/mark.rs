@@ -34,9 +34,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Refuses a log that ends before a place that it had reached.
-    pub(crate) async fn check_mark(&self) -> Result<(), Error> {
-        let (_, noted) = self.noted().await?;
+    /// The sequence that is noted; 0 for none. It was there by then.
+    pub(crate) async fn noted_sequence(&self) -> Result<u64, Error> {
+        self.noted().await.map(|(_, noted)| noted)
+    }
+
+    /// Refuses a log that ends before the place that was noted before it was read.
+    pub(crate) fn check_mark(&self, noted: u64) -> Result<(), Error> {
         let sequence = self.look(State::sequence)?;
         if noted <= sequence {
             return Ok(());

@@ -1,7 +1,7 @@
 //! What the store and its tasks share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use annals_core::{Clock, Error, ErrorKind, Ids, Position};
 use tokio::runtime::Handle;
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) marked: AtomicU64,
     state: RwLock<State>,
     head: watch::Sender<Position>,
+    /// What the task that follows can't get over, as it was told last.
+    damage: RwLock<Option<String>>,
 }
 
 /// Who asks the leader how far the log goes, one after the other.
@@ -75,6 +77,7 @@ impl Shared {
             marked: AtomicU64::new(0),
             state: RwLock::default(),
             head: watch::Sender::new(Position::START),
+            damage: RwLock::default(),
         }
     }
 
@@ -104,6 +107,34 @@ impl Shared {
             is_newer
         });
         taken
+    }
+
+    /// Notes how a look at what is new ended, so that whoever waits is told of damage.
+    pub(crate) fn note_look(&self, looked: &Result<(), Error>) {
+        let damage = match looked {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Some(error.to_string()),
+            Err(_) => return,
+            Ok(()) => None,
+        };
+        let mut known = self.damage.write().unwrap_or_else(PoisonError::into_inner);
+        if *known == damage {
+            return;
+        }
+        if let Some(damage) = &damage {
+            tracing::warn!(%damage, log = self.log(), "what is new in the log can't be read");
+        }
+        *known = damage;
+        drop(known);
+        self.head.send_modify(|_| {});
+    }
+
+    /// Why nothing new is read any more, if that is so.
+    pub(crate) fn damage(&self) -> Option<Error> {
+        let known = self.damage.read().unwrap_or_else(PoisonError::into_inner);
+        let damage = known.clone()?;
+        let message =
+            "what is new in the log can't be read; verify the servers, and restore what they lost";
+        Some(Error::new(ErrorKind::Corrupt, message).with("cause", damage))
     }
 
     /// To be told of every new head.

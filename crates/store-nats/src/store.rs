@@ -240,8 +240,10 @@ impl NatsStoreBuilder {
         let limits = limits(&wire);
         let (clock, ids) = (self.clock, self.ids);
         let shared = Arc::new(Shared::new(wire, self.settings, (clock, ids), runtime));
+        // Noted before it is looked how far the log goes: who writes meanwhile notes more.
+        let noted = shared.noted_sequence().await?;
         shared.refresh().await?;
-        shared.check_mark().await?;
+        shared.check_mark(noted)?;
         let follower = shared
             .runtime
             .spawn(Shared::keep_up(Arc::downgrade(&shared)));
@@ -375,6 +377,10 @@ impl EventStore for NatsStore {
                 Error::new(ErrorKind::Unavailable, message).during("changed since")
             })?;
             head = Cursor::at(*heads.borrow_and_update());
+            // The task that follows can't go on; whoever waits is told why.
+            if let Some(damage) = self.shared.damage() {
+                return Err(damage.during("changed since"));
+            }
         }
         Ok(head)
     }

@@ -36,6 +36,9 @@ enum Place {
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
+/// The number of the answer that the leader failed to store what the cluster may have agreed on.
+const STORE_FAILED: u32 = 10077;
+
 impl Shared {
     /// Publishes the records that follow a sequence.
     ///
@@ -64,7 +67,13 @@ impl Shared {
                     Meaning::Final if in_doubt.is_none() => {
                         return Fate::Refused(refusal.to_error());
                     }
-                    _ => refusal.description,
+                    _ => {
+                        // Of a cluster, one server failed to store what others may have.
+                        if refusal.number == STORE_FAILED {
+                            in_doubt = Some(refusal.description.clone());
+                        }
+                        refusal.description
+                    }
                 },
                 Err(Failure::NobodyAnswers) => {
                     in_doubt = Some("no server leads the stream".to_owned());
@@ -76,7 +85,9 @@ impl Shared {
                 }
             };
             match self.place(after + 1, &own).await {
-                Ok(Place::Ours) => return Fate::Recorded,
+                Ok(Place::Ours) if self.is_whole(meant, records).await => return Fate::Recorded,
+                // Its beginning stands there, and what follows can't be told, or is not there.
+                Ok(Place::Ours) => in_doubt = Some(format!("stored in part: {cause}")),
                 Ok(Place::Others) => return Fate::Overtaken,
                 Ok(Place::Free) | Err(_) => {}
             }
@@ -86,6 +97,18 @@ impl Shared {
             sleep(pause).await;
             pause = PAUSE_MAX.min(pause * 2);
         }
+    }
+
+    /// Whether the last of the records stands where it was meant to, as far as that can be told.
+    async fn is_whole(&self, meant: u64, records: &[Record]) -> bool {
+        let [_, .., last] = records else {
+            return true;
+        };
+        let found = self.wire.by_leader(self.log(), meant).await;
+        let Ok(Some(raw)) = found else {
+            return false;
+        };
+        Record::of(&raw, &self.subjects).is_ok_and(|record| record == *last)
     }
 
     /// What the leader has at the place of the first record. Only the mark of the batch tells: another process may have

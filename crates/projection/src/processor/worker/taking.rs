@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals_core::{BoxError, Cursor, Error, ErrorKind, RecordedEvent};
+use annals_core::{BoxError, Cursor, Error, ErrorKind, Position, RecordedEvent};
 
 use super::Worker;
 use crate::contract::batch::Batch;
@@ -245,12 +245,20 @@ impl Worker {
     }
 }
 
-/// Where a reader stands who has seen everything before this event; `None` in a store of several partitions, where
-/// only the store could tell.
+/// Where a reader stands who has seen everything before this event. In a store of several partitions, that is behind
+/// the last event of each that stands before it on the page: those of one are in order.
 fn place_before(page: &FeedPage, index: usize) -> Option<Cursor> {
-    page.cursor().position()?;
     let event = page.events().get(index)?;
-    Some(Cursor::at(event.position().previous()))
+    if page.cursor().position().is_some() {
+        return Some(Cursor::at(event.position().previous()));
+    }
+    let mut places = page.after().positions().to_vec();
+    places.resize(page.cursor().positions().len(), Position::START);
+    for taken in page.events().get(..index)? {
+        let position = taken.position();
+        *places.get_mut(usize::from(position.partition()))? = position.in_log();
+    }
+    Some(Cursor::partitioned(places))
 }
 
 fn refused(page: &FeedPage, index: usize, attempts: u32, error: BoxError) -> Error {
