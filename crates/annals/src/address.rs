@@ -140,21 +140,17 @@ fn without_secrets(url: &str) -> String {
     let (base, _) = split_parameters(url);
     let (kind, rest) = base.split_once("://").unwrap_or(("postgres", base));
     // A password may hold anything but what ends it.
-    match rest.rsplit_once('@') {
-        Some((who, place)) => {
-            let user = who.split([':', '/', '?']).next().unwrap_or_default();
-            format!("{kind}://{user}@{place}")
-        }
-        // What stands behind a colon is a port, or may be a password whose end is missing.
-        None => {
-            let (host, port) = rest.split_once(':').unwrap_or((rest, ""));
-            let is_port = port.split('/').next().unwrap_or_default();
-            if is_port.bytes().all(|byte| byte.is_ascii_digit()) {
-                format!("{kind}://{rest}")
-            } else {
-                format!("{kind}://{host}")
-            }
-        }
+    if let Some((who, place)) = rest.rsplit_once('@') {
+        let user = who.split([':', '/', '?']).next().unwrap_or_default();
+        return format!("{kind}://{user}@{place}");
+    }
+    // What stands behind a colon is a port, or may be a password whose end is missing.
+    let (host, port) = rest.split_once(':').unwrap_or((rest, ""));
+    let port = port.split('/').next().unwrap_or_default();
+    if port.bytes().all(|byte| byte.is_ascii_digit()) {
+        format!("{kind}://{rest}")
+    } else {
+        format!("{kind}://{host}")
     }
 }
 
