@@ -79,6 +79,7 @@ mod pages;
 mod report;
 mod run;
 mod seed;
+mod spread;
 
 pub use annals_core::ManualClock;
 pub use backend::{Backend, Stores};
@@ -87,3 +88,4 @@ pub use history::{History, HistorySettings, Recorder, Violation, check_histories
 pub use model::check_model;
 pub use report::{CaseOutcome, CaseResult, Report};
 pub use run::{check, check_only};
+pub use spread::Spread;

@@ -5,10 +5,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::support;
-use crate::support::spread::Spread;
 use annals_conformance::{
-    Backend, HistorySettings, ManualClock, Report, Stores, check, check_histories, check_model,
-    check_only,
+    Backend, HistorySettings, ManualClock, Report, Spread, Stores, check, check_histories,
+    check_model, check_only,
 };
 use annals_core::Error;
 use annals_services::{DiskSync, NatsCluster};
@@ -75,14 +74,15 @@ impl Backend for Nats {
                 .clock(Arc::clone(&clock) as _);
             builder.open_or_create().await
         };
+        let first = open().await?;
         if self.stores == 1 {
-            return Ok(Stores::complete(open().await?).on_the_clock());
+            return Ok(Stores::complete(first).on_the_clock());
         }
-        let mut stores = Vec::new();
-        for _ in 0..self.stores {
-            stores.push(open().await?);
+        let mut others = Vec::new();
+        for _ in 1..self.stores {
+            others.push(open().await?);
         }
-        Ok(Stores::new(Spread::over(stores)).on_the_clock())
+        Ok(Stores::new(Spread::over(first, others)).on_the_clock())
     }
 
     fn block_on(&self, future: BoxFuture<'_, ()>) {

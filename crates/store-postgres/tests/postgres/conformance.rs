@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support;
-use crate::support::spread::Spread;
 use annals_conformance::{
-    Backend, HistorySettings, ManualClock, Stores, check, check_histories, check_model, check_only,
+    Backend, HistorySettings, ManualClock, Spread, Stores, check, check_histories, check_model,
+    check_only,
 };
 use annals_core::Error;
 use annals_partitioned::Partitioned;
@@ -48,14 +48,15 @@ impl Backend for Postgres {
             .settings(self.settings.clone())
             .schema(&support::fresh_schema())
             .clock(Arc::new(clock));
+        let first = builder.clone().open_or_create().await?;
         if self.stores == 1 {
-            return Ok(Stores::complete(builder.open_or_create().await?).on_the_clock());
+            return Ok(Stores::complete(first).on_the_clock());
         }
-        let mut stores = Vec::new();
-        for _ in 0..self.stores {
-            stores.push(builder.clone().open_or_create().await?);
+        let mut others = Vec::new();
+        for _ in 1..self.stores {
+            others.push(builder.clone().open_or_create().await?);
         }
-        Ok(Stores::new(Spread::over(stores)).on_the_clock())
+        Ok(Stores::new(Spread::over(first, others)).on_the_clock())
     }
 
     fn block_on(&self, future: BoxFuture<'_, ()>) {

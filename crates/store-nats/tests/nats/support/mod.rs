@@ -1,7 +1,6 @@
 //! Servers, a runtime, and a fresh log for whoever asks.
 
 pub(crate) mod events;
-pub(crate) mod spread;
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};

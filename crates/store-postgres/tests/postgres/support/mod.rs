@@ -2,7 +2,6 @@
 
 pub(crate) mod events;
 pub(crate) mod proxy;
-pub(crate) mod spread;
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,33 +6,38 @@ use annals_core::{
     Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Error, EventStore, Page,
     PolicyChange, ReadRequest, Receipt, StreamHead, StreamId,
 };
-use annals_store_postgres::PostgresStore;
 use async_trait::async_trait;
 
-/// Asks one store after the other.
+/// Several stores on one log, as several processes have them, in place of one: each question goes to the next of them.
+/// A backend that lets processes share a log gives it to the checks, as `Stores::new(Spread::over(first, others))`.
 #[derive(Debug)]
-pub(crate) struct Spread {
-    stores: Vec<PostgresStore>,
+pub struct Spread<S> {
+    first: S,
+    others: Vec<S>,
     next: AtomicUsize,
 }
 
-impl Spread {
-    pub(crate) fn over(stores: Vec<PostgresStore>) -> Self {
+impl<S> Spread<S> {
+    /// Asks these stores in turn, all of which are on one log.
+    pub const fn over(first: S, others: Vec<S>) -> Self {
         Self {
-            stores,
+            first,
+            others,
             next: AtomicUsize::new(0),
         }
     }
 
-    fn next(&self) -> &PostgresStore {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        &self.stores[number % self.stores.len()]
+    fn next(&self) -> &S {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % (self.others.len() + 1);
+        turn.checked_sub(1)
+            .and_then(|other| self.others.get(other))
+            .unwrap_or(&self.first)
     }
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl EventStore for Spread {
+impl<S: EventStore> EventStore for Spread<S> {
     fn capabilities(&self) -> Capabilities {
         self.next().capabilities()
     }
