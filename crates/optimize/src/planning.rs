@@ -21,15 +21,18 @@ use crate::times::Times;
 impl Optimizer {
     /// What this policy would have done to the store as it is. Changes nothing.
     ///
-    /// Reads some of every segment that could be compressed, all of those of which something could be reclaimed, and for rules and holds about streams all events
-    /// of their categories. Blocks meanwhile: call it on a thread that may.
+    /// Reads some of every segment that could be compressed, all of those of which something could be reclaimed,
+    /// and for rules and holds about streams all events of their categories. Blocks meanwhile: call it on a thread
+    /// that may.
     ///
     /// # Errors
-    /// What the store refuses to read. [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) for a rule with a
+    /// What the store refuses to read. [`ErrorKind::Invalid`](annals_core::ErrorKind::Invalid) for a share that is
+    /// not from 0 to 1, a level that zstd has not, and for a rule with a
     /// [`max_age`](RetentionRule::max_age) when the clock can't be believed: it stands more than five minutes
     /// before the newest event, or it alone makes all events of the store too old. See
     /// [`trusts_clock`](OptimizePolicy::trusts_clock).
     pub fn plan(&self, policy: &OptimizePolicy) -> Result<Plan, Error> {
+        policy.validate()?;
         let mut plan = Plan {
             trusts_clock: policy.trusts_clock,
             legal_hold: policy.legal_hold.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use annals_core::{Category, FoldId, StreamId, Version};
+use annals_core::{Category, Error, ErrorKind, FoldId, StreamId, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::age;
@@ -136,6 +136,25 @@ pub struct SnapshotRule {
     pub newest_kept: usize,
 }
 
+impl OptimizePolicy {
+    /// Refuses numbers that say nothing.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        let compression = self.compression.map(|it| (it.level, it.saved_share_min));
+        let reclaim = self.reclaim.map(|it| (it.level, it.share_min));
+        for (level, share) in compression.into_iter().chain(reclaim) {
+            if !(1..=19).contains(&level) {
+                let message = "level of a rule is none of zstd; give one from 1 to 19";
+                return Err(Error::new(ErrorKind::Invalid, message).with("level", level));
+            }
+            if !(0.0..=1.0).contains(&share) {
+                let message = "share of a rule is none; give one from 0 to 1";
+                return Err(Error::new(ErrorKind::Invalid, message).with("share", share));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Default for OptimizePolicy {
     fn default() -> Self {
         Self {
@@ -229,6 +248,24 @@ impl LegalHold {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_that_say_nothing_are_refused() {
+        OptimizePolicy::default().validate().unwrap();
+        for (text, expected) in [
+            (r#"{"reclaim": {"share_min": 5}}"#, "from 0 to 1"),
+            (r#"{"reclaim": {"level": 0}}"#, "from 1 to 19"),
+            (
+                r#"{"compression": {"saved_share_min": -0.1}}"#,
+                "from 0 to 1",
+            ),
+            (r#"{"compression": {"level": 20}}"#, "from 1 to 19"),
+        ] {
+            let policy: OptimizePolicy = serde_json::from_str(text).unwrap();
+            let refused = policy.validate().unwrap_err();
+            assert!(refused.to_string().contains(expected), "{refused}");
+        }
+    }
 
     #[test]
     fn a_policy_is_read_as_a_person_writes_it() {

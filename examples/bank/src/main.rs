@@ -13,7 +13,10 @@ async fn main() -> Result<()> {
     let Options { store } = Options::parse();
     // Without a directory there is one for the time of the story.
     let scratch = tempfile::tempdir()?;
-    let address = store.unwrap_or_else(|| StoreAddress::Log(scratch.path().join("store")));
+    let address = match store {
+        Some(text) => text.parse()?,
+        None => StoreAddress::Log(scratch.path().join("store")),
+    };
     match tell(address, &mut io::stdout().lock()).await {
         // Whoever listens has heard enough, as `head` has.
         Err(error) if is_broken_pipe(&error) => Ok(()),
@@ -27,8 +30,9 @@ async fn main() -> Result<()> {
 struct Options {
     /// Keep the accounts here: in a directory, or in PostgreSQL at `postgres://user@host/database`. It is created when it
     /// is missing; they are there again the next time, and the story goes on with what is on them. In `memory:`, they are not.
+    // It is parsed later, as a complaint about an argument would repeat it, with its password.
     #[arg(long, value_name = "STORE")]
-    store: Option<StoreAddress>,
+    store: Option<String>,
 }
 
 async fn tell(address: StoreAddress, out: &mut impl Write) -> Result<()> {

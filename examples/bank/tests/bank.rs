@@ -207,13 +207,26 @@ fn other_arguments_are_refused() {
         &["--store"],
         &["x"],
         &["--store", "x", "y"],
-        &["--store", "mysql://host/bank"],
     ] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_bank"));
         let output = program.args(arguments).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(
             !output.status.success() && error.contains("--help"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_without_its_password() {
+    for address in ["mysql://u:secret@host/bank", "my-sql://u:secret@host/bank"] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_bank"));
+        let output = program.args(["--store", address]).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(
+            error.contains("store; ") && !error.contains("secret"),
             "{error}"
         );
     }

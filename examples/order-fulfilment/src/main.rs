@@ -21,7 +21,10 @@ fn main() -> Result<()> {
     let Options { store, metrics } = Options::parse();
     // Without a directory there is one for the time of the story.
     let scratch = tempfile::tempdir()?;
-    let address = store.unwrap_or_else(|| StoreAddress::Log(scratch.path().join("store")));
+    let address = match store {
+        Some(text) => text.parse()?,
+        None => StoreAddress::Log(scratch.path().join("store")),
+    };
     // A store on PostgreSQL works on it; the others need none.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -40,8 +43,9 @@ fn main() -> Result<()> {
 struct Options {
     /// Keep the orders here: in a directory, or in PostgreSQL at `postgres://user@host/database`. It is created when it
     /// is missing; they are there again the next time, and the story goes on with further ones. In `memory:`, they are not.
+    // It is parsed later, as a complaint about an argument would repeat it, with its password.
     #[arg(long, value_name = "STORE")]
-    store: Option<StoreAddress>,
+    store: Option<String>,
     /// Answer `/metrics` and `/health` at this address, such as 127.0.0.1:9000, until the input ends.
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
