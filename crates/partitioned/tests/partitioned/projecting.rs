@@ -178,6 +178,46 @@ fn a_reaction_keeps_its_place_in_every_partition() {
     }
 }
 
+/// What was done before an event that stops a reaction, on the same page, is not done again when it goes on.
+#[test]
+fn a_reaction_that_stops_inside_a_page_repeats_nothing() {
+    let store: Arc<Store> = Arc::new(open(&memories(3)));
+    let last = place_all(&*store, 0..60);
+    let seen = Arc::new(Mutex::new(Book::new()));
+    for fails_at in [Some(17), Some(41), None] {
+        let noted = Arc::clone(&seen);
+        let reaction = Reaction::builder("mail", Start::Beginning).unwrap();
+        let reaction = reaction.on(
+            JsonCodec,
+            move |delivery: annals_projection::Delivery<Placed>| {
+                let number = delivery.event().number;
+                let fails = fails_at == Some(number);
+                if !fails {
+                    let name = delivery.recorded().stream().to_string();
+                    noted.lock().unwrap().entry(name).or_default().push(number);
+                }
+                async move {
+                    if fails {
+                        Err("no mail today".into())
+                    } else {
+                        Ok(())
+                    }
+                }
+            },
+        );
+        let mut policy = FailurePolicy::default();
+        policy.retry.attempts_max = 1;
+        policy.then = AfterRetries::Stop;
+        let reaction = reaction.on_failure(policy).build().unwrap();
+        let processor = Processor::builder(store.clone()).react(reaction, store.clone());
+        let running = processor.build().unwrap().start();
+        let reached = block_on(running.wait_for("mail", &last));
+        assert_eq!(reached.is_err(), fails_at.is_some(), "{reached:?}");
+        block_on(running.stop());
+    }
+    assert_eq!(*seen.lock().unwrap(), expected(60));
+}
+
 /// An event that fails stops its own stream; those of every partition go on.
 #[test]
 fn a_failing_event_stops_its_key_alone() {

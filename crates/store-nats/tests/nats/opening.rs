@@ -1,10 +1,14 @@
 //! What is refused when a log is opened, and what its capabilities tell.
 
-use crate::support;
-use crate::support::RUNTIME;
-use annals_core::{Durability, Error, ErrorKind, EventStore};
+use std::sync::Arc;
+use std::time::Duration;
+
+use annals_core::{ConsistencyLevel, Durability, Error, ErrorKind, EventStore, Expected};
 use annals_services::DiskSync;
-use annals_store_nats::{NatsStore, NatsStoreBuilder};
+use annals_store_nats::{NatsStore, NatsStoreBuilder, Settings};
+
+use crate::support::events::append;
+use crate::support::{self, RUNTIME};
 
 fn refused(builder: NatsStoreBuilder) -> Error {
     RUNTIME.block_on(builder.open_or_create()).unwrap_err()
@@ -22,6 +26,33 @@ fn a_log_that_is_not_there_is_not_made_in_silence() {
     assert!(error.to_string().contains("not there"), "{error}");
     RUNTIME.block_on(builder().open_or_create()).unwrap();
     RUNTIME.block_on(builder().open()).unwrap();
+}
+
+#[test]
+fn a_log_that_is_being_written_can_be_opened() {
+    let Some(url) = support::server("a_log_that_is_being_written_can_be_opened") else {
+        return;
+    };
+    let log = support::fresh_log();
+    let mut settings = Settings::default();
+    // So often that it is noted how far the log goes.
+    settings.poll_interval_max = Duration::from_millis(1);
+    let builder = || support::builder(&url).log(&log).settings(settings.clone());
+    RUNTIME.block_on(async {
+        let writer = Arc::new(builder().open_or_create().await.unwrap());
+        let appending = tokio::spawn(async move {
+            for number in 0_u64.. {
+                let append = append("busy-1", Expected::Any, &format!("append-{number}"));
+                writer.append(append).await.unwrap();
+            }
+        });
+        for _ in 0..40 {
+            let opened = builder().open().await.unwrap();
+            // Nor is a strong read refused while others append.
+            opened.head(ConsistencyLevel::Strong).await.unwrap();
+        }
+        appending.abort();
+    });
 }
 
 #[test]
