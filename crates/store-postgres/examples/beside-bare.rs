@@ -166,7 +166,7 @@ impl Plain {
             if number == 0 {
                 client
                     .batch_execute(
-                        "CREATE TABLE plain (id bigserial PRIMARY KEY, stream text NOT NULL, version bigint NOT NULL, \
+                        "CREATE TABLE IF NOT EXISTS plain (id bigserial PRIMARY KEY, stream text NOT NULL, version bigint NOT NULL, \
                          type text NOT NULL, payload bytea NOT NULL, at timestamptz NOT NULL DEFAULT now(), \
                          UNIQUE (stream, version))",
                     )

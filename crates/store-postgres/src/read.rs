@@ -17,8 +17,8 @@ use crate::query::{Query, order_of};
 use crate::row::{COLUMNS, COLUMNS_COUNT, event_of};
 use crate::store::{check_not_ahead, position};
 
-/// The column after those that tell where the log and the request's span end: whether there is an event after this
-/// one, where the server tells; of a quick query why it gives none.
+/// The column after those that tell where the log and the request's span end: why a quick query gives no events, in
+/// one for every log whether there is an event after this one.
 const TOLD: usize = 2;
 
 /// The column where the event begins.
@@ -26,6 +26,12 @@ const EVENT: usize = 3;
 
 /// The column where the head of a stream begins: after the event.
 const STREAM: usize = EVENT + COLUMNS_COUNT;
+
+/// Where the span of a request begins and ends, and the log's time, as [`head_of`] names them. Asked for by themselves
+/// rather than joined: they are computed once, and a plan of a join costs more than the ten events of a stream.
+const SINCE: &str = "(SELECT h.since FROM h)";
+const UNTIL: &str = "(SELECT h.until FROM h)";
+const NOW: &str = "(SELECT h.now FROM h)";
 
 /// A transaction that sees one state of the log, and changes nothing.
 pub(crate) async fn snapshot(client: &mut Object) -> Result<Transaction<'_>, Error> {
@@ -50,7 +56,7 @@ pub(crate) async fn page(
         let query = query_of(schema, &request, at_time, Form::Quick)?;
         let rows = run_usual(client, &query).await?;
         match refusal_of(&rows)? {
-            None => return page_of(&request, &rows),
+            None => return page_of(&request, &rows, Form::Quick),
             Some(Refusal::Policies) => has_policies.store(true, Ordering::Relaxed),
             Some(Refusal::Bytes) => {}
         }
@@ -61,7 +67,7 @@ pub(crate) async fn page(
     } else {
         query.run(&***client).await?
     };
-    page_of(&request, &rows)
+    page_of(&request, &rows, Form::Whole)
 }
 
 /// Which of the two queries of a page it is.
@@ -82,6 +88,17 @@ enum Refusal {
     Bytes,
 }
 
+impl Refusal {
+    /// As the query tells it.
+    fn of_name(name: &str) -> Self {
+        if name == "policies" {
+            Self::Policies
+        } else {
+            Self::Bytes
+        }
+    }
+}
+
 /// Whether a plan is good for every request of this form, so that it is made once for each connection.
 fn is_usual(request: &ReadRequest) -> bool {
     matches!(request.selection, Selection::All | Selection::Stream(_))
@@ -100,14 +117,8 @@ fn refusal_of(rows: &[Row]) -> Result<Option<Refusal>, Error> {
     let Some(first) = rows.first() else {
         return Ok(None);
     };
-    let has_policies: Option<bool> = first.try_get(TOLD).map_err(of_statement)?;
-    Ok(has_policies.map(|has_policies| {
-        if has_policies {
-            Refusal::Policies
-        } else {
-            Refusal::Bytes
-        }
-    }))
+    let refusal: Option<&str> = first.try_get(TOLD).map_err(of_statement)?;
+    Ok(refusal.map(Refusal::of_name))
 }
 
 fn query_of(
@@ -118,7 +129,7 @@ fn query_of(
 ) -> Result<Query, Error> {
     let mut query = Query::new(schema, at_time);
     let head = head_of(&mut query, request)?;
-    query.between("h.since", Some("h.until"));
+    query.between(SINCE, Some(UNTIL));
     query.select(&request.selection)?;
     let order = order_of(request.direction);
     let (key, stream) = match &request.selection {
@@ -129,35 +140,54 @@ fn query_of(
             let stream = query.value(stream.to_string(), Type::TEXT);
             ("version", stream_of(schema, &stream, form))
         }
-        _ => ("position", (String::new(), "")),
+        _ => ("position", Stream::default()),
     };
-    let (joins, stream_columns) = stream;
-    let (told, events) = match form {
-        Form::Quick => uncut(&mut query, request, (key, order)),
+    let text = match form {
+        Form::Quick => {
+            let (refusal, events) = uncut(&mut query, request, (key, order));
+            format!(
+                "WITH h AS MATERIALIZED ({head}), c AS MATERIALIZED ({refusal}) \
+                 SELECT h.position, h.until, c.refusal, {COLUMNS}{} FROM h CROSS JOIN c{} LEFT JOIN ({events}) q ON true",
+                stream.columns, stream.joins
+            )
+        }
         Form::Whole => {
-            query.shown("h.now");
-            cut(&mut query, request, (key, order))
+            query.shown(NOW);
+            let events = cut(&mut query, request, (key, order));
+            format!(
+                "WITH h AS MATERIALIZED ({head}) \
+                 SELECT h.position, h.until, q.more, {COLUMNS}{} FROM h{} LEFT JOIN ({events}) q ON true",
+                stream.columns, stream.joins
+            )
         }
     };
-    let text = format!(
-        "SELECT h.position, h.until, {told}, {COLUMNS}{stream_columns} FROM {head}{joins} {events}"
-    );
     Ok(query.with_text(text))
 }
 
-/// What joins the head of a stream, and its columns.
-fn stream_of(schema: &str, stream: &str, form: Form) -> (String, &'static str) {
+/// The head of a stream, beside the events of a page.
+#[derive(Default)]
+struct Stream {
+    /// Its columns, after others.
+    columns: String,
+    /// What has them.
+    joins: String,
+}
+
+fn stream_of(schema: &str, stream: &str, form: Form) -> Stream {
     let version = format!(
-        " LEFT JOIN LATERAL (SELECT v.version FROM {schema}.events v WHERE v.stream = {stream} \
-         ORDER BY v.version DESC LIMIT 1) s ON true"
+        "coalesce((SELECT v.version FROM {schema}.events v WHERE v.stream = {stream} ORDER BY v.version DESC LIMIT 1), 0)"
     );
     match form {
-        Form::Quick => (version, ", coalesce(s.version, 0), NULL::smallint"),
-        Form::Whole => {
-            let policy = format!(" LEFT JOIN {schema}.stream_policies p ON p.stream = {stream}");
-            let columns = ", coalesce(s.version, 0), p.state, p.truncate_before, p.max_age::text, p.max_count::text";
-            (version + &policy, columns)
-        }
+        Form::Quick => Stream {
+            columns: format!(", {version}, NULL::smallint"),
+            joins: String::new(),
+        },
+        Form::Whole => Stream {
+            columns: format!(
+                ", {version}, p.state, p.truncate_before, p.max_age::text, p.max_count::text"
+            ),
+            joins: format!(" LEFT JOIN {schema}.stream_policies p ON p.stream = {stream}"),
+        },
     }
 }
 
@@ -168,41 +198,34 @@ fn limits_of(query: &mut Query, request: &ReadRequest) -> [String; 2] {
     [count + 1, bytes].map(|limit| query.value(limit, Type::INT8))
 }
 
-/// The events of a page and one more, where all of them may be taken: no stream has a policy, and the sum of their
-/// sizes fits. Else none, and which of the two it was.
-fn uncut(query: &mut Query, request: &ReadRequest, by: (&str, &str)) -> (&'static str, String) {
+/// Whether the events of a page and one more may be taken as they are: no stream has a policy, and the sum of their
+/// sizes fits. And these events, where they may.
+fn uncut(query: &mut Query, request: &ReadRequest, by: (&str, &str)) -> (String, String) {
     let [limit, bytes] = limits_of(query, request);
-    let sizes = query.events("e.bytes", by, &limit);
-    let events = query.events("e.*", by, &limit);
     let schema = query.schema();
-    let joins = format!(
-        "LEFT JOIN LATERAL (SELECT CASE WHEN EXISTS (SELECT FROM {schema}.stream_policies) THEN true \
-         WHEN (SELECT sum(n.bytes) FROM ({sizes}) n) > {bytes} THEN false END AS has_policies OFFSET 0) c ON true \
-         LEFT JOIN LATERAL (SELECT * FROM ({events}) e \
-         LIMIT CASE WHEN c.has_policies IS NOT NULL THEN 0 END) q ON true"
+    let sizes = query.events("e.bytes", by, &limit);
+    let refusal = format!(
+        "SELECT CASE WHEN EXISTS (SELECT FROM {schema}.stream_policies) THEN 'policies' \
+         WHEN (SELECT sum(n.bytes) FROM ({sizes}) n) > {bytes} THEN 'bytes' END AS refusal"
     );
-    ("c.has_policies", joins)
+    let count = format!("CASE WHEN (SELECT c.refusal FROM c) IS NULL THEN {limit} ELSE 0 END");
+    (refusal, query.events("e.*", by, &count))
 }
 
 /// The events of a page as far as it has room for them, and whether there is one after each.
-fn cut(
-    query: &mut Query,
-    request: &ReadRequest,
-    (key, order): (&str, &str),
-) -> (&'static str, String) {
+fn cut(query: &mut Query, request: &ReadRequest, (key, order): (&str, &str)) -> String {
     let [limit, bytes] = limits_of(query, request);
     let events = query.events("e.*", (key, order), &limit);
-    let joins = format!(
-        "LEFT JOIN LATERAL (SELECT * FROM (SELECT e.*, row_number() OVER w AS place, sum(e.bytes) OVER w AS total, \
+    format!(
+        "SELECT * FROM (SELECT e.*, row_number() OVER w AS place, sum(e.bytes) OVER w AS total, \
          lead(e.position) OVER w IS NOT NULL AS more FROM ({events}) e \
          WINDOW w AS (ORDER BY e.{key} {order} ROWS UNBOUNDED PRECEDING)) e \
-         WHERE e.place < {limit} AND (e.total <= {bytes} OR e.place = 1)) q ON true"
-    );
-    ("q.more", joins)
+         WHERE e.place < {limit} AND (e.total <= {bytes} OR e.place = 1)"
+    )
 }
 
-/// The row of the log, with the span of the request: what lies after the first place, up to and with the second.
-/// Places in time are looked up in it, so it is kept from being taken apart, which would look them up for each event.
+/// The row of the log, with the span of the request: what lies after the first place, up to and with the second. Places
+/// in time are looked up in it, once.
 fn head_of(query: &mut Query, request: &ReadRequest) -> Result<String, Error> {
     let (after, until) = request.positions()?;
     let after = query.value(bigint(after.value()), Type::INT8);
@@ -218,16 +241,14 @@ fn head_of(query: &mut Query, request: &ReadRequest) -> Result<String, Error> {
     };
     let since = last_before(request.appended_from, &after);
     let end = last_before(request.appended_before, &until);
-    let is_timed = request.appended_from.is_some() || request.appended_before.is_some();
-    let whole = if is_timed { " OFFSET 0" } else { "" };
     let now = query.now();
     Ok(format!(
-        "(SELECT l.position, {since} AS since, {end} AS until, greatest(l.appended_at, {now}) AS now \
-         FROM {schema}.log l WHERE l.id = 1{whole}) h"
+        "SELECT l.position, {since} AS since, {end} AS until, greatest(l.appended_at, {now}) AS now \
+         FROM {schema}.log l WHERE l.id = 1"
     ))
 }
 
-fn page_of(request: &ReadRequest, rows: &[Row]) -> Result<Page, Error> {
+fn page_of(request: &ReadRequest, rows: &[Row], form: Form) -> Result<Page, Error> {
     let Some(first) = rows.first() else {
         return Err(Error::new(
             annals_core::ErrorKind::Corrupt,
@@ -244,19 +265,22 @@ fn page_of(request: &ReadRequest, rows: &[Row]) -> Result<Page, Error> {
         Selection::Stream(stream) => Some(stream_head_of(first, STREAM, stream)?),
         _ => None,
     };
-    let (events, rest) = events_of(request, rows)?;
+    let (events, rest) = events_of(request, rows, form)?;
     Ok(request.page(events, rest, until, stream))
 }
 
 /// The events in the rows, in order, and whether there is one after the last.
-fn events_of(request: &ReadRequest, rows: &[Row]) -> Result<(Vec<RecordedEvent>, bool), Error> {
+fn events_of(
+    request: &ReadRequest,
+    rows: &[Row],
+    form: Form,
+) -> Result<(Vec<RecordedEvent>, bool), Error> {
     let mut events = Vec::with_capacity(rows.len());
     for row in rows {
         // Nothing, where there is no event at all.
         let found: Option<i64> = row.try_get(EVENT).map_err(of_statement)?;
         if found.is_some() {
-            let more: Option<bool> = row.try_get(TOLD).map_err(of_statement)?;
-            events.push((event_of(row, EVENT)?, more));
+            events.push((event_of(row, EVENT)?, more_of(row, form)?));
         }
     }
     // They come in order, but no rule of SQL says so, and to sort what is sorted costs next to nothing.
@@ -272,4 +296,12 @@ fn events_of(request: &ReadRequest, rows: &[Row]) -> Result<(Vec<RecordedEvent>,
         _ => !is_whole,
     };
     Ok((events.into_iter().map(|(event, _)| event).collect(), rest))
+}
+
+/// Whether there is an event after the one in this row, where the query tells.
+fn more_of(row: &Row, form: Form) -> Result<Option<bool>, Error> {
+    match form {
+        Form::Quick => Ok(None),
+        Form::Whole => row.try_get(TOLD).map_err(of_statement),
+    }
 }
