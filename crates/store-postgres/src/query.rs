@@ -84,9 +84,19 @@ impl Query {
 
     /// Only events after this place in the log, and up to that one.
     pub(crate) fn between(&mut self, since: &str, until: Option<&str>) {
-        self.require(format!("e.position > {since}"));
+        self.require_place("e.position", since, until);
+    }
+
+    /// The same of the few events that other conditions lead to, so that no plan looks up in the index of positions
+    /// which events the span has: it may have all of them.
+    pub(crate) fn between_of_few(&mut self, since: &str, until: Option<&str>) {
+        self.require_place("e.position + 0", since, until);
+    }
+
+    fn require_place(&mut self, place: &str, since: &str, until: Option<&str>) {
+        self.require(format!("{place} > {since}"));
         if let Some(until) = until {
-            self.require(format!("e.position <= {until}"));
+            self.require(format!("{place} <= {until}"));
         }
         self.span = (since.to_owned(), until.map(str::to_owned));
     }

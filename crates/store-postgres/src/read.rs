@@ -27,10 +27,8 @@ const EVENT: usize = 3;
 /// The column where the head of a stream begins: after the event.
 const STREAM: usize = EVENT + COLUMNS_COUNT;
 
-/// Where the span of a request begins and ends, and the log's time, as [`head_of`] names them. Asked for by themselves
-/// rather than joined: they are computed once, and a plan of a join costs more than the ten events of a stream.
-const SINCE: &str = "(SELECT h.since FROM h)";
-const UNTIL: &str = "(SELECT h.until FROM h)";
+/// The log's time, as [`Head`] names it. Asked for by itself rather than joined, as all that it names: it is computed
+/// once, and a plan of a join costs more than the ten events of a stream.
 const NOW: &str = "(SELECT h.now FROM h)";
 
 /// A transaction that sees one state of the log, and changes nothing.
@@ -128,8 +126,11 @@ fn query_of(
     form: Form,
 ) -> Result<Query, Error> {
     let mut query = Query::new(schema, at_time);
-    let head = head_of(&mut query, request)?;
-    query.between(SINCE, Some(UNTIL));
+    let Head { head, since, until } = head_of(&mut query, request)?;
+    match &request.selection {
+        Selection::Stream(_) => query.between_of_few(&since, Some(&until)),
+        _ => query.between(&since, Some(&until)),
+    }
     query.select(&request.selection)?;
     let order = order_of(request.direction);
     let (key, stream) = match &request.selection {
@@ -224,28 +225,41 @@ fn cut(query: &mut Query, request: &ReadRequest, (key, order): (&str, &str)) -> 
     )
 }
 
-/// The row of the log, with the span of the request: what lies after the first place, up to and with the second. Places
-/// in time are looked up in it, once.
-fn head_of(query: &mut Query, request: &ReadRequest) -> Result<String, Error> {
+/// The row of the log, and where the span of a request begins and ends.
+struct Head {
+    /// The query of `h`: where the log and the span end, and the log's time.
+    head: String,
+    /// The last place before the span.
+    since: String,
+    /// The last place in it, or one that no event has yet.
+    until: String,
+}
+
+/// Places are parameters, whose values a plan can be made for; those in time are looked up, once.
+fn head_of(query: &mut Query, request: &ReadRequest) -> Result<Head, Error> {
     let (after, until) = request.positions()?;
     let after = query.value(bigint(after.value()), Type::INT8);
     let until = query.value(bigint(until.value()), Type::INT8);
     let schema = query.schema().to_owned();
-    let until = format!("least({until}, l.position)");
-    let mut last_before = |time: Option<Timestamp>, without: &str| match time {
-        Some(time) => {
-            let time = query.value(time.as_micros(), Type::INT8);
-            format!("{schema}.last_before({time}, {after}, {until})")
-        }
-        None => without.to_owned(),
+    let last = format!("least({until}, l.position)");
+    let mut last_before = |time: Option<Timestamp>| {
+        let time = query.value(time?.as_micros(), Type::INT8);
+        Some(format!("{schema}.last_before({time}, {after}, {last})"))
     };
-    let since = last_before(request.appended_from, &after);
-    let end = last_before(request.appended_before, &until);
+    let from = last_before(request.appended_from);
+    let before = last_before(request.appended_before);
+    let named = |name: &str| format!("(SELECT h.{name} FROM h)");
+    let since = from
+        .as_ref()
+        .map_or_else(|| after.clone(), |_| named("since"));
+    let until = before.as_ref().map_or(until, |_| named("until"));
+    let (from, before) = (from.unwrap_or(after), before.unwrap_or(last));
     let now = query.now();
-    Ok(format!(
-        "SELECT l.position, {since} AS since, {end} AS until, greatest(l.appended_at, {now}) AS now \
+    let head = format!(
+        "SELECT l.position, {from} AS since, {before} AS until, greatest(l.appended_at, {now}) AS now \
          FROM {schema}.log l WHERE l.id = 1"
-    ))
+    );
+    Ok(Head { head, since, until })
 }
 
 fn page_of(request: &ReadRequest, rows: &[Row], form: Form) -> Result<Page, Error> {

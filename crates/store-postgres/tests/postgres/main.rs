@@ -13,6 +13,7 @@ mod book;
 mod conformance;
 mod faults;
 mod opening;
+mod plans;
 mod sharing;
 mod support;
 mod transactions;
