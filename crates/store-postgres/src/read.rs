@@ -27,7 +27,7 @@ const EVENT: usize = 3;
 /// The column where the head of a stream begins: after the event.
 const STREAM: usize = EVENT + COLUMNS_COUNT;
 
-/// The log's time, as [`Head`] names it. Asked for by itself rather than joined, as all that it names: it is computed
+/// The log's time, as `h` has it. Asked for by itself rather than joined, as all of `h`: it is computed
 /// once, and a plan of a join costs more than the ten events of a stream.
 const NOW: &str = "(SELECT h.now FROM h)";
 
@@ -126,7 +126,7 @@ fn query_of(
     form: Form,
 ) -> Result<Query, Error> {
     let mut query = Query::new(schema, at_time);
-    let Head { head, since, until } = head_of(&mut query, request)?;
+    let Span { head, since, until } = span_of(&mut query, request)?;
     match &request.selection {
         Selection::Stream(_) => query.between_of_few(&since, Some(&until)),
         _ => query.between(&since, Some(&until)),
@@ -226,7 +226,7 @@ fn cut(query: &mut Query, request: &ReadRequest, (key, order): (&str, &str)) -> 
 }
 
 /// The row of the log, and where the span of a request begins and ends.
-struct Head {
+struct Span {
     /// The query of `h`: where the log and the span end, and the log's time.
     head: String,
     /// The last place before the span.
@@ -236,7 +236,7 @@ struct Head {
 }
 
 /// Places are parameters, whose values a plan can be made for; those in time are looked up, once.
-fn head_of(query: &mut Query, request: &ReadRequest) -> Result<Head, Error> {
+fn span_of(query: &mut Query, request: &ReadRequest) -> Result<Span, Error> {
     let (after, until) = request.positions()?;
     let after = query.value(bigint(after.value()), Type::INT8);
     let until = query.value(bigint(until.value()), Type::INT8);
@@ -259,7 +259,7 @@ fn head_of(query: &mut Query, request: &ReadRequest) -> Result<Head, Error> {
         "SELECT l.position, {from} AS since, {before} AS until, greatest(l.appended_at, {now}) AS now \
          FROM {schema}.log l WHERE l.id = 1"
     );
-    Ok(Head { head, since, until })
+    Ok(Span { head, since, until })
 }
 
 fn page_of(request: &ReadRequest, rows: &[Row], form: Form) -> Result<Page, Error> {
