@@ -7,6 +7,8 @@
     reason = "a panic is a failed test, and a test may take its time"
 )]
 
+mod book;
+mod copy;
 mod damage;
 mod examples;
 mod exchange;
