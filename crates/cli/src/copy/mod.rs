@@ -255,7 +255,7 @@ impl Batch {
             return Ok(());
         };
         self.open = match (self.open, append) {
-            (0, Some(append)) => {
+            (0, Some(append)) if append.events > 0 => {
                 self.appends += 1;
                 append.events
             }

@@ -37,12 +37,11 @@ impl Target {
             .builder()
             .settings(import::settings())
             .clock(Arc::new(clock.clone()));
-        let store = if at.exists() {
-            builder.open()?
-        } else {
+        if !at.exists() {
             crate::commands::init::refuse_what_is_there(&at)?;
-            builder.create()?
-        };
+        }
+        // A copy may have been killed while it made the store.
+        let store = builder.open_or_create()?;
         Ok(Self::of(AnyStore::Log(Arc::new(store)), clock))
     }
 
@@ -52,6 +51,10 @@ impl Target {
             let at = store_at::StoreAddress::Log(directory.clone());
             if !at.exists() {
                 crate::commands::init::refuse_what_is_there(&at)?;
+                return Ok(None);
+            }
+            // A copy may have been killed while it made the store.
+            if !directory.join("log").join("MANIFEST").is_file() {
                 return Ok(None);
             }
         }

@@ -100,6 +100,13 @@ fn every_example_in_a_help_runs() {
             match line.as_str() {
                 // A person sits before it: `terminal.rs` does.
                 "annals top" => {}
+                line if line.starts_with("annals doctor \"postgres:") => {
+                    let url = line.split('"').nth(1).unwrap();
+                    place.ok(&format!("annals copy shop '{url}'"));
+                    // The server of the tests does not sync, and that is what it is for.
+                    let ran = place.shell(line);
+                    assert!(ran.out.contains("\nfsync "), "{}{}", ran.out, ran.err);
+                }
                 line if line.contains("--follow") => {
                     let mut following = Following::begin(&place, line);
                     following.caught_up();
