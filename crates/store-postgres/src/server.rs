@@ -11,10 +11,6 @@ use crate::store::{PostgresStore, Shared};
 /// What a server says of itself, as far as the role of the store may ask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent settings, read by name"
-)]
 pub struct ServerReport {
     /// Its version, as `15.6`.
     pub version: String,

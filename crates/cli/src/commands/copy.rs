@@ -37,6 +37,7 @@ const EXAMPLES: &str = "Examples:\n  annals copy shop moved --dry-run\n  annals 
 /// application open the destination.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::doc_markdown, reason = "shown on a terminal as it stands")]
 pub(crate) struct Copy {
     /// The store to copy: a directory, postgres://user@host/database, nats://host:4222/<log>.
     // Both are parsed later, as a complaint about an argument would repeat it, with its password.
@@ -76,11 +77,11 @@ pub(crate) fn run(args: &Copy, session: &mut Session) -> Result {
         return look(&from, &to, &mut session.out);
     }
     let mut copier = Copier::new(open_source(&from)?, Target::open_or_create(&to)?)?;
-    let copied = copy(&mut copier, args.follow);
+    let outcome = copy(&mut copier, args.follow);
     let done = copier.copied();
     let head = copier.heads()?.1;
     copier.close()?;
-    let sha256 = copied?;
+    let sha256 = outcome?;
     tell((&from, &to), &done, head, Some(sha256), &mut session.out)
 }
 
@@ -110,6 +111,10 @@ fn copy(copier: &mut Copier, follow: bool) -> Result<String> {
 }
 
 /// Goes on with what comes, until Ctrl-C; then with what came before that.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a source that others write is looked at now and then"
+)]
 fn go_on(copier: &mut Copier) -> Result<String> {
     let mut lag = Lag::begin(copier)?;
     loop {

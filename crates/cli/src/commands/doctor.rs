@@ -40,6 +40,7 @@ const OPEN_FILES_MIN: u64 = 1024;
 /// lack the newest events, what fills the disk. How much room is left there, a server does not tell.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::doc_markdown, reason = "shown on a terminal as it stands")]
 pub(crate) struct Doctor {
     /// The store, by default what --store says: a directory, postgres://user@host/database, nats://host:4222/<log>.
     // It is parsed later, as a complaint about an argument would repeat it, with its password.

@@ -122,6 +122,10 @@ fn kill_after(place: &Place, from: &str, to: &str, time: Duration) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is killed at some time, whatever it does then"
+    )]
     std::thread::sleep(time);
     copy.kill().unwrap();
     copy.wait().unwrap();
