@@ -201,7 +201,7 @@ fn bad_note(bad: BadRecord) -> Error {
 #[cfg(test)]
 mod tests {
     use annals_core::{
-        Append, ContentType, EventStore, EventStoreExt, EventType, Expected, NewEvent,
+        Append, AppendId, ContentType, EventStore, EventStoreExt, EventType, Expected, NewEvent,
     };
     use futures_executor::block_on;
 
@@ -224,6 +224,7 @@ mod tests {
                 format!("{}{}", event.position(), append.unwrap_or_default())
             }
             HistoryEntry::Policy { stream, policy } => format!("{stream} {:?}", policy.state),
+            other => format!("{other:?}"),
         }
     }
 
@@ -257,5 +258,10 @@ mod tests {
             ["1 ax2", "2", "3 bx1", "note-1 SoftDeleted", "4 cx600", "5"]
         );
         assert_eq!((all.len(), all.last().unwrap().as_str()), (604, "603"));
+        // Asked again as a reader, it goes on with what came since.
+        block_on(store.append(append("d", "note-2", 1))).unwrap();
+        let more = block_on(HistoryReader::next(&mut history)).unwrap();
+        let more: Vec<String> = more.iter().map(told).collect();
+        assert_eq!(more, ["604 dx1"]);
     }
 }
