@@ -53,7 +53,9 @@ fn digest_of(export: &str) -> String {
         digest.update(format!("{line}\n"));
     }
     let bytes = digest.finalize();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 #[test]
