@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, NatsAddress};
 
 /// Where a store is: what stands in a command line or in a setting.
 ///
@@ -14,8 +14,22 @@ use crate::{Error, ErrorKind};
 /// | `log:<directory>`, or the directory alone | the embedded store in a directory |
 /// | `postgres://user@host/database`, also `postgresql://` | on PostgreSQL, in the schema `annals` |
 /// | the same with `?schema=<name>` | in a schema of that name |
+/// | `nats://host:4222/<log>` | on NATS JetStream, in the log of that name, or `annals` |
 ///
-/// Other parameters of a PostgreSQL address are those of libpq. A directory whose name begins like another kind, as
+/// Other parameters of a PostgreSQL address are those of libpq. An address of NATS may name a user and a password, or
+/// a token (`nats://app:password@host/shop`), and several servers (`nats://a:4222,b:4222/shop`); it has to say how it is
+/// known that the servers sync to their disks what they acknowledge:
+///
+/// | parameter | means |
+/// |---|---|
+/// | `sync=always` | every server has `sync_interval: always` |
+/// | `monitoring=http://host:8222` | the servers are asked, at a monitoring port each, with commas between |
+/// | `sync=lazy` | they may sync later: a loss of power may take the newest appends |
+/// | `replicas=3` | where the log is made, so many servers keep it |
+/// | `credentials=<file>` | who one is |
+/// | `tls=require` | the connection has to be encrypted |
+///
+/// A directory whose name begins like another kind, as
 /// `archive:2024`, is written with `log:` before it.
 ///
 /// ```
@@ -42,10 +56,12 @@ pub enum StoreAddress {
         /// The schema that holds the log; `None` for the one that the store has by default.
         schema: Option<String>,
     },
+    /// On NATS JetStream.
+    Nats(NatsAddress),
 }
 
 /// What an address may be, for whoever wrote another.
-const KINDS: &str = "give memory:, log:<directory>, a directory, or postgres://user@host/database";
+const KINDS: &str = "give memory:, log:<directory>, a directory, postgres://user@host/database, or nats://host:4222/<log>";
 
 impl FromStr for StoreAddress {
     type Err = Error;
@@ -69,6 +85,9 @@ impl FromStr for StoreAddress {
             )),
             "log" => log(rest),
             "postgres" | "postgresql" if rest.starts_with("//") => Ok(postgres(text)),
+            "nats" if rest.starts_with("//") => {
+                NatsAddress::parse(rest.get(2..).unwrap_or_default()).map(Self::Nats)
+            }
             _ => {
                 let message = format!("no such kind of store; {KINDS}");
                 Err(Error::new(ErrorKind::Invalid, message).with("kind", kind))
@@ -131,6 +150,7 @@ impl fmt::Display for StoreAddress {
                     None => Ok(()),
                 }
             }
+            Self::Nats(address) => fmt::Display::fmt(address, f),
         }
     }
 }
@@ -155,7 +175,7 @@ fn without_secrets(url: &str) -> String {
 }
 
 /// A URL before its parameters, and these. A password may hold a question mark.
-fn split_parameters(url: &str) -> (&str, &str) {
+pub(crate) fn split_parameters(url: &str) -> (&str, &str) {
     let from = url.rfind('@').unwrap_or(0);
     match url.get(from..).and_then(|rest| rest.find('?')) {
         Some(at) => {
@@ -234,7 +254,7 @@ mod tests {
         check("memory:x", "memory: alone");
         check("mysql://a:secret@h/d", "no such kind");
         check("postgres:h", "no such kind");
-        check("nats://a:secret@h", "no such kind");
+        check("nats:a:secret@h", "no such kind");
         check("my-sql://a:secret@h/d", "neither a directory");
         check("host=h password=secret", "neither a directory");
     }

@@ -29,6 +29,9 @@ pub enum AnyStore {
     /// On PostgreSQL.
     #[cfg(feature = "postgres")]
     Postgres(Arc<crate::PostgresStore>),
+    /// On NATS JetStream.
+    #[cfg(feature = "nats")]
+    Nats(Arc<crate::NatsStore>),
 }
 
 /// Chooses the parts of an [`AnyStore`].
@@ -83,7 +86,7 @@ impl AnyStoreBuilder {
 
     /// Opens the store that is there. One in memory is new.
     ///
-    /// A store on PostgreSQL works on a tokio runtime: the one that this is polled on, or that is entered meanwhile.
+    /// A store on PostgreSQL or NATS works on a tokio runtime: the one that this is polled on, or that is entered meanwhile.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a kind that this build is without, and those of
@@ -138,7 +141,24 @@ impl AnyStoreBuilder {
                 };
                 Ok(AnyStore::Postgres(Arc::new(store)))
             }
-            #[cfg(not(all(feature = "memory", feature = "embedded", feature = "postgres")))]
+            #[cfg(feature = "nats")]
+            StoreAddress::Nats(address) => {
+                let mut builder = address.builder().await?;
+                if let Some(clock) = clock {
+                    builder = builder.clock(clock);
+                }
+                let store = match missing {
+                    Missing::Refuse => builder.open().await?,
+                    Missing::Create => builder.open_or_create().await?,
+                };
+                Ok(AnyStore::Nats(Arc::new(store)))
+            }
+            #[cfg(not(all(
+                feature = "memory",
+                feature = "embedded",
+                feature = "postgres",
+                feature = "nats"
+            )))]
             other => {
                 let _ = (clock, missing);
                 Err(is_without(&other))
@@ -148,12 +168,18 @@ impl AnyStoreBuilder {
 }
 
 /// The error for a kind of store that this build is without.
-#[cfg(not(all(feature = "memory", feature = "embedded", feature = "postgres")))]
+#[cfg(not(all(
+    feature = "memory",
+    feature = "embedded",
+    feature = "postgres",
+    feature = "nats"
+)))]
 fn is_without(address: &StoreAddress) -> Error {
     let feature = match address {
         StoreAddress::Memory => "memory",
         StoreAddress::Log(_) => "embedded",
         StoreAddress::Postgres { .. } => "postgres",
+        StoreAddress::Nats(_) => "nats",
     };
     let message = "this build is without such stores; build annals with the feature";
     Error::new(crate::ErrorKind::Unsupported, message)
@@ -171,6 +197,8 @@ macro_rules! ask {
             AnyStore::Log($store) => $answer,
             #[cfg(feature = "postgres")]
             AnyStore::Postgres($store) => $answer,
+            #[cfg(feature = "nats")]
+            AnyStore::Nats($store) => $answer,
         }
     };
 }

@@ -172,7 +172,7 @@
 //! | [`replay`] | time travel: as of then, what changed, since when, what if |
 //! | [`embedded`] | the durable store, in one directory, without a server |
 //! | `nats` (feature) | the store on NATS JetStream, one server or a cluster |
-//! | [`open`] | a store of the kind that an address names: `memory:`, `log:<directory>`, `postgres://...` |
+//! | [`open`] | a store of the kind that an address names: `memory:`, `log:<directory>`, `postgres://...`, `nats://...` |
 //! | `postgres` (feature) | the store on PostgreSQL, for several processes |
 //! | [`memory`] | the reference store, in memory, for tests: nothing survives the process |
 //!
@@ -211,8 +211,14 @@
 //! | `zstd` | no | [`Compressed`]; it takes a C compiler to build |
 
 mod address;
-#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+#[cfg(any(
+    feature = "embedded",
+    feature = "memory",
+    feature = "nats",
+    feature = "postgres"
+))]
 mod any_store;
+mod nats_address;
 
 pub use annals_aggregate as aggregate;
 pub use annals_codec as codec;
@@ -291,8 +297,14 @@ pub use annals_store_memory::{MemoryStore, MemoryStoreBuilder};
 pub use annals_store_nats::{NatsStore, NatsStoreBuilder};
 #[cfg(feature = "postgres")]
 pub use annals_store_postgres::{PostgresStore, PostgresStoreBuilder};
-#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+#[cfg(any(
+    feature = "embedded",
+    feature = "memory",
+    feature = "nats",
+    feature = "postgres"
+))]
 pub use any_store::{AnyStore, AnyStoreBuilder, open};
+pub use nats_address::{NatsAddress, NatsSync};
 
 pub use futures_util::StreamExt;
 

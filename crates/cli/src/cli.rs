@@ -3,9 +3,9 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    append, at, backup, completions, diff, doctor, export, find, history, import, init, man,
-    optimize, parked, profile, projections, read, repair, restore, schemas, show, stats, streams,
-    subjects, tail, trace, verify,
+    append, at, backup, completions, copy, diff, doctor, export, find, history, import, init, man,
+    optimize, parked, profile, projections, read, repair, restore, schema, schemas, show, stats,
+    streams, subjects, tail, trace, verify,
 };
 use crate::store_at::StoreAddress;
 use crate::top;
@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Trace(trace::Trace),
     Export(export::Export),
     Import(import::Import),
+    Copy(copy::Copy),
     Verify(verify::Verify),
     Repair(repair::Repair),
     Backup(backup::Backup),
@@ -97,6 +98,7 @@ pub(crate) enum Command {
     Projections(projections::Projections),
     Parked(parked::Parked),
     Subjects(subjects::Subjects),
+    Schema(schema::Schema),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
     Man(man::Man),

@@ -34,6 +34,7 @@
 mod ago;
 mod cli;
 mod commands;
+mod copy;
 mod decode;
 mod exchange;
 mod failure;

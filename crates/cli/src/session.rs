@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Color, Command, Global};
 use crate::commands::{
-    append, at, backup, completions, diff, doctor, export, find, history, import, init, man,
-    optimize, parked, profile, projections, read, repair, restore, schemas, show, stats, streams,
-    subjects, tail, trace, verify,
+    append, at, backup, completions, copy, diff, doctor, export, find, history, import, init, man,
+    optimize, parked, profile, projections, read, repair, restore, schema, schemas, show, stats,
+    streams, subjects, tail, trace, verify,
 };
 use crate::failure::{Exit, Failure, Result};
 use crate::interrupt;
@@ -101,6 +101,7 @@ fn dispatch(command: &Command, session: &mut Session) -> Result {
         Command::Trace(args) => trace::run(args, session),
         Command::Export(args) => export::run(args, session),
         Command::Import(args) => import::run(args, session),
+        Command::Copy(args) => copy::run(args, session),
         Command::Verify(args) => verify::run(args, session),
         Command::Repair(args) => repair::run(args, session),
         Command::Backup(args) => backup::run(args, session),
@@ -111,6 +112,7 @@ fn dispatch(command: &Command, session: &mut Session) -> Result {
         Command::Projections(args) => projections::run(args, session),
         Command::Parked(args) => parked::run(args, session),
         Command::Subjects(args) => subjects::run(args, session),
+        Command::Schema(args) => schema::run(args, session),
         Command::Doctor(args) => doctor::run(args, session),
         Command::Completions(args) => completions::run(args, session),
         Command::Man(args) => man::run(args, session),

@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use annals_store_log::{HistoryEntry, StoreHistory};
+use annals_core::HistoryEntry;
+use annals_store_log::StoreHistory;
 
 use crate::failure::{Failure, Result};
 use crate::interrupt;

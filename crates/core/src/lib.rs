@@ -41,6 +41,7 @@ mod vocabulary;
 pub use contract::checkpoint_store::{Checkpoint, CheckpointName, CheckpointSave, CheckpointStore};
 pub use contract::event_store::EventStore;
 pub use contract::event_store_ext::{DecodedEvent, EventStoreExt};
+pub use contract::history::{HistoryEntry, HistoryReader, RecordedAppend};
 pub use contract::observer::{
     ConsumerStanding, Observed, Observer, Work, WorkEvents, WorkKind, WorkOutcome,
 };

@@ -15,15 +15,15 @@ use std::time::Duration;
 
 use annals_core::{
     Answer, Append, AppendId, Category, Clock, ContentType, Criteria, Cursor, ErrorKind, EventId,
-    EventStore, EventStoreExt, EventType, Expected, FailedCheck, Ids, NewEvent, Optimizable,
-    PolicyAction, PolicyChange, Position, ReadRequest, RecordedEvent, SegmentState, StreamId,
-    Timestamp, UuidIds, Version,
+    EventStore, EventStoreExt, EventType, Expected, FailedCheck, HistoryEntry, Ids, NewEvent,
+    Optimizable, PolicyAction, PolicyChange, Position, ReadRequest, RecordedEvent, SegmentState,
+    StreamId, Timestamp, UuidIds, Version,
 };
 use annals_optimize::{
     ApplySettings, Control, JOURNAL, JournalMode, LegalHold, OptimizePolicy, Optimizer, Plan,
     ReclaimRule, RetentionRule, Step,
 };
-use annals_store_log::{HistoryEntry, LogStore, Settings};
+use annals_store_log::{LogStore, Settings};
 use annals_store_memory::MemoryStore;
 use futures_executor::block_on;
 

@@ -73,7 +73,6 @@ mod store;
 
 pub use annals_log::{Damage, DamageKind, LostRange, Parts, Progress, Repair, Verification, vfs};
 pub use store::{
-    CommitterThread, DamagedIndex, Durability, HistoryEntry, LogFollower, LogStore,
-    LogStoreBuilder, Maintenance, ReadMode, RecordedAppend, Settings, StoreFork, StoreHistory,
-    StoreVerification, is_locked,
+    CommitterThread, DamagedIndex, Durability, LogFollower, LogStore, LogStoreBuilder, Maintenance,
+    ReadMode, Settings, StoreFork, StoreHistory, StoreVerification, is_locked,
 };

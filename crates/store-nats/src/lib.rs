@@ -53,6 +53,7 @@
 mod auxiliary;
 mod error;
 mod follow;
+mod history;
 mod judge;
 mod layout;
 mod mark;

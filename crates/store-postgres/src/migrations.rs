@@ -95,41 +95,66 @@ async fn migrate_with(client: &mut Client, schema: &str) -> Result<(), Error> {
         .map_err(of_statement)?;
     let version = version_of(&transaction, schema).await?;
     check_version(version, schema)?;
-    let name = quoted(schema);
-    let mut script = Vec::new();
+    let mut script = String::new();
     if version == 0 {
         let exists = transaction
             .query_opt("SELECT FROM pg_namespace WHERE nspname = $1", &[&schema])
             .await
             .map_err(of_statement)?;
         if exists.is_none() {
-            script.push(format!("CREATE SCHEMA {name};\n"));
+            script = create_schema(schema);
         }
     }
+    script.push_str(&steps_after(version, schema));
+    transaction
+        .batch_execute(&script)
+        .await
+        .map_err(of_statement)?;
+    transaction.commit().await.map_err(of_statement)
+}
+
+/// All that makes a log in this schema, as SQL to be read, or to be run by whoever owns the schema (`psql --file`): in
+/// one transaction, under the lock that migrations take. It is for a database that has no such log yet.
+///
+/// ```
+/// let script = annals_store_postgres::migration_script("shop");
+/// assert!(script.starts_with("BEGIN;\n"));
+/// assert!(script.contains("CREATE SCHEMA \"shop\";\n"));
+/// ```
+pub fn migration_script(schema: &str) -> String {
+    format!(
+        "BEGIN;\nSELECT pg_advisory_xact_lock({LOCK});\n{}{}COMMIT;\n",
+        create_schema(schema),
+        steps_after(0, schema)
+    )
+}
+
+fn create_schema(schema: &str) -> String {
+    format!("CREATE SCHEMA {};\n", quoted(schema))
+}
+
+/// What brings the log in a schema from this version to the newest.
+fn steps_after(version: i32, schema: &str) -> String {
     // Else tables of the session would come first, in the functions too, which keep this path.
-    script.push(format!("SET LOCAL search_path TO {name}, pg_temp;\n"));
+    let mut script = format!("SET LOCAL search_path TO {}, pg_temp;\n", quoted(schema));
     if version == 0 {
-        script.push(
+        script.push_str(
             "CREATE TABLE schema_migrations (version integer PRIMARY KEY, name text NOT NULL, \
-             applied_at timestamptz NOT NULL DEFAULT now());\n"
-                .to_owned(),
+             applied_at timestamptz NOT NULL DEFAULT now());\n",
         );
     }
     for migration in MIGRATIONS
         .iter()
         .filter(|migration| migration.version > version)
     {
-        script.push(migration.sql.to_owned());
-        script.push(format!(
-            "\nINSERT INTO schema_migrations (version, name) VALUES ({}, '{}');\n",
-            migration.version, migration.name
-        ));
+        script.push_str(migration.sql);
+        script.push_str("\nINSERT INTO schema_migrations (version, name) VALUES (");
+        script.push_str(&migration.version.to_string());
+        script.push_str(", '");
+        script.push_str(migration.name);
+        script.push_str("');\n");
     }
-    transaction
-        .batch_execute(&script.concat())
-        .await
-        .map_err(of_statement)?;
-    transaction.commit().await.map_err(of_statement)
+    script
 }
 
 fn newest() -> i32 {

@@ -31,6 +31,9 @@ pub(crate) fn policy_of(row: &Row, first: usize) -> Result<StreamPolicy, Error> 
     Ok(policy)
 }
 
+/// The number of a stream that is closed for good.
+pub(crate) const TOMBSTONED: i16 = 2;
+
 fn state_of(number: i16) -> StreamState {
     match number {
         0 => StreamState::Open,
@@ -43,7 +46,7 @@ fn number_of(state: StreamState) -> i16 {
     match state {
         StreamState::Open => 0,
         StreamState::SoftDeleted => 1,
-        _ => 2,
+        _ => TOMBSTONED,
     }
 }
 

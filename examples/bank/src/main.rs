@@ -28,8 +28,9 @@ async fn main() -> Result<()> {
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Keep the accounts here: in a directory, or in PostgreSQL at `postgres://user@host/database`. It is created when it
-    /// is missing; they are there again the next time, and the story goes on with what is on them. In `memory:`, they are not.
+    /// Keep the accounts here: in a directory, in PostgreSQL at `postgres://user@host/database`, or on NATS JetStream at
+    /// `nats://host:4222/<log>`. It is created when it is missing; they are there again the next time, and the story goes on with what is on them. In
+    /// `memory:`, they are not.
     // It is parsed later, as a complaint about an argument would repeat it, with its password.
     #[arg(long, value_name = "STORE")]
     store: Option<String>,

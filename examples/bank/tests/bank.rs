@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use annals::{CommandError, EventStoreExt, MemoryStore, ReadRequest, Version};
-use annals_services::PostgresServer;
+use annals_services::{NatsServer, PostgresServer};
 use annals_testkit::Scenario;
 use bank::{Account, AccountError, AccountEvent, Bank};
 
@@ -192,12 +192,18 @@ fn the_story_is_the_same_in_every_store() {
     assert!(expected.len() > 15, "{expected:?}");
     let log = format!("log:{}", folder.path().display());
     assert_eq!(story_in(&log), expected);
-    let Some(url) = PostgresServer::shared().unwrap() else {
+    let services = (
+        PostgresServer::shared().unwrap(),
+        NatsServer::shared().unwrap(),
+    );
+    let (Some(postgres), Some(nats)) = services else {
         eprintln!("SKIPPED the_story_is_the_same_in_every_store: told to do without services");
         return;
     };
     let name = folder.path().file_name().unwrap().to_string_lossy();
-    assert_eq!(story_in(&format!("{url}?schema=bank{name}")), expected);
+    let name = name.trim_start_matches('.');
+    assert_eq!(story_in(&format!("{postgres}?schema=bank{name}")), expected);
+    assert_eq!(story_in(&format!("{nats}/bank{name}?sync=lazy")), expected);
 }
 
 #[test]

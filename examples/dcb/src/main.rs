@@ -4,23 +4,46 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 
-use annals::{Decisions, EventStoreExt, JsonCodec, LogStore, ReadRequest, Tag};
+use annals::{AnyStore, Decisions, EventStoreExt, JsonCodec, ReadRequest, StoreAddress, Tag};
 use anyhow::{Result, anyhow};
+use clap::Parser;
 use dcb::Made;
 use dcb::course::{CourseError, CourseEvent, Courses};
 use futures_executor::block_on;
 
+/// Tells the story of two courses and their students, as it happens.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// Keep the courses here, in a store that is new: a directory, `memory:`, `postgres://user@host/database`, or
+    /// `nats://host:4222/<log>`.
+    // It is parsed later, as a complaint about an argument would repeat it, with its password.
+    #[arg(long, value_name = "STORE")]
+    store: Option<String>,
+}
+
 fn main() -> Result<()> {
+    let Options { store } = Options::parse();
+    // Without a directory there is one for the time of the story.
     let scratch = tempfile::tempdir()?;
-    let store = LogStore::builder(scratch.path().join("store")).open_or_create()?;
-    match block_on(tell(Arc::new(store), &mut io::stdout().lock())) {
+    let address = match store {
+        Some(text) => text.parse()?,
+        None => StoreAddress::Log(scratch.path().join("store")),
+    };
+    // A store on PostgreSQL or NATS works on it; the others need none.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let _entered = runtime.enter();
+    match block_on(tell(address, &mut io::stdout().lock())) {
         // Whoever listens has heard enough, as `head` has.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         told => told,
     }
 }
 
-async fn tell(store: Arc<LogStore>, out: &mut impl Write) -> Result<()> {
+async fn tell(address: StoreAddress, out: &mut impl Write) -> Result<()> {
+    let store = Arc::new(AnyStore::at(address).open_or_create().await?);
     let courses = Courses::new(Decisions::new(store.clone(), JsonCodec));
     courses.define("rust", 2).await?;
     courses.define("history", 9).await?;

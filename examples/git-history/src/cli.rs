@@ -22,11 +22,13 @@ pub struct Cli {
     // Not beside a command, which has its own. Clap could refuse the two together, but would then take the
     // command of `--json verify` for a repository.
     pub repository: Option<PathBuf>,
-    /// Keep the history in this directory, which is created when it is missing: what is there is not read from
-    /// git again, and an import that was interrupted goes on where it stopped. Without it a command has a
-    /// store of its own that is removed in the end.
-    #[arg(long, global = true, value_name = "DIR")]
-    pub store: Option<PathBuf>,
+    /// Keep the history in this store, which is created when it is missing: a directory,
+    /// `postgres://user@host/database`, or `nats://host:4222/<log>`. What is there is not read from
+    /// git again, and an import that was interrupted goes on where it stopped. Without it, and with `memory:`, a
+    /// command has a store of its own that is gone in the end.
+    // It is parsed later, as a complaint about an argument would repeat it, with its password.
+    #[arg(long, global = true, value_name = "STORE")]
+    pub store: Option<OsString>,
     /// In which form to record what the store lacks. A store may hold events of several, and each is read in
     /// its own.
     #[arg(long, global = true, value_enum, default_value_t)]

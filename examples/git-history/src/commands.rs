@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use annals::{Cursor, LogStore};
+use annals::{Cursor, EventStore, LogStore, StoreAddress};
 use anyhow::{Context as _, Result, bail};
 use indicatif::HumanCount;
 
@@ -18,7 +18,7 @@ use crate::cli::{Against, Cli, Command, Tail, Verify};
 use crate::codec::Codec;
 use crate::git::{GitPath, Mainline, Repository, TreeSource};
 use crate::history::{History, Imported, RecordedCommit, Summary};
-use crate::kept::Kept;
+use crate::kept::{Kept, address, shown};
 use crate::progress::{self, Step};
 use crate::report::{self, Format};
 use crate::verify::{sample, verify};
@@ -39,8 +39,9 @@ pub enum Outcome {
 /// When the repository, the store or what the command names can't be read, and when `out` can't be written.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
     let format = if cli.json { Format::Json } else { Format::Text };
+    let store = cli.store.as_deref().map(address).transpose()?;
     let target = Target {
-        directory: cli.store.as_deref(),
+        store: store.as_ref(),
         codec: cli.codec,
         read_model: cli.read_model.as_deref(),
     };
@@ -72,7 +73,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
             None,
         ) => travel::what_if(repository, without, target, format, out),
         (Some(Command::Verify(options)), None) => verify_commits(options, target, format, out),
-        (Some(Command::Tail(options)), None) => tail(options, target.directory, format, out),
+        (Some(Command::Tail(options)), None) => tail(options, target.store, format, out),
         (Some(Command::Authors { file }), None) => models::authors(file, format, out),
         (Some(Command::Churn { file }), None) => models::churn(file, format, out),
         (Some(Command::Sizes { file, path }), None) => models::sizes(file, path, format, out),
@@ -82,7 +83,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Outcome> {
 /// Where events are recorded, and how.
 #[derive(Clone, Copy)]
 struct Target<'a> {
-    directory: Option<&'a Path>,
+    store: Option<&'a StoreAddress>,
     codec: Codec,
     /// What is kept in SQLite of it.
     read_model: Option<&'a Path>,
@@ -105,7 +106,7 @@ impl Loaded {
     }
 
     fn import(repository: Repository, mainline: Mainline, target: Target<'_>) -> Result<Self> {
-        let kept = Kept::open(target.directory)?;
+        let kept = Kept::open(target.store)?;
         let projecting = models::begin(target, &repository, &kept)?;
         let step = Step::begin("importing", mainline.len());
         let imported = History::new(kept.store()).writing(target.codec).import(
@@ -132,17 +133,18 @@ impl Loaded {
     }
 
     /// Tells where the answer comes from, when it is not from git.
-    fn note(&self, directory: Option<&Path>) {
-        let Some(directory) = directory else { return };
-        let directory = directory.display();
+    fn note(&self, store: Option<&StoreAddress>) {
+        let Some(store) = store.map(shown) else {
+            return;
+        };
         let known = self.imported.known as u64;
         let new = (self.mainline.len() as u64).saturating_sub(known);
         let commits = HumanCount(known);
         progress::note(&match new {
-            0 => format!("{directory} is up to date with HEAD: {commits} commits"),
+            0 => format!("{store} is up to date with HEAD: {commits} commits"),
             new => {
                 let new = HumanCount(new);
-                format!("{directory} had {commits} commits, and has {new} more now")
+                format!("{store} had {commits} commits, and has {new} more now")
             }
         });
     }
@@ -154,7 +156,7 @@ fn import(path: &Path, target: Target<'_>, format: Format, out: &mut dyn Write) 
     let summary = loaded.history().summary(|| step.advance())?;
     let report = report::Import {
         place: &loaded.repository.place(),
-        store: target.directory,
+        store: target.store.map(shown),
         mainline: &loaded.mainline,
         imported: &loaded.imported,
         summary: &summary,
@@ -178,7 +180,7 @@ fn at(
     // A revision that there is not is told before the work, not after.
     let place = repository.resolve(&mainline, when)?;
     let loaded = Loaded::import(repository, mainline, target)?;
-    loaded.note(target.directory);
+    loaded.note(target.store);
     let link = loaded.mainline.link(place)?;
     let cursor = loaded.history().cursor(&loaded.mainline, place)?;
     let tree = loaded.history().tree_at(&cursor)?;
@@ -196,7 +198,7 @@ fn log(
 ) -> Result<Outcome> {
     let meant = paths_meant(file)?;
     let loaded = Loaded::open(path, target)?;
-    loaded.note(target.directory);
+    loaded.note(target.store);
     for path in &meant {
         let entries = loaded.history().log(path)?;
         if !entries.is_empty() {
@@ -262,7 +264,7 @@ fn verify_commits(
     };
     let mainline = repository.mainline()?;
     let loaded = Loaded::import(repository, mainline, target)?;
-    loaded.note(target.directory);
+    loaded.note(target.store);
     let total = loaded.mainline.len();
     // Without a seed a run chooses by chance, as the standard library seeds its hash maps.
     let seed = options
@@ -298,16 +300,28 @@ fn verify_commits(
 /// Reads a store beside the one process that may write to it.
 fn tail(
     options: &Tail,
-    directory: Option<&Path>,
+    store: Option<&StoreAddress>,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<Outcome> {
-    let directory =
-        directory.context("tail prints what is in a store; name its directory with --store DIR")?;
+    let address = store.context("tail prints what is in a store; name it with --store STORE")?;
+    let StoreAddress::Log(directory) = address else {
+        let kept = Kept::open_existing(address)?;
+        return tail_of(kept.store(), options, format, out);
+    };
     let store = LogStore::builder(directory)
         .follow()
         .with_context(|| format!("the store in {} can't be read", directory.display()))?;
-    let history = History::new(&store);
+    tail_of(&store, options, format, out)
+}
+
+fn tail_of(
+    store: &dyn EventStore,
+    options: &Tail,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<Outcome> {
+    let history = History::new(store);
     let count = if options.all {
         usize::MAX
     } else {

@@ -25,7 +25,7 @@ fn main() -> Result<()> {
         Some(text) => text.parse()?,
         None => StoreAddress::Log(scratch.path().join("store")),
     };
-    // A store on PostgreSQL works on it; the others need none.
+    // A store on PostgreSQL or NATS works on it; the others need none.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -41,8 +41,9 @@ fn main() -> Result<()> {
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Keep the orders here: in a directory, or in PostgreSQL at `postgres://user@host/database`. It is created when it
-    /// is missing; they are there again the next time, and the story goes on with further ones. In `memory:`, they are not.
+    /// Keep the orders here: in a directory, in PostgreSQL at `postgres://user@host/database`, or on NATS JetStream at
+    /// `nats://host:4222/<log>`. It is created when it is missing; they are there again the next time, and the story goes on with further ones. In
+    /// `memory:`, they are not.
     // It is parsed later, as a complaint about an argument would repeat it, with its password.
     #[arg(long, value_name = "STORE")]
     store: Option<String>,

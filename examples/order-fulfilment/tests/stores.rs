@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use annals_services::PostgresServer;
+use annals_services::{NatsServer, PostgresServer};
 
 /// What the program prints with this store.
 fn story_in(store: &str) -> String {
@@ -22,13 +22,22 @@ fn the_story_is_the_same_in_every_store() {
     assert!(expected.contains("v1 kept, v2 live"), "{expected}");
     let log = format!("log:{}", folder.path().display());
     assert_eq!(story_in(&log), expected);
-    let Some(url) = PostgresServer::shared().unwrap() else {
+    let services = (
+        PostgresServer::shared().unwrap(),
+        NatsServer::shared().unwrap(),
+    );
+    let (Some(postgres), Some(nats)) = services else {
         eprintln!("SKIPPED the_story_is_the_same_in_every_store: told to do without services");
         return;
     };
     let name = folder.path().file_name().unwrap().to_string_lossy();
-    let stored = format!("{url}?schema=orders{name}");
-    assert_eq!(story_in(&stored), expected);
-    // It is there the next time.
-    assert!(story_in(&stored).contains("the new version is there from an earlier story"));
+    let name = name.trim_start_matches('.');
+    for store in [
+        format!("{postgres}?schema=orders{name}"),
+        format!("{nats}/orders{name}?sync=lazy"),
+    ] {
+        assert_eq!(story_in(&store), expected);
+        // It is there the next time.
+        assert!(story_in(&store).contains("the new version is there from an earlier story"));
+    }
 }

@@ -16,8 +16,10 @@ use crate::output::table::{Align, Cell, Table};
 use crate::output::time::now;
 use crate::output::{BAD, GOOD, WARN, text};
 use crate::session::Session;
+use crate::store_at::StoreAddress;
 
-const EXAMPLES: &str = "Examples:\n  annals doctor\n  annals doctor --json";
+const EXAMPLES: &str = "Examples:\n  annals doctor\n  annals doctor --json\n  \
+    annals doctor \"postgres://app@db.example/shop\"";
 
 /// How often a write is synced to see what it costs.
 const PROBES: usize = 16;
@@ -33,14 +35,23 @@ const OPEN_FILES_MIN: u64 = 1024;
 /// Check the place that a store is in: file system, what making a write durable costs, free space, limits, clock.
 ///
 /// It writes a small file beside the store and removes it. Exits with 1 when something is bad.
+///
+/// Of a store on PostgreSQL or NATS JetStream it asks the server: whether what is committed is synced, whether replicas may
+/// lack the newest events, what fills the disk. How much room is left there, a server does not tell.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Doctor {}
+#[expect(clippy::doc_markdown, reason = "shown on a terminal as it stands")]
+pub(crate) struct Doctor {
+    /// The store, by default what --store says: a directory, postgres://user@host/database, nats://host:4222/<log>.
+    // It is parsed later, as a complaint about an argument would repeat it, with its password.
+    #[arg(value_name = "ADDRESS")]
+    address: Option<String>,
+}
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Verdict {
+pub(super) enum Verdict {
     Good,
     /// To be looked at.
     Look,
@@ -48,16 +59,16 @@ enum Verdict {
 }
 
 #[derive(Serialize)]
-struct Check {
+pub(super) struct Check {
     #[serde(rename = "check")]
-    name: &'static str,
-    verdict: Verdict,
+    pub(super) name: &'static str,
+    pub(super) verdict: Verdict,
     found: String,
     advice: &'static str,
 }
 
 impl Check {
-    fn new(
+    pub(super) fn new(
         name: &'static str,
         verdict: Verdict,
         found: impl Into<String>,
@@ -72,23 +83,40 @@ impl Check {
     }
 }
 
-pub(crate) fn run(_: &Doctor, session: &mut Session) -> Result {
+pub(crate) fn run(args: &Doctor, session: &mut Session) -> Result {
+    let address = args.address.as_deref().map(str::parse).transpose()?;
+    let checks = match address {
+        None => of_directory(session),
+        Some(annals::StoreAddress::Log(directory)) => {
+            session.store = StoreAddress::Log(directory);
+            of_directory(session)
+        }
+        Some(address) => super::doctor_server::checks(&address)?,
+    };
+    tell(&checks, session)
+}
+
+fn of_directory(session: &Session) -> Vec<Check> {
+    let directory = existing(session.store.directory());
+    vec![
+        store(session),
+        file_system(&directory),
+        durability(&directory),
+        free_space(&directory),
+        open_files(),
+        clock(session),
+    ]
+}
+
+fn tell(checks: &[Check], session: &mut Session) -> Result {
     const COLUMNS: &[(&str, Align)] = &[
         ("CHECK", Align::Left),
         ("VERDICT", Align::Left),
         ("FOUND", Align::Left),
     ];
-    let directory = existing(session.store.directory());
-    let mut checks = vec![
-        store(session),
-        file_system(&directory),
-        durability(&directory),
-        free_space(&directory),
-    ];
-    checks.extend([open_files(), clock(session)]);
     let out = &mut session.out;
     let mut table = Table::new(COLUMNS);
-    for check in &checks {
+    for check in checks {
         if out.is_json() {
             out.json(check)?;
             continue;

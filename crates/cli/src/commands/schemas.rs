@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use annals_core::{Category, Position, RecordedEvent, Timestamp};
-use annals_store_log::HistoryEntry;
+use annals_core::{Category, HistoryEntry, Position, RecordedEvent, Timestamp};
 use clap::Args;
 use serde::Serialize;
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use annals_core::{
-    ConsistencyLevel, Cursor, EventStore as _, ReadRequest, RecordedEvent, Timestamp, Version,
+    ConsistencyLevel, Cursor, EventStore as _, HistoryEntry, ReadRequest, RecordedEvent, Timestamp,
+    Version,
 };
-use annals_store_log::HistoryEntry;
 use clap::Args;
 use futures_executor::block_on;
 use serde::Serialize;

@@ -1,7 +1,8 @@
 //! `annals streams`: which streams there are.
 
-use annals_core::{Category, EventStore as _, StreamHead, StreamState, Timestamp, Version};
-use annals_store_log::HistoryEntry;
+use annals_core::{
+    Category, EventStore as _, HistoryEntry, StreamHead, StreamState, Timestamp, Version,
+};
 use clap::{Args, ValueEnum};
 use futures_executor::block_on;
 use serde::Serialize;

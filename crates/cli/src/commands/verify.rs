@@ -1,6 +1,7 @@
 //! `annals verify`: every byte held against its checksum.
 
-use annals_store_log::{Damage, HistoryEntry, LostRange, Progress, StoreVerification};
+use annals_core::HistoryEntry;
+use annals_store_log::{Damage, LostRange, Progress, StoreVerification};
 use clap::Args;
 use serde::Serialize;
 

@@ -4,8 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write};
 use std::path::Path;
 
-use annals_core::Position;
-use annals_store_log::{HistoryEntry, StoreHistory};
+use annals_core::{HistoryEntry, Position};
+use annals_store_log::StoreHistory;
 
 use super::Format;
 use super::line::Line;

@@ -2,10 +2,9 @@
 
 use annals_core::{
     AppendId, CausationId, ContentType, CorrelationId, Error, EventId, EventType, Expected,
-    Metadata, NewEvent, Position, SchemaVersion, StreamId, StreamPolicy, Tag, Tags, Timestamp,
-    Version,
+    HistoryEntry, Metadata, NewEvent, Position, SchemaVersion, StreamId, StreamPolicy, Tag, Tags,
+    Timestamp, Version,
 };
-use annals_store_log::HistoryEntry;
 use base64ct::{Base64, Encoding as _};
 use serde_json::value::RawValue;
 

@@ -2,6 +2,7 @@
 
 use annals_codec::privacy::{FileKeys, KeyStore as _, MasterKey, Subject, SystemEntropy};
 
+use crate::copy::{Following, Services};
 use crate::live::{append, application, first_lines};
 use crate::support::{Place, SHOP};
 
@@ -50,6 +51,19 @@ fn make_keys(place: &Place) {
     keys.key_for(&Subject::new("customer-42").unwrap()).unwrap();
 }
 
+/// The line with servers that are there; none where it needs them, and tests do without.
+pub(crate) fn with_services(line: &str, services: Option<&Services>) -> Option<String> {
+    if !line.contains("://") {
+        return Some(line.to_owned());
+    }
+    let Services { postgres, nats } = services?;
+    let (nats, _) = nats.split_once('?').unwrap();
+    Some(
+        line.replace("postgres://app@db.example/shop", postgres)
+            .replace("nats://nats.example:4222/shop", nats),
+    )
+}
+
 #[test]
 fn every_example_in_a_help_runs() {
     let mut command = annals_cli::command();
@@ -74,10 +88,30 @@ fn every_example_in_a_help_runs() {
             lines.extend(more);
         }
         let place = place_for(name);
+        let services = lines
+            .iter()
+            .any(|line| line.contains("://"))
+            .then(|| Services::of(&place, "example"))
+            .flatten();
         for line in lines {
+            let Some(line) = with_services(&line, services.as_ref()) else {
+                continue;
+            };
             match line.as_str() {
                 // A person sits before it: `terminal.rs` does.
                 "annals top" => {}
+                line if line.starts_with("annals doctor \"postgres:") => {
+                    let url = line.split('"').nth(1).unwrap();
+                    place.ok(&format!("annals copy shop '{url}'"));
+                    // The server of the tests does not sync, and that is what it is for.
+                    let ran = place.shell(line);
+                    assert!(ran.out.contains("\nfsync "), "{}{}", ran.out, ran.err);
+                }
+                line if line.contains("--follow") => {
+                    let mut following = Following::begin(&place, line);
+                    following.caught_up();
+                    following.end();
+                }
                 line if line.contains("tail -f") => {
                     assert_eq!(first_lines(&place, line, 2).len(), 2);
                 }

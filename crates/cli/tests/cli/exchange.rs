@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::support::{ANNALS, Place, SHOP};
 
 /// A place with a larger store: many streams, appends of several streams, policies, and bytes of all sorts.
-fn large(appends: usize) -> (Place, String) {
+pub(crate) fn large(appends: usize) -> (Place, String) {
     let place = Place::empty();
     let mut text = String::from("{\"annals_export\":1,\"after\":0}\n");
     let (mut position, mut versions) = (0, std::collections::HashMap::<String, u64>::new());

@@ -2,11 +2,15 @@
 
 #![expect(
     clippy::format_push_string,
+    clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "a panic is a failed test, and a test may take its time"
+    reason = "a panic is a failed test, a test may take its time, and a skipped one is told"
 )]
 
+mod book;
+mod copy;
 mod damage;
 mod examples;
 mod exchange;

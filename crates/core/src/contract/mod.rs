@@ -3,6 +3,7 @@
 pub(crate) mod checkpoint_store;
 pub(crate) mod event_store;
 pub(crate) mod event_store_ext;
+pub(crate) mod history;
 pub(crate) mod observer;
 pub(crate) mod optimizable;
 pub(crate) mod snapshot_store;

@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use annals_core::{
-    Append, ContentType, Criteria, EventStore, EventStoreExt, EventType, Expected, Ids, NewEvent,
-    ReadRequest, StreamId, Tag, Tags, UuidIds,
+    Append, AppendId, ContentType, Criteria, EventStore, EventStoreExt, EventType, Expected, Ids,
+    NewEvent, ReadRequest, StreamId, Tag, Tags, UuidIds,
 };
 use annals_partitioned::Partitioned;
 use annals_store_log::LogStore;
@@ -66,6 +66,67 @@ async fn run(data: &std::path::Path) -> Result<(), Box<dyn Error>> {
     assert!(refused.conflict().is_some());
     Ok(())
 }
+
+#[test]
+fn partitions_are_filled() {
+    let directory = tempfile::tempdir().unwrap();
+    block_on(fill_twice(directory.path())).unwrap();
+}
+
+async fn fill_twice(data: &std::path::Path) -> Result<(), Box<dyn Error>> {
+    let from = LogStore::builder(data.join("from")).open_or_create()?;
+    for number in 0..20 {
+        let stream = StreamId::parse(&format!("order-{}", number % 7))?;
+        let append = Append::builder(UuidIds::default().append_id())
+            .write(stream, Expected::Any, [event("placed")])
+            .build()?;
+        from.append(append).await?;
+    }
+    let logs = ["disk-0", "disk-1", "disk-2"]
+        .map(|disk| LogStore::builder(data.join(disk)).open_or_create());
+    let to = Partitioned::over(logs.into_iter().collect::<Result<Vec<_>, _>>()?);
+    let to = to.open().await?;
+    fill(&from, &to).await?;
+    fill(&from, &to).await?;
+    for number in 0..7 {
+        let stream = StreamId::parse(&format!("order-{number}"))?;
+        let ids = |events: Vec<annals_core::RecordedEvent>| {
+            events
+                .iter()
+                .map(|event| (event.id(), event.version()))
+                .collect::<Vec<_>>()
+        };
+        let expected = ids(from.collect(ReadRequest::stream(stream.clone())).await?);
+        assert!(!expected.is_empty());
+        assert_eq!(
+            ids(to.collect(ReadRequest::stream(stream)).await?),
+            expected
+        );
+    }
+    Ok(())
+}
+
+// ANCHOR: fill
+async fn fill(from: &impl EventStore, to: &impl EventStore) -> Result<(), annals_core::Error> {
+    let mut next = Some(ReadRequest::all());
+    while let Some(request) = next {
+        let page = from.read(request).await?;
+        for event in &page.events {
+            let id = AppendId::parse(&event.id().to_string())?;
+            let append = Append::builder(id)
+                .write(
+                    event.stream().clone(),
+                    Expected::Any,
+                    [event.to_new_event()],
+                )
+                .build()?;
+            to.append(append).await?;
+        }
+        next = page.next;
+    }
+    Ok(())
+}
+// ANCHOR_END: fill
 
 /// The same append, as another one.
 fn again(append: &Append) -> Result<Append, annals_core::Error> {

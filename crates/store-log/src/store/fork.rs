@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use annals_core::{Error, Position, StreamId, StreamPolicy, Timestamp, Version};
+use annals_core::{Error, HistoryEntry, Position, StreamId, StreamPolicy, Timestamp, Version};
 use annals_log::{Kind, Log, Progress, Segment};
 
 use super::error::from_log;
-use super::history::HistoryEntry;
 use super::open::LogStoreBuilder;
 use crate::record::{EventView, encode_policy};
 
@@ -123,6 +122,8 @@ impl LogStoreBuilder {
                             known.head = event.version();
                         }
                     }
+                    // A log has nothing else.
+                    _ => {}
                 }
             }
         }

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use annals_core::{AppendId, Error, Position, RecordedEvent, StreamId, StreamPolicy, Timestamp};
-use annals_log::{Scan, Segment, View};
+use annals_core::{
+    Error, HistoryEntry, HistoryReader, Position, RecordedAppend, StreamId, StreamPolicy, Timestamp,
+};
+use annals_log::{Follower, Scan, Segment, View};
+use async_trait::async_trait;
 
 use super::error::{bad_record, corrupt, from_log};
 use super::open::LogStoreBuilder;
@@ -20,44 +23,15 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 ///
 /// It reads the log alone, from the beginning, in constant memory, and needs no index. The store may be open
 /// meanwhile, in this process or another.
+///
+/// As a [`HistoryReader`] it goes on with what is recorded later. That blocks for as long as the files take.
 pub struct StoreHistory {
+    follower: Follower,
     view: View,
     scan: Scan,
     kinds: Kinds,
     /// What went wrong after the entries that were given last.
     failed: Option<Error>,
-}
-
-/// Something that a store recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum HistoryEntry {
-    /// An event.
-    Event {
-        /// It, at its place.
-        event: RecordedEvent,
-        /// The append that it is the first event of, if it is the first of one.
-        append: Option<RecordedAppend>,
-        /// Whether its payload and its metadata were reclaimed, so that it has none here: no read shows it any more.
-        is_reclaimed: bool,
-    },
-    /// A stream has this policy from here on.
-    Policy {
-        /// The stream.
-        stream: StreamId,
-        /// All of its policy.
-        policy: StreamPolicy,
-    },
-}
-
-/// An append, as its first event tells of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RecordedAppend {
-    /// Its identity.
-    pub id: AppendId,
-    /// How many events it recorded, this one included; they follow each other.
-    pub events: u32,
 }
 
 impl LogStoreBuilder {
@@ -67,10 +41,10 @@ impl LogStoreBuilder {
     /// `Unavailable` when there is none.
     pub fn history(&self) -> Result<StoreHistory, Error> {
         let follower = self.log_follower();
-        let view = follower
-            .map_err(|error| error.during("read the history"))?
-            .view();
+        let follower = follower.map_err(|error| error.during("read the history"))?;
+        let view = follower.view();
         Ok(StoreHistory {
+            follower,
             scan: view.scan(view.start()),
             view,
             kinds: Kinds::default(),
@@ -114,6 +88,17 @@ impl StoreHistory {
         self.scan.skip_lost()
     }
 
+    /// Looks at what was recorded since: the next entries go up to there.
+    ///
+    /// # Errors
+    /// What the file system refuses, and damage.
+    pub fn refresh(&mut self) -> Result<(), Error> {
+        let refreshed = self.follower.refresh().map_err(from_log);
+        self.view = refreshed.map_err(|error| error.during("read the history"))?;
+        self.scan = self.view.scan(self.scan.place());
+        Ok(())
+    }
+
     /// Takes records up to the next note, or until the run is full; `false` at the end.
     fn fill(&mut self, run: &mut Run<'_>) -> Result<bool, Error> {
         while !run.is_full() {
@@ -136,6 +121,22 @@ impl StoreHistory {
             run.push(record.body, base, Position::new(number))?;
         }
         Ok(true)
+    }
+}
+
+#[async_trait]
+impl HistoryReader for StoreHistory {
+    async fn next(&mut self) -> Result<Vec<HistoryEntry>, Error> {
+        let entries = self.next_entries()?;
+        if !entries.is_empty() {
+            return Ok(entries);
+        }
+        self.refresh()?;
+        self.next_entries()
+    }
+
+    async fn head(&mut self) -> Result<Position, Error> {
+        Ok(Self::head(self))
     }
 }
 
@@ -200,7 +201,7 @@ fn bad_note(bad: BadRecord) -> Error {
 #[cfg(test)]
 mod tests {
     use annals_core::{
-        Append, ContentType, EventStore, EventStoreExt, EventType, Expected, NewEvent,
+        Append, AppendId, ContentType, EventStore, EventStoreExt, EventType, Expected, NewEvent,
     };
     use futures_executor::block_on;
 
@@ -223,6 +224,7 @@ mod tests {
                 format!("{}{}", event.position(), append.unwrap_or_default())
             }
             HistoryEntry::Policy { stream, policy } => format!("{stream} {:?}", policy.state),
+            other => format!("{other:?}"),
         }
     }
 
@@ -256,5 +258,10 @@ mod tests {
             ["1 ax2", "2", "3 bx1", "note-1 SoftDeleted", "4 cx600", "5"]
         );
         assert_eq!((all.len(), all.last().unwrap().as_str()), (604, "603"));
+        // Asked again as a reader, it goes on with what came since.
+        block_on(store.append(append("d", "note-2", 1))).unwrap();
+        let more = block_on(HistoryReader::next(&mut history)).unwrap();
+        let more: Vec<String> = more.iter().map(told).collect();
+        assert_eq!(more, ["604 dx1"]);
     }
 }

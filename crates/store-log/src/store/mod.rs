@@ -37,7 +37,7 @@ mod vitals;
 pub use self::error::is_locked;
 pub use self::follower::LogFollower;
 pub use self::fork::StoreFork;
-pub use self::history::{HistoryEntry, RecordedAppend, StoreHistory};
+pub use self::history::StoreHistory;
 pub use self::log_store::LogStore;
 pub use self::open::LogStoreBuilder;
 pub use self::settings::{CommitterThread, Durability, Maintenance, ReadMode, Settings};

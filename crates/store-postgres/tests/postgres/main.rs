@@ -12,6 +12,7 @@ mod blocks;
 mod book;
 mod conformance;
 mod faults;
+mod import;
 mod opening;
 mod plans;
 mod sharing;

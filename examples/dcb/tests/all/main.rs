@@ -14,4 +14,5 @@ mod opt_in;
 mod order;
 mod price;
 mod race;
+mod stores;
 mod username;

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 
+use annals::StoreAddress;
 use anyhow::{Context as _, Result, bail};
 
 use super::{Outcome, Target, paths_meant, while_read};
@@ -21,8 +22,8 @@ pub(super) fn begin(
     let Some(file) = target.read_model else {
         return Ok(None);
     };
-    if target.directory.is_none() {
-        bail!("read models are of a store that stays; name its directory with --store DIR");
+    if matches!(target.store, None | Some(StoreAddress::Memory)) {
+        bail!("read models are of a store that stays; name it with --store STORE");
     }
     let projecting = Projecting::begin(file, repository, kept.shared());
     projecting

@@ -22,7 +22,7 @@ pub(super) fn bisect(
 ) -> Result<Outcome> {
     let meant = paths_meant(file)?;
     let loaded = Loaded::open(path, target)?;
-    loaded.note(target.directory);
+    loaded.note(target.store);
     let travel = TimeTravel::new(loaded.kept.shared());
     for path in &meant {
         let path = path.without_slash();
@@ -55,7 +55,7 @@ pub(super) fn what_if(
     // A revision that there is not is told before the work, not after.
     let place = repository.resolve(&mainline, without)?;
     let loaded = Loaded::import(repository, mainline, target)?;
-    loaded.note(target.directory);
+    loaded.note(target.store);
     let link = *loaded.mainline.link(place)?;
     let travel = TimeTravel::new(loaded.kept.shared());
     let step = Step::begin("replaying", 0);

@@ -33,14 +33,14 @@ impl Known {
         let Some(place) = place_of(&newest, mainline)? else {
             bail!(
                 "commit {}, the newest in the store, is not on the mainline of HEAD: the history is another \
-                 one, or was rewritten; give another directory to --store",
+                 one, or was rewritten; give another store to --store",
                 tag(&newest, COMMIT)
             );
         };
         if !begins_at(&oldest, repository, mainline)? {
             bail!(
                 "the history in the store begins with commit {}, and that of the repository does not, as \
-                 where a shallow clone was deepened; give another directory to --store",
+                 where a shallow clone was deepened; give another store to --store",
                 tag(&oldest, COMMIT)
             );
         }
@@ -61,7 +61,7 @@ fn place_of(recorded: &RecordedEvent, mainline: &Mainline) -> Result<Option<usiz
     match ObjectId::from_hex(tag(recorded, COMMIT).as_bytes()) {
         Ok(id) => Ok(mainline.index_of(id)),
         Err(_) => bail!(
-            "the store holds events of something else than a git history; give another directory to --store"
+            "the store holds events of something else than a git history; give another store to --store"
         ),
     }
 }

@@ -20,7 +20,7 @@ const TOP: usize = 10;
 pub(crate) struct Import<'a> {
     pub(crate) place: &'a Path,
     /// Where the history is kept, if it is.
-    pub(crate) store: Option<&'a Path>,
+    pub(crate) store: Option<String>,
     pub(crate) mainline: &'a Mainline,
     pub(crate) imported: &'a Imported,
     pub(crate) summary: &'a Summary,
@@ -63,11 +63,10 @@ impl Import<'_> {
             Count(summary.tree.len() as u64)
         )?;
         writeln!(out)?;
-        if let Some(store) = self.store {
+        if let Some(store) = &self.store {
             writeln!(
                 out,
-                "kept in {}, which had {} of the commits before",
-                store.display(),
+                "kept in {store}, which had {} of the commits before",
                 Count(imported.known as u64)
             )?;
         }
@@ -105,7 +104,7 @@ impl Import<'_> {
         let named = |name: &str, key: &dyn Display, count: u64| json!({ name: key.to_string(), "count": count });
         json!({
             "repository": self.place.to_string_lossy(),
-            "store": self.store.map(|store| store.to_string_lossy()),
+            "store": self.store,
             "shallow_edge": self.edge().map(|id| id.to_string()),
             "commits": self.mainline.len(),
             "commits_without_changes": (self.mainline.len() as u64).saturating_sub(summary.commits),

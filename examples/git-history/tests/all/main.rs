@@ -15,6 +15,8 @@ mod repository;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod stores;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod travel;

@@ -171,7 +171,7 @@ fn what_can_not_be_answered_is_said() {
         fixture.path().as_os_str(),
     ];
     let without_store = error_of(call(&without_store));
-    assert!(without_store.contains("--store DIR"), "{without_store}");
+    assert!(without_store.contains("--store STORE"), "{without_store}");
     place.import(&fixture);
     for path in ["nowhere", "src"] {
         let unknown = error_of(call(&["sizes".as_ref(), file.as_os_str(), path.as_ref()]));

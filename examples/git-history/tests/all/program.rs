@@ -278,7 +278,7 @@ fn the_program_exits_with_2_on_errors() {
         ),
         (
             &["tail"],
-            "error: tail prints what is in a store; name its directory with --store DIR",
+            "error: tail prints what is in a store; name it with --store STORE",
         ),
         (
             &["tail", "--store", "nowhere"],
