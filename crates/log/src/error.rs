@@ -85,6 +85,8 @@ pub enum DamageKind {
     Residue,
     /// The range was given up by a repair.
     Lost,
+    /// The file in the archive is not the one that was archived.
+    Archive,
 }
 
 struct Inner {
@@ -249,6 +251,7 @@ impl fmt::Display for DamageKind {
             Self::Chain => "what stands there does not follow what stands before",
             Self::Residue => "bytes stand where only zeros may",
             Self::Lost => "a repair gave the range up",
+            Self::Archive => "the file is not the one that was archived",
         })
     }
 }

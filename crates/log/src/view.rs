@@ -69,16 +69,19 @@ impl View {
         (id <= self.0.end.at.segment()).then_some(&**segment)
     }
 
-    /// How long the file of a segment is, in bytes.
+    /// How long the file of a segment in the log's directory is, in bytes; 0 when it is archived.
     ///
     /// # Errors
     /// `Io`.
     pub fn stored_bytes(&self, segment: &Segment) -> Result<u64> {
+        if segment.archived.is_some() {
+            return Ok(0);
+        }
         if let Some(bytes) = segment.compressed_bytes() {
             return Ok(bytes);
         }
         let files = &self.0.list.files;
-        let path = files.segment(segment.id());
+        let path = segment.path(files);
         let length = match files.open(&path, vfs::Access::Read) {
             Ok(file) => file.length(),
             // It is lost, or compressed since.
@@ -160,9 +163,13 @@ impl View {
         RecordReader::new(self)
     }
 
-    /// About how many bytes of it reading would wait for a disk for, just now; the system is asked.
+    /// About how many bytes of it reading would wait for a disk for, just now; the system is asked. What is archived is
+    /// always waited for.
     pub fn missing_bytes(&self) -> usize {
         let missing = self.segments().map(|segment| {
+            if segment.archived.is_some() {
+                return usize::MAX;
+            }
             let limit = self.limit(segment) as usize;
             match segment.bytes(&self.0.list.files) {
                 Ok(Bytes::Map(map)) => vfs::missing_bytes(&**map, limit),
@@ -173,9 +180,9 @@ impl View {
         missing.fold(0, usize::saturating_add)
     }
 
-    /// Reads what is not in memory, so that it is then; waits for the disk.
+    /// Reads what is not in memory, so that it is then; waits for the disk. What is archived stays where it is.
     pub fn load(&self) {
-        for segment in self.segments() {
+        for segment in self.segments().filter(|it| it.archived.is_none()) {
             match segment.bytes(&self.0.list.files) {
                 Ok(Bytes::Map(map)) => vfs::load(&**map, self.limit(segment) as usize),
                 Ok(Bytes::Compressed(file)) => file.load(),
@@ -240,7 +247,7 @@ impl View {
             let rest = scratch.get_mut(have..).unwrap_or_default();
             let offset = u64::from(at.offset()) + have as u64;
             let read = files::read_full(&**file, rest, offset).map_err(|error| {
-                let path = self.0.list.files.segment(at.segment());
+                let path = segment.path(&self.0.list.files);
                 Error::io("the record can't be read", &path, error)
             })?;
             scratch.truncate(have + read);
@@ -301,10 +308,7 @@ impl View {
         let file = match segment.form {
             Form::Compressed { .. } => segment.open(files, segment.sealed.get()).ok()?,
             // A flaw of the header or the footer keeps nothing from being told of the frames.
-            Form::Plain => {
-                let path = files.segment(segment.id());
-                files.vfs.open(&path, vfs::Access::Read).ok()?
-            }
+            Form::Plain => files.open_kept(&segment.header, &segment.kept()).ok()?.1,
         };
         let limit = self.limit(segment);
         let mut reader = FrameReader::new(file, segment.seed, limit);
