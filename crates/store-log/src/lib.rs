@@ -71,7 +71,10 @@ mod planted;
 mod record;
 mod store;
 
-pub use annals_log::{Damage, DamageKind, LostRange, Parts, Progress, Repair, Verification, vfs};
+pub use annals_log::{
+    Archive, ArchivedSegments, Archives, Damage, DamageKind, LostRange, OpenArchive, Parts,
+    Progress, Repair, Verification, vfs,
+};
 pub use store::{
     CommitterThread, DamagedIndex, Durability, HistoryEntry, LogFollower, LogStore,
     LogStoreBuilder, Maintenance, ReadMode, RecordedAppend, Settings, StoreFork, StoreHistory,
