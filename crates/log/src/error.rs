@@ -160,6 +160,11 @@ impl Error {
         self.0.kind
     }
 
+    /// What kind of I/O error it was caused by.
+    pub(crate) fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.0.source.as_ref().map(io::Error::kind)
+    }
+
     /// What is damaged, when something is.
     pub fn damage(&self) -> Option<&Damage> {
         self.0.damage.as_ref()

@@ -222,6 +222,11 @@ impl Segment {
         Err(missing)
     }
 
+    /// Whether an error says that its file is not in the archive any more, which had it when it was opened.
+    pub(crate) fn is_gone_from_archive(&self, error: &Error) -> bool {
+        self.archived.is_some() && error.io_kind() == Some(io::ErrorKind::NotFound)
+    }
+
     /// In which form it is kept, and where.
     pub(crate) fn kept(&self) -> Kept {
         Kept {

@@ -1,14 +1,24 @@
 //! Segments in an archive: what is read, what is refused, what others see.
 
-#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test"
+)]
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::ops::ControlFlow;
+use std::io;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
+use annals_log::vfs::{MappedFile, VfsFile};
 use annals_log::{
-    ArchivedSegments, Archives, Compression, DamageKind, Error, ErrorKind, Follower, Kind, Log,
-    LogSettings, Parts, ReadMode, RecordAt, View, fork, repair, verify, verify_with,
+    Archive, ArchivedSegments, Archives, Compression, DamageKind, Error, ErrorKind, Follower, Kind,
+    Log, LogSettings, OpenArchive, Pace, Parts, ReadMode, RecordAt, View, fork, repair, verify,
+    verify_with,
 };
 
 /// A log on a disk, all that was written to it, and a place for an archive.
@@ -440,4 +450,171 @@ fn a_lost_manifest_is_not_made_up_where_segments_are_archived() {
     let error = repair(&Parts::os(), &it.path, &mut |_| {}).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     assert_eq!(names(&it.path), local);
+}
+
+/// An archive in memory, as an object store is one: files are there whole or not at all, and an open file is
+/// gone when it is removed.
+#[derive(Clone, Debug, Default)]
+struct Objects {
+    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    /// Whether reads end early, as those of a connection that breaks off.
+    is_cut_off: Arc<AtomicBool>,
+}
+
+/// A folder or a file of it.
+#[derive(Clone, Debug)]
+struct Object {
+    objects: Objects,
+    name: String,
+}
+
+impl OpenArchive for Objects {
+    fn open_archive(&self, location: &str, folder: &str) -> Option<io::Result<Arc<dyn Archive>>> {
+        let place = location.strip_prefix("memory://")?;
+        Some(Ok(Arc::new(Object {
+            objects: self.clone(),
+            name: format!("{place}/{folder}"),
+        })))
+    }
+}
+
+impl Object {
+    fn at(&self, name: &str) -> String {
+        format!("{}/{name}", self.name)
+    }
+}
+
+impl Archive for Object {
+    fn put(
+        &self,
+        name: &str,
+        file: &dyn VfsFile,
+        bytes: u64,
+        pace: &mut Pace<'_>,
+    ) -> io::Result<ControlFlow<()>> {
+        let mut object = vec![0; usize::try_from(bytes).unwrap()];
+        assert_eq!(file.read_at(&mut object, 0)?, object.len());
+        self.objects
+            .files
+            .lock()
+            .unwrap()
+            .insert(self.at(name), object);
+        Ok(pace(bytes))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn VfsFile>> {
+        let file = Self {
+            objects: self.objects.clone(),
+            name: self.at(name),
+        };
+        file.length()?;
+        Ok(Arc::new(file))
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let files = self.objects.files.lock().unwrap();
+        let names = files
+            .keys()
+            .filter_map(|name| name.strip_prefix(&self.at("")));
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.objects.files.lock().unwrap().remove(&self.at(name));
+        Ok(())
+    }
+}
+
+impl VfsFile for Object {
+    fn length(&self) -> io::Result<u64> {
+        let files = self.objects.files.lock().unwrap();
+        let file = files.get(&self.name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(file.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let files = self.objects.files.lock().unwrap();
+        let file = files.get(&self.name).ok_or(io::ErrorKind::NotFound)?;
+        let rest = &file[usize::try_from(offset).unwrap().min(file.len())..];
+        if self.objects.is_cut_off.load(Ordering::Relaxed) && offset % 3 == 0 {
+            return Ok(0);
+        }
+        let bytes = rest.len().min(buffer.len()).min(100_000);
+        buffer[..bytes].copy_from_slice(&rest[..bytes]);
+        Ok(bytes)
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn set_length(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn forget_cached(&self, _: Range<u64>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn map(&self, _: u64) -> io::Result<Option<Arc<dyn MappedFile>>> {
+        panic!("an archived file is not mapped");
+    }
+}
+
+#[test]
+fn an_archive_can_be_more_than_a_directory() {
+    for reads in [ReadMode::Map, ReadMode::Pread] {
+        let objects = Objects::default();
+        let parts = Parts {
+            archives: Archives::default().opened_by(Arc::new(objects.clone())),
+            ..Parts::os()
+        };
+        let it = written(reads);
+        it.log.close().unwrap();
+        let (log, _) = Log::open(&parts, &it.path, settings(reads)).unwrap();
+        let cold = PathBuf::from("memory://cold");
+        let mut it = Written { log, cold, ..it };
+        it.compress(1);
+        (1..4).for_each(|segment| it.archive(segment).unwrap());
+        assert_eq!(objects.files.lock().unwrap().len(), 3);
+        let follower = Follower::open(&parts, &it.path, reads).unwrap();
+        let (old, mut scan) = (it.log.view(), follower.view().scan(follower.view().start()));
+        check(&follower.view(), &it.records);
+        assert!(verify(&parts, &it.path, &mut |_| {}).unwrap().is_whole());
+
+        // What ends early is told, and is right again when all of it comes.
+        let cold = Follower::open(&parts, &it.path, reads).unwrap().view();
+        objects.is_cut_off.store(true, Ordering::Relaxed);
+        let mut scratch = Vec::new();
+        let error = cold.record(it.records[0].0, &mut scratch).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        let error = it.log.view().restore(2, &mut go_on).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        assert!(verify(&parts, &it.path, &mut |_| {}).is_err());
+        objects.is_cut_off.store(false, Ordering::Relaxed);
+        check(&cold, &it.records);
+
+        // Who has a file open that goes away reads the one that came back.
+        for (at, body) in &it.records[..5] {
+            let record = scan.next_record().unwrap().unwrap();
+            assert!((record.at, record.body) == (*at, &**body));
+        }
+        (1..4).for_each(|segment| it.restore(segment).unwrap());
+        assert!(objects.files.lock().unwrap().is_empty());
+        for view in [&old, &cold, &follower.view(), &it.log.view()] {
+            check(view, &it.records);
+        }
+        for (at, body) in &it.records[5..] {
+            let record = scan.next_record().unwrap().unwrap();
+            assert!((record.at, record.body) == (*at, &**body));
+        }
+    }
 }

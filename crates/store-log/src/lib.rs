@@ -76,7 +76,7 @@ pub use annals_log::{
     Progress, Repair, Verification, vfs,
 };
 pub use store::{
-    CommitterThread, DamagedIndex, Durability, HistoryEntry, LogFollower, LogStore,
+    ArchiveSummary, CommitterThread, DamagedIndex, Durability, HistoryEntry, LogFollower, LogStore,
     LogStoreBuilder, Maintenance, ReadMode, RecordedAppend, Settings, StoreFork, StoreHistory,
     StoreVerification, is_locked,
 };

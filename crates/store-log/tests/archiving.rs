@@ -1,6 +1,10 @@
 //! A store whose old segments are in an archive, and what it answers when that is out of reach.
 
-#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is a failed test"
+)]
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -97,6 +101,12 @@ fn a_store_opens_appends_and_judges_without_its_archive() {
     for part in ["segment 1", cold.to_str().unwrap(), "tell where it is"] {
         assert!(said.contains(part), "{said}");
     }
+    let archives = place.builder().archives_in_use().unwrap();
+    let location = cold.to_str().unwrap();
+    assert_eq!(archives.len(), 1);
+    assert!(archives[0].location == location && archives[0].segments > 3);
+    let unreached = place.builder().reach_archive(location).unwrap_err();
+    assert_eq!(unreached.kind(), ErrorKind::Unavailable, "{unreached}");
     let follower = place.builder().follow().unwrap();
     let error = block_on(follower.collect(ReadRequest::all())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
@@ -113,6 +123,7 @@ fn a_store_opens_appends_and_judges_without_its_archive() {
 
     // It is within reach again: the same store goes on.
     fs::rename(place.path("away"), &cold).unwrap();
+    place.builder().reach_archive(location).unwrap();
     assert_eq!(
         block_on(store.collect(ReadRequest::all())).unwrap().len(),
         610

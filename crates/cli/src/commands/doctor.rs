@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annals_core::{EventStore as _, ReadRequest, RecordedEvent, Timestamp};
+use annals_store_log::ArchiveSummary;
 use clap::Args;
 use futures_executor::block_on;
 use serde::Serialize;
@@ -85,6 +86,7 @@ pub(crate) fn run(_: &Doctor, session: &mut Session) -> Result {
         durability(&directory),
         free_space(&directory),
     ];
+    checks.extend(archives(session));
     checks.extend([open_files(), clock(session)]);
     let out = &mut session.out;
     let mut table = Table::new(COLUMNS);
@@ -145,6 +147,24 @@ fn store(session: &Session) -> Check {
         ),
         Err(failure) => Check::new(NAME, Verdict::Bad, failure.message, "see `annals verify`"),
     }
+}
+
+/// Whether the archives that the store has segments in are within reach.
+fn archives(session: &Session) -> Vec<Check> {
+    const NAME: &str = "archive";
+    const ADVICE: &str = "events there can't be read, and all else can; bring it within reach";
+    let builder = session.store.builder();
+    let found = builder.archives_in_use().unwrap_or_default();
+    let check = |archive: ArchiveSummary| {
+        let segments = text::count(archive.segments as u64, "segment");
+        let bytes = text::bytes(archive.bytes);
+        let what = format!("{segments}, {bytes} in {}", archive.location);
+        match builder.reach_archive(&archive.location) {
+            Ok(()) => Check::new(NAME, Verdict::Good, what, ""),
+            Err(_) => Check::new(NAME, Verdict::Bad, format!("{what}: out of reach"), ADVICE),
+        }
+    };
+    found.into_iter().map(check).collect()
 }
 
 /// The numbers by which Linux tells file systems, and what is known of them: whether a store may be there.

@@ -117,7 +117,7 @@ impl View {
         let Some(checksum) = checksum else {
             return Ok(None);
         };
-        if checksum != archived.checksum {
+        if checksum != archived.checksum && !planted::is_active(Bug::ArchiveUnchecked) {
             let message = "the segment reads back differently";
             let error = io::Error::new(io::ErrorKind::InvalidData, message);
             return Err(failed(error));
