@@ -90,7 +90,7 @@ fn a_store_opens_appends_and_judges_without_its_archive() {
     let head = block_on(store.stream_head(&stream(3))).unwrap();
     assert_eq!(head.version, Version::new(90));
     let receipt = append(&store, 100).unwrap();
-    assert_eq!(receipt.answer, Answer::Recorded);
+    assert_eq!(receipt.answer, Answer::First);
     let last = ReadRequest::all().backward().events_max(10);
     assert_eq!(block_on(store.collect(last)).unwrap().len(), 10);
 
