@@ -92,7 +92,7 @@ fn a_store_opens_appends_and_judges_without_its_archive() {
     let receipt = append(&store, 100).unwrap();
     assert_eq!(receipt.answer, Answer::First);
     let last = ReadRequest::all().backward().events_max(10);
-    assert_eq!(block_on(store.collect(last)).unwrap().len(), 10);
+    assert_eq!(block_on(store.read(last)).unwrap().events.len(), 10);
 
     let error = block_on(store.collect(ReadRequest::all())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
@@ -164,8 +164,8 @@ fn appends_and_reads_go_on_while_segments_move() {
         let restored = store.restore_segment(it.segment, &mut |_| {
             calls += 1;
             append(&store, number * 100 + calls).unwrap();
-            let read = ReadRequest::stream(stream(3)).events_max(90);
-            assert_eq!(block_on(store.collect(read)).unwrap().len(), 90);
+            let read = ReadRequest::stream(stream(3));
+            assert!(block_on(store.collect(read)).unwrap().len() >= 90);
             ControlFlow::Continue(())
         });
         assert!(restored.unwrap().unwrap().bytes_after > 0);

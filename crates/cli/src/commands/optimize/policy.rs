@@ -52,7 +52,7 @@ pub(crate) struct PolicyArgs {
     #[arg(long, help_heading = HEADING)]
     reclaim: bool,
     /// Move segments to this directory, in which they are read from then on; what is compressed is so before.
-    #[arg(long, value_name = "DIRECTORY_OR_URL", help_heading = HEADING)]
+    #[arg(long, value_name = "DIRECTORY", help_heading = HEADING)]
     archive: Option<String>,
     /// Move only segments of which every event is older than this: 12h, 30d, 4w.
     #[arg(long, value_name = "AGE", value_parser = ago::age, help_heading = HEADING)]
