@@ -46,13 +46,12 @@ impl ArchivedFile {
         }
         let index = u32::try_from(start / PIECE_BYTES).map_err(|_| io::ErrorKind::InvalidInput)?;
         let key = (*opening, index);
-        let piece = match cache.find(key) {
-            Some(Cached::Block(piece)) => piece,
-            _ => {
-                let piece: Arc<[u8]> = self.fetch(start)?.into();
-                cache.keep(key, Cached::Block(Arc::clone(&piece)));
-                piece
-            }
+        let piece = if let Some(Cached::Block(piece)) = cache.find(key) {
+            piece
+        } else {
+            let piece: Arc<[u8]> = self.fetch(start)?.into();
+            cache.keep(key, Cached::Block(Arc::clone(&piece)));
+            piece
         };
         let within = usize::try_from(offset - start).unwrap_or(usize::MAX);
         let there = piece.get(within..).unwrap_or_default();
