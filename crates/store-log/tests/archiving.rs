@@ -1,10 +1,6 @@
 //! A store whose old segments are in an archive, and what it answers when that is out of reach.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a panic is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 use std::fs;
 use std::ops::ControlFlow;
