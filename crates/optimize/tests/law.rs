@@ -225,8 +225,8 @@ fn reads_answer_the_same_while_segments_are_archived_and_restored() {
     let archive = directory.path().join("cold");
     let mut policy = OptimizePolicy::default();
     policy.archive = Some(ArchiveRule::new(archive.to_str().unwrap()).newest_kept_local(1));
-    let mut plain = policy.clone();
-    plain.compression = None;
+    let mut uncompressed = policy.clone();
+    uncompressed.compression = None;
     let is_over = AtomicBool::new(false);
     let checks = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -244,7 +244,7 @@ fn reads_answer_the_same_while_segments_are_archived_and_restored() {
                 thread::yield_now();
             }
         });
-        for policy in [&plain, &policy, &plain] {
+        for policy in [&uncompressed, &policy, &uncompressed] {
             let plan = optimizer.plan(policy).unwrap();
             let archives = |step: &&Step| matches!(step, Step::Archive { .. });
             assert!(plan.steps.iter().filter(archives).count() > 3, "{plan}");
