@@ -1,4 +1,4 @@
-//! A process that appends, compresses and reclaims, killed again and again (T16): nothing is lost, and every kill leaves a store that
+//! A process that appends, compresses, archives and reclaims, killed again and again (T16): nothing is lost, and every kill leaves a store that
 //! verifies clean.
 
 #![expect(
@@ -11,7 +11,9 @@ use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use annals_core::{EventStoreExt, Optimizable, ReadRequest, RecordedEvent, SegmentState, StreamId};
+use annals_core::{
+    EventStoreExt, Optimizable, ReadRequest, RecordedEvent, SegmentState, SegmentSummary, StreamId,
+};
 use annals_store_log::LogStore;
 use futures_executor::block_on;
 use proptest::prelude::RngExt;
@@ -26,9 +28,12 @@ struct Counts {
     acknowledged: u64,
     compressed: u64,
     undone: u64,
+    archived: u64,
     reclaimed: u64,
     unfinished: usize,
     mixed: u64,
+    /// How many were found with some segments in the archive and some not.
+    moving: u64,
 }
 
 struct Optimizing {
@@ -55,6 +60,7 @@ impl Optimizing {
         match what {
             "compressed" => counts.compressed += 1,
             "undone" => counts.undone += 1,
+            "archived" => counts.archived += 1,
             "reclaimed" => counts.reclaimed += 1,
             _ => {}
         }
@@ -100,6 +106,11 @@ fn check(directory: &Path, acknowledged: u64, counts: &mut Counts) {
     let states = store.segments().unwrap();
     let has = |state| states.iter().any(|it| it.state == state);
     counts.mixed += u64::from(has(SegmentState::Compressed) && has(SegmentState::Plain));
+    let is_sealed = |it: &&SegmentSummary| it.state != SegmentState::Active;
+    let is_archived = |it: &&SegmentSummary| it.archived_bytes.is_some();
+    let sealed = states.iter().filter(is_sealed).count();
+    let archived = states.iter().filter(is_archived).count();
+    counts.moving += u64::from(archived > 0 && archived < sealed);
     let says = |event: &RecordedEvent, number: u64| {
         let payload = String::from_utf8(event.payload().to_vec()).unwrap();
         assert_eq!(payload.split(' ').next().unwrap(), number.to_string());
@@ -153,5 +164,6 @@ fn a_killed_optimizer_leaves_a_store_that_verifies_clean() {
         counts.compressed > 0 && counts.undone > 0 && counts.reclaimed > 0,
         "{counts:?}"
     );
+    assert!(counts.archived > 0 && counts.moving > 0, "{counts:?}");
     assert!(counts.mixed > 0 && counts.unfinished > 0, "{counts:?}");
 }

@@ -59,21 +59,21 @@ Lines of other verbs:\n\n\
 | verb | fields |\n|---|---|\n\
 | `append` | `append_id`, `first_position`, `last_position`, `streams` (each `stream`, `first_version`, `last_version`), `appended_at`, `duplicate` |\n\
 | `streams` | `stream`, `category`, `events`, `began_at`, `state`, `max_age_seconds`, `max_count`, `truncated_before` |\n\
-| `stats` | `store`, `head`, `first_appended_at`, `last_appended_at`, sizes of files, and but for `--quick` counts: `events`, `appends`, `streams`, `policy_changes`, `payload_bytes`, `categories` |\n\
+| `stats` | `store`, `head`, `first_appended_at`, `last_appended_at`, sizes of files, `archived` (where something is: `segments`, `bytes`), and but for `--quick` counts: `events`, `appends`, `streams`, `policy_changes`, `payload_bytes`, `categories` |\n\
 | `schemas` | `type`, `schema_version`, `content_type`, `events`, `payload_bytes`, `first_appended_at`, `last_appended_at`, `unreadable`, `first_unreadable_position` |\n\
 | `history` | `version`, `position`, `type`, `appended_at`, `changes` (each `path`, `before`, `after`) |\n\
 | `at` | `position`, `appended_at`, and of a stream `stream`, `version`, `state` |\n\
 | `diff` | `stream`, `from_version`, `to_version`, `types`; of one stream `changes` and the positions too |\n\
 | `trace` | `depth`, `caused_by_position`, `event` |\n\
 | `find --count` | `events` |\n\
-| `verify` | `store`, `is_whole`, `in_use`, `segments`, `bytes`, `frames`, `records`, `index_files`, `findings` (each `finding`, `file`, `offset`, `what`, `first_position`, `last_position`), `events_read`, `milliseconds` |\n\
+| `verify` | `store`, `is_whole`, `in_use`, `segments`, `segments_skipped` (with `--skip-archived`), `bytes`, `frames`, `records`, `index_files`, `findings` (each `finding`, `file`, `offset`, `what`, `first_position`, `last_position`), `events_read`, `milliseconds` |\n\
 | `repair` | `store`, `repaired`, `findings`, `quarantined`, `lost` |\n\
 | `import` | `appends`, `events`, `policy_changes`, `events_present` |\n\
 | `copy` | `source`, `destination`, `events`, `appends`, `policy_changes`, `events_present`, `position`, `sha256`; with `--dry-run` `source`, `destination`, `events_to_copy`, `events_present`, `dry_run` |\n\
 | `backup`, `restore` | `backup` or `store` and `restored_from`, `position`, `segments_copied`, `segments_shared`, `streams_truncated`, in a list `made_at` |\n\
-| `optimize plan`, and with `--dry-run` `apply` and `undo` | a line for each step: `step` (`compress`, `decompress`, `retain`, `truncate`) with `segment`, `level`, `bytes_before`, `bytes_after`, or `stream`, `max_age_seconds`, `max_count`, `before_version`, `events_hidden`; last `steps`, `bytes_saved`, `bytes_moved`, `events_hidden`, `notes` |\n\
+| `optimize plan`, and with `--dry-run` `apply` and `undo` | a line for each step: `step` (`compress`, `decompress`, `reclaim`, `archive`, `restore`, `retain`, `truncate`) with `segment`, `level`, `bytes_before`, `bytes_after`, or `to`, `bytes`, or `stream`, `max_age_seconds`, `max_count`, `before_version`, `events_hidden`; last `steps`, `bytes_saved`, `bytes_moved`, `events_hidden`, `notes` |\n\
 | `optimize apply`, `optimize undo` | `store`, `ended` (`finished`, `cancelled`), `steps_done`, `steps_passed_over`, `bytes_before`, `bytes_after` |\n\
-| `optimize status` | `store`, `segments`, `segments_plain`, `segments_compressed`, `segments_damaged`, `bytes`, `compressed_bytes`, `compressed_bytes_before`; then a line for each run: `began_at`, `steps`, `events_hidden`, `ended`, `ended_at`, `steps_done`, `steps_passed_over`, `bytes_before`, `bytes_after`, `error` |\n\
+| `optimize status` | `store`, `segments`, `segments_plain`, `segments_compressed`, `segments_damaged`, `segments_archived`, `bytes`, `compressed_bytes`, `compressed_bytes_before`, `archived_bytes`; then a line for each run: `began_at`, `steps`, `events_hidden`, `ended`, `ended_at`, `steps_done`, `steps_passed_over`, `bytes_before`, `bytes_after`, `error` |\n\
 | `projections` | `name`, `position`, `lag`, `saves`, `parked`, `skipped`, `live_version`, `building_version` |\n\
 | `parked` | `consumer`, `position`, `stream`, `version`, `key`, `waits`, `error`, `attempts` |\n\
 | `profile` | a line for each type: `type`, `events`, `payload_bytes`, `payload_bytes_average`, `decode_ns`; then the report of the profiler |\n\

@@ -46,8 +46,8 @@ pub use contract::observer::{
     ConsumerStanding, Observed, Observer, Work, WorkEvents, WorkKind, WorkOutcome,
 };
 pub use contract::optimizable::{
-    Optimizable, ReclaimEstimate, RewritePace, SegmentCompression, SegmentReclaim, SegmentRewrite,
-    SegmentState, SegmentSummary,
+    Optimizable, ReclaimEstimate, RewritePace, SegmentArchiving, SegmentCompression,
+    SegmentReclaim, SegmentRewrite, SegmentState, SegmentSummary,
 };
 pub use contract::snapshot_store::{FoldId, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore};
 pub use contract::state_keeper::{KeptState, StateKeeper};

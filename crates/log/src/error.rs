@@ -85,6 +85,8 @@ pub enum DamageKind {
     Residue,
     /// The range was given up by a repair.
     Lost,
+    /// The file in the archive is not the one that was archived.
+    Archive,
 }
 
 struct Inner {
@@ -156,6 +158,11 @@ impl Error {
     /// What the caller does next.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// What kind of I/O error it was caused by.
+    pub(crate) fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.0.source.as_ref().map(io::Error::kind)
     }
 
     /// What is damaged, when something is.
@@ -249,6 +256,7 @@ impl fmt::Display for DamageKind {
             Self::Chain => "what stands there does not follow what stands before",
             Self::Residue => "bytes stand where only zeros may",
             Self::Lost => "a repair gave the range up",
+            Self::Archive => "the file is not the one that was archived",
         })
     }
 }

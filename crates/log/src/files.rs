@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::archive::Archives;
 use crate::compress::BlockCache;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::format::Flaw;
@@ -11,6 +12,7 @@ use crate::format::manifest::{Entry, Form, Manifest};
 use crate::format::segment::SegmentHeader;
 use crate::open::is_unused;
 use crate::planted::{self, Bug};
+use crate::segments::Kept;
 use crate::settings::{LogSettings, Parts, ReadMode};
 use crate::vfs::{Access, Vfs, VfsFile};
 
@@ -33,6 +35,7 @@ pub(crate) struct Files {
     pub(crate) directory: PathBuf,
     pub(crate) reads: ReadMode,
     pub(crate) cache: Arc<BlockCache>,
+    pub(crate) archives: Archives,
 }
 
 impl Files {
@@ -42,6 +45,7 @@ impl Files {
             directory: directory.to_owned(),
             reads,
             cache: Arc::new(BlockCache::new(LogSettings::BLOCK_CACHE_BYTES_DEFAULT)),
+            archives: parts.archives.clone(),
         }
     }
 
@@ -78,6 +82,22 @@ impl Files {
             }
             Error::io("the directory can't be listed", &self.directory, error)
         })
+    }
+
+    /// Opens the file of a segment that is kept so, in the log's directory or in an archive, to read.
+    pub(crate) fn open_kept(
+        &self,
+        header: &SegmentHeader,
+        kept: &Kept,
+    ) -> Result<(PathBuf, Arc<dyn VfsFile>)> {
+        let Some(archived) = &kept.archived else {
+            let path = self.path_of(header.id, kept.form);
+            let file = self.open(&path, Access::Read)?;
+            return Ok((path, file));
+        };
+        let path = self.archived_path(header.log, header.id, kept.form, archived);
+        let file = self.open_archived(header.log, header.id, kept.form, archived)?;
+        Ok((path, Arc::new(file)))
     }
 
     pub(crate) fn open(&self, path: &Path, access: Access) -> Result<Arc<dyn VfsFile>> {
@@ -264,7 +284,7 @@ pub(crate) fn flawed(flaw: Flaw, path: &Path, kind: DamageKind) -> Error {
     match flaw {
         Flaw::Newer(format) => {
             let known = match kind {
-                DamageKind::Manifest => crate::format::FORMAT_WITH_RECLAIMED,
+                DamageKind::Manifest => crate::format::FORMAT_WITH_ARCHIVE,
                 _ if path.extension().is_some_and(|it| it == "compressed") => {
                     crate::format::compressed::FORMAT_RECLAIMED
                 }

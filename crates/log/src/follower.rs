@@ -123,7 +123,7 @@ impl Follower {
                 .list
                 .by_id(entry.header.id)
                 .filter(|known| known.header == entry.header && known.lost == entry.lost)
-                .filter(|known| known.form == entry.form);
+                .filter(|known| known.form == entry.form && known.archived == entry.archived);
             let Some(known) = known else {
                 return Arc::new(Segment::new(entry));
             };

@@ -4,6 +4,7 @@
 //! a new file with a salt of its own, into which the records are written again: the two logs go on apart.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::check::Progress;
@@ -11,15 +12,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
 use crate::follower::Follower;
 use crate::format::frame::{Kind, RECORD_HEADER_BYTES};
-use crate::format::manifest::{Entry, Form, Manifest};
+use crate::format::manifest::{Archived, Entry, Form, Manifest};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::open::{create_directory, lock, refuse_existing};
 use crate::place::{Place, RecordAt, Tip};
 use crate::repair::copy_file;
 use crate::rotate::begin_segment;
 use crate::scan::Scanned;
-use crate::segments::{FORMS_TRIED_MAX, Segment};
+use crate::segments::{FORMS_TRIED_MAX, Segment, is_missing};
 use crate::settings::{LogSettings, Parts, ReadMode};
+use crate::vfs::Access;
 use crate::view::View;
 use crate::watermark::Watermark;
 use crate::writer::Log;
@@ -35,7 +37,7 @@ pub struct Fork {
     pub last_number: u64,
     /// How many segments it shares with the log that it is of.
     pub segments_shared: usize,
-    /// How many sealed segments were copied, as their file system gave them no second name.
+    /// How many sealed segments were copied, as their file system gave them no second name or an archive has them.
     pub segments_copied: usize,
 }
 
@@ -45,6 +47,8 @@ pub struct Fork {
 ///
 /// A frame that goes beyond `until` is cut before the record with the next number where `begins` says of its body
 /// that it begins something whole, else before the last such record before it. Notes before the cut are in the fork.
+///
+/// What is archived is copied into the fork, which has no archive.
 ///
 /// The fork is durable when this returns. It has the identity of the log that it is of, and shares its sealed files:
 /// damage to such a file is damage to both, so a fork is no backup.
@@ -128,7 +132,11 @@ fn share(view: &View, files: &Files, segment: &Segment) -> io::Result<(Entry, bo
     for _ in 0..=FORMS_TRIED_MAX {
         let from = source.path_of(segment.id(), entry.form);
         let to = files.path_of(segment.id(), entry.form);
-        match share_file(files, &from, &to) {
+        let shared = match entry.archived.take() {
+            Some(archived) => fetch(view, files, &entry, &archived, &to).map(|()| true),
+            None => share_file(files, &from, &to),
+        };
+        match shared {
             Ok(is_copied) => return Ok((entry, is_copied)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => missing = error,
             Err(error) => return Err(error),
@@ -139,6 +147,34 @@ fn share(view: &View, files: &Files, segment: &Segment) -> io::Result<(Entry, bo
         }
     }
     Err(missing)
+}
+
+/// Copies the file of an archived segment: a fork has no archive, so that neither log depends on files that the other one
+/// removes.
+fn fetch(
+    view: &View,
+    files: &Files,
+    entry: &Entry,
+    archived: &Archived,
+    to: &Path,
+) -> io::Result<()> {
+    let segment = Segment::new(entry);
+    files.remove(to)?;
+    let target = files.vfs.open(to, Access::Create)?;
+    let mut go_on = |_| ControlFlow::Continue(());
+    let fetched = view.fetch(&segment, archived, &*target, &mut go_on);
+    match fetched {
+        Ok(_) => target.sync_all(),
+        Err(error) => {
+            let is_missing = is_missing(&error);
+            let kind = if is_missing {
+                io::ErrorKind::NotFound
+            } else {
+                io::ErrorKind::Other
+            };
+            Err(io::Error::new(kind, error))
+        }
+    }
 }
 
 /// Gives a file its second name, or copies it where that can't be; whether it was copied.
@@ -175,10 +211,12 @@ fn begin(
         header,
         end: None,
         form: Form::Plain,
+        archived: None,
         lost: Vec::new(),
     };
     let manifest = Manifest {
         log,
+        archive_key: None,
         segments: sealed.into_iter().chain([open]).collect(),
     };
     files.stage_manifest(&manifest)?;

@@ -38,6 +38,7 @@
 //! The files are described byte by byte in the repository's `docs/format/log.md`, with the orders that
 //! matter and what is assumed of the disk.
 
+mod archive;
 mod check;
 pub mod checksum;
 pub mod commit;
@@ -71,7 +72,8 @@ mod view;
 mod watermark;
 mod writer;
 
-pub use check::{LostRange, Progress, Verification, verify};
+pub use archive::{Archive, ArchiveKey, Archives, OpenArchive};
+pub use check::{ArchivedSegments, LostRange, Progress, Verification, verify, verify_with};
 pub use compress::{Compression, CompressionEstimate, Edit, Pace, Rewritten};
 pub use error::{Damage, DamageKind, Error, ErrorKind, Result};
 pub use follower::Follower;

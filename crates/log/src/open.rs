@@ -22,7 +22,7 @@ use crate::recover::{self, Recovered, Recovery};
 use crate::rotate::begin_segment;
 use crate::segments::{Segment, SegmentList};
 use crate::settings::{LogSettings, Parts};
-use crate::vfs::{Access, VfsFile, VfsLock};
+use crate::vfs::{Access, Vfs, VfsFile, VfsLock};
 use crate::view::View;
 use crate::watermark::Watermark;
 use crate::writer::{Active, Log};
@@ -61,10 +61,12 @@ impl Log {
         let tip = Tip::start(&header);
         let manifest = Manifest {
             log: header.log,
+            archive_key: None,
             segments: vec![Entry {
                 header: header.clone(),
                 end: None,
                 form: Form::Plain,
+                archived: None,
                 lost: Vec::new(),
             }],
         };
@@ -135,7 +137,7 @@ impl Loaded {
         let segment = Segment::new(&entry);
         let path = self.files.segment(segment.id());
         let file = self.files.open(&path, Access::Write)?;
-        segment.check_header(&self.files, &*file)?;
+        segment.check_header(&path, &*file)?;
         check_chain(&self.files, &self.manifest)?;
         let failed = |error| Error::io("the segment can't be read", &path, error);
         let length = file
@@ -292,7 +294,7 @@ pub(crate) fn check_names(files: &Files, manifest: &Manifest, names: &[String]) 
             .any(|lost| lost.offsets.start <= HEADER_BYTES);
         let file = files.path_of(header.id, entry.form);
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        if !has(&name) && !is_lost {
+        if entry.archived.is_none() && !has(&name) && !is_lost {
             let next = manifest.segments.get(at + 1);
             let end = next.map_or(header.first_number, |next| next.header.first_number);
             let damage = Damage::new(&file, 0_u64, DamageKind::Missing);
@@ -368,7 +370,9 @@ pub(crate) fn is_unused_form(manifest: &Manifest, name: &str) -> bool {
     let id = segment_id(name).or(compressed_id(name));
     let mut segments = manifest.segments.iter();
     let entry = segments.find(|entry| Some(entry.header.id) == id);
-    entry.is_some_and(|entry| name_of(entry.header.id, entry.form) != name)
+    entry.is_some_and(|entry| {
+        entry.archived.is_some() || name_of(entry.header.id, entry.form) != name
+    })
 }
 
 fn remove_leftover(files: &Files, path: &Path) -> Result<()> {
@@ -428,28 +432,33 @@ fn check_chain(files: &Files, manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-/// Makes the directory and makes its name durable, and those of the parents that were not there.
+/// Makes the log's directory, durably.
 pub(crate) fn create_directory(files: &Files) -> Result<()> {
     let directory = &files.directory;
-    let failed = |error| Error::io("the directory can't be made", directory, error);
+    let made = make_directory(&*files.vfs, directory);
+    made.map_err(|error| Error::io("the directory can't be made", directory, error))
+}
+
+/// Makes the directory and makes its name durable, and those of the parents that were not there.
+pub(crate) fn make_directory(vfs: &dyn Vfs, directory: &Path) -> io::Result<()> {
     let mut missing: Vec<&Path> = Vec::new();
     for path in directory
         .ancestors()
         .filter(|path| !path.as_os_str().is_empty())
     {
-        match files.vfs.names(path) {
+        match vfs.names(path) {
             Ok(_) => break,
             Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(path),
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(error),
         }
     }
-    files.vfs.create_dir_all(directory).map_err(failed)?;
+    vfs.create_dir_all(directory)?;
     for path in missing {
         let parent = path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
-        files.vfs.sync_directory(parent).map_err(failed)?;
+        vfs.sync_directory(parent)?;
     }
     Ok(())
 }

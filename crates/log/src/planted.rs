@@ -64,6 +64,12 @@ pub enum Bug {
     BlockUnchecked,
     /// The cache takes a block of one segment for that of another.
     BlockOfAnother,
+    /// The file of a segment is removed before the manifest says that it is archived.
+    ArchivedTooEarly,
+    /// A copy in an archive is not made durable.
+    ArchiveNotSynced,
+    /// A copy is not held against what it is a copy of, to the archive and back.
+    ArchiveUnchecked,
 }
 
 #[cfg(feature = "planted")]
@@ -78,7 +84,7 @@ mod switch {
 
     impl Bug {
         /// Every bug that can be planted.
-        pub const ALL: [Self; 25] = [
+        pub const ALL: [Self; 28] = [
             Self::AcknowledgedBeforeSync,
             Self::FailedSyncRetried,
             Self::PoisonIgnored,
@@ -104,6 +110,9 @@ mod switch {
             Self::FormNotSynced,
             Self::BlockUnchecked,
             Self::BlockOfAnother,
+            Self::ArchivedTooEarly,
+            Self::ArchiveNotSynced,
+            Self::ArchiveUnchecked,
         ];
     }
 

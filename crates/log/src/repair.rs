@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::check::{Progress, SegmentReport, Survey, Verification, WatermarkState};
+use crate::check::{
+    ArchivedSegments, Progress, SegmentReport, Survey, Verification, WatermarkState,
+};
 use crate::error::{Error, Result};
 use crate::files::{Files, QUARANTINE, WATERMARK, read_full, write_full, write_zeros};
 use crate::format::manifest::{Closing, Entry, Form, Manifest, SealedEnd};
@@ -31,7 +33,7 @@ pub struct Repair {
 /// Repairs the log: every damaged file is copied to `quarantine/` in the log's directory, then the
 /// damaged ranges are recorded as lost in the manifest. Reading one is an error from then on, not a gap;
 /// everything else is read as before, and appends go on after the last number that the log is known to have
-/// had. Nothing happens where nothing is damaged. After a crash in between, repair again.
+/// had. What is archived is not looked at and stays as it is. Nothing happens where nothing is damaged. After a crash in between, repair again.
 ///
 /// # Errors
 ///
@@ -45,7 +47,7 @@ pub fn repair(
     let files = Files::new(parts, directory, ReadMode::Pread);
     files.names()?;
     let _lock = lock(&files, "which repairs the log")?;
-    let survey = Survey::take(&files, false, progress)?;
+    let survey = Survey::take(&files, false, ArchivedSegments::Skip, progress)?;
     let mut repair = Repair {
         found: survey.verification.clone(),
         quarantined: Vec::new(),
@@ -191,6 +193,7 @@ fn go_on(parts: &Parts, files: &Files, survey: &Survey, mut manifest: Manifest) 
             header,
             end: None,
             form: Form::Plain,
+            archived: None,
             lost: Vec::new(),
         });
     }

@@ -57,6 +57,7 @@ impl Log {
             header,
             end: None,
             form: Form::Plain,
+            archived: None,
             lost: Vec::new(),
         };
         let segment = Arc::new(Segment::new(&entry));
@@ -115,6 +116,7 @@ impl Log {
             header: header.clone(),
             end: None,
             form: Form::Plain,
+            archived: None,
             lost: Vec::new(),
         });
         manifest

@@ -160,9 +160,15 @@ impl Scan {
             Some(reader) => reader,
             None => self.open_reader(id)?,
         };
-        let read = reader.frame(offset).map_err(|error| {
-            Error::io("the segment can't be read", &self.path(files, id), error)
-        })?;
+        let failed = |error| Error::io("the segment can't be read", &self.path(files, id), error);
+        let read = match reader.frame(offset).map_err(failed) {
+            // It was brought back since it was opened, and is read where it is by now.
+            Err(error) if self.is_gone_from_archive(id, &error) => {
+                reader = self.open_reader(id)?;
+                reader.frame(offset).map_err(failed)?
+            }
+            read => read?,
+        };
         self.reader = Some(reader);
         match read {
             FrameRead::Whole(frame) if frame.header.kind != FrameKind::Footer => {
@@ -173,6 +179,11 @@ impl Scan {
             }
             _ => Err(self.bad_frame(offset)),
         }
+    }
+
+    fn is_gone_from_archive(&self, id: u32, error: &Error) -> bool {
+        let segment = self.view.segment(id);
+        segment.is_some_and(|segment| segment.is_gone_from_archive(error))
     }
 
     fn open_reader(&self, id: u32) -> Result<FrameReader> {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use crate::compress::CompressedFile;
@@ -10,10 +10,10 @@ use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{Files, flawed, read_full};
 use crate::format::Seed;
 use crate::format::frame::{FOOTER_BYTES, Footer, FrameHeader};
-use crate::format::manifest::{Closing, Entry, Form, SealedEnd};
+use crate::format::manifest::{Archived, Closing, Entry, Form, SealedEnd};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::place::{Lost, Place, RecordAt};
-use crate::vfs::{Access, MappedFile, VfsFile};
+use crate::vfs::{MappedFile, VfsFile};
 use crate::{LogId, ReadMode};
 
 /// How many forms of a segment are looked for that the manifest names one after the other: each is gone only when
@@ -27,9 +27,18 @@ pub struct Segment {
     pub(crate) seed: Seed,
     /// As the manifest had it; the other one may be there by now.
     pub(crate) form: Form,
+    /// As the form: where its file was when the manifest was read.
+    pub(crate) archived: Option<Arc<Archived>>,
     pub(crate) lost: Vec<Lost>,
     pub(crate) sealed: OnceLock<SealedEnd>,
     bytes: OnceLock<Bytes>,
+}
+
+/// In which form a segment is kept, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) form: Form,
+    pub(crate) archived: Option<Arc<Archived>>,
 }
 
 /// How a segment's bytes are had.
@@ -58,6 +67,7 @@ impl Segment {
             seed: Seed::new(entry.header.salt),
             header: entry.header.clone(),
             form: entry.form,
+            archived: entry.archived.clone(),
             lost: entry.lost.clone(),
             sealed: OnceLock::new(),
             bytes: OnceLock::new(),
@@ -108,8 +118,7 @@ impl Segment {
 
     /// How long its plain form is, in bytes, without what is kept free behind its end; 0 while it is not sealed.
     pub fn plain_bytes(&self) -> u64 {
-        let end = self.sealed.get();
-        end.map_or(0, |end| u64::from(end.offset) + u64::from(FOOTER_BYTES))
+        self.sealed.get().map_or(0, SealedEnd::plain_bytes)
     }
 
     /// How long the file of its compressed form is, in bytes, where it is compressed.
@@ -118,6 +127,16 @@ impl Segment {
             Form::Plain => None,
             Form::Compressed { bytes, .. } => Some(bytes),
         }
+    }
+
+    /// The location of the archive that its file is in, where it is archived.
+    pub fn archive(&self) -> Option<&str> {
+        self.archived.as_ref().map(|it| it.location.as_str())
+    }
+
+    /// How long its file in the archive is, in bytes, where it is archived.
+    pub fn archived_bytes(&self) -> Option<u64> {
+        self.archived.as_ref().map(|it| it.bytes)
     }
 
     /// What repair gave up in it, in order.
@@ -145,7 +164,7 @@ impl Segment {
         let bytes = match self.open_form(files, self.sealed.get())? {
             Opened::Compressed(file) => Bytes::Compressed(file),
             Opened::Plain(file) => {
-                let path = files.segment(self.id());
+                let path = self.path(files);
                 let failed = |error| Error::io("the segment can't be mapped", &path, error);
                 self.bytes_of(files, &file).map_err(failed)?
             }
@@ -155,7 +174,11 @@ impl Segment {
 
     /// The file of the form that the manifest had.
     pub(crate) fn path(&self, files: &Files) -> PathBuf {
-        files.path_of(self.id(), self.form)
+        let (id, form) = (self.id(), self.form);
+        match &self.archived {
+            Some(archived) => files.archived_path(self.header.log, id, form, archived),
+            None => files.path_of(id, form),
+        }
     }
 
     /// Opens the file to read, with its header and, where it is sealed, its length and footer checked.
@@ -176,13 +199,14 @@ impl Segment {
             header: self.header.clone(),
             end: self.sealed.get().copied(),
             form: self.form,
+            archived: self.archived.clone(),
             lost: self.lost.clone(),
         }
     }
 
     /// Opens the form that the manifest had, or the one that it has now when that is gone since.
     fn open_form(&self, files: &Files, sealed: Option<&SealedEnd>) -> Result<Opened> {
-        let missing = match self.open_as(files, self.form, sealed) {
+        let missing = match self.open_as(files, &self.kept(), sealed) {
             Err(error) if is_missing(&error) && sealed.is_some() => error,
             opened => return opened,
         };
@@ -190,7 +214,7 @@ impl Segment {
             let Some(now) = files.entry_now(&self.header) else {
                 break;
             };
-            match self.open_as(files, now.form, now.end.as_ref()) {
+            match self.open_as(files, &Segment::new(&now).kept(), now.end.as_ref()) {
                 Err(error) if is_missing(&error) => {}
                 opened => return opened,
             }
@@ -198,49 +222,56 @@ impl Segment {
         Err(missing)
     }
 
-    fn open_as(&self, files: &Files, form: Form, sealed: Option<&SealedEnd>) -> Result<Opened> {
-        if form == Form::Plain {
-            return self.open_plain(files, sealed).map(Opened::Plain);
+    /// Whether an error says that its file is not in the archive any more, which had it when it was opened.
+    pub(crate) fn is_gone_from_archive(&self, error: &Error) -> bool {
+        self.archived.is_some() && error.io_kind() == Some(io::ErrorKind::NotFound)
+    }
+
+    /// In which form it is kept, and where.
+    pub(crate) fn kept(&self) -> Kept {
+        Kept {
+            form: self.form,
+            archived: self.archived.clone(),
         }
-        let file = CompressedFile::open(files, &self.header, form, sealed)?;
+    }
+
+    fn open_as(&self, files: &Files, kept: &Kept, sealed: Option<&SealedEnd>) -> Result<Opened> {
+        let (path, file) = files.open_kept(&self.header, kept)?;
+        if kept.form == Form::Plain {
+            self.check_header(&path, &*file)?;
+            if let Some(end) = sealed.filter(|end| end.closing == Closing::Footer) {
+                self.check_footer(&path, &*file, end)?;
+            }
+            return Ok(Opened::Plain(file));
+        }
+        let file = CompressedFile::new(files, (path, file), &self.header, kept.form, sealed)?;
         Ok(Opened::Compressed(Arc::new(file)))
     }
 
-    fn open_plain(&self, files: &Files, sealed: Option<&SealedEnd>) -> Result<Arc<dyn VfsFile>> {
-        let path = files.segment(self.id());
-        let file = files.open(&path, Access::Read)?;
-        self.check_header(files, &*file)?;
-        if let Some(end) = sealed.filter(|end| end.closing == Closing::Footer) {
-            self.check_footer(files, &*file, end)?;
-        }
-        Ok(file)
-    }
-
     /// Checks that the file begins as this segment does.
-    pub(crate) fn check_header(&self, files: &Files, file: &dyn VfsFile) -> Result<()> {
-        let path = files.segment(self.id());
+    pub(crate) fn check_header(&self, path: &Path, file: &dyn VfsFile) -> Result<()> {
         let mut block = vec![0; HEADER_BYTES as usize];
         let read = read_full(file, &mut block, 0)
-            .map_err(|error| Error::io("the segment can't be read", &path, error))?;
+            .map_err(|error| Error::io("the segment can't be read", path, error))?;
         if read < block.len() {
             return Err(Error::corrupt(Damage::new(
-                &path,
+                path,
                 read as u64,
                 DamageKind::Truncated,
             )));
         }
         let header = SegmentHeader::parse(&block)
-            .map_err(|flaw| flawed(flaw, &path, DamageKind::SegmentHeader))?;
+            .map_err(|flaw| flawed(flaw, path, DamageKind::SegmentHeader))?;
         if header.log != self.header.log {
             return Err(Error::corrupt(Damage::new(
-                &path,
+                path,
                 0_u64,
                 DamageKind::Foreign,
             )));
         }
         if header != self.header {
             return Err(Error::corrupt(Damage::new(
-                &path,
+                path,
                 0_u64,
                 DamageKind::SegmentHeader,
             )));
@@ -248,10 +279,9 @@ impl Segment {
         Ok(())
     }
 
-    fn check_footer(&self, files: &Files, file: &dyn VfsFile, end: &SealedEnd) -> Result<()> {
-        let path = files.segment(self.id());
-        let failed = |error| Error::io("the segment can't be read", &path, error);
-        let damaged = |kind| Error::corrupt(Damage::new(&path, end.offset, kind));
+    fn check_footer(&self, path: &Path, file: &dyn VfsFile, end: &SealedEnd) -> Result<()> {
+        let failed = |error| Error::io("the segment can't be read", path, error);
+        let damaged = |kind| Error::corrupt(Damage::new(path, end.offset, kind));
         let mut frame = [0; FOOTER_BYTES as usize];
         let read = read_full(file, &mut frame, u64::from(end.offset)).map_err(failed)?;
         if read < frame.len() {
@@ -283,7 +313,8 @@ enum Opened {
     Compressed(Arc<CompressedFile>),
 }
 
-fn is_missing(error: &Error) -> bool {
+/// Whether the error says that a file is not there.
+pub(crate) fn is_missing(error: &Error) -> bool {
     let kind = error.damage().map(|damage| damage.kind);
     error.kind() == ErrorKind::Corrupt && kind == Some(DamageKind::Missing)
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::archive::Archives;
 use crate::error::{Error, ErrorKind};
 use crate::vfs::{Rng, Vfs};
 use crate::{Result, vfs};
@@ -88,6 +89,8 @@ pub struct Parts {
     pub vfs: Arc<dyn Vfs>,
     /// Chance.
     pub rng: Arc<dyn Rng>,
+    /// How archives are found, on this file system and elsewhere.
+    pub archives: Archives,
 }
 
 impl Parts {
@@ -96,6 +99,7 @@ impl Parts {
         Self {
             vfs: Arc::new(vfs::OsVfs),
             rng: Arc::new(vfs::OsRng),
+            archives: Archives::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::reader::{FrameRead, FrameReader};
 use crate::record_reader::RecordReader;
 use crate::scan::Scan;
 use crate::segments::{Bytes, Segment, SegmentList};
+use crate::vfs::VfsFile;
 use crate::{LogId, files, vfs};
 
 /// How much is read for a record whose length is not known yet.
@@ -69,16 +70,19 @@ impl View {
         (id <= self.0.end.at.segment()).then_some(&**segment)
     }
 
-    /// How long the file of a segment is, in bytes.
+    /// How long the file of a segment in the log's directory is, in bytes; 0 when it is archived.
     ///
     /// # Errors
     /// `Io`.
     pub fn stored_bytes(&self, segment: &Segment) -> Result<u64> {
+        if segment.archived.is_some() {
+            return Ok(0);
+        }
         if let Some(bytes) = segment.compressed_bytes() {
             return Ok(bytes);
         }
         let files = &self.0.list.files;
-        let path = files.segment(segment.id());
+        let path = segment.path(files);
         let length = match files.open(&path, vfs::Access::Read) {
             Ok(file) => file.length(),
             // It is lost, or compressed since.
@@ -86,6 +90,14 @@ impl View {
             Err(error) => return Err(error),
         };
         length.map_err(|error| Error::io("the segment can't be read", &path, error))
+    }
+
+    /// Opens the file of a segment, to see whether it is within reach and begins and ends as it should.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is not there or another, `Io` when it can't be reached.
+    pub fn reach(&self, segment: &Segment) -> Result<()> {
+        segment.bytes(&self.0.list.files).map(drop)
     }
 
     /// Every segment, in order.
@@ -135,12 +147,12 @@ impl View {
     pub fn record<'a>(&'a self, at: RecordAt, scratch: &'a mut Vec<u8>) -> Result<Record<'a>> {
         let (segment, limit) = self.segment_and_limit(at)?;
         let bytes = segment.bytes(&self.0.list.files)?;
-        let raw = match bytes {
-            Bytes::Map(map) => map
-                .bytes(at.offset() as usize..limit as usize)
-                .and_then(RawRecord::parse),
-            Bytes::File(_) => self.read_record(segment, at, limit, scratch)?,
-            Bytes::Compressed(file) => self.unpack_record(file, segment, at, scratch)?,
+        let raw = if let Bytes::Map(map) = bytes {
+            map.bytes(at.offset() as usize..limit as usize)
+                .and_then(RawRecord::parse)
+        } else {
+            self.copy_record(bytes, segment, at, scratch)?;
+            RawRecord::parse(scratch)
         };
         let is_valid = |raw: &RawRecord<'_>| {
             raw.is_valid(segment.seed, at.offset()) || planted::is_active(Bug::RecordUnchecked)
@@ -160,9 +172,13 @@ impl View {
         RecordReader::new(self)
     }
 
-    /// About how many bytes of it reading would wait for a disk for, just now; the system is asked.
+    /// About how many bytes of it reading would wait for a disk for, just now; the system is asked. What is archived is
+    /// always waited for.
     pub fn missing_bytes(&self) -> usize {
         let missing = self.segments().map(|segment| {
+            if segment.archived.is_some() {
+                return usize::MAX;
+            }
             let limit = self.limit(segment) as usize;
             match segment.bytes(&self.0.list.files) {
                 Ok(Bytes::Map(map)) => vfs::missing_bytes(&**map, limit),
@@ -173,9 +189,9 @@ impl View {
         missing.fold(0, usize::saturating_add)
     }
 
-    /// Reads what is not in memory, so that it is then; waits for the disk.
+    /// Reads what is not in memory, so that it is then; waits for the disk. What is archived stays where it is.
     pub fn load(&self) {
-        for segment in self.segments() {
+        for segment in self.segments().filter(|it| it.archived.is_none()) {
             match segment.bytes(&self.0.list.files) {
                 Ok(Bytes::Map(map)) => vfs::load(&**map, self.limit(segment) as usize),
                 Ok(Bytes::Compressed(file)) => file.load(),
@@ -221,17 +237,37 @@ impl View {
         Ok((segment, limit))
     }
 
-    fn read_record<'a>(
+    /// Copies a record to the buffer, or what stands where it should be.
+    fn copy_record(
         &self,
+        bytes: &Bytes,
         segment: &Segment,
         at: RecordAt,
-        limit: u32,
-        scratch: &'a mut Vec<u8>,
-    ) -> Result<Option<RawRecord<'a>>> {
-        let Bytes::File(file) = segment.bytes(&self.0.list.files)? else {
-            return Ok(None);
+        scratch: &mut Vec<u8>,
+    ) -> Result<()> {
+        let copied = match bytes {
+            Bytes::Compressed(file) => self.unpack_record(file, segment, at, scratch),
+            Bytes::File(file) => self.read_record(&**file, segment, at, scratch),
+            Bytes::Map(_) => return Ok(()),
         };
-        let room = limit - at.offset();
+        match copied {
+            // It was brought back since it was opened, and is read where it is by now.
+            Err(error) if segment.is_gone_from_archive(&error) => {
+                let file = segment.open(&self.0.list.files, segment.sealed.get())?;
+                self.read_record(&*file, segment, at, scratch)
+            }
+            copied => copied,
+        }
+    }
+
+    fn read_record(
+        &self,
+        file: &dyn VfsFile,
+        segment: &Segment,
+        at: RecordAt,
+        scratch: &mut Vec<u8>,
+    ) -> Result<()> {
+        let room = self.limit(segment) - at.offset();
         let mut wanted = room.min(FIRST_READ_BYTES) as usize;
         scratch.clear();
         loop {
@@ -239,34 +275,34 @@ impl View {
             scratch.resize(wanted, 0);
             let rest = scratch.get_mut(have..).unwrap_or_default();
             let offset = u64::from(at.offset()) + have as u64;
-            let read = files::read_full(&**file, rest, offset).map_err(|error| {
-                let path = self.0.list.files.segment(at.segment());
+            let read = files::read_full(file, rest, offset).map_err(|error| {
+                let path = segment.path(&self.0.list.files);
                 Error::io("the record can't be read", &path, error)
             })?;
             scratch.truncate(have + read);
             let Some(head) = RecordHead::parse(scratch) else {
-                return Ok(None);
+                return Ok(());
             };
             let bytes = RECORD_HEADER_BYTES + head.body_bytes as usize;
             if bytes <= scratch.len() || bytes > room as usize || scratch.len() < wanted {
-                break;
+                return Ok(());
             }
             wanted = bytes;
         }
-        Ok(RawRecord::parse(scratch))
     }
 
     /// Copies a record out of the block that it is in.
-    fn unpack_record<'a>(
+    fn unpack_record(
         &self,
         file: &CompressedFile,
         segment: &Segment,
         at: RecordAt,
-        scratch: &'a mut Vec<u8>,
-    ) -> Result<Option<RawRecord<'a>>> {
+        scratch: &mut Vec<u8>,
+    ) -> Result<()> {
+        scratch.clear();
         let block = match file.block_of(at.offset()) {
             Some(Ok(block)) => block,
-            None => return Ok(None),
+            None => return Ok(()),
             Some(Err(Unreadable::Io(error))) => {
                 return Err(Error::io("the record can't be read", file.path(), error));
             }
@@ -277,13 +313,11 @@ impl View {
             }
         };
         let rest = block.from(at.offset()).unwrap_or_default();
-        let Some(raw) = RawRecord::parse(rest) else {
-            return Ok(None);
-        };
-        let bytes = RECORD_HEADER_BYTES + raw.body.len();
-        scratch.clear();
-        scratch.extend_from_slice(rest.get(..bytes).unwrap_or_default());
-        Ok(RawRecord::parse(scratch))
+        if let Some(raw) = RawRecord::parse(rest) {
+            let bytes = RECORD_HEADER_BYTES + raw.body.len();
+            scratch.extend_from_slice(rest.get(..bytes).unwrap_or_default());
+        }
+        Ok(())
     }
 
     /// The error for a record that is not what was written, with the numbers of the frame around it.
@@ -301,10 +335,7 @@ impl View {
         let file = match segment.form {
             Form::Compressed { .. } => segment.open(files, segment.sealed.get()).ok()?,
             // A flaw of the header or the footer keeps nothing from being told of the frames.
-            Form::Plain => {
-                let path = files.segment(segment.id());
-                files.vfs.open(&path, vfs::Access::Read).ok()?
-            }
+            Form::Plain => files.open_kept(&segment.header, &segment.kept()).ok()?.1,
         };
         let limit = self.limit(segment);
         let mut reader = FrameReader::new(file, segment.seed, limit);

@@ -123,7 +123,7 @@ fn a_log_in_use_is_verified_up_to_what_is_served() {
 fn make_newer(path: &Path, length: usize) {
     let mut bytes = fs::read(path).unwrap();
     let length = length.min(bytes.len());
-    bytes[8] = 4;
+    bytes[8] = 5;
     let checksum = crc32c::crc32c(&bytes[..length - 4]);
     bytes[length - 4..length].copy_from_slice(&checksum.to_le_bytes());
     fs::write(path, bytes).unwrap();
@@ -144,6 +144,6 @@ fn a_newer_format_is_refused_by_its_version() {
         make_newer(&path.join(file), length);
         let error = Log::open(&Parts::os(), &path, settings(Durability::Sync)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NewerFormat, "{file}");
-        assert!(error.to_string().contains("format 4"), "{error}");
+        assert!(error.to_string().contains("format 5"), "{error}");
     }
 }

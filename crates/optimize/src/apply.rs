@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use annals_core::{
     Error, ErrorKind, Expected, Optimizable, PolicyAction, PolicyChange, RewritePace,
-    SegmentCompression, SegmentReclaim, SegmentRewrite, SegmentState, SnapshotKey, SnapshotRemoval,
+    SegmentArchiving, SegmentCompression, SegmentReclaim, SegmentRewrite, SegmentState,
+    SegmentSummary, SnapshotKey, SnapshotRemoval,
 };
 use futures_executor::block_on;
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,7 @@ pub struct Applied {
     pub steps_done: usize,
     /// How many were passed over: they were done before, or can't be done any more.
     pub steps_passed_over: usize,
-    /// How many bytes the files took that were rewritten.
+    /// How many bytes the files took on the store's disk that were rewritten or moved.
     pub bytes_before: u64,
     /// How many they take now.
     pub bytes_after: u64,
@@ -209,6 +210,8 @@ impl Optimizer {
                 })
             }
             Step::Reclaim { segment, level, .. } => self.reclaim(plan, *segment, *level, pace),
+            Step::Archive { segment, to, .. } => self.archive(*segment, to, pace),
+            Step::Restore { segment, .. } => self.restore(*segment, pace),
             Step::Retain { .. } | Step::Truncate { .. } => self.change_policy(step),
             Step::TakeSnapshot { stream, fold, .. } => match &self.snapshotter {
                 Some(snapshotter) => snapshotter.take_snapshot(stream, fold).map(|()| DONE),
@@ -262,7 +265,38 @@ impl Optimizer {
         })
     }
 
-    /// Brings a segment that is in one of these states into another one.
+    /// Moves a segment to an archive, unless it is in one.
+    fn archive(
+        &self,
+        segment: u32,
+        to: &str,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<StepEnd, Error> {
+        const FROM: &[SegmentState] = &[
+            SegmentState::Plain,
+            SegmentState::Compressed,
+            SegmentState::Reclaimed,
+        ];
+        let request = SegmentArchiving { segment, to };
+        self.rewrite(segment, FROM, |files| files.archive_segment(request, pace))
+    }
+
+    /// Brings a segment back from its archive, unless it is in none.
+    fn restore(&self, segment: u32, pace: &mut RewritePace<'_>) -> Result<StepEnd, Error> {
+        let Some(files) = &self.files else {
+            return Ok(StepEnd::PassedOver);
+        };
+        let segments = files.segments()?;
+        let is_archived =
+            |it: &SegmentSummary| it.segment == segment && it.archived_bytes.is_some();
+        if !segments.iter().any(is_archived) {
+            return Ok(StepEnd::PassedOver);
+        }
+        let restored = files.restore_segment(segment, pace)?;
+        Ok(restored.map_or(StepEnd::BrokenOff, StepEnd::Done))
+    }
+
+    /// Brings a segment that is on the store's disk, in one of these states, into another one.
     fn rewrite(
         &self,
         segment: u32,
@@ -273,10 +307,9 @@ impl Optimizer {
             return Ok(StepEnd::PassedOver);
         };
         let segments = files.segments()?;
-        if !segments
-            .iter()
-            .any(|it| it.segment == segment && from.contains(&it.state))
-        {
+        if !segments.iter().any(|it| {
+            it.segment == segment && it.archived_bytes.is_none() && from.contains(&it.state)
+        }) {
             return Ok(StepEnd::PassedOver);
         }
         Ok(rewrite(&**files)?.map_or(StepEnd::BrokenOff, StepEnd::Done))

@@ -68,6 +68,7 @@ pub use journal::{JOURNAL, JOURNAL_CATEGORY, PastEnd, PastRun};
 pub use optimizer::{Optimizer, TakeSnapshot};
 pub use plan::{Plan, Step, Totals};
 pub use policy::{
-    CompressionRule, LegalHold, OptimizePolicy, ReclaimRule, RetentionRule, SnapshotRule,
+    ArchiveRule, CompressionRule, LegalHold, OptimizePolicy, ReclaimRule, RetentionRule,
+    SnapshotRule,
 };
 pub use run::{Run, RunProgress};

@@ -72,6 +72,22 @@ pub enum Step {
         /// About how many it would take.
         bytes_after: u64,
     },
+    /// Move a segment to an archive, where it is read from then on.
+    Archive {
+        /// The segment.
+        segment: u32,
+        /// The archive.
+        to: String,
+        /// About how many bytes it takes by then.
+        bytes: u64,
+    },
+    /// Bring a segment back from its archive.
+    Restore {
+        /// The segment.
+        segment: u32,
+        /// How many bytes it takes.
+        bytes: u64,
+    },
     /// Hide events by the policy of their stream. Reads honour it at once; their storage stays until it is reclaimed.
     Retain {
         /// The stream.
@@ -116,7 +132,7 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Totals {
-    /// How many bytes of files are saved; less than 0 when they grow.
+    /// How many bytes of files on the store's disk are saved; less than 0 when they grow.
     pub bytes_saved: i64,
     /// About how many bytes are read and written for it.
     pub bytes_moved: u64,
@@ -173,6 +189,18 @@ impl Step {
                 events_reclaimed: *events,
                 ..Totals::default()
             },
+            Self::Archive { bytes, .. } => Totals {
+                bytes_saved: signed(*bytes),
+                // Read, written, and both read to be compared.
+                bytes_moved: 4 * bytes,
+                ..Totals::default()
+            },
+            Self::Restore { bytes, .. } => Totals {
+                bytes_saved: -signed(*bytes),
+                // Read, written, and read twice to be checked.
+                bytes_moved: 4 * bytes,
+                ..Totals::default()
+            },
             Self::Retain { events_hidden, .. } | Self::Truncate { events_hidden, .. } => Totals {
                 events_hidden: *events_hidden,
                 ..Totals::default()
@@ -186,7 +214,9 @@ impl Step {
         match self {
             Self::Compress { segment, .. }
             | Self::Decompress { segment, .. }
-            | Self::Reclaim { segment, .. } => {
+            | Self::Reclaim { segment, .. }
+            | Self::Archive { segment, .. }
+            | Self::Restore { segment, .. } => {
                 format!("segment {segment}")
             }
             Self::Retain { stream, .. } | Self::Truncate { stream, .. } => stream.to_string(),
@@ -202,6 +232,8 @@ impl Step {
             Self::Compress { .. } => "compress",
             Self::Decompress { .. } => "decompress",
             Self::Reclaim { .. } => "reclaim",
+            Self::Archive { .. } => "archive",
+            Self::Restore { .. } => "restore",
             Self::Retain { .. } => "retain",
             Self::Truncate { .. } => "truncate",
             Self::TakeSnapshot { .. } => "take snapshot",
@@ -234,6 +266,8 @@ impl Step {
                 Bytes(*bytes_after),
                 count(*events, "hidden event")
             ),
+            Self::Archive { to, bytes, .. } => format!("{} to {to}", Bytes(*bytes)),
+            Self::Restore { bytes, .. } => format!("{} from its archive", Bytes(*bytes)),
             Self::Retain {
                 max_age,
                 max_count,

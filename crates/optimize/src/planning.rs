@@ -15,7 +15,9 @@ use futures_util::StreamExt;
 
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Step, count};
-use crate::policy::{CompressionRule, OptimizePolicy, ReclaimRule, RetentionRule, SnapshotRule};
+use crate::policy::{
+    ArchiveRule, CompressionRule, OptimizePolicy, ReclaimRule, RetentionRule, SnapshotRule,
+};
 use crate::times::Times;
 
 impl Optimizer {
@@ -58,10 +60,13 @@ impl Optimizer {
         if let Some(rule) = &policy.compression {
             self.plan_compression(&mut plan, rule)?;
         }
+        if let Some(rule) = &policy.archive {
+            self.plan_archive(&mut plan, rule)?;
+        }
         Ok(plan)
     }
 
-    /// What would bring every compressed segment back into plain form.
+    /// What would bring every archived segment back to the store's disk, and every compressed one into plain form.
     ///
     /// # Errors
     /// As for [`plan`](Self::plan).
@@ -71,10 +76,14 @@ impl Optimizer {
         };
         let mut plan = Plan::default();
         for it in files.segments()? {
+            if let Some(bytes) = it.archived_bytes {
+                let segment = it.segment;
+                plan.steps.push(Step::Restore { segment, bytes });
+            }
             match it.state {
                 SegmentState::Compressed => plan.steps.push(Step::Decompress {
                     segment: it.segment,
-                    bytes_before: it.stored_bytes,
+                    bytes_before: it.archived_bytes.unwrap_or(it.stored_bytes),
                     bytes_after: it.plain_bytes,
                 }),
                 SegmentState::Reclaimed => {
@@ -103,7 +112,9 @@ impl Optimizer {
         let hold = plan.legal_hold.clone();
         let is_sealed =
             |it: &SegmentSummary| !matches!(it.state, SegmentState::Active | SegmentState::Damaged);
-        for it in files.segments()?.into_iter().filter(is_sealed) {
+        let segments = files.segments()?;
+        note_archived(plan, &segments);
+        for it in segments.into_iter().filter(is_sealed).filter(is_local) {
             let request = SegmentReclaim {
                 segment: it.segment,
                 level: rule.level,
@@ -144,21 +155,12 @@ impl Optimizer {
             return Ok(());
         };
         let segments = files.segments()?;
-        let is_sealed = |it: &&SegmentSummary| it.state != SegmentState::Active;
-        let sealed: Vec<&SegmentSummary> = segments.iter().filter(is_sealed).collect();
-        let old = sealed.len().saturating_sub(rule.newest_kept_plain);
-        let eligible = sealed.into_iter().take(old);
+        let old = self.old_segments(&segments, rule.newest_kept_plain, rule.older_than)?;
         let reclaimed: BTreeSet<u32> = plan.steps.iter().filter_map(reclaimed).collect();
         let is_left = |it: &&SegmentSummary| {
             it.state == SegmentState::Plain && !reclaimed.contains(&it.segment)
         };
-        for it in eligible.filter(is_left) {
-            if let Some(age) = rule.older_than
-                && !self.is_older(it, &segments, age)?
-            {
-                // Those after it are younger still.
-                break;
-            }
+        for it in old.iter().filter(is_left) {
             let request = SegmentCompression {
                 segment: it.segment,
                 level: rule.level,
@@ -172,6 +174,59 @@ impl Optimizer {
                     bytes_after,
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// The sealed segments but so many of the newest, oldest first, up to the first one that is not so old.
+    fn old_segments(
+        &self,
+        segments: &[SegmentSummary],
+        newest_kept: usize,
+        older_than: Option<Duration>,
+    ) -> Result<Vec<SegmentSummary>, Error> {
+        let is_sealed = |it: &&SegmentSummary| it.state != SegmentState::Active;
+        let sealed: Vec<&SegmentSummary> = segments.iter().filter(is_sealed).collect();
+        let eligible = sealed.len().saturating_sub(newest_kept);
+        let mut old = Vec::new();
+        for it in sealed.into_iter().take(eligible).filter(|it| is_local(it)) {
+            if let Some(age) = older_than
+                && !self.is_older(it, segments, age)?
+            {
+                // Those after it are younger still.
+                break;
+            }
+            old.push(*it);
+        }
+        Ok(old)
+    }
+
+    fn plan_archive(&self, plan: &mut Plan, rule: &ArchiveRule) -> Result<(), Error> {
+        let Some(files) = &self.files else {
+            plan.notes.append(&mut without_files().notes);
+            return Ok(());
+        };
+        let segments = files.segments()?;
+        let old = self.old_segments(&segments, rule.newest_kept_local, rule.older_than)?;
+        for it in old.iter().filter(|it| it.state != SegmentState::Damaged) {
+            let rewritten = plan.steps.iter().rev().find_map(|step| match step {
+                Step::Compress {
+                    segment,
+                    bytes_after,
+                    ..
+                }
+                | Step::Reclaim {
+                    segment,
+                    bytes_after,
+                    ..
+                } if *segment == it.segment => Some(*bytes_after),
+                _ => None,
+            });
+            plan.steps.push(Step::Archive {
+                segment: it.segment,
+                to: rule.to.clone(),
+                bytes: rewritten.unwrap_or(it.stored_bytes),
+            });
         }
         Ok(())
     }
@@ -431,6 +486,21 @@ pub(crate) fn action(step: &Step) -> Option<(&StreamId, PolicyAction)> {
 )]
 fn is_worthwhile(before: u64, after: u64, share_min: f64) -> bool {
     before.saturating_sub(after) as f64 >= before as f64 * share_min && after < before
+}
+
+fn is_local(it: &SegmentSummary) -> bool {
+    it.archived_bytes.is_none()
+}
+
+fn note_archived(plan: &mut Plan, segments: &[SegmentSummary]) {
+    let archived = segments.iter().filter(|it| !is_local(it)).count();
+    if archived > 0 {
+        let archived = count(archived as u64, "archived segment");
+        let note = format!(
+            "what can be reclaimed of {archived} is not looked at: restore what is archived before, by an undo"
+        );
+        plan.notes.push(note);
+    }
 }
 
 /// The segment that a step reclaims, and so compresses.

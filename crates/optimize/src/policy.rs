@@ -35,6 +35,8 @@ pub struct OptimizePolicy {
     /// Of which segments the events that nobody is shown any more are reclaimed; what is reclaimed is gone for good.
     /// Default: none.
     pub reclaim: Option<ReclaimRule>,
+    /// Which segments are moved to an archive, and where that is. Default: none.
+    pub archive: Option<ArchiveRule>,
     /// What is kept whatever the rules say. Default: nothing.
     pub legal_hold: LegalHold,
     /// Which snapshots are taken, and which are removed. Default: none.
@@ -79,6 +81,25 @@ pub struct ReclaimRule {
     /// The least share of a segment's bytes, as they are without compression, that there must be to reclaim, from 0
     /// to 1: a segment is written anew for it. Default: 0.1.
     pub share_min: f64,
+}
+
+/// Which segments are moved to an archive: another directory, or an object store. Reads go on, slower there. What is
+/// reclaimed or compressed by the same policy is so before it is moved; what is archived is not rewritten until it is
+/// restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ArchiveRule {
+    /// The archive: the absolute path of a directory, or a URL that the store knows how to open. Several stores may
+    /// share one: each has a folder of its own.
+    pub to: String,
+    /// How many of the newest sealed segments stay on the store's disk, because they are read most. Default: 0.
+    #[serde(default)]
+    pub newest_kept_local: usize,
+    /// Only segments of which every event was appended longer ago than this; `None` for segments of any age.
+    /// What follows a segment tells its age. Default: `None`.
+    #[serde(default, with = "age", skip_serializing_if = "Option::is_none")]
+    pub older_than: Option<Duration>,
 }
 
 /// Which events of a category's streams reads still show.
@@ -161,6 +182,7 @@ impl Default for OptimizePolicy {
             compression: Some(CompressionRule::default()),
             retention: Vec::new(),
             reclaim: None,
+            archive: None,
             legal_hold: LegalHold::default(),
             snapshots: Vec::new(),
             streams_max: 100_000,
@@ -186,6 +208,31 @@ impl Default for ReclaimRule {
             level: 9,
             share_min: 0.1,
         }
+    }
+}
+
+impl ArchiveRule {
+    /// A rule that moves every sealed segment to this archive.
+    pub fn new(to: impl Into<String>) -> Self {
+        Self {
+            to: to.into(),
+            newest_kept_local: 0,
+            older_than: None,
+        }
+    }
+
+    /// Leaves so many of the newest sealed segments on the store's disk.
+    #[must_use]
+    pub fn newest_kept_local(mut self, segments: usize) -> Self {
+        self.newest_kept_local = segments;
+        self
+    }
+
+    /// Moves only segments of which every event was appended longer ago than this.
+    #[must_use]
+    pub fn older_than(mut self, age: Duration) -> Self {
+        self.older_than = Some(age);
+        self
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use annals_core::{
     Append, Category, ContentType, EventStore, EventStoreExt, EventType, Expected, Ids, NewEvent,
-    ReadRequest, StreamId, UuidIds,
+    Optimizable, ReadRequest, StreamId, UuidIds,
 };
 use annals_optimize::{
-    ApplySettings, Control, OptimizePolicy, Optimizer, ReclaimRule, RetentionRule,
+    ApplySettings, ArchiveRule, Control, OptimizePolicy, Optimizer, ReclaimRule, RetentionRule,
 };
 use annals_store_log::{LogStore, Settings};
 use futures_executor::block_on;
@@ -62,6 +62,35 @@ fn a_store_is_made_smaller_and_larger_again() -> Result<(), Box<dyn Error>> {
     optimizer.apply(&undo, &settings, &Control::new(), &mut |_| {})?;
     // ANCHOR_END: undo
     assert_eq!(optimizer.plan_undo()?.steps, []);
+    let after = block_on(store.collect(ReadRequest::category(Category::from_static("session"))))?;
+    assert!(after == before);
+    Ok(())
+}
+
+#[test]
+fn old_segments_are_moved_to_an_archive() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let store = store(&directory);
+    let before = block_on(store.collect(ReadRequest::all()))?;
+    let cold = directory.path().join("cold");
+    let cold = cold.to_str().ok_or("no UTF-8")?;
+    let optimizer = Optimizer::of(Arc::clone(&store));
+
+    // ANCHOR: archive
+    let mut policy = OptimizePolicy::default();
+    policy.archive = Some(ArchiveRule::new(cold).newest_kept_local(2));
+    let plan = optimizer.plan(&policy)?;
+    println!("{plan}");
+    optimizer.apply(
+        &plan,
+        &ApplySettings::default(),
+        &Control::new(),
+        &mut |_| {},
+    )?;
+    // ANCHOR_END: archive
+    let segments = store.segments()?;
+    let archived = segments.iter().filter(|it| it.archived_bytes.is_some());
+    assert_eq!(archived.count(), segments.len() - 3);
     let after = block_on(store.collect(ReadRequest::category(Category::from_static("session"))))?;
     assert!(after == before);
     Ok(())

@@ -20,8 +20,8 @@ use annals_core::{
     StreamId, Timestamp, UuidIds, Version,
 };
 use annals_optimize::{
-    ApplySettings, Control, JOURNAL, JournalMode, LegalHold, OptimizePolicy, Optimizer, Plan,
-    ReclaimRule, RetentionRule, Step,
+    ApplySettings, ArchiveRule, Control, JOURNAL, JournalMode, LegalHold, OptimizePolicy,
+    Optimizer, Plan, ReclaimRule, RetentionRule, Step,
 };
 use annals_store_log::{LogStore, Settings};
 use annals_store_memory::MemoryStore;
@@ -214,6 +214,123 @@ fn reads_answer_the_same_while_segments_are_compressed_and_undone() {
         .verify(&mut |_| {})
         .unwrap();
     assert!(verified.is_whole(), "{verified:?}");
+}
+
+#[test]
+fn reads_answer_the_same_while_segments_are_archived_and_restored() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..150).for_each(|_| both.append());
+    let optimizer = both.optimizer();
+    let archive = directory.path().join("cold");
+    let mut policy = OptimizePolicy::default();
+    policy.archive = Some(ArchiveRule::new(archive.to_str().unwrap()).newest_kept_local(1));
+    let mut uncompressed = policy.clone();
+    uncompressed.compression = None;
+    let is_over = AtomicBool::new(false);
+    let checks = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let reader = || {
+            while !is_over.load(Ordering::Acquire) {
+                both.check();
+                checks.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        scope.spawn(reader);
+        scope.spawn(reader);
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                both.append();
+                thread::yield_now();
+            }
+        });
+        for policy in [&uncompressed, &policy, &uncompressed] {
+            let plan = optimizer.plan(policy).unwrap();
+            let archives = |step: &&Step| matches!(step, Step::Archive { .. });
+            assert!(plan.steps.iter().filter(archives).count() > 3, "{plan}");
+            let applied = apply(&optimizer, &plan);
+            assert_eq!(applied.steps_done, plan.steps.len());
+            assert!(applied.bytes_after < applied.bytes_before);
+            let again = apply(&optimizer, &plan);
+            assert_eq!(
+                (again.steps_done, again.steps_passed_over),
+                (0, plan.steps.len())
+            );
+            let undone = apply(&optimizer, &optimizer.plan_undo().unwrap());
+            assert!(undone.steps_passed_over == 0 && undone.bytes_after > undone.bytes_before);
+            let files = both.log.segments().unwrap();
+            assert!(files.iter().all(|it| it.archived_bytes.is_none()));
+        }
+        apply(&optimizer, &optimizer.plan(&policy).unwrap());
+        is_over.store(true, Ordering::Release);
+    });
+    assert!(checks.load(Ordering::Relaxed) > 3);
+    both.check();
+    let files = both.log.segments().unwrap();
+    let archived = files.iter().filter(|it| it.archived_bytes.is_some());
+    assert!(archived.count() > 3);
+    let follower = LogStore::builder(both.log.directory()).follow().unwrap();
+    let seen = block_on(follower.collect(ReadRequest::all())).unwrap();
+    assert!(seen == block_on(both.oracle.collect(ReadRequest::all())).unwrap());
+    let verified = LogStore::builder(both.log.directory())
+        .verify(&mut |_| {})
+        .unwrap();
+    assert!(verified.is_whole(), "{verified:?}");
+}
+
+#[test]
+fn what_is_archived_is_left_alone_until_it_is_restored() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = Both::new(directory.path());
+    (0..100).for_each(|_| both.append());
+    let (optimizer, model) = (both.optimizer(), both.model());
+    let archive = directory.path().join("cold");
+    let mut policy = reclaiming();
+    policy.archive = Some(ArchiveRule::new(archive.to_str().unwrap()));
+    policy.reclaim = None;
+    let plan = optimizer.plan(&policy).unwrap();
+    let saved = plan.totals().bytes_saved;
+    apply(&optimizer, &plan);
+    apply(&model, &plan);
+    both.check();
+    let stored = |both: &Both| {
+        let segments = both.log.segments().unwrap();
+        segments.iter().map(|it| it.stored_bytes).sum::<u64>()
+    };
+    assert!(saved > 0 && stored(&both) <= 64 * 1024, "{}", stored(&both));
+    // What could be compressed or reclaimed there is not, and the plan says so.
+    let mut reclaim = reclaiming();
+    reclaim.compression = Some(annals_optimize::CompressionRule::default());
+    let plan = optimizer.plan(&reclaim).unwrap();
+    assert_eq!(plan.steps, [], "{plan}");
+    assert!(
+        plan.notes
+            .iter()
+            .any(|it| it.contains("restore what is archived")),
+        "{plan}"
+    );
+    let steps = vec![Step::Compress {
+        segment: 1,
+        level: 3,
+        bytes_before: 0,
+        bytes_after: 0,
+    }];
+    let mut old = Plan::default();
+    old.steps = steps;
+    assert_eq!(apply(&optimizer, &old).steps_passed_over, 1);
+
+    apply(&optimizer, &optimizer.plan_undo().unwrap());
+    let plan = optimizer.plan(&reclaim).unwrap();
+    assert!(plan.totals().events_reclaimed > 0, "{plan}");
+    apply(&optimizer, &plan);
+    both.check();
+    // Nothing of what is gone is left in the archive.
+    let folder = std::fs::read_dir(&archive)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 /// A policy that hides events of both categories, with one stream on hold.

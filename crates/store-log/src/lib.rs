@@ -71,8 +71,12 @@ mod planted;
 mod record;
 mod store;
 
-pub use annals_log::{Damage, DamageKind, LostRange, Parts, Progress, Repair, Verification, vfs};
+pub use annals_log::{
+    Archive, ArchivedSegments, Archives, Damage, DamageKind, LostRange, OpenArchive, Parts,
+    Progress, Repair, Verification, vfs,
+};
 pub use store::{
-    CommitterThread, DamagedIndex, Durability, LogFollower, LogStore, LogStoreBuilder, Maintenance,
-    ReadMode, Settings, StoreFork, StoreHistory, StoreVerification, is_locked,
+    ArchiveSummary, CommitterThread, DamagedIndex, Durability, LogFollower, LogStore,
+    LogStoreBuilder, Maintenance, ReadMode, Settings, StoreFork, StoreHistory, StoreVerification,
+    is_locked,
 };

@@ -239,6 +239,7 @@ fn a_crash_at_any_call_leaves_the_store_whole_and_a_finished_fork_durable() {
     let parts = |disk: &SimFs| Parts {
         vfs: Arc::new(disk.clone()),
         rng: Arc::new(SeededRng::new(3)),
+        ..Parts::os()
     };
     let builder = |disk: &SimFs, path: &str| {
         LogStore::builder(path)

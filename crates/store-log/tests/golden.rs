@@ -197,7 +197,7 @@ fn make_newer(path: &Path, blocks: &[(usize, usize)]) {
         let end = bytes.len().min(start.saturating_add(*length));
         let block = &mut bytes[*start..end];
         assert_eq!(block[8..12], 1_u32.to_le_bytes());
-        block[8] = 4;
+        block[8] = 5;
         let (body, checksum) = block.split_last_chunk_mut::<4>().unwrap();
         *checksum = crc32c::crc32c(body).to_le_bytes();
     }
@@ -214,8 +214,8 @@ fn check_newer(name: &str, blocks: &[(usize, usize)], ask: impl Fn(&Path) -> Res
     let text = told(&error);
     for part in [
         "format",
-        "4",
-        if name.ends_with("MANIFEST") { "3" } else { "1" },
+        "5",
+        if name.ends_with("MANIFEST") { "4" } else { "1" },
         file.file_name().unwrap().to_str().unwrap(),
     ] {
         assert!(text.contains(part), "{name}: {part} is not in {text}");

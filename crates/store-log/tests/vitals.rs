@@ -24,6 +24,7 @@ fn store(disk: &SimFs, durability: Durability) -> LogStore {
     let parts = Parts {
         vfs: Arc::new(disk.clone()),
         rng: Arc::new(OsRng),
+        ..Parts::os()
     };
     let clock = ManualClock::at(noon());
     let store = LogStore::builder("/store").settings(settings).parts(parts);

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::thread;
 
 use annals_core::{
-    Append, Category, ContentType, Error, EventStore, EventType, Expected, Ids, NewEvent, StreamId,
-    UuidIds, Version,
+    Append, Category, ContentType, Error, ErrorKind, EventStore, EventType, Expected, Ids,
+    NewEvent, StreamId, UuidIds, Version,
 };
 use annals_optimize::{
-    ApplySettings, Control, JournalMode, OptimizePolicy, Optimizer, Plan, ReclaimRule,
+    ApplySettings, ArchiveRule, Control, JournalMode, OptimizePolicy, Optimizer, Plan, ReclaimRule,
     RetentionRule,
 };
 use annals_store_log::{LogStore, Settings};
@@ -67,16 +67,21 @@ fn append_for_ever(store: &dyn EventStore) -> Result<(), Error> {
     }
 }
 
-/// Compresses all segments that are sealed, undoes it, reclaims the scrap of one, and begins again.
+/// Compresses all segments that are sealed, undoes it, archives them, undoes it, reclaims the scrap of one, and begins
+/// again.
 fn optimize_for_ever(store: &Arc<LogStore>) -> Result<(), Error> {
     let optimizer = Optimizer::of(Arc::clone(store));
     let mut settings = ApplySettings::default();
     settings.bytes_per_second_max = None;
     settings.journal = JournalMode::Silent;
-    for what in ["compressed", "undone", "reclaimed"].into_iter().cycle() {
+    for what in ["compressed", "undone", "archived", "undone", "reclaimed"]
+        .into_iter()
+        .cycle()
+    {
         let plan = match what {
             "compressed" => optimizer.plan(&OptimizePolicy::default())?,
             "undone" => optimizer.plan_undo()?,
+            "archived" => optimizer.plan(&archiving(store)?)?,
             _ => plan_reclaim(&optimizer)?,
         };
         let control = Control::new();
@@ -86,6 +91,20 @@ fn optimize_for_ever(store: &Arc<LogStore>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Moves all segments that are sealed beside the store, some of them compressed.
+fn archiving(store: &LogStore) -> Result<OptimizePolicy, Error> {
+    let archive = std::path::absolute(store.directory().with_extension("archive"));
+    let archive = archive.map_err(|error| {
+        Error::new(ErrorKind::Invalid, "the store's directory has no path").caused_by(error)
+    })?;
+    let mut policy = OptimizePolicy::default();
+    if let Some(rule) = &mut policy.compression {
+        rule.newest_kept_plain = 2;
+    }
+    policy.archive = Some(ArchiveRule::new(archive.to_string_lossy()));
+    Ok(policy)
 }
 
 /// Hides scrap, where that is not done yet, and reclaims that of one segment.

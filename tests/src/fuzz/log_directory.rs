@@ -243,6 +243,7 @@ fn parts(disk: &SimFs) -> Parts {
     Parts {
         vfs: Arc::new(disk.clone()),
         rng: Arc::new(SeededRng::new(1)),
+        ..Parts::os()
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annals_core::{EventStore as _, ReadRequest, RecordedEvent, Timestamp};
+use annals_store_log::ArchiveSummary;
 use clap::Args;
 use futures_executor::block_on;
 use serde::Serialize;
@@ -98,14 +99,15 @@ pub(crate) fn run(args: &Doctor, session: &mut Session) -> Result {
 
 fn of_directory(session: &Session) -> Vec<Check> {
     let directory = existing(session.store.directory());
-    vec![
+    let mut checks = vec![
         store(session),
         file_system(&directory),
         durability(&directory),
         free_space(&directory),
-        open_files(),
-        clock(session),
-    ]
+    ];
+    checks.extend(archives(session));
+    checks.extend([open_files(), clock(session)]);
+    checks
 }
 
 fn tell(checks: &[Check], session: &mut Session) -> Result {
@@ -173,6 +175,24 @@ fn store(session: &Session) -> Check {
         ),
         Err(failure) => Check::new(NAME, Verdict::Bad, failure.message, "see `annals verify`"),
     }
+}
+
+/// Whether the archives that the store has segments in are within reach.
+fn archives(session: &Session) -> Vec<Check> {
+    const NAME: &str = "archive";
+    const ADVICE: &str = "events there can't be read, and all else can; bring it within reach";
+    let builder = session.store.builder();
+    let found = builder.archives_in_use().unwrap_or_default();
+    let check = |archive: ArchiveSummary| {
+        let segments = text::count(archive.segments as u64, "segment");
+        let bytes = text::bytes(archive.bytes);
+        let what = format!("{segments}, {bytes} in {}", archive.location);
+        match builder.reach_archive(&archive.location) {
+            Ok(()) => Check::new(NAME, Verdict::Good, what, ""),
+            Err(_) => Check::new(NAME, Verdict::Bad, format!("{what}: out of reach"), ADVICE),
+        }
+    };
+    found.into_iter().map(check).collect()
 }
 
 /// The numbers by which Linux tells file systems, and what is known of them: whether a store may be there.

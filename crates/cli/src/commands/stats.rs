@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use annals_core::{
-    ConsistencyLevel, Cursor, EventStore as _, HistoryEntry, ReadRequest, RecordedEvent, Timestamp,
-    Version,
+    ConsistencyLevel, Cursor, ErrorKind, EventStore as _, HistoryEntry, ReadRequest, RecordedEvent,
+    Timestamp, Version,
 };
 use clap::Args;
 use futures_executor::block_on;
@@ -40,12 +40,22 @@ struct Summary {
     last_appended_at: Option<String>,
     segment_files: u64,
     segment_bytes: u64,
+    /// What is in archives, where there is something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archived: Option<Archived>,
     index_files: u64,
     index_bytes: u64,
     snapshot_bytes: u64,
     all_bytes: u64,
     #[serde(flatten)]
     counted: Option<Counted>,
+}
+
+/// The segments that are in archives.
+#[derive(Clone, Copy, Default, Serialize)]
+struct Archived {
+    segments: usize,
+    bytes: u64,
 }
 
 #[derive(Default, Serialize)]
@@ -80,12 +90,30 @@ pub(crate) fn run(args: &Stats, session: &mut Session) -> Result {
     } else {
         Some(count(session)?)
     };
+    let archived = archived(session)?;
+    let first = match first {
+        // The rest is told all the same.
+        Err(error) if archived.is_some() && error.kind() == ErrorKind::Unavailable => None,
+        first => first?,
+    };
     let files = StoreFiles::of(session.store.directory())?;
-    let summary = Summary::of(session, &head, (first?, last?), files, counted);
+    let mut summary = Summary::of(session, &head, (first, last?), files, counted);
+    summary.archived = archived;
     if session.out.is_json() {
         return session.out.json(&summary);
     }
     print(&summary, (store_times(&summary), files), &mut session.out)
+}
+
+fn archived(session: &Session) -> Result<Option<Archived>> {
+    let archives = session.store.builder().archives_in_use()?;
+    let all = archives
+        .iter()
+        .fold(Archived::default(), |all, it| Archived {
+            segments: all.segments + it.segments,
+            bytes: all.bytes + it.bytes,
+        });
+    Ok((all.segments > 0).then_some(all))
 }
 
 impl Summary {
@@ -103,6 +131,7 @@ impl Summary {
             last_appended_at: last.map(|time| time.to_string()),
             segment_files: files.segments.count,
             segment_bytes: files.segments.bytes,
+            archived: None,
             index_files: files.index.count,
             index_bytes: files.index.bytes,
             snapshot_bytes: files.snapshots.bytes,
@@ -183,6 +212,11 @@ fn print(
         ("all files", files.all),
     ] {
         lines.push((name, files_text(files)));
+    }
+    if let Some(archived) = summary.archived {
+        let segments = text::count(archived.segments as u64, "segment");
+        let value = format!("{} in {segments}", text::bytes(archived.bytes));
+        lines.push(("archived", value));
     }
     for (name, value) in lines {
         let name = out.paint(DIM, &format!("{name:<12}"));

@@ -1,7 +1,7 @@
 //! `annals verify`: every byte held against its checksum.
 
 use annals_core::HistoryEntry;
-use annals_store_log::{Damage, LostRange, Progress, StoreVerification};
+use annals_store_log::{ArchivedSegments, Damage, LostRange, Progress, StoreVerification};
 use clap::Args;
 use serde::Serialize;
 
@@ -13,7 +13,8 @@ use crate::output::{BAD, GOOD, Out, WARN, text};
 use crate::session::Session;
 use crate::survey::each_entry;
 
-const EXAMPLES: &str = "Examples:\n  annals verify\n  annals verify --deep --json";
+const EXAMPLES: &str =
+    "Examples:\n  annals verify\n  annals verify --deep --json\n  annals verify --skip-archived";
 
 /// Read every byte of a store and hold it against its checksum: segments, chains, index files.
 ///
@@ -25,6 +26,9 @@ pub(crate) struct Verify {
     /// Read every event too, and every payload of a form that describes itself.
     #[arg(long)]
     deep: bool,
+    /// Leave out segments that are in an archive, which are checked there otherwise.
+    #[arg(long, conflicts_with = "deep")]
+    skip_archived: bool,
 }
 
 /// What is wrong with a file.
@@ -49,6 +53,8 @@ struct Summary<'a> {
     is_whole: bool,
     in_use: bool,
     segments: usize,
+    #[serde(skip_serializing_if = "is_none")]
+    segments_skipped: usize,
     bytes: u64,
     frames: u64,
     records: u64,
@@ -62,7 +68,13 @@ struct Summary<'a> {
 pub(crate) fn run(args: &Verify, session: &mut Session) -> Result {
     session.store.check()?;
     let step = Step::begin("verifying", 1);
-    let verified = session.store.builder().verify(&mut on_progress(&step))?;
+    let archived = if args.skip_archived {
+        ArchivedSegments::Skip
+    } else {
+        ArchivedSegments::Check
+    };
+    let builder = session.store.builder();
+    let verified = builder.verify_with(archived, &mut on_progress(&step))?;
     let took = step.end();
     let mut findings = findings(&verified);
     let events_read = if args.deep {
@@ -75,6 +87,7 @@ pub(crate) fn run(args: &Verify, session: &mut Session) -> Result {
         is_whole: findings.iter().all(|finding| finding.sort == "unfinished"),
         in_use: verified.log.in_use,
         segments: verified.log.segments,
+        segments_skipped: verified.log.segments_skipped,
         bytes: verified.log.bytes,
         frames: verified.log.frames,
         records: verified.log.records,
@@ -88,6 +101,11 @@ pub(crate) fn run(args: &Verify, session: &mut Session) -> Result {
         return Ok(());
     }
     Err(damage_failure(&findings))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Moves the bar as a verification goes on.

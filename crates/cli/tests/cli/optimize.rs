@@ -107,6 +107,59 @@ fn a_store_is_compressed_and_brought_back() {
 }
 
 #[test]
+fn old_segments_are_moved_to_an_archive_and_brought_back() {
+    let place = Place::empty();
+    sealed(&place);
+    let (before, files) = (place.export("shop"), segments(&place));
+    let plan = place.ok("annals optimize plan --archive cold");
+    assert!(plan.contains("archive           segment 1"), "{plan}");
+    let done = place.ok("annals optimize apply --archive cold --rate 0");
+    assert!(done.starts_with("done: "), "{done}");
+    assert!(segments(&place).iter().all(Option::is_none));
+    check_same(&place, &before);
+    assert!(place.ok("annals verify --deep").contains("whole"));
+    let status = place.ok("annals optimize status");
+    assert!(status.contains("  archived: "), "{status}");
+    assert!(place.ok("annals stats --quick").contains("archived"));
+    assert!(place.shell("annals doctor").out.contains("cold"));
+    assert!(place.ok("annals backup backups").contains("backed up"));
+
+    // Out of reach, it is told what is not there, and where.
+    fs::rename(place.path("cold"), place.path("away")).unwrap();
+    let refused = place.shell("annals read");
+    assert_ne!(refused.code, 0);
+    assert!(
+        refused.err.contains("segment 1") && refused.err.contains("cold"),
+        "{}",
+        refused.err
+    );
+    assert_ne!(place.shell("annals verify").code, 0);
+    assert!(place.ok("annals verify --skip-archived").contains("whole"));
+    place.ok("annals stats --quick");
+    let doctor = place.shell("annals doctor");
+    assert!(
+        doctor.code == 1 && doctor.out.contains("out of reach"),
+        "{}",
+        doctor.out
+    );
+    assert!(
+        place
+            .ok("annals --store backups/000001 verify")
+            .contains("whole")
+    );
+    fs::rename(place.path("away"), place.path("cold")).unwrap();
+
+    let plan = place.ok("annals optimize undo --dry-run --json");
+    assert!(
+        plan.starts_with(r#"{"step":"restore","segment":1,"#),
+        "{plan}"
+    );
+    place.ok("annals optimize undo");
+    assert!(segments(&place) == files);
+    check_same(&place, &before);
+}
+
+#[test]
 fn a_clock_by_which_everything_is_too_old_is_to_be_trusted_by_name() {
     let place = Place::shop();
     let before = place.export("shop");

@@ -15,13 +15,15 @@ pub struct SegmentSummary {
     pub first_position: Position,
     /// What can be done with it.
     pub state: SegmentState,
-    /// How many bytes it takes on the disk now.
+    /// How many bytes it takes on the store's disk now; 0 when it is archived.
     pub stored_bytes: u64,
+    /// How many bytes its file in an archive has; `None` while it is on the store's disk.
+    pub archived_bytes: Option<u64>,
     /// How many bytes it has, or had, before compression; 0 while it is being written.
     pub plain_bytes: u64,
 }
 
-/// What can be done with a segment.
+/// What can be done with a segment, once it is restored where it is archived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SegmentState {
@@ -60,6 +62,15 @@ pub struct SegmentReclaim<'a> {
     pub is_held: &'a dyn Fn(&StreamId) -> bool,
 }
 
+/// Which segment to move to an archive, and where that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentArchiving<'a> {
+    /// The segment.
+    pub segment: u32,
+    /// The archive: the absolute path of a directory, or a URL that the store knows how to open.
+    pub to: &'a str,
+}
+
 /// What reclaiming would take out of a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReclaimEstimate {
@@ -72,9 +83,9 @@ pub struct ReclaimEstimate {
 /// What became of a segment's file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SegmentRewrite {
-    /// How many bytes it took.
+    /// How many bytes it took on the store's disk.
     pub bytes_before: u64,
-    /// How many bytes it takes.
+    /// How many bytes it takes there.
     pub bytes_after: u64,
     /// How many events are gone for good.
     pub events_reclaimed: u64,
@@ -124,6 +135,23 @@ pub trait Optimizable: fmt::Debug + Send + Sync {
     fn reclaim_segment(
         &self,
         request: SegmentReclaim<'_>,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error>;
+
+    /// Moves a segment to an archive, from which it is read from then on; `None` when `pace` broke it off, and the
+    /// segment is where it was then. The copy is durable and compared before anything is removed. A segment that is
+    /// archived can't be rewritten: [restore](Self::restore_segment) it first.
+    fn archive_segment(
+        &self,
+        request: SegmentArchiving<'_>,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error>;
+
+    /// Brings an archived segment back to the store's disk, and removes it from the archive; `None` when `pace`
+    /// broke it off, and the segment is where it was then.
+    fn restore_segment(
+        &self,
+        segment: u32,
         pace: &mut RewritePace<'_>,
     ) -> Result<Option<SegmentRewrite>, Error>;
 }
@@ -179,6 +207,22 @@ macro_rules! forward {
                 pace: &mut RewritePace<'_>,
             ) -> Result<Option<SegmentRewrite>, Error> {
                 (**self).reclaim_segment(request, pace)
+            }
+
+            fn archive_segment(
+                &self,
+                request: SegmentArchiving<'_>,
+                pace: &mut RewritePace<'_>,
+            ) -> Result<Option<SegmentRewrite>, Error> {
+                (**self).archive_segment(request, pace)
+            }
+
+            fn restore_segment(
+                &self,
+                segment: u32,
+                pace: &mut RewritePace<'_>,
+            ) -> Result<Option<SegmentRewrite>, Error> {
+                (**self).restore_segment(segment, pace)
             }
         }
     };

@@ -26,6 +26,16 @@ pub struct Progress<'a> {
     pub segments: usize,
 }
 
+/// What is done about segments whose files are in an archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ArchivedSegments {
+    /// They are read in the archive and checked as the others are; an archive that can't be reached is an error.
+    #[default]
+    Check,
+    /// They are left out, and [counted](Verification::segments_skipped).
+    Skip,
+}
+
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -40,6 +50,8 @@ pub struct Verification {
     pub in_use: bool,
     /// How many segments there are.
     pub segments: usize,
+    /// How many of them are archived and were left out.
+    pub segments_skipped: usize,
     /// How many whole frames were found.
     pub frames: u64,
     /// How many records they hold.
@@ -86,18 +98,31 @@ impl LostRange {
 ///
 /// # Errors
 ///
-/// `NotFound` when there is no log, `NewerFormat`, `Io` when a file can't be read. Damage is no error
+/// `NotFound` when there is no log, `NewerFormat`, `Io` when a file can't be read, or an archive can't be reached. Damage is no error
 /// here.
 pub fn verify(
     parts: &Parts,
     directory: &Path,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Verification> {
+    verify_with(parts, directory, ArchivedSegments::Check, progress)
+}
+
+/// As [`verify`], which checks archived segments where they are; this can leave them out.
+///
+/// # Errors
+/// As for [`verify`].
+pub fn verify_with(
+    parts: &Parts,
+    directory: &Path,
+    archived: ArchivedSegments,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Verification> {
     let files = crate::files::Files::new(parts, directory, ReadMode::Pread);
     files.names()?;
     // A log that can't be locked is in use, or on a medium that can't be written.
     let lock = crate::open::lock(&files, "which verifies the log").ok();
-    let survey = Survey::take(&files, lock.is_none(), progress)?;
+    let survey = Survey::take(&files, lock.is_none(), archived, progress)?;
     drop(lock);
     Ok(survey.verification)
 }

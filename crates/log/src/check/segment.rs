@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::survey::damage_of;
 use crate::compress::CompressedFile;
-use crate::error::{Damage, DamageKind, Error, Result};
+use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::Files;
 use crate::format::frame::{FOOTER_BYTES, FrameHeader};
 use crate::format::manifest::{Closing, Entry, Form, SealedEnd};
@@ -14,7 +14,7 @@ use crate::format::watermark::{Ended, Slot};
 use crate::place::{Lost, Tip};
 use crate::reader::{Frame, FrameRead, FrameReader};
 use crate::segments::Segment;
-use crate::vfs::{Access, VfsFile};
+use crate::vfs::VfsFile;
 
 /// What was found in a segment.
 #[derive(Debug)]
@@ -56,8 +56,8 @@ pub(crate) enum Until {
 
 /// Looks at the segment.
 pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<SegmentReport> {
-    let path = files.path_of(entry.header.id, entry.form);
     let segment = Segment::new(entry);
+    let path = segment.path(files);
     let mut examination = Examination {
         path: path.clone(),
         report: SegmentReport::new(entry),
@@ -68,8 +68,8 @@ pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<Segm
         examine_compressed(files, entry, &segment, &mut examination)?;
         return Ok(examination.report);
     }
-    let file = match files.open(&path, Access::Read) {
-        Ok(file) => file,
+    let file = match files.open_kept(&entry.header, &segment.kept()) {
+        Ok((_, file)) => file,
         Err(error) => {
             let damage = damage_of(error)?;
             if !examination.form_now(files, entry)? {
@@ -78,7 +78,7 @@ pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<Segm
             return Ok(examination.report);
         }
     };
-    if let Err(error) = segment.check_header(files, &*file) {
+    if let Err(error) = segment.check_header(&path, &*file) {
         examination.report.damage.push(damage_of(error)?);
         examination.report.header_is_damaged = true;
     }
@@ -102,18 +102,19 @@ fn examine_compressed(
 ) -> Result<()> {
     let path = examination.path.clone();
     let failed = |error| Error::io("the segment can't be read", &path, error);
-    let file = match CompressedFile::open(files, &entry.header, entry.form, segment.sealed.get()) {
-        Ok(file) => Arc::new(file),
-        Err(error) => {
-            let damage = damage_of(error)?;
-            let is_gone = damage.kind == DamageKind::Missing;
-            if is_gone && examination.form_now(files, entry)? {
+    let file =
+        match CompressedFile::open(files, &entry.header, &segment.kept(), segment.sealed.get()) {
+            Ok(file) => Arc::new(file),
+            Err(error) => {
+                let damage = damage_of(error)?;
+                let is_gone = damage.kind == DamageKind::Missing;
+                if is_gone && examination.form_now(files, entry)? {
+                    return Ok(());
+                }
+                examination.missing(entry, damage);
                 return Ok(());
             }
-            examination.missing(entry, damage);
-            return Ok(());
-        }
-    };
+        };
     examination.report.bytes = file.header().file_bytes();
     if file.residue().map_err(failed)? > 0 {
         let end = file.header().file_bytes();
@@ -167,8 +168,11 @@ impl Examination {
             return Ok(false);
         };
         let segment = Segment::new(&now);
-        let Ok(file) = segment.open(files, Some(&end)) else {
-            return Ok(false);
+        let file = match segment.open(files, Some(&end)) {
+            Ok(file) => file,
+            // An archive that can't be reached says nothing of the segment.
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(false),
+            Err(error) => return Err(error),
         };
         let in_use = true;
         self.until = Until::Sealed {
@@ -398,6 +402,21 @@ impl Examination {
 }
 
 impl SegmentReport {
+    /// Of a segment that is not looked at: it ends as the manifest says.
+    pub(super) fn skipped(entry: &Entry, until: Until) -> Self {
+        let mut report = Self::new(entry);
+        if let Until::Sealed {
+            end, next_number, ..
+        } = until
+        {
+            report.tip.offset = end.offset;
+            report.tip.digest = end.digest;
+            report.tip.next_number = next_number.unwrap_or(entry.header.first_number);
+            report.footer_at_tip = end.closing == Closing::Footer;
+        }
+        report
+    }
+
     fn new(entry: &Entry) -> Self {
         Self {
             damage: Vec::new(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::parallel::in_order;
 use super::segment::{SegmentReport, Until, examine};
-use super::{LostRange, Progress, Verification};
+use super::{ArchivedSegments, LostRange, Progress, Verification};
 use crate::compress;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{
@@ -18,6 +18,7 @@ use crate::format::manifest::{Closing, Entry, Form, Manifest, SealedEnd};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::format::watermark::{Ended, FILE_BYTES, SLOT_BYTES, SLOT_OFFSETS, Slot};
 use crate::open::is_unused_form;
+use crate::segments::Segment;
 use crate::vfs::Access;
 
 /// All that was found.
@@ -47,15 +48,18 @@ impl Survey {
     pub(crate) fn take(
         files: &Files,
         in_use: bool,
+        archived: ArchivedSegments,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self> {
-        Self::take_with(files, in_use, files.vfs.readers_max(), progress)
+        let threads_max = files.vfs.readers_max();
+        Self::take_with(files, in_use, archived, threads_max, progress)
     }
 
     /// On up to so many threads; what is found is the same for any number.
     fn take_with(
         files: &Files,
         in_use: bool,
+        archived: ArchivedSegments,
         threads_max: NonZeroUsize,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self> {
@@ -76,7 +80,7 @@ impl Survey {
         };
         survey.take_watermark(files, found);
         survey.examine_names(files, &names)?;
-        survey.examine_segments(files, threads_max, progress)?;
+        survey.examine_segments(files, archived, threads_max, progress)?;
         Ok(survey)
     }
 
@@ -129,14 +133,17 @@ impl Survey {
     fn examine_segments(
         &mut self,
         files: &Files,
+        archived: ArchivedSegments,
         threads_max: NonZeroUsize,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<()> {
-        let reports = self.examine_all(files, threads_max, progress)?;
+        let reports = self.examine_all(files, archived, threads_max, progress)?;
+        let skipped = |entry: &&Entry| is_skipped(entry, archived);
         self.verification.segments = reports.len();
+        self.verification.segments_skipped = self.manifest.segments.iter().filter(skipped).count();
         let mut before: Option<(u32, u64)> = None;
         for (entry, mut report) in self.manifest.segments.iter().zip(reports) {
-            let path = files.path_of(entry.header.id, entry.form);
+            let path = Segment::new(entry).path(files);
             let follows = before.is_none_or(|(digest, number)| {
                 digest == entry.header.previous_digest && number == entry.header.first_number
             });
@@ -163,6 +170,7 @@ impl Survey {
     fn examine_all(
         &self,
         files: &Files,
+        archived: ArchivedSegments,
         threads_max: NonZeroUsize,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<SegmentReport>> {
@@ -176,13 +184,16 @@ impl Survey {
         let begin = |done: usize| {
             if let Some((entry, _)) = entries.get(done) {
                 progress(Progress {
-                    file: &files.path_of(entry.header.id, entry.form),
+                    file: &Segment::new(entry).path(files),
                     segments_done: done,
                     segments: entries.len(),
                 });
             }
         };
         in_order(&entries, threads_max, begin, |(entry, until)| {
+            if is_skipped(entry, archived) {
+                return Ok(SegmentReport::skipped(entry, *until));
+            }
             examine(files, entry, *until)
         })
     }
@@ -209,6 +220,10 @@ impl Survey {
             (None, _) => Until::Unknown,
         }
     }
+}
+
+fn is_skipped(entry: &Entry, archived: ArchivedSegments) -> bool {
+    entry.archived.is_some() && archived == ArchivedSegments::Skip
 }
 
 impl Verification {
@@ -375,13 +390,16 @@ fn read_plain_header(files: &Files, id: u32) -> Result<Option<SegmentHeader>> {
     Ok(SegmentHeader::parse(block.get(..read).unwrap_or_default()).ok())
 }
 
+/// The id of a log's first segment. Where its file is not there, it may be in an archive that nothing tells of.
+const FIRST_ID: u32 = 1;
+
 /// A manifest made of the segments that are there; `None` when they are not enough to tell.
 fn rebuild(files: &Files, names: &[String]) -> Result<Option<Manifest>> {
     let mut headers: Vec<(SegmentHeader, Option<CompressedEnd>)> = Vec::new();
     for id in ids(names) {
-        let follows = headers
-            .last()
-            .is_none_or(|(last, _)| last.id.checked_add(1) == Some(id));
+        let follows = headers.last().map_or(FIRST_ID == id, |(last, _)| {
+            last.id.checked_add(1) == Some(id)
+        });
         match read_header(files, names, id)? {
             Some(read) if read.0.id == id && follows => headers.push(read),
             _ => return Ok(None),
@@ -396,6 +414,7 @@ fn rebuild(files: &Files, names: &[String]) -> Result<Option<Manifest>> {
             header: header.clone(),
             end: None,
             form: Form::Plain,
+            archived: None,
             lost: Vec::new(),
         };
         if let Some((end, form)) = compressed {
@@ -415,7 +434,11 @@ fn rebuild(files: &Files, names: &[String]) -> Result<Option<Manifest>> {
         }
         segments.push(entry);
     }
-    Ok(Some(Manifest { log, segments }))
+    Ok(Some(Manifest {
+        log,
+        archive_key: None,
+        segments,
+    }))
 }
 
 /// The damage of an error that is about damage; other errors stay errors.
@@ -465,7 +488,13 @@ mod tests {
         let mut told = Vec::new();
         let mut progress = |progress: Progress<'_>| told.push(progress.segments_done);
         let threads = NonZeroUsize::new(threads).unwrap();
-        let survey = Survey::take_with(&files, false, threads, &mut progress);
+        let survey = Survey::take_with(
+            &files,
+            false,
+            ArchivedSegments::Check,
+            threads,
+            &mut progress,
+        );
         (survey.unwrap(), told)
     }
 

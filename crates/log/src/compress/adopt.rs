@@ -1,11 +1,12 @@
 //! Going over from one form of a segment to another.
 
+use std::io;
 use std::sync::Arc;
 
 use super::Rewritten;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::MANIFEST_NEW;
-use crate::segments::{Segment, SegmentList};
+use crate::files::{MANIFEST_NEW, name_of};
+use crate::segments::{Kept, Segment, SegmentList};
 use crate::view::View;
 use crate::writer::Log;
 
@@ -21,15 +22,15 @@ impl Log {
     pub fn adopt(&mut self, rewritten: &Rewritten) -> Result<View> {
         self.check_usable()?;
         let mut manifest = self.manifest.clone();
-        let entry = manifest.entry_mut(rewritten.segment).filter(|entry| {
-            let path = self.files.path_of(entry.header.id, entry.form);
-            entry.lost.is_empty() && path == rewritten.replaced
+        let entry = manifest.entry_mut(rewritten.segment()).filter(|entry| {
+            entry.lost.is_empty() && Segment::new(entry).kept() == rewritten.replaced
         });
         let Some(entry) = entry else {
             let message = "the segment changed since its other form was written; begin again";
             return Err(Error::new(ErrorKind::Invalid, message));
         };
-        entry.form = rewritten.form;
+        entry.form = rewritten.kept.form;
+        entry.archived.clone_from(&rewritten.kept.archived);
         entry.end = Some(rewritten.end);
         let segment = Arc::new(Segment::new(entry));
         let staged = self.files.stage_manifest(&manifest);
@@ -45,7 +46,7 @@ impl Log {
     }
 
     /// The manifest that is in place is untouched.
-    fn staging_failed(&self, error: std::io::Error) -> Error {
+    pub(crate) fn staging_failed(&self, error: io::Error) -> Error {
         let path = self.files.path(MANIFEST_NEW);
         if let Err(error) = self.files.remove(&path) {
             tracing::debug!(%error, "an unfinished manifest stays for now");
@@ -78,19 +79,30 @@ impl Rewritten {
     /// Removes the form that was written, which the log did not go over to. Where that fails the next opening
     /// does it.
     pub fn discard(self) {
-        let path = self.files.path_of(self.segment, self.form);
-        if let Err(error) = self.files.remove(&path) {
-            tracing::debug!(%error, path = %path.display(), "an unfinished file stays for now");
+        if let Err(error) = self.remove(&self.kept) {
+            let segment = self.segment();
+            tracing::debug!(%error, segment, "an unfinished file stays for now");
         }
     }
 
-    /// Removes the file of the form that is not in use any more, after [`Log::adopt`]. Where that fails the
-    /// next opening does it.
+    /// Removes the file that is not in use any more, after [`Log::adopt`]. Where that fails the next opening does it, or
+    /// in an archive the next time that a segment is moved there.
     ///
     /// # Errors
     /// `Io`.
     pub fn remove_replaced(self) -> Result<()> {
-        let removed = self.files.remove(&self.replaced);
-        removed.map_err(|error| Error::io("the file can't be removed", &self.replaced, error))
+        self.remove(&self.replaced).map_err(|error| {
+            let path = self.files.path_of(self.segment(), self.replaced.form);
+            Error::io("the file can't be removed", &path, error)
+        })
+    }
+
+    fn remove(&self, kept: &Kept) -> io::Result<()> {
+        let Some(archived) = &kept.archived else {
+            let path = self.files.path_of(self.segment(), kept.form);
+            return self.files.remove(&path);
+        };
+        let archive = self.files.archive_of(self.header.log, archived)?;
+        archive.remove(&name_of(self.segment(), kept.form))
     }
 }

@@ -14,7 +14,7 @@ use crate::planted::{self, Bug};
 const CONTEXTS_MAX: usize = 8;
 
 /// What a cache knows a block by: the opening of a file, and the block in it.
-pub(super) type Key = (u64, u32);
+pub(crate) type Key = (u64, u32);
 
 /// What readers of one log share.
 pub(crate) struct BlockCache {
@@ -31,7 +31,7 @@ struct Kept {
 
 /// Something that is kept.
 #[derive(Clone)]
-pub(super) enum Cached {
+pub(crate) enum Cached {
     Block(Arc<[u8]>),
     Dictionary(Arc<DecoderDictionary<'static>>, usize),
 }
@@ -64,16 +64,16 @@ impl BlockCache {
     }
 
     /// A number for a file that is opened, which no other has.
-    pub(super) fn next_opening(&self) -> u64 {
+    pub(crate) fn next_opening(&self) -> u64 {
         self.openings.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn find(&self, key: Key) -> Option<Cached> {
+    pub(crate) fn find(&self, key: Key) -> Option<Cached> {
         self.kept().entries.get(&planted_key(key)).cloned()
     }
 
     /// Keeps something in place of what was used longest ago. What is over the bound alone is not kept.
-    pub(super) fn keep(&self, key: Key, value: Cached) {
+    pub(crate) fn keep(&self, key: Key, value: Cached) {
         let bytes_max = self.bytes_max.load(Ordering::Relaxed);
         let mut kept = self.kept();
         if value.bytes() <= bytes_max {
@@ -91,7 +91,7 @@ impl BlockCache {
     }
 
     /// Runs something with a context of decompression, which is kept afterwards.
-    pub(super) fn with_context<T>(&self, run: impl FnOnce(&mut DCtx<'static>) -> T) -> T {
+    pub(crate) fn with_context<T>(&self, run: impl FnOnce(&mut DCtx<'static>) -> T) -> T {
         let mut context = self.contexts().pop().unwrap_or_default();
         let value = run(&mut context);
         let mut contexts = self.contexts();

@@ -20,7 +20,8 @@ use crate::format::compressed::{
 use crate::format::manifest::{Form, SealedEnd};
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::planted::{self, Bug};
-use crate::vfs::{self, Access, MappedFile, VfsFile};
+use crate::segments::Kept;
+use crate::vfs::{self, MappedFile, VfsFile};
 
 /// The key of a dictionary in the cache, where that of a block is its index.
 const DICTIONARY: u32 = u32::MAX;
@@ -72,16 +73,26 @@ impl Block {
 }
 
 impl CompressedFile {
-    /// Opens this compressed form of a segment, and checks all of it but the blocks. `end` is that of the
+    /// Opens a segment that is kept in compressed form, and checks all of it but the blocks. `end` is that of the
     /// manifest, where it knows one.
     pub(crate) fn open(
         files: &Files,
         segment: &SegmentHeader,
+        kept: &Kept,
+        end: Option<&SealedEnd>,
+    ) -> Result<Self> {
+        let opened = files.open_kept(segment, kept)?;
+        Self::new(files, opened, segment, kept.form, end)
+    }
+
+    /// The same, of a file that was opened.
+    pub(crate) fn new(
+        files: &Files,
+        (path, file): (PathBuf, Arc<dyn VfsFile>),
+        segment: &SegmentHeader,
         form: Form,
         end: Option<&SealedEnd>,
     ) -> Result<Self> {
-        let path = files.path_of(segment.id, form);
-        let file = files.open(&path, Access::Read)?;
         let failed = |error| Error::io("the segment can't be read", &path, error);
         let damaged = |at: u64, kind| Error::corrupt(Damage::new(&path, at, kind));
         let header = read_header(&*file)

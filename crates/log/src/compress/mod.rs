@@ -15,14 +15,16 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use cache::BlockCache;
+pub(crate) use cache::{BlockCache, Cached};
 pub(crate) use file::{Block, CompressedFile, Unreadable, read_header};
+pub(crate) use write::{PIECE_BYTES, Staged, check_frames, copy, piece_bytes};
 
 use self::write::Written;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
 use crate::format::manifest::{Closing, Form, SealedEnd};
-use crate::segments::Segment;
+use crate::format::segment::SegmentHeader;
+use crate::segments::{Kept, Segment};
 use crate::view::View;
 
 /// How a segment is compressed.
@@ -85,20 +87,21 @@ pub struct CompressionEstimate {
     pub compressed_bytes: u64,
 }
 
-/// A sealed segment in another form, durable and compared, that the log does not use yet: see
+/// A sealed segment in another form or another place, durable and compared, that the log does not use yet: see
 /// [`Log::adopt`](crate::Log::adopt).
 #[derive(Debug)]
 #[must_use = "the log goes on with the form that it has until this one is adopted"]
 pub struct Rewritten {
     pub(crate) files: Files,
-    pub(crate) segment: u32,
-    pub(crate) form: Form,
+    pub(crate) header: SegmentHeader,
+    /// In which form it is from now on, and where.
+    pub(crate) kept: Kept,
     /// The end of the segment in this form.
     pub(crate) end: SealedEnd,
-    pub(crate) replaced: PathBuf,
-    /// How long the file was, in bytes.
+    pub(crate) replaced: Kept,
+    /// How long the file in the log's directory was, in bytes; 0 when it was archived.
     pub bytes_before: u64,
-    /// How long it is now, in bytes.
+    /// How long it is now, in bytes; 0 when it is archived.
     pub bytes_after: u64,
 }
 
@@ -190,7 +193,7 @@ impl View {
     }
 
     /// The segment, where it is sealed and whole and not yet in the form that is wanted.
-    fn rewritable(&self, id: u32, wanted: Wanted) -> Result<(&Arc<Segment>, SealedEnd)> {
+    pub(crate) fn rewritable(&self, id: u32, wanted: Wanted) -> Result<(&Arc<Segment>, SealedEnd)> {
         let found = self.list().by_id(id).filter(|_| self.segment(id).is_some());
         let Some(segment) = found else {
             let message = format!("the log has no segment {id}");
@@ -203,6 +206,12 @@ impl View {
         let Some(end) = segment.sealed.get() else {
             return refused("is the one that is written to; wait until it is sealed");
         };
+        match (wanted, &segment.archived) {
+            (Wanted::Local, None) => return refused("is not archived"),
+            (Wanted::Local, _) | (_, None) => {}
+            (Wanted::Archived, _) => return refused("is archived already"),
+            _ => return refused("is archived; restore it first"),
+        }
         match (wanted, segment.form) {
             (Wanted::Compressed, Form::Compressed { .. }) => {
                 return refused("is compressed already");
@@ -231,29 +240,40 @@ impl View {
             length.map_err(|error| Error::io("the segment can't be read", path, error))
         };
         Ok(Some(Rewritten {
-            segment: segment.id(),
-            form,
+            header: segment.header.clone(),
+            kept: Kept {
+                form,
+                archived: None,
+            },
             end,
             bytes_before: length(&replaced)?,
             bytes_after: length(&files.path_of(segment.id(), form))?,
             files: files.clone(),
-            replaced,
+            replaced: segment.kept(),
         }))
     }
 }
 
 impl Rewritten {
+    /// Whether the file that is replaced is in an archive.
+    pub fn is_from_archive(&self) -> bool {
+        self.replaced.archived.is_some()
+    }
+
     /// The segment's id.
     pub fn segment(&self) -> u32 {
-        self.segment
+        self.header.id
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(crate) enum Wanted {
     Compressed,
     Plain,
     Reclaimed,
+    Archived,
+    /// In the log's directory.
+    Local,
 }
 
 fn unedited(_: u64, _: &mut [u8]) -> bool {

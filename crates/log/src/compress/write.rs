@@ -22,13 +22,13 @@ use crate::format::segment::HEADER_BYTES;
 use crate::place::Tip;
 use crate::planted::{self, Bug};
 use crate::reader::{Frame, FrameRead, FrameReader};
-use crate::segments::Segment;
+use crate::segments::{Kept, Segment};
 use crate::vfs::{Access, VfsFile};
 
 /// After how many written bytes a sync, so that none takes long.
 const SYNC_BYTES: u64 = 4 * 1024 * 1024;
 /// How much is compared or copied at once, in bytes.
-const PIECE_BYTES: usize = 256 * 1024;
+pub(crate) const PIECE_BYTES: usize = 256 * 1024;
 
 /// A form that was written, and the end of the segment in it.
 pub(super) type Written = (Form, SealedEnd);
@@ -68,7 +68,11 @@ pub(super) fn compressed(
     let header = writer.finish(&end, reclaimed).map_err(failed)?;
     staged.settle().map_err(failed)?;
     let form = header.form();
-    let written = CompressedFile::open(files, &segment.header, form, Some(&end))?;
+    let kept = Kept {
+        form,
+        archived: None,
+    };
+    let written = CompressedFile::open(files, &segment.header, &kept, Some(&end))?;
     let mut edited = Edited::new(&source, segment, edited.frames.end(), &path, edit);
     let compared = is_what_was_meant(&mut edited, &written, pace)?;
     Ok(staged.kept_if(compared, form).map(|form| (form, end)))
@@ -86,8 +90,8 @@ pub(super) fn plain(
     let failed = |error| Error::io("the segment can't be decompressed", &path, error);
     check_frames(&source, segment, end, &path)?;
     let staged = Staged::create(files, &files.segment(segment.id())).map_err(failed)?;
-    let length = u64::from(end.offset) + u64::from(FOOTER_BYTES);
-    if copy(&source, &staged, length, pace)
+    let length = end.plain_bytes();
+    if copy(&*source, &*staged.file, length, pace)
         .map_err(failed)?
         .is_break()
     {
@@ -102,9 +106,9 @@ pub(super) fn plain(
 }
 
 /// A file that is being written under another name, and is removed unless it is kept.
-struct Staged<'a> {
+pub(crate) struct Staged<'a> {
     files: &'a Files,
-    file: Arc<dyn VfsFile>,
+    pub(crate) file: Arc<dyn VfsFile>,
     path: std::path::PathBuf,
     new_path: std::path::PathBuf,
     is_kept: std::cell::Cell<bool>,
@@ -112,7 +116,7 @@ struct Staged<'a> {
 
 impl<'a> Staged<'a> {
     /// Begins a file that will have this name. What stands there is of a form that is not in use.
-    fn create(files: &'a Files, path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(files: &'a Files, path: &Path) -> io::Result<Self> {
         let new_path = crate::files::staged(path);
         files.remove(&new_path)?;
         files.remove(path)?;
@@ -126,7 +130,7 @@ impl<'a> Staged<'a> {
     }
 
     /// Makes the file durable and gives it its name, durably; nobody looks for it before the manifest says so.
-    fn settle(&self) -> io::Result<()> {
+    pub(crate) fn settle(&self) -> io::Result<()> {
         if !planted::is_active(Bug::FormNotSynced) {
             self.file.sync_all()?;
         }
@@ -141,6 +145,11 @@ impl<'a> Staged<'a> {
     fn kept_if(self, compared: ControlFlow<()>, form: Form) -> Option<Form> {
         self.is_kept.set(compared.is_continue());
         compared.is_continue().then_some(form)
+    }
+
+    /// Lets the file stay.
+    pub(crate) fn keep(self) {
+        self.is_kept.set(true);
     }
 
     /// Removes it; what can't be removed now is when the log is opened.
@@ -409,7 +418,7 @@ impl<'a> Edited<'a> {
 }
 
 /// Checks every frame, and that they are those that the manifest's digest is of.
-fn check_frames(
+pub(crate) fn check_frames(
     source: &Arc<dyn VfsFile>,
     segment: &Segment,
     end: &SealedEnd,
@@ -420,9 +429,10 @@ fn check_frames(
     Ok(())
 }
 
-fn copy(
-    source: &Arc<dyn VfsFile>,
-    staged: &Staged<'_>,
+/// Copies the first bytes of a file, synced now and then and not at the end.
+pub(crate) fn copy(
+    source: &dyn VfsFile,
+    target: &dyn VfsFile,
     length: u64,
     pace: &mut Pace<'_>,
 ) -> io::Result<ControlFlow<()>> {
@@ -432,15 +442,15 @@ fn copy(
         let piece = buffer
             .get_mut(..piece_bytes(length - at))
             .unwrap_or_default();
-        if read_full(&**source, piece, at)? < piece.len() {
+        if read_full(source, piece, at)? < piece.len() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        write_full(&*staged.file, piece, at)?;
+        write_full(target, piece, at)?;
         let bytes = piece.len() as u64;
         (at, unsynced) = (at + bytes, unsynced + bytes);
         if unsynced >= SYNC_BYTES {
             unsynced = 0;
-            staged.file.sync_data()?;
+            target.sync_data()?;
         }
         if pace(2 * bytes).is_break() {
             return Ok(ControlFlow::Break(()));
@@ -501,6 +511,7 @@ fn is_same(
     Ok(ControlFlow::Continue(()))
 }
 
-fn piece_bytes(rest: u64) -> usize {
+/// How much of so many bytes comes next.
+pub(crate) fn piece_bytes(rest: u64) -> usize {
     usize::try_from(rest).map_or(PIECE_BYTES, |rest| rest.min(PIECE_BYTES))
 }

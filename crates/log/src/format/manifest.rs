@@ -1,10 +1,13 @@
 //! The manifest: every segment of the log, in order.
 
+use std::sync::Arc;
+
 use super::{
-    FORMAT, FORMAT_WITH_COMPRESSED, FORMAT_WITH_RECLAIMED, Flaw, begin_block_of, end_block,
-    open_block_upto,
+    FORMAT, FORMAT_WITH_ARCHIVE, FORMAT_WITH_COMPRESSED, FORMAT_WITH_RECLAIMED, Flaw,
+    begin_block_of, end_block, open_block_upto,
 };
 use crate::LogId;
+use crate::format::frame::FOOTER_BYTES;
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
 use crate::place::Lost;
 
@@ -14,6 +17,9 @@ const ABANDONED: u32 = 2;
 const COMPRESSED: u32 = 4;
 const RECLAIMED: u32 = 8;
 const RECLAIMED_FORM: u32 = COMPRESSED | RECLAIMED;
+const ARCHIVED: u32 = 16;
+/// The longest location of an archive, in bytes.
+pub(crate) const LOCATION_BYTES_MAX: usize = 4096;
 /// What an entry takes at least.
 const ENTRY_BYTES: usize = 64;
 const LOST_BYTES: usize = 24;
@@ -22,6 +28,8 @@ const LOST_BYTES: usize = 24;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) log: LogId,
+    /// What tells the log's folder in an archive from those of its forks, where it has or had one; not 0.
+    pub(crate) archive_key: Option<u64>,
     /// At least one; the last is the one that is written to.
     pub(crate) segments: Vec<Entry>,
 }
@@ -32,8 +40,23 @@ pub(crate) struct Entry {
     pub(crate) header: SegmentHeader,
     pub(crate) end: Option<SealedEnd>,
     pub(crate) form: Form,
+    /// Where its file is when it is not in the log's directory.
+    pub(crate) archived: Option<Arc<Archived>>,
     /// What repair gave up, in order.
     pub(crate) lost: Vec<Lost>,
+}
+
+/// The file of a segment in an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Archived {
+    /// A directory, or a URL.
+    pub(crate) location: String,
+    /// The key of the log's folder there.
+    pub(crate) key: u64,
+    /// How long the file is, in bytes.
+    pub(crate) bytes: u64,
+    /// CRC32C of all of it.
+    pub(crate) checksum: u32,
 }
 
 /// In which form a segment's bytes are kept.
@@ -95,6 +118,9 @@ impl Manifest {
         let mut block = begin_block_of(self.format(), MAGIC, 0);
         block.extend_from_slice(&length(&self.segments).to_le_bytes());
         block.extend_from_slice(&self.log.to_bytes());
+        if let Some(key) = self.archive_key {
+            block.extend_from_slice(&key.to_le_bytes());
+        }
         for entry in &self.segments {
             entry.encode(&mut block);
         }
@@ -105,6 +131,9 @@ impl Manifest {
 
     /// The oldest format that says it all: a log without compressed segments is written as ever.
     fn format(&self) -> u32 {
+        if self.archive_key.is_some() {
+            return FORMAT_WITH_ARCHIVE;
+        }
         let formats = self.segments.iter().map(|entry| match entry.form {
             Form::Plain => FORMAT,
             Form::Compressed {
@@ -122,15 +151,22 @@ impl Manifest {
     }
 
     pub(crate) fn parse(block: &[u8]) -> Result<Self, Flaw> {
-        let (format, mut fields) = open_block_upto(FORMAT_WITH_RECLAIMED, block, MAGIC)?;
+        let (format, mut fields) = open_block_upto(FORMAT_WITH_ARCHIVE, block, MAGIC)?;
         let count = fields.u32()? as usize;
         let log = LogId::from_bytes(fields.array()?);
+        let archive_key = match format {
+            FORMAT_WITH_ARCHIVE => Some(fields.u64()?),
+            _ => None,
+        };
+        if archive_key == Some(0) {
+            return Err(Flaw::Field("key of the archive"));
+        }
         if count == 0 || count > fields.rest().len() / ENTRY_BYTES {
             return Err(Flaw::Field("count of segments"));
         }
         let mut segments: Vec<Entry> = Vec::with_capacity(count);
         for _ in 0..count {
-            let entry = Entry::parse(&mut fields, log, format)?;
+            let entry = Entry::parse(&mut fields, log, (format, archive_key))?;
             if let Some(before) = segments.last() {
                 let next = before.header.id.checked_add(1) == Some(entry.header.id);
                 if !next || before.end.is_none() {
@@ -143,7 +179,11 @@ impl Manifest {
         if !fields.rest().is_empty() || !open {
             return Err(Flaw::Field("end"));
         }
-        let manifest = Self { log, segments };
+        let manifest = Self {
+            log,
+            archive_key,
+            segments,
+        };
         if manifest.format() != format {
             return Err(Flaw::Field("format of no segment"));
         }
@@ -180,7 +220,8 @@ impl Entry {
             } => (COMPRESSED, bytes),
             Form::Compressed { bytes, .. } => (RECLAIMED_FORM, bytes),
         };
-        let flags = flags | form;
+        let archived = if self.archived.is_some() { ARCHIVED } else { 0 };
+        let flags = flags | form | archived;
         block.extend_from_slice(&u64::from(header.id).to_le_bytes());
         block.extend_from_slice(&header.salt.to_le_bytes());
         block.extend_from_slice(&header.first_number.to_le_bytes());
@@ -200,6 +241,9 @@ impl Entry {
             block.extend_from_slice(&reclaimed.generation.to_le_bytes());
             block.extend_from_slice(&reclaimed.sealed_digest.to_le_bytes());
         }
+        if let Some(archived) = &self.archived {
+            archived.encode(block);
+        }
         for lost in &self.lost {
             block.extend_from_slice(&lost.offsets.start.to_le_bytes());
             block.extend_from_slice(&lost.offsets.end.to_le_bytes());
@@ -208,7 +252,11 @@ impl Entry {
         }
     }
 
-    fn parse(fields: &mut super::Fields<'_>, log: LogId, format: u32) -> Result<Self, Flaw> {
+    fn parse(
+        fields: &mut super::Fields<'_>,
+        log: LogId,
+        (format, archive_key): (u32, Option<u64>),
+    ) -> Result<Self, Flaw> {
         let id = u32::try_from(fields.u64()?).map_err(|_| Flaw::Field("segment id"))?;
         let (salt, first_number, context) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (capacity, previous_digest) = (fields.u32()?, fields.u32()?);
@@ -231,8 +279,14 @@ impl Entry {
             }
             _ => return Err(Flaw::Field("flags or length")),
         };
-        let closing = match flags & !RECLAIMED_FORM {
-            0 if offset == 0 && digest == 0 && form == Form::Plain => None,
+        let archived = match (flags & ARCHIVED, archive_key) {
+            (0, _) => None,
+            (_, Some(key)) => Some(Arc::new(Archived::parse(fields, key)?)),
+            (_, None) => return Err(Flaw::Field("flags or length")),
+        };
+        let is_local_plain = form == Form::Plain && archived.is_none();
+        let closing = match flags & !(RECLAIMED_FORM | ARCHIVED) {
+            0 if offset == 0 && digest == 0 && is_local_plain => None,
             SEALED => Some(Closing::Footer),
             flags if flags == SEALED | ABANDONED => Some(Closing::Abandoned),
             _ => return Err(Flaw::Field("flags or end")),
@@ -257,7 +311,41 @@ impl Entry {
                 closing,
             }),
             form,
+            archived,
             lost: parse_lost(fields, lost_count)?,
+        })
+    }
+}
+
+impl SealedEnd {
+    /// How long the plain segment is up to the end of its footer, in bytes.
+    pub(crate) fn plain_bytes(&self) -> u64 {
+        u64::from(self.offset) + u64::from(FOOTER_BYTES)
+    }
+}
+
+impl Archived {
+    fn encode(&self, block: &mut Vec<u8>) {
+        let location = self.location.as_bytes();
+        block.extend_from_slice(&self.bytes.to_le_bytes());
+        block.extend_from_slice(&self.checksum.to_le_bytes());
+        block.extend_from_slice(&length(location).to_le_bytes());
+        block.extend_from_slice(location);
+    }
+
+    fn parse(fields: &mut super::Fields<'_>, key: u64) -> Result<Self, Flaw> {
+        let (bytes, checksum) = (fields.u64()?, fields.u32()?);
+        let location = fields.u32()? as usize;
+        if bytes == 0 || location == 0 || location > LOCATION_BYTES_MAX {
+            return Err(Flaw::Field("archived file"));
+        }
+        let location = std::str::from_utf8(fields.slice(location)?);
+        let location = location.map_err(|_| Flaw::Field("location of an archive"))?;
+        Ok(Self {
+            location: location.to_owned(),
+            key,
+            bytes,
+            checksum,
         })
     }
 }
@@ -328,6 +416,7 @@ mod tests {
                 closing: Closing::Abandoned,
             }),
             form: Form::Plain,
+            archived: None,
             lost: vec![Lost {
                 offsets: 4096..4160,
                 numbers: 22..22,
@@ -337,10 +426,12 @@ mod tests {
             header: header(2),
             end: None,
             form: Form::Plain,
+            archived: None,
             lost: Vec::new(),
         };
         Manifest {
             log,
+            archive_key: None,
             segments: vec![sealed, active],
         }
     }
@@ -391,6 +482,32 @@ mod tests {
             open_block_upto(FORMAT_WITH_COMPRESSED, &block, MAGIC),
             Err(Flaw::Newer(3))
         ));
+    }
+
+    #[test]
+    fn an_archived_segment_says_where_its_file_is() {
+        let mut manifest = manifest();
+        manifest.archive_key = Some(9);
+        let block = manifest.encode();
+        assert_eq!(block[8..12], [4, 0, 0, 0]);
+        assert_eq!(Manifest::parse(&block), Ok(manifest.clone()));
+        manifest.segments[0].archived = Some(Arc::new(Archived {
+            location: "/cold".to_owned(),
+            key: 9,
+            bytes: 5100,
+            checksum: 33,
+        }));
+        let block = manifest.encode();
+        assert_eq!(Manifest::parse(&block), Ok(manifest.clone()));
+        assert!(matches!(
+            open_block_upto(FORMAT_WITH_RECLAIMED, &block, MAGIC),
+            Err(Flaw::Newer(4))
+        ));
+        for bit in 0..block.len() * 8 {
+            let mut bad = block.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Manifest::parse(&bad), Err(Flaw::Checksum), "bit {bit}");
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub(crate) const FORMAT_WITH_COMPRESSED: u32 = 2;
 /// The version of a manifest that lists a segment of which some was reclaimed.
 pub(crate) const FORMAT_WITH_RECLAIMED: u32 = 3;
 
+/// The version of a manifest of a log that has an archive.
+pub(crate) const FORMAT_WITH_ARCHIVE: u32 = 4;
+
 /// What is wrong with a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
@@ -84,6 +87,13 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn u64(&mut self) -> Result<u64, Flaw> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    /// The next so many bytes.
+    pub(crate) fn slice(&mut self, bytes: usize) -> Result<&'a [u8], Flaw> {
+        let (field, rest) = self.0.split_at_checked(bytes).ok_or(Flaw::Short)?;
+        self.0 = rest;
+        Ok(field)
     }
 
     /// What was not read yet.

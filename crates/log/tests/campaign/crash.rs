@@ -201,7 +201,9 @@ fn note(recovery: &annals_log::Recovery, frames: usize, model: &Model, counters:
     }
 }
 
-const REACHED: [&str; 15] = [
+const REACHED: [&str; 17] = [
+    "segment archived",
+    "segment restored",
     "segment reclaimed",
     "segment compressed",
     "segment decompressed",

@@ -17,6 +17,8 @@ pub(crate) enum Left {
     Killed,
     /// Closed, with its sealed segments compressed and one of them reclaimed in part.
     Compressed,
+    /// Closed, with its sealed segments in an archive, one of them compressed.
+    Archived,
 }
 
 /// A change to the files.
@@ -93,6 +95,12 @@ pub(crate) fn small_log(seed: u64, left: Left) -> Result<(SimFs, Model), annals_
             model::compress(&mut log, 1)?;
             model::reclaim(&mut log, 2)?;
             model.reclaim(2);
+            log.close().unwrap();
+        }
+        Left::Archived => {
+            model::compress(&mut log, 1)?;
+            model::archive(&mut log, 1)?;
+            model::archive(&mut log, 2)?;
             log.close().unwrap();
         }
     }
@@ -195,7 +203,10 @@ impl Change {
             },
             Self::Remove { file } => disk.disk().remove(file).unwrap(),
             Self::Foreign { file } => {
-                let bytes = foreign.disk().read(file).unwrap();
+                // The folder of another log in an archive has another name.
+                let Ok(bytes) = foreign.disk().read(file) else {
+                    return false;
+                };
                 disk.disk().write(file, &bytes).unwrap();
             }
             Self::SwapFiles { a, b } => {
@@ -253,7 +264,11 @@ pub(crate) fn damaged(
             Answer::Refused
         }
         Err(error) => return Err(format!("not said to be damage: {error:?}")),
-        Ok((log, _)) => read_all(&log, model)?,
+        Ok((mut log, _)) => {
+            let answer = read_all(&log, model)?;
+            take_back(&mut log, model)?;
+            answer
+        }
     };
     match (answer, found) {
         (Answer::Harmless, Ok(found)) => {
@@ -270,6 +285,27 @@ pub(crate) fn damaged(
         (Answer::Refused, Ok(_) | Err((ErrorKind::Corrupt, _))) => counters.count("refused"),
         (Answer::ReadsFail, Ok(_)) => counters.count("reads fail"),
         (answer, Err((_, error))) => return Err(format!("{answer:?}, verify: {error:?}")),
+    }
+    Ok(())
+}
+
+/// Brings archived segments back: what comes back is as it was written.
+fn take_back(log: &mut Log, model: &Model) -> Result<(), Violation> {
+    let view = log.view();
+    let archived = view.segments().filter(|it| it.archive().is_some());
+    for segment in archived.map(annals_log::Segment::id) {
+        match model::restore(log, segment) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+            Err(error) => return Err(format!("segment {segment} doesn't come back: {error:?}")),
+        }
+        let (now, mut scratch) = (log.view(), Vec::new());
+        let records = model.frames.iter().flat_map(|frame| &frame.records);
+        for record in records.filter(|record| record.at.segment() == segment) {
+            if let Err(error) = now.record(record.at, &mut scratch) {
+                return Err(format!("damage came back from the archive: {error:?}"));
+            }
+        }
     }
     Ok(())
 }
@@ -468,6 +504,12 @@ fn no_damage_to_a_killed_log_is_silent() {
 #[test]
 fn no_damage_to_a_compressed_log_is_silent() {
     let counters = all_changes(Left::Compressed, flips(scale(), 1), damaged);
+    counters.require(&["refused", "reads fail", "harmless"]);
+}
+
+#[test]
+fn no_damage_to_an_archived_log_is_silent() {
+    let counters = all_changes(Left::Archived, flips(scale(), 3), damaged);
     counters.require(&["refused", "reads fail", "harmless"]);
 }
 

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use annals_log::vfs::SeededRng;
 use annals_log::vfs::sim::SimFs;
 use annals_log::{
-    Compression, Durability, Error, Kind, Log, LogSettings, Parts, RecordAt, Recovery, Rewritten,
-    View,
+    Archives, Compression, Durability, Error, Kind, Log, LogSettings, Parts, RecordAt, Recovery,
+    Rewritten, View,
 };
 
 use crate::Violation;
 
 pub(crate) const DIRECTORY: &str = "/store/log";
+/// Where segments are moved to.
+pub(crate) const ARCHIVE: &str = "/cold";
 
 /// A frame that was written, record by record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,7 @@ pub(crate) fn parts(disk: &SimFs, seed: u64) -> Parts {
     Parts {
         vfs: Arc::new(disk.clone()),
         rng: Arc::new(SeededRng::new(seed)),
+        archives: Archives::default(),
     }
 }
 
@@ -111,6 +114,20 @@ pub(crate) fn compress(log: &mut Log, segment: u32) -> Result<(), Error> {
 pub(crate) fn decompress(log: &mut Log, segment: u32) -> Result<(), Error> {
     let written = log.view().decompress(segment, &mut go_on)?;
     adopt(log, written.unwrap())
+}
+
+/// Moves a segment to an archive.
+pub(crate) fn archive(log: &mut Log, segment: u32) -> Result<(), Error> {
+    let key = log.archive_key()?;
+    let written = log.view().archive(segment, ARCHIVE, key, &mut go_on)?;
+    adopt(log, written.unwrap())
+}
+
+/// Brings it back.
+pub(crate) fn restore(log: &mut Log, segment: u32) -> Result<(), Error> {
+    let written = log.view().restore(segment, &mut go_on)?;
+    adopt(log, written.unwrap())?;
+    log.release_archive()
 }
 
 /// Takes from every other numbered record of a segment all but its first byte, for good.

@@ -34,7 +34,7 @@ impl Part {
                 (1..4).try_for_each(|seed| every_call(seed, &faults, Times::Once, &mut counters))
             }
             Self::FullDisk => (1..60).try_for_each(|seed| full_disk(seed, &mut counters)),
-            Self::Damage => [Left::Closed, Left::Killed, Left::Compressed]
+            Self::Damage => [Left::Closed, Left::Killed, Left::Compressed, Left::Archived]
                 .into_iter()
                 .try_for_each(|left| {
                     let made = |seed| small_log(seed, left).map_err(|error| error.to_string());

@@ -24,7 +24,7 @@ pub(crate) enum Step {
     Sync,
     Idle,
     Grow,
-    /// Compresses a sealed segment, or undoes it, or reclaims some of it.
+    /// Compresses a sealed segment, or undoes it, or reclaims some of it, or moves it to an archive and back.
     Rewrite,
     Close,
     Kill,
@@ -136,7 +136,16 @@ impl Workload {
         let view = self.log().view();
         let is_compressed = view.segment(segment).is_some_and(Segment::is_compressed);
         let is_reclaimed = view.segment(segment).is_some_and(Segment::is_reclaimed);
-        let rewritten = if is_reclaimed || self.rng.below(3) == 0 {
+        let is_archived = view
+            .segment(segment)
+            .is_some_and(|it| it.archive().is_some());
+        let rewritten = if is_archived {
+            counters.count("segment restored");
+            model::restore(self.log(), segment)
+        } else if self.rng.below(3) == 0 {
+            counters.count("segment archived");
+            model::archive(self.log(), segment)
+        } else if is_reclaimed || self.rng.below(3) == 0 {
             counters.count("segment reclaimed");
             self.model.reclaim(segment);
             model::reclaim(self.log(), segment)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals_core::{Error, ErrorKind, Timestamp};
 use annals_log::commit::Commit;
-use annals_log::{Log, RecordAt, Rewritten, View};
+use annals_log::{ArchiveKey, Log, RecordAt, Rewritten, View};
 
 use super::batch::{Batch, Placing, Step};
 use super::error::{from_log, unknown};
@@ -149,6 +149,16 @@ impl Committer {
         let view = self.log.adopt(rewritten).map_err(from_log)?;
         self.shared.publish(|snapshot| snapshot.view = view);
         Ok(())
+    }
+
+    /// The key of the store's folder in archives, durable.
+    pub(crate) fn archive_key(&mut self) -> Result<ArchiveKey, Error> {
+        self.log.archive_key().map_err(from_log)
+    }
+
+    /// Forgets that key when nothing is archived any more.
+    pub(crate) fn release_archive(&mut self) -> Result<(), Error> {
+        self.log.release_archive().map_err(from_log)
     }
 
     /// Hands the memory of the index over to be written, once it has `bytes_min` bytes.

@@ -52,6 +52,11 @@ impl Heat {
         }
     }
 
+    /// Has nothing taken for hot before the next look: something is not in memory any more.
+    pub(crate) fn cool(&self) {
+        self.is_hot.store(false, Ordering::Relaxed);
+    }
+
     #[cold]
     fn look_again(self: &Arc<Self>, is_first: bool, shared: &Arc<Shared>) {
         let now = shared.clock.now().as_micros();

@@ -1,6 +1,7 @@
 //! The store over the log and the index.
 
 mod ahead;
+mod archives;
 mod batch;
 mod committer;
 mod dictionary;
@@ -34,6 +35,7 @@ mod verdict;
 mod verify;
 mod vitals;
 
+pub use self::archives::ArchiveSummary;
 pub use self::error::is_locked;
 pub use self::follower::LogFollower;
 pub use self::fork::StoreFork;

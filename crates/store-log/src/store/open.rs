@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use annals_core::{Checkpoint, CheckpointName, Clock, Error, ErrorKind, Ids, SystemClock, UuidIds};
 use annals_log::commit::{GroupCommit, GroupSettings, Leader};
-use annals_log::{ErrorKind as LogErrorKind, Follower, Log, LogId, LogSettings, Parts};
+use annals_log::{Archives, ErrorKind as LogErrorKind, Follower, Log, LogId, LogSettings, Parts};
 
 use super::ahead::ReadAhead;
 use super::committer::Committer;
@@ -68,9 +68,15 @@ impl LogStoreBuilder {
         self
     }
 
-    /// On this file system, with this source of chance.
+    /// On this file system, with this source of chance, and archives that are found so.
     pub fn parts(mut self, parts: Parts) -> Self {
         self.parts = parts;
+        self
+    }
+
+    /// With archives that are found so; directories are found without.
+    pub fn archives(mut self, archives: Archives) -> Self {
+        self.parts.archives = archives;
         self
     }
 

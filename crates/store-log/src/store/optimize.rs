@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use annals_core::{
-    Error, ErrorKind, Optimizable, Position, ReclaimEstimate, RewritePace, SegmentCompression,
-    SegmentReclaim, SegmentRewrite, SegmentState, SegmentSummary, StreamId, Timestamp,
+    Error, ErrorKind, Optimizable, Position, ReclaimEstimate, RewritePace, SegmentArchiving,
+    SegmentCompression, SegmentReclaim, SegmentRewrite, SegmentState, SegmentSummary, StreamId,
+    Timestamp,
 };
 use annals_log::{Compression, Rewritten, Segment, View};
 use tracing::warn;
@@ -79,8 +80,12 @@ impl LogStore {
             }
             return Err(error);
         }
+        let is_from_archive = rewritten.is_from_archive();
         if let Err(error) = rewritten.remove_replaced() {
-            warn!(%error, "a file that is not in use any more stays until the store is opened again");
+            warn!(%error, "a file that is not in use any more stays for now");
+        } else if is_from_archive {
+            let released = self.commits.with_core(Committer::release_archive);
+            released.unwrap_or_else(|_| Err(closed()))?;
         }
         Ok(Some(sizes))
     }
@@ -129,9 +134,42 @@ impl Optimizable for LogStore {
         let reclaimed = self.reclaim(request, pace);
         reclaimed.map_err(|error| error.during("reclaim segment"))
     }
+
+    fn archive_segment(
+        &self,
+        request: SegmentArchiving<'_>,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        let archived = self.archive(request, pace);
+        archived.map_err(|error| error.during("archive segment"))
+    }
+
+    fn restore_segment(
+        &self,
+        segment: u32,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        let restored = self.rewrite(pace, |view, pace| view.restore(segment, pace));
+        restored.map_err(|error| error.during("restore segment"))
+    }
 }
 
 impl LogStore {
+    fn archive(
+        &self,
+        request: SegmentArchiving<'_>,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        let key = self.commits.with_core(Committer::archive_key);
+        let key = key.unwrap_or_else(|_| Err(closed()))?;
+        let archived = self.rewrite(pace, |view, pace| {
+            view.archive(request.segment, request.to, key, pace)
+        });
+        // From now on reads may wait for the archive.
+        self.heat.cool();
+        archived
+    }
+
     fn reclaim(
         &self,
         request: SegmentReclaim<'_>,
@@ -293,6 +331,22 @@ impl Optimizable for LogFollower {
     ) -> Result<Option<SegmentRewrite>, Error> {
         Err(Error::unsupported("reclaim segment"))
     }
+
+    fn archive_segment(
+        &self,
+        _: SegmentArchiving<'_>,
+        _: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        Err(Error::unsupported("archive segment"))
+    }
+
+    fn restore_segment(
+        &self,
+        _: u32,
+        _: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        Err(Error::unsupported("restore segment"))
+    }
 }
 
 fn summaries(view: &View) -> Result<Vec<SegmentSummary>, Error> {
@@ -319,6 +373,7 @@ fn summary(view: &View, segment: &Segment) -> Result<SegmentSummary, Error> {
         first_position: Position::new(segment.first_number()),
         state,
         stored_bytes: view.stored_bytes(segment).map_err(from_log)?,
+        archived_bytes: segment.archived_bytes(),
         plain_bytes: segment.plain_bytes(),
     })
 }

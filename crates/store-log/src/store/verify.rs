@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use annals_core::Error;
-use annals_log::{Progress, Repair, Verification};
+use annals_log::{ArchivedSegments, Progress, Repair, Verification};
 
 use super::error::from_log;
 use super::open::LogStoreBuilder;
@@ -50,13 +50,25 @@ impl LogStoreBuilder {
     /// has made durable.
     ///
     /// # Errors
-    /// `Unavailable` when there is no store, or a file can't be read.
+    /// `Unavailable` when there is no store, or a file can't be read, or an archive can't be reached.
     pub fn verify(
         &self,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<StoreVerification, Error> {
+        self.verify_with(ArchivedSegments::Check, progress)
+    }
+
+    /// As [`verify`](Self::verify), which checks archived segments where they are; this can leave them out.
+    ///
+    /// # Errors
+    /// As for [`verify`](Self::verify).
+    pub fn verify_with(
+        &self,
+        archived: ArchivedSegments,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<StoreVerification, Error> {
         let mut verified = || {
-            let (log, index) = self.verify_parts(progress);
+            let (log, index) = self.verify_parts(archived, progress);
             let (log, (index_files, index)) = (log?, index?);
             Ok(StoreVerification {
                 log,
@@ -70,10 +82,12 @@ impl LogStoreBuilder {
     /// Looks at the log, and at the index files beside it where several threads are of use.
     fn verify_parts(
         &self,
+        archived: ArchivedSegments,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> (Result<Verification, Error>, Result<CheckedIndex, Error>) {
         let mut log = || {
-            let verified = annals_log::verify(&self.parts, &self.log_directory(), progress);
+            let verified =
+                annals_log::verify_with(&self.parts, &self.log_directory(), archived, progress);
             verified.map_err(from_log)
         };
         if self.parts.vfs.readers_max() == NonZeroUsize::MIN {
@@ -94,7 +108,7 @@ impl LogStoreBuilder {
 
     /// Makes a store with a damaged log usable again: keeps the damaged files in `log/quarantine`, records which
     /// positions are lost, and lets the store go on. Reading a lost position is an error, never a gap. Restore
-    /// a backup instead where there is one.
+    /// a backup instead where there is one. What is archived is not looked at, and stays as it is.
     ///
     /// # Errors
     /// `Unavailable` when there is no store, or it is open.

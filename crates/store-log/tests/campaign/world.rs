@@ -71,7 +71,11 @@ pub(crate) fn builder(vfs: Arc<dyn Vfs>, seed: u64, clock: &ManualClock) -> LogS
     let rng = Arc::new(SeededRng::new(seed));
     LogStore::builder(DIRECTORY)
         .clock(Arc::new(clock.clone()))
-        .parts(Parts { vfs, rng })
+        .parts(Parts {
+            vfs,
+            rng,
+            ..Parts::os()
+        })
         .settings(settings(Durability::Sync))
 }
 

@@ -77,6 +77,7 @@ pub(crate) fn builder(directory: &Path) -> (LogStoreBuilder, ManualClock) {
     let parts = Parts {
         vfs: Arc::new(OsVfs),
         rng: Arc::new(SeededRng::new(1)),
+        ..Parts::os()
     };
     let builder = LogStore::builder(directory)
         .settings(settings)

@@ -22,7 +22,7 @@ const APPLY_EXAMPLES: &str = "Examples:\n  annals optimize apply --dry-run\n  an
 /// Do what `plan` tells, with the same options.
 ///
 /// Steps are whole: a command that is interrupted or killed leaves each segment as it was before its step, or as it
-/// is after it, and the same command goes on. Compression can be undone. What is hidden stays hidden for good, and what is
+/// is after it, and the same command goes on. Compression and archives can be undone. What is hidden stays hidden for good, and what is
 /// reclaimed is gone, so that a plan that does either asks for the typed name, or takes --yes. Two events in the stream `$optimizer-journal` tell
 /// of each run.
 #[derive(Args, Clone, Debug)]
@@ -39,9 +39,9 @@ pub(super) struct Apply {
 
 const UNDO_EXAMPLES: &str = "Examples:\n  annals optimize undo --dry-run\n  annals optimize undo";
 
-/// Bring all compressed segments back into plain form: the same bytes at the same offsets.
+/// Bring all archived segments back, and all compressed ones into plain form: the same bytes at the same offsets.
 ///
-/// Afterwards the store can be opened by versions of annals from before there was compression. It takes the room that was
+/// Afterwards the store can be opened by versions of annals from before there was compression. What is brought back is removed from its archive. It takes the room that was
 /// saved. What is hidden stays hidden, and a segment that was repaired or reclaimed in part stays compressed, as the plan
 /// tells.
 #[derive(Args, Clone, Debug)]

@@ -21,7 +21,7 @@ use crate::session::Session;
 const EXAMPLES: &str =
     "Examples:\n  annals optimize plan\n  annals optimize apply\n  annals optimize status";
 
-/// Make a store smaller: compress old segments, hide events that are expired.
+/// Make a store smaller: compress old segments, move them to an archive, hide events that are expired.
 ///
 /// `plan` and `status` work while an application writes the store. `apply` and `undo` write, so that they need it
 /// alone: where the application never stops, it runs the optimizer itself (`annals::optimize::Optimizer`).
@@ -44,7 +44,7 @@ enum Verb {
 
 const PLAN_EXAMPLES: &str = "Examples:\n  annals optimize plan\n  annals optimize plan --compress-older-than 30d --level 12\n  \
     annals optimize plan --category session --max-age 90d --keep 100 --hold session-9\n  \
-    annals optimize plan --policy policy.toml --json";
+    annals optimize plan --archive /mnt/cold --archive-older-than 90d\n  annals optimize plan --policy policy.toml --json";
 
 /// Tell what would be done, what each step saves and what it costs; change nothing.
 ///

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use annals_core::{Category, StreamId, Version};
-use annals_optimize::{CompressionRule, OptimizePolicy, Optimizer, Plan, RetentionRule};
+use annals_optimize::{
+    ArchiveRule, CompressionRule, OptimizePolicy, Optimizer, Plan, RetentionRule,
+};
 use clap::{ArgGroup, Args};
 
 use crate::ago;
@@ -49,6 +51,12 @@ pub(crate) struct PolicyArgs {
     /// good then. Only streams that a --hold or the file names are spared.
     #[arg(long, help_heading = HEADING)]
     reclaim: bool,
+    /// Move segments to this directory, in which they are read from then on; what is compressed is so before.
+    #[arg(long, value_name = "DIRECTORY", help_heading = HEADING)]
+    archive: Option<String>,
+    /// Move only segments of which every event is older than this: 12h, 30d, 4w.
+    #[arg(long, value_name = "AGE", value_parser = ago::age, help_heading = HEADING)]
+    archive_older_than: Option<Duration>,
     /// Hide and reclaim nothing of this stream or category, whatever the rules say, and lift the rules that it has; may
     /// be given several times.
     #[arg(long = "hold", value_name = "STREAM_OR_CATEGORY", help_heading = HEADING)]
@@ -75,6 +83,7 @@ impl PolicyArgs {
             let rule = policy.reclaim.get_or_insert_default();
             rule.level = self.level.unwrap_or(rule.level);
         }
+        self.archive(&mut policy)?;
         self.retention(&mut policy);
         for hold in &self.holds {
             if let Ok(stream) = StreamId::parse(hold)
@@ -112,6 +121,29 @@ impl PolicyArgs {
         }
     }
 
+    fn archive(&self, policy: &mut OptimizePolicy) -> Result {
+        if let Some(to) = &self.archive {
+            match &mut policy.archive {
+                Some(rule) => rule.to.clone_from(to),
+                none => *none = Some(ArchiveRule::new(to)),
+            }
+        }
+        let Some(rule) = &mut policy.archive else {
+            return match self.archive_older_than {
+                Some(_) => Err(Failure::usage(
+                    "--archive-older-than says what to move, and nothing says where to",
+                )
+                .hint("add --archive <DIRECTORY>")),
+                None => Ok(()),
+            };
+        };
+        rule.older_than = self.archive_older_than.or(rule.older_than);
+        if !rule.to.contains("://") {
+            rule.to = absolute(&rule.to)?;
+        }
+        Ok(())
+    }
+
     fn compression(&self, policy: &mut OptimizePolicy) {
         if self.no_compression {
             policy.compression = None;
@@ -137,6 +169,18 @@ impl Policy {
         }
         Ok(plan)
     }
+}
+
+/// The path of an archive, as the store keeps it.
+fn absolute(path: &str) -> Result<String> {
+    let absolute = std::path::absolute(path);
+    let absolute = absolute.map_err(|error| Failure::file("find", Path::new(path), &error))?;
+    let text = absolute.into_os_string().into_string();
+    text.map_err(|path| {
+        let path = path.display();
+        Failure::usage(format!("{path} can't be kept as the place of an archive"))
+            .hint("name a directory whose path is UTF-8")
+    })
 }
 
 /// The policy of a file, which tells its form by its first sign.
@@ -201,6 +245,35 @@ mod tests {
         assert!(kept.legal_hold.holds(&StreamId::from_static("cart-7")));
         assert!(kept.legal_hold.holds(&StreamId::from_static("invoice-1")));
         assert!(!kept.legal_hold.holds(&StreamId::from_static("cart-8")));
+    }
+
+    #[test]
+    fn an_archive_is_an_absolute_path_or_a_url() {
+        let rule = policy(&["--archive", "/cold", "--archive-older-than", "30d"]);
+        let month = Duration::from_hours(30 * 24);
+        assert_eq!(
+            rule.archive,
+            Some(ArchiveRule::new("/cold").older_than(month))
+        );
+        let rule = policy(&["--archive", "s3://bucket/cold"]).archive.unwrap();
+        assert_eq!(rule.to, "s3://bucket/cold");
+        let rule = policy(&["--archive", "cold"]).archive.unwrap();
+        assert!(Path::new(&rule.to).is_absolute() && rule.to.ends_with("cold"));
+        let line = Line::parse_from(["annals", "--archive-older-than", "30d"]);
+        assert!(
+            line.policy
+                .policy()
+                .unwrap_err()
+                .message
+                .contains("where to")
+        );
+
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("policy.toml");
+        fs::write(&file, "[archive]\nto = \"/cold\"\nnewest_kept_local = 2\n").unwrap();
+        let line = ["--policy", file.to_str().unwrap(), "--archive", "/colder"];
+        let expected = ArchiveRule::new("/colder").newest_kept_local(2);
+        assert_eq!(policy(&line).archive, Some(expected));
     }
 
     #[test]

@@ -33,9 +33,11 @@ struct Sizes {
     segments_compressed: usize,
     segments_reclaimed: usize,
     segments_damaged: usize,
+    segments_archived: usize,
     bytes: u64,
     compressed_bytes: u64,
     compressed_bytes_before: u64,
+    archived_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -75,13 +77,15 @@ impl Sizes {
         };
         for it in summaries {
             all.bytes += it.stored_bytes;
+            all.segments_archived += usize::from(it.archived_bytes.is_some());
+            all.archived_bytes += it.archived_bytes.unwrap_or(0);
             match it.state {
                 SegmentState::Plain => all.segments_plain += 1,
                 SegmentState::Damaged => all.segments_damaged += 1,
                 SegmentState::Compressed | SegmentState::Reclaimed => {
                     all.segments_reclaimed += usize::from(it.state == SegmentState::Reclaimed);
                     all.segments_compressed += 1;
-                    all.compressed_bytes += it.stored_bytes;
+                    all.compressed_bytes += it.archived_bytes.unwrap_or(it.stored_bytes);
                     all.compressed_bytes_before += it.plain_bytes;
                 }
                 _ => {}
@@ -107,6 +111,11 @@ impl Sizes {
             self.segments_compressed,
             self.segments_plain,
         ))?;
+        if self.segments_archived > 0 {
+            let archived = text::count(self.segments_archived as u64, "segment");
+            let bytes = text::bytes(self.archived_bytes);
+            out.line(&format!("  archived: {archived}, {bytes}"))?;
+        }
         if self.segments_compressed == 0 {
             return Ok(());
         }

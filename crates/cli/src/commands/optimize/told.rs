@@ -38,6 +38,15 @@ enum StepJson<'a> {
         bytes_before: u64,
         bytes_after: u64,
     },
+    Archive {
+        segment: u32,
+        to: &'a str,
+        bytes: u64,
+    },
+    Restore {
+        segment: u32,
+        bytes: u64,
+    },
     Retain {
         stream: &'a str,
         max_age_seconds: Option<f64>,
@@ -98,6 +107,15 @@ impl<'a> StepJson<'a> {
                 events: *events,
                 bytes_before: *bytes_before,
                 bytes_after: *bytes_after,
+            },
+            Step::Archive { segment, to, bytes } => Self::Archive {
+                segment: *segment,
+                to,
+                bytes: *bytes,
+            },
+            Step::Restore { segment, bytes } => Self::Restore {
+                segment: *segment,
+                bytes: *bytes,
             },
             Step::Retain {
                 stream,

@@ -1,0 +1,92 @@
+//! An archive in a directory.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Archive;
+use crate::compress::{Pace, copy};
+use crate::files::staged;
+use crate::open::make_directory;
+use crate::planted::{self, Bug};
+use crate::vfs::{Access, Vfs, VfsFile};
+
+/// A folder in a directory, perhaps on another disk. Its parents are made with the first file.
+#[derive(Debug)]
+pub(super) struct DirectoryArchive {
+    vfs: Arc<dyn Vfs>,
+    directory: PathBuf,
+}
+
+impl DirectoryArchive {
+    pub(super) fn new(vfs: Arc<dyn Vfs>, directory: PathBuf) -> Self {
+        Self { vfs, directory }
+    }
+
+    /// Removes a file if it is there; whether it was.
+    fn remove_file(&self, path: &Path) -> io::Result<bool> {
+        match self.vfs.remove(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+            Ok(()) => Ok(true),
+        }
+    }
+}
+
+impl Archive for DirectoryArchive {
+    fn put(
+        &self,
+        name: &str,
+        file: &dyn VfsFile,
+        bytes: u64,
+        pace: &mut Pace<'_>,
+    ) -> io::Result<ControlFlow<()>> {
+        make_directory(&*self.vfs, &self.directory)?;
+        let path = self.directory.join(name);
+        let new_path = staged(&path);
+        self.remove_file(&new_path)?;
+        let copied = self.vfs.open(&new_path, Access::Create)?;
+        if copy(file, &*copied, bytes, pace)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        if planted::is_active(Bug::ArchiveNotSynced) {
+            self.vfs.rename(&new_path, &path)?;
+            return Ok(ControlFlow::Continue(()));
+        }
+        copied.sync_all()?;
+        self.vfs.rename(&new_path, &path)?;
+        self.vfs.sync_directory(&self.directory)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn VfsFile>> {
+        match self.vfs.open(&self.directory.join(name), Access::Read) {
+            // A disk that is not mounted has no folder; what is missing there is not lost.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.vfs.names(&self.directory).map_err(|error| {
+                    let directory = self.directory.display();
+                    io::Error::other(format!("{directory} can't be opened: {error}"))
+                })?;
+                Err(error)
+            }
+            opened => opened,
+        }
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        match self.vfs.names(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            names => names,
+        }
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let path = self.directory.join(name);
+        let removed = self.remove_file(&path)? | self.remove_file(&staged(&path))?;
+        if removed {
+            self.vfs.sync_directory(&self.directory)?;
+        }
+        Ok(())
+    }
+}

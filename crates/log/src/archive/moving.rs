@@ -1,0 +1,296 @@
+//! Moving segments to an archive and back.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::{Archive, check_location, out_of_reach};
+use crate::checksum::crc32c_append;
+use crate::compress::{
+    PIECE_BYTES, Pace, Rewritten, Staged, Wanted, check_frames, copy, piece_bytes,
+};
+use crate::error::{Damage, DamageKind, Error, Result};
+use crate::files::{MANIFEST_NEW, name_of, read_full};
+use crate::format::manifest::{Archived, Form, SealedEnd};
+use crate::planted::{self, Bug};
+use crate::segments::{Kept, Segment};
+use crate::vfs::{Access, VfsFile};
+use crate::view::View;
+use crate::writer::Log;
+
+/// What tells the folder of a log in an archive from those of its forks; see [`Log::archive_key`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ArchiveKey(u64);
+
+impl View {
+    /// Copies the file of a sealed segment to the archive at this location, which is an absolute path or a URL: durable,
+    /// read back and compared byte by byte; `None` when `pace` broke it off, and nothing is left of it then. The
+    /// log goes on with the file that it has until the copy is [adopted](Log::adopt).
+    ///
+    /// What a crash left in the log's folder there is removed first. Whoever writes the log calls it, for one segment at
+    /// a time.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such segment. `Invalid` when it is the one that is written to, is archived already,
+    /// or lost something, and for what is no location. `Corrupt` when it is damaged. `NoSpace`, `Io`.
+    pub fn archive(
+        &self,
+        segment: u32,
+        location: &str,
+        key: ArchiveKey,
+        pace: &mut Pace<'_>,
+    ) -> Result<Option<Rewritten>> {
+        check_location(location)?;
+        let (segment, end) = self.rewritable(segment, Wanted::Archived)?;
+        let files = &self.list().files;
+        let path = segment.path(files);
+        let failed = |error| Error::io("the segment can't be archived", &path, error);
+        let whole = segment.open(files, Some(&end))?;
+        check_frames(&whole, segment, &end, &path)?;
+        drop(whole);
+        let log = segment.header.log;
+        let archive = files
+            .open_archive(log, location, key.0)
+            .map_err(|error| out_of_reach(segment.id(), location, error))?;
+        self.sweep(&*archive).map_err(failed)?;
+        let file = files.open(&path, Access::Read)?;
+        let bytes = bytes_of(segment, &end);
+        let name = name_of(segment.id(), segment.form);
+        let copied = archive.put(&name, &*file, bytes, pace).and_then(|copied| {
+            if copied.is_break() {
+                return Ok(None);
+            }
+            compared(&*file, &*archive, &name, bytes, pace)
+        });
+        let Ok(Some(checksum)) = copied else {
+            if let Err(error) = archive.remove(&name) {
+                tracing::debug!(%error, name, "an unfinished copy stays in the archive for now");
+            }
+            return copied.map(|_| None).map_err(failed);
+        };
+        let length = file.length().map_err(failed)?;
+        if planted::is_active(Bug::ArchivedTooEarly) {
+            let _ = files.remove(&path);
+        }
+        Ok(Some(Rewritten {
+            header: segment.header.clone(),
+            kept: Kept {
+                form: segment.form,
+                archived: Some(Arc::new(Archived {
+                    location: location.to_owned(),
+                    key: key.0,
+                    bytes,
+                    checksum,
+                })),
+            },
+            end,
+            bytes_before: length,
+            bytes_after: 0,
+            replaced: segment.kept(),
+            files: files.clone(),
+        }))
+    }
+
+    /// Copies the file of an archived segment back into the log's directory, durable, and held against the checksum
+    /// of when it was archived; `None` when `pace` broke it off. As [`archive`](Self::archive) it is to be adopted.
+    ///
+    /// # Errors
+    /// As for [`archive`](Self::archive); `Corrupt` when the file is not the one that was archived, `Io` when the
+    /// archive can't be reached.
+    pub fn restore(&self, segment: u32, pace: &mut Pace<'_>) -> Result<Option<Rewritten>> {
+        let (segment, end) = self.rewritable(segment, Wanted::Local)?;
+        let Some(archived) = &segment.archived else {
+            return Ok(None);
+        };
+        let files = &self.list().files;
+        let path = files.path_of(segment.id(), segment.form);
+        let failed = |error| Error::io("the segment can't be restored", &path, error);
+        let staged = Staged::create(files, &path).map_err(failed)?;
+        if self
+            .fetch(segment, archived, &*staged.file, pace)?
+            .is_break()
+        {
+            return Ok(None);
+        }
+        staged.settle().map_err(failed)?;
+        let checksum = checksum_of(&*staged.file, archived.bytes, pace).map_err(failed)?;
+        let Some(checksum) = checksum else {
+            return Ok(None);
+        };
+        if checksum != archived.checksum && !planted::is_active(Bug::ArchiveUnchecked) {
+            let message = "the segment reads back differently";
+            let error = io::Error::new(io::ErrorKind::InvalidData, message);
+            return Err(failed(error));
+        }
+        staged.keep();
+        Ok(Some(Rewritten {
+            header: segment.header.clone(),
+            kept: Kept {
+                form: segment.form,
+                archived: None,
+            },
+            end,
+            bytes_before: 0,
+            bytes_after: archived.bytes,
+            replaced: segment.kept(),
+            files: files.clone(),
+        }))
+    }
+
+    /// Copies the file of an archived segment, and holds it against its checksum; not durable.
+    pub(crate) fn fetch(
+        &self,
+        segment: &Segment,
+        archived: &Archived,
+        to: &dyn VfsFile,
+        pace: &mut Pace<'_>,
+    ) -> Result<ControlFlow<()>> {
+        let (files, log) = (&self.list().files, segment.header.log);
+        let file = files.open_archived(log, segment.id(), segment.form, archived)?;
+        let path = segment.path(files);
+        let failed = |error| Error::io("the archived segment can't be read", &path, error);
+        if copy(&file, to, archived.bytes, pace)
+            .map_err(failed)?
+            .is_break()
+        {
+            return Ok(ControlFlow::Break(()));
+        }
+        let checksum = checksum_of(to, archived.bytes, pace).map_err(failed)?;
+        match checksum {
+            None => Ok(ControlFlow::Break(())),
+            Some(checksum)
+                if checksum == archived.checksum || planted::is_active(Bug::ArchiveUnchecked) =>
+            {
+                Ok(ControlFlow::Continue(()))
+            }
+            Some(_) => {
+                let damage = Damage::new(&path, 0_u64, DamageKind::Archive);
+                Err(Error::corrupt(damage))
+            }
+        }
+    }
+
+    /// Removes what is in the log's folder of an archive and no segment of the log: a crash left it.
+    fn sweep(&self, archive: &dyn Archive) -> io::Result<()> {
+        let archived = self.segments().filter(|it| it.archived.is_some());
+        let kept: Vec<String> = archived.map(|it| name_of(it.id(), it.form)).collect();
+        for name in archive.names()? {
+            if !kept.contains(&name) {
+                archive.remove(&name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Log {
+    /// The key of the log's folder in archives: drawn, and durable in the manifest, when it is first asked for, before
+    /// anything is copied. A log that has one is refused by versions that know no archives.
+    ///
+    /// # Errors
+    /// As for [`adopt`](Self::adopt).
+    pub fn archive_key(&mut self) -> Result<ArchiveKey> {
+        self.check_usable()?;
+        if let Some(key) = self.manifest.archive_key {
+            return Ok(ArchiveKey(key));
+        }
+        let key = self.rng.next_u64().map_err(|error| {
+            Error::io(
+                "no random number could be had",
+                &self.files.directory,
+                error,
+            )
+        })?;
+        let key = key.max(1);
+        self.change_archive_key(Some(key))?;
+        Ok(ArchiveKey(key))
+    }
+
+    /// Forgets the key when no segment is archived any more, so that versions that know no archives read the log again.
+    ///
+    /// # Errors
+    /// As for [`adopt`](Self::adopt).
+    pub fn release_archive(&mut self) -> Result<()> {
+        self.check_usable()?;
+        let mut segments = self.manifest.segments.iter();
+        if self.manifest.archive_key.is_none() || segments.any(|entry| entry.archived.is_some()) {
+            return Ok(());
+        }
+        self.change_archive_key(None)
+    }
+
+    fn change_archive_key(&mut self, key: Option<u64>) -> Result<()> {
+        let mut manifest = self.manifest.clone();
+        manifest.archive_key = key;
+        let staged = self.files.stage_manifest(&manifest);
+        staged.map_err(|error| self.staging_failed(error))?;
+        let path = self.files.path(MANIFEST_NEW);
+        self.files
+            .commit_manifest()
+            .map_err(|error| self.poison("the manifest could not be put in place", &path, error))?;
+        self.manifest = manifest;
+        Ok(())
+    }
+}
+
+/// How many bytes of a segment's file belong to it.
+fn bytes_of(segment: &Segment, end: &SealedEnd) -> u64 {
+    match segment.form {
+        Form::Plain => end.plain_bytes(),
+        Form::Compressed { bytes, .. } => bytes,
+    }
+}
+
+/// Reads a copy back from the archive and compares it byte by byte with the file that it is of: the checksum of both;
+/// `None` when it was broken off.
+fn compared(
+    file: &dyn VfsFile,
+    archive: &dyn Archive,
+    name: &str,
+    bytes: u64,
+    pace: &mut Pace<'_>,
+) -> io::Result<Option<u32>> {
+    let copy = archive.open(name)?;
+    copy.forget_cached(0..bytes)?;
+    let (mut one, mut other) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
+    let (mut at, mut checksum) = (0, 0);
+    let mut is_same = copy.length()? == bytes;
+    while at < bytes && is_same {
+        let wanted = piece_bytes(bytes - at);
+        let meant = one.get_mut(..wanted).unwrap_or_default();
+        let there = other.get_mut(..wanted).unwrap_or_default();
+        is_same = read_full(file, meant, at)? == wanted
+            && read_full(&*copy, there, at)? == wanted
+            && meant == there;
+        is_same |= planted::is_active(Bug::ArchiveUnchecked);
+        checksum = crc32c_append(checksum, meant);
+        at += wanted as u64;
+        if pace(2 * wanted as u64).is_break() {
+            return Ok(None);
+        }
+    }
+    if is_same {
+        return Ok(Some(checksum));
+    }
+    let message = "the copy in the archive reads back differently";
+    Err(io::Error::new(io::ErrorKind::InvalidData, message))
+}
+
+/// The checksum of the first bytes of a file; `None` when it was broken off.
+fn checksum_of(file: &dyn VfsFile, bytes: u64, pace: &mut Pace<'_>) -> io::Result<Option<u32>> {
+    let mut buffer = vec![0; PIECE_BYTES];
+    let (mut at, mut checksum) = (0, 0);
+    while at < bytes {
+        let wanted = piece_bytes(bytes - at);
+        let piece = buffer.get_mut(..wanted).unwrap_or_default();
+        if read_full(file, piece, at)? < wanted {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        checksum = crc32c_append(checksum, piece);
+        at += wanted as u64;
+        if pace(wanted as u64).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(checksum))
+}

@@ -1,0 +1,173 @@
+//! A store whose old segments are in an archive, and what it answers when that is out of reach.
+
+#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use annals_core::{
+    Answer, Append, AppendId, ContentType, Error, ErrorKind, EventStore, EventStoreExt, EventType,
+    Expected, NewEvent, Optimizable, Position, ReadRequest, Receipt, SegmentArchiving,
+    SegmentState, StreamId, Version,
+};
+use annals_store_log::{ArchivedSegments, Archives, LogStore, LogStoreBuilder, Settings};
+use futures_executor::block_on;
+
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn builder(&self) -> LogStoreBuilder {
+        let mut settings = Settings::default();
+        settings.segment_bytes = 32 * 1024;
+        settings.index_bytes_max = 16 * 1024;
+        LogStore::builder(self.path("store")).settings(settings)
+    }
+
+    /// A store of several segments, all that are sealed in the archive.
+    fn archived(&self) -> LogStore {
+        let store = self.builder().create().unwrap();
+        for number in 0..60 {
+            append(&store, number).unwrap();
+        }
+        let cold = self.path("cold");
+        for segment in store.segments().unwrap() {
+            if segment.state != SegmentState::Active {
+                archive(&store, segment.segment, &cold).unwrap();
+            }
+        }
+        store
+    }
+}
+
+fn archive(store: &LogStore, segment: u32, to: &Path) -> Result<(), Error> {
+    let to = to.to_str().unwrap();
+    let request = SegmentArchiving { segment, to };
+    let moved = store.archive_segment(request, &mut |_| ControlFlow::Continue(()))?;
+    assert!(moved.unwrap().bytes_after == 0);
+    Ok(())
+}
+
+fn stream(number: u64) -> StreamId {
+    StreamId::parse(&format!("order-{}", number % 7)).unwrap()
+}
+
+fn append(store: &LogStore, number: u64) -> Result<Receipt, Error> {
+    let events = (0..10).map(|at| {
+        let payload = format!(
+            "{{\"number\":{number},\"at\":{at},\"text\":\"{}\"}}",
+            "x".repeat(200)
+        );
+        NewEvent::new(EventType::from_static("placed"), ContentType::JSON, payload).unwrap()
+    });
+    let id = AppendId::parse(&format!("append-{number}")).unwrap();
+    let append = Append::builder(id).write(stream(number), Expected::Any, events);
+    block_on(store.append(append.build().unwrap()))
+}
+
+#[test]
+fn a_store_opens_appends_and_judges_without_its_archive() {
+    let place = Place::new();
+    place.archived().close().unwrap();
+    fs::rename(place.path("cold"), place.path("away")).unwrap();
+    let store = place.builder().open().unwrap();
+    let head = block_on(store.stream_head(&stream(3))).unwrap();
+    assert_eq!(head.version, Version::new(90));
+    let receipt = append(&store, 100).unwrap();
+    assert_eq!(receipt.answer, Answer::First);
+    let last = ReadRequest::all().backward().events_max(10);
+    assert_eq!(block_on(store.read(last)).unwrap().events.len(), 10);
+
+    let error = block_on(store.collect(ReadRequest::all())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let said = error.to_string();
+    let cold = place.path("cold");
+    for part in ["segment 1", cold.to_str().unwrap(), "tell where it is"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let archives = place.builder().archives_in_use().unwrap();
+    let location = cold.to_str().unwrap();
+    assert_eq!(archives.len(), 1);
+    assert!(archives[0].location == location && archives[0].segments > 3);
+    let unreached = place.builder().reach_archive(location).unwrap_err();
+    assert_eq!(unreached.kind(), ErrorKind::Unavailable, "{unreached}");
+    let follower = place.builder().follow().unwrap();
+    let error = block_on(follower.collect(ReadRequest::all())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(place.builder().verify(&mut |_| {}).is_err());
+    let verified = place
+        .builder()
+        .verify_with(ArchivedSegments::Skip, &mut |_| {})
+        .unwrap();
+    assert!(verified.is_whole() && verified.log.segments_skipped > 3);
+    let fork = place
+        .builder()
+        .fork(place.path("fork"), Position::MAX, &mut |_| {});
+    assert_eq!(fork.unwrap_err().kind(), ErrorKind::Unavailable);
+
+    // It is within reach again: the same store goes on.
+    fs::rename(place.path("away"), &cold).unwrap();
+    place.builder().reach_archive(location).unwrap();
+    assert_eq!(
+        block_on(store.collect(ReadRequest::all())).unwrap().len(),
+        610
+    );
+    assert_eq!(append(&store, 3).unwrap().answer, Answer::Duplicate);
+    place
+        .builder()
+        .fork(place.path("whole"), Position::MAX, &mut |_| {})
+        .unwrap();
+    store.close().unwrap();
+
+    // It was moved for good, and the store is told so.
+    fs::rename(&cold, place.path("elsewhere")).unwrap();
+    let to = place.path("elsewhere");
+    let archives = Archives::default().moved(cold.to_str().unwrap(), to.to_str().unwrap());
+    let store = place.builder().archives(archives).open().unwrap();
+    assert_eq!(
+        block_on(store.collect(ReadRequest::all())).unwrap().len(),
+        610
+    );
+    let fork = LogStore::builder(place.path("whole")).open().unwrap();
+    assert_eq!(
+        block_on(fork.collect(ReadRequest::all())).unwrap().len(),
+        610
+    );
+    let segments = fork.segments().unwrap();
+    assert!(segments.iter().all(|it| it.archived_bytes.is_none()));
+}
+
+#[test]
+fn appends_and_reads_go_on_while_segments_move() {
+    let place = Place::new();
+    let store = place.archived();
+    let segments = store.segments().unwrap();
+    let archived = segments.iter().filter(|it| it.archived_bytes.is_some());
+    for (number, it) in (200..).zip(archived) {
+        let mut calls = 0;
+        let restored = store.restore_segment(it.segment, &mut |_| {
+            calls += 1;
+            append(&store, number * 100 + calls).unwrap();
+            let read = ReadRequest::stream(stream(3));
+            assert!(block_on(store.collect(read)).unwrap().len() >= 90);
+            ControlFlow::Continue(())
+        });
+        assert!(restored.unwrap().unwrap().bytes_after > 0);
+    }
+    let segments = store.segments().unwrap();
+    assert!(segments.iter().all(|it| it.archived_bytes.is_none()));
+    store.close().unwrap();
+    assert!(place.builder().verify(&mut |_| {}).unwrap().is_whole());
+}
