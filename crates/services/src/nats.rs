@@ -208,12 +208,7 @@ impl NatsServer {
         Ok(serde_json::from_str(body)?)
     }
 
-    fn ready(
-        ports: Option<&Ports>,
-        name: &str,
-        disk_sync: DiskSync,
-        more: &str,
-    ) -> Result<Self> {
+    fn ready(ports: Option<&Ports>, name: &str, disk_sync: DiskSync, more: &str) -> Result<Self> {
         let ports = ports.ok_or_else(|| Error::other("no port"))?;
         let folder = tempfile::Builder::new().prefix("annals-nats-").tempdir()?;
         let sync = match disk_sync {

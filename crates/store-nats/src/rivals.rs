@@ -17,7 +17,7 @@ const PLEA_HOLDS: Duration = Duration::from_millis(300);
 /// times as long as the batch took.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 const PAUSE_TIMES_MIN: u32 = 2;
-const PAUSE_TIMES_MAX: u32 = 6;
+const PAUSE_TIMES_MAX: u32 = 4;
 
 /// The first word of a plea.
 const PLEA: &str = "wait";

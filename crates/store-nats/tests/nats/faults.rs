@@ -140,8 +140,7 @@ const STORE_FAILED: &str =
     r#"{"error":{"code":503,"err_code":10077,"description":"store failed"},"stream":"","seq":0}"#;
 const NOT_FOUND: &str =
     r#"{"error":{"code":404,"err_code":10037,"description":"no message found"}}"#;
-const NO_LEADER: &str =
-    r#"{"error":{"code":503,"err_code":10008,"description":"no leader"}}"#;
+const NO_LEADER: &str = r#"{"error":{"code":503,"err_code":10008,"description":"no leader"}}"#;
 
 /// Whether it is the acknowledgement of what was published.
 fn is_acknowledgement(answer: &str) -> bool {
@@ -187,14 +186,14 @@ fn a_batch_that_is_stored_in_part_is_in_doubt() {
 #[test]
 fn an_append_that_is_too_large_takes_no_other_with_it() {
     let test = "an_append_that_is_too_large_takes_no_other_with_it";
-    let Some(server) = support::own_server_with(test, "") else {
+    let sync = DiskSync::OffLosesCommitsOnPowerLoss;
+    let Some(mut server) = support::own_server(test, sync) else {
         return;
     };
     let config = server.folder().join("server.conf");
     let text = std::fs::read_to_string(&config).unwrap();
-    let text = text.replace("max_mem", "limits { max_batch_size: 10 }, max_mem");
-    std::fs::write(&config, text).unwrap();
-    let mut server = server;
+    let smaller = "limits { batch { max_msgs: 10 } }, max_mem";
+    std::fs::write(&config, text.replace("max_mem", smaller)).unwrap();
     server.restart().unwrap();
     // On one thread, what is appended together is in one batch.
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -202,7 +201,11 @@ fn an_append_that_is_too_large_takes_no_other_with_it() {
         let store = support::builder(&server.url());
         let store = store.open_or_create().await.unwrap();
         let small = |number: usize| {
-            append(&format!("small-{number}"), Expected::NoStream, &number.to_string())
+            append(
+                &format!("small-{number}"),
+                Expected::NoStream,
+                &number.to_string(),
+            )
         };
         let large = |id: &str| {
             let events = (0..11).map(|number| event(&number.to_string()));

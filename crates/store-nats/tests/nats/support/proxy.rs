@@ -68,7 +68,11 @@ async fn carry(
         server.read_exact(&mut payload).await.ok()?;
         let rule = *rule.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&payload);
-        let other = if is_plain { rule(text.trim_end()) } else { None };
+        let other = if is_plain {
+            rule(text.trim_end())
+        } else {
+            None
+        };
         if let Some(other) = other {
             let other = format!("{beginning} {}\r\n{other}\r\n", other.len());
             client.write_all(other.as_bytes()).await.ok()?;
