@@ -245,16 +245,17 @@ fn a_reader_without_rights_to_publish_does_not_lag() {
         return;
     };
     RUNTIME.block_on(async {
-        let mut settings = Settings::default();
-        // So often that it is noted how far the log goes.
-        settings.poll_interval_max = Duration::from_millis(20);
-        let open = async |who: &str| {
+        let open = async |who: &str, poll_interval_max: Duration| {
+            let mut settings = Settings::default();
+            settings.poll_interval_max = poll_interval_max;
             let who = ConnectOptions::with_user_and_password(who.to_owned(), who.to_owned());
             let builder = NatsStore::builder(&server.url()).options(who);
-            let builder = builder.settings(settings.clone()).allow_lazy_sync();
+            let builder = builder.settings(settings).allow_lazy_sync();
             builder.open_or_create().await.unwrap()
         };
-        let (writer, reader) = (open("writer").await, open("reader").await);
+        // Who appends has not noted yet how far the log goes when the reader looks.
+        let writer = open("writer", Duration::from_mins(1)).await;
+        let reader = open("reader", Duration::from_millis(20)).await;
         let mut seen = Cursor::START;
         for number in 0..20 {
             let append = append("a-1", Expected::Any, &number.to_string());

@@ -180,8 +180,8 @@ fn partitions_conform() {
     };
     // What a partitioned store has of its own, and what it makes of pages and places; the rest is each partition's.
     for subject in ["partitions", "cursors", "paging", "subscribe"] {
-        check_only(Partitions(backend.clone(), 3), subject).assert_passed();
+        check_only(Partitions(backend.clone(), 2), subject).assert_passed();
     }
-    check_model(Partitions(backend.clone(), 3), 8 * support::scale()).assert_passed();
+    check_model(Partitions(backend.clone(), 2), 8 * support::scale()).assert_passed();
     check_histories(Partitions(backend, 1), histories(1)).assert_passed();
 }
