@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use annals_core::{Error, ErrorKind};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::batch::Batch;
@@ -26,12 +27,29 @@ pub(super) async fn run(shared: Arc<Shared>, mut receiver: mpsc::UnboundedReceiv
                 None => return,
             }
         }
+        gather(&shared, &mut receiver, &mut commands).await;
+        step(&shared, &mut commands).await;
+    }
+}
+
+/// Takes what waits, as long as more comes: those that were answered together send again together, each when its task
+/// has its turn.
+async fn gather(
+    shared: &Shared,
+    receiver: &mut mpsc::UnboundedReceiver<Waiting>,
+    commands: &mut VecDeque<Waiting>,
+) {
+    loop {
+        yield_now().await;
+        let before = commands.len();
         while commands.len() <= shared.settings.batch_events_max
             && let Ok(waiting) = receiver.try_recv()
         {
             commands.push_back(waiting);
         }
-        step(&shared, &mut commands).await;
+        if commands.len() == before {
+            return;
+        }
     }
 }
 
