@@ -61,7 +61,9 @@ impl Rivals {
     pub(crate) async fn give_way(&self, took: Duration, ids: &dyn Ids) {
         if self.is_asked() {
             let least = (took * PAUSE_TIMES_MIN).min(PAUSE_MAX);
-            let span = (took * PAUSE_TIMES_MAX).min(PAUSE_MAX) - least;
+            let span = (took * PAUSE_TIMES_MAX)
+                .min(PAUSE_MAX)
+                .saturating_sub(least);
             let part = ids.event_id().as_uuid().as_u128() % 1000;
             sleep(least + span * u32::try_from(part).unwrap_or_default() / 1000).await;
         }
