@@ -84,7 +84,9 @@ async fn under_load(
     });
     let receipts = load(&stores, appends_each, move |count| {
         let due = hurts.iter().find(|(at, _)| *at == count);
-        due.map(|(_, hurt)| reached.send(*hurt).unwrap());
+        if let Some((_, hurt)) = due {
+            reached.send(*hurt).unwrap();
+        }
     });
     let receipts = receipts.await;
     let cluster = hurting.await.unwrap();

@@ -3,8 +3,6 @@
 #![expect(
     clippy::indexing_slicing,
     clippy::print_stderr,
-    clippy::print_stdout,
-    clippy::expect_used,
     clippy::unwrap_used,
     reason = "a failed test is what a panic means here, and a skipped one is told"
 )]
