@@ -29,7 +29,9 @@ struct Nats {
 
 /// The logs that were opened. Those that nobody uses any more are removed: a server is slower with each that it keeps.
 #[derive(Clone, Default)]
-struct Opened(Arc<Mutex<Vec<(Weak<NatsStore>, String)>>>);
+struct Opened(Arc<Mutex<Vec<OpenedLog>>>);
+
+type OpenedLog = (Weak<NatsStore>, String);
 
 impl Opened {
     fn note(&self, store: &Arc<NatsStore>) {

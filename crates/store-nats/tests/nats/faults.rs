@@ -191,9 +191,9 @@ fn an_append_that_is_too_large_takes_no_other_with_it() {
         return;
     };
     let config = server.folder().join("server.conf");
-    let text = std::fs::read_to_string(&config).unwrap();
+    let settings = std::fs::read_to_string(&config).unwrap();
     let smaller = "limits { batch { max_msgs: 10 } }, max_mem";
-    std::fs::write(&config, text.replace("max_mem", smaller)).unwrap();
+    std::fs::write(&config, settings.replace("max_mem", smaller)).unwrap();
     server.restart().unwrap();
     // On one thread, what is appended together is in one batch.
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
