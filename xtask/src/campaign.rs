@@ -46,7 +46,7 @@ const fn of_the_store(filters: &'static [&'static str]) -> Part {
     }
 }
 
-const CAMPAIGNS: [Campaign; 12] = [
+const CAMPAIGNS: [Campaign; 14] = [
     Campaign {
         id: "T1",
         about: "power lost after every operation on the disk",
@@ -137,6 +137,26 @@ const CAMPAIGNS: [Campaign; 12] = [
             package: "annals-tests",
             target: "kill_optimizer",
             filters: &[],
+            features: "",
+        }],
+    },
+    Campaign {
+        id: "T17",
+        about: "NATS: servers of a cluster killed and halted under load; the model, histories of several stores",
+        parts: &[Part {
+            package: "annals-store-nats",
+            target: "nats",
+            filters: &["cluster::", "model", "histories"],
+            features: "",
+        }],
+    },
+    Campaign {
+        id: "T18",
+        about: "PostgreSQL: the postmaster killed under load; the model, histories of several stores",
+        parts: &[Part {
+            package: "annals-store-postgres",
+            target: "postgres",
+            filters: &["killed", "sessions", "model", "histories"],
             features: "",
         }],
     },

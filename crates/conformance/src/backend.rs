@@ -31,6 +31,12 @@ pub trait Backend: Send + Sync + 'static {
     fn case_timeout(&self) -> Duration {
         Duration::from_secs(30)
     }
+
+    /// How many cases run at the same time, each on a store of its own: one unless overridden. More of them end sooner
+    /// where a store mostly waits for others, as for a server; histories and runs of generated steps take part.
+    fn cases_at_once(&self) -> usize {
+        1
+    }
 }
 
 /// What a backend offers: an event store, and perhaps the auxiliary stores beside it.

@@ -1,10 +1,10 @@
-//! Runs cases: one at a time, each on a store and a thread of its own, none for ever.
+//! Runs cases: as many at a time as the backend says, each on a store and a thread of its own, none for ever.
 
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::backend::Backend;
@@ -27,17 +27,46 @@ pub fn check_only(backend: impl Backend, beginning: &str) -> Report {
         Ok(probe) => probe,
         Err(failure) => return single("backend.opens", Err(failure)),
     };
-    let mut results = Vec::new();
-    for (subject, cases) in SUBJECTS {
-        for case in *cases {
-            let name = format!("{subject}.{}", case.name);
-            if name.starts_with(beginning) {
-                let outcome = run_case(&backend, &probe, case, &name);
-                results.push(CaseResult { name, outcome });
-            }
+    let named = SUBJECTS.iter().flat_map(|(subject, cases)| {
+        let name = move |case: &'static Case| (format!("{subject}.{}", case.name), case);
+        cases.iter().map(name)
+    });
+    let chosen: Vec<(String, &'static Case)> = named
+        .filter(|(name, _)| name.starts_with(beginning))
+        .collect();
+    let run = |(name, case): (String, &'static Case)| {
+        let outcome = run_case(&backend, &probe, case, &name);
+        CaseResult { name, outcome }
+    };
+    Report::new(side_by_side(backend.cases_at_once(), chosen, run))
+}
+
+/// Does a piece of work for each item, so many at a time, and gives what each gave, in the order of the items.
+pub(crate) fn side_by_side<I: Send, T: Send>(
+    at_once: usize,
+    items: Vec<I>,
+    work: impl Fn(I) -> T + Sync,
+) -> Vec<T> {
+    let workers = at_once.min(items.len());
+    let items = Mutex::new(items.into_iter().enumerate());
+    let done = Mutex::new(Vec::new());
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let worker = || {
+        while let Some((number, item)) = next() {
+            let result = work(item);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.push((number, result));
         }
-    }
-    Report::new(results)
+    };
+    thread::scope(|scope| {
+        for _ in 1..workers {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Opens a store.

@@ -85,4 +85,5 @@ fn it_agrees_with_the_model() {
 #[test]
 fn its_histories_are_consistent() {
     check_histories(over_memory(1), HistorySettings::default()).assert_passed();
+    check_histories(over_logs(1), HistorySettings::default().histories(3)).assert_passed();
 }

@@ -106,14 +106,26 @@ impl NatsServer {
         own(|| Self::start(disk_sync))
     }
 
+    /// The same with more in its configuration, as `authorization { ... }`.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn own_with(disk_sync: DiskSync, more: &str) -> Result<Option<Self>> {
+        own(|| Self::start_with(disk_sync, more))
+    }
+
     /// Starts a server.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no NATS on the machine; what the server wrote when it ends at once.
     pub fn start(disk_sync: DiskSync) -> Result<Self> {
+        Self::start_with(disk_sync, "")
+    }
+
+    fn start_with(disk_sync: DiskSync, more: &str) -> Result<Self> {
         let mut failure = Error::other("no port was tried");
         for _ in 0..PORTS_MAX {
-            let mut server = Self::ready(free_ports(1)?.first(), "node1", disk_sync, "")?;
+            let mut server = Self::ready(free_ports(1)?.first(), "node1", disk_sync, more)?;
             match server.launch() {
                 Ok(()) => return Ok(server),
                 Err(error) => failure = error,
@@ -196,12 +208,7 @@ impl NatsServer {
         Ok(serde_json::from_str(body)?)
     }
 
-    fn ready(
-        ports: Option<&Ports>,
-        name: &str,
-        disk_sync: DiskSync,
-        cluster: &str,
-    ) -> Result<Self> {
+    fn ready(ports: Option<&Ports>, name: &str, disk_sync: DiskSync, more: &str) -> Result<Self> {
         let ports = ports.ok_or_else(|| Error::other("no port"))?;
         let folder = tempfile::Builder::new().prefix("annals-nats-").tempdir()?;
         let sync = match disk_sync {
@@ -214,7 +221,7 @@ impl NatsServer {
             "server_name: {name}\nlisten: 127.0.0.1:{client}\nhttp: 127.0.0.1:{monitoring}\n\
              log_file: \"{path}/log\"\n\
              jetstream {{ store_dir: \"{path}/store\", max_mem: 256MB, max_file: 8GB, sync_interval: {sync} }}\n\
-             {cluster}"
+             {more}"
         );
         fs::write(folder.path().join("server.conf"), config)?;
         Ok(Self {

@@ -243,22 +243,24 @@ impl Shared {
                     return;
                 };
                 let news = match &rung {
-                    Ok(Some(message)) => strong.is_news(&message.payload),
+                    Ok(Some(message)) => {
+                        let payload = &message.payload;
+                        !strong.rivals.hear(payload) && strong.is_news(payload)
+                    }
                     Ok(None) => break,
                     Err(_) => true,
                 };
-                let is_time = rung.is_err() || marked.elapsed() >= pause;
-                if is_time {
-                    marked = Instant::now();
-                }
-                if is_time && let Err(error) = strong.mark().await {
-                    tracing::debug!(%error, "how far the log goes could not be noted");
-                }
                 if news {
                     let looked = strong.refresh().await;
                     strong.note_look(&looked);
                     if let Err(error) = looked {
                         tracing::debug!(%error, "what others append could not be read");
+                    }
+                }
+                if rung.is_err() || marked.elapsed() >= pause {
+                    marked = Instant::now();
+                    if let Err(error) = strong.mark().await {
+                        tracing::debug!(%error, "how far the log goes could not be noted");
                     }
                 }
             }

@@ -60,6 +60,7 @@ mod mark;
 mod monitoring;
 mod read;
 mod record;
+mod rivals;
 mod select;
 mod settings;
 mod shared;

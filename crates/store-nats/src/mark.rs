@@ -15,9 +15,9 @@ use crate::state::State;
 use crate::wire::Guard;
 
 impl Shared {
-    /// Notes the last sequence that is known, unless as much is noted.
+    /// Notes the last sequence that this process appended, unless as much is noted. Who only reads may not be allowed to.
     pub(crate) async fn mark(&self) -> Result<(), Error> {
-        let sequence = self.look(State::sequence)?;
+        let sequence = self.appended.load(Ordering::Relaxed);
         if sequence <= self.marked.load(Ordering::Relaxed) {
             return Ok(());
         }

@@ -32,6 +32,9 @@ pub struct Settings {
     pub batch_events_max: usize,
     /// The most bytes of one group commit, a single append apart. Default: 4 MiB.
     pub batch_bytes_max: usize,
+    /// How often other processes may come first to the log's end before an append is refused as unavailable, with
+    /// nothing recorded. Each time it is judged again by what they appended. Default: 256.
+    pub overtaken_max: usize,
 }
 
 /// How it is known that servers sync to their disks what they acknowledge, which they do only with
@@ -77,6 +80,7 @@ impl Default for Settings {
             queue_bytes_max: 128 * MIB,
             batch_events_max: BATCH_EVENTS_MAX,
             batch_bytes_max: 4 * MIB,
+            overtaken_max: 256,
         }
     }
 }
@@ -89,6 +93,7 @@ impl Settings {
             ("queue_bytes_max", self.queue_bytes_max),
             ("batch_events_max", self.batch_events_max),
             ("batch_bytes_max", self.batch_bytes_max),
+            ("overtaken_max", self.overtaken_max),
             ("replicas", self.replicas),
         ] {
             if value == 0 {

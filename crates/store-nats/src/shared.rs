@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::unknown;
 use crate::record::Record;
+use crate::rivals::Rivals;
 use crate::settings::Settings;
 use crate::state::State;
 use crate::subject::Subjects;
@@ -24,6 +25,9 @@ pub(crate) struct Shared {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) runtime: Handle,
     pub(crate) refreshes: Refreshes,
+    pub(crate) rivals: Rivals,
+    /// The last sequence that this process appended.
+    pub(crate) appended: AtomicU64,
     /// How far the log is noted to go.
     pub(crate) marked: AtomicU64,
     state: RwLock<State>,
@@ -69,6 +73,8 @@ impl Shared {
         Self {
             wire,
             subjects: Subjects::new(&settings.log),
+            rivals: Rivals::new(&*ids),
+            appended: AtomicU64::new(0),
             settings,
             clock,
             ids,

@@ -58,16 +58,38 @@ fn requests() -> [ReadRequest; 6] {
     ]
 }
 
-/// The moment of every event, those just beside it, and none at all.
+/// A bound below and one above, either of which may be none.
+type Span = (Option<Timestamp>, Option<Timestamp>);
+
+/// The moments at which events were appended, and none at all.
 async fn moments(bench: &Bench) -> Result<Vec<Option<Timestamp>>, Failure> {
-    let mut moments = vec![None];
-    for event in bench.read(ReadRequest::all()).await? {
-        let time = event.appended_at().as_micros();
-        moments.extend([-1, 0, 1].map(|beside| Some(Timestamp::from_micros(time + beside))));
-    }
+    let log = bench.read(ReadRequest::all()).await?;
+    let times = log.iter().map(|event| Some(event.appended_at()));
+    let mut moments: Vec<Option<Timestamp>> = times.chain([None]).collect();
     moments.sort_unstable();
     moments.dedup();
     Ok(moments)
+}
+
+/// All pairs of moments, and each alone, just before it and just after it too.
+async fn spans(bench: &Bench) -> Result<Vec<Span>, Failure> {
+    let mut spans = pairs(bench).await?;
+    for moment in moments(bench).await?.into_iter().flatten() {
+        for beside in [-1, 1] {
+            let moment = Some(Timestamp::from_micros(moment.as_micros() + beside));
+            spans.extend([(moment, None), (None, moment)]);
+        }
+    }
+    Ok(spans)
+}
+
+async fn pairs(bench: &Bench) -> Result<Vec<Span>, Failure> {
+    let moments = moments(bench).await?;
+    let with = |from: &Option<Timestamp>| {
+        let from = *from;
+        moments.iter().map(move |before| (from, *before))
+    };
+    Ok(moments.iter().flat_map(with).collect())
 }
 
 fn bounded(
@@ -81,23 +103,20 @@ fn bounded(
     request
 }
 
-/// Holds the request, bounded by all pairs of moments, to what it shows without such bounds.
-async fn keeps_to_times(bench: &Bench, request: &ReadRequest) -> Verdict {
+/// Holds the request, bounded by each of these spans, to what it shows without such bounds.
+async fn keeps_to(bench: &Bench, request: &ReadRequest, spans: &[Span]) -> Verdict {
     let whole = bench.read(request.clone()).await?;
-    let moments = moments(bench).await?;
-    for from in &moments {
-        for before in &moments {
-            let within = |event: &&RecordedEvent| {
-                let time = event.appended_at();
-                from.is_none_or(|from| from <= time) && before.is_none_or(|before| time < before)
-            };
-            let expected: Vec<RecordedEvent> = whole.iter().filter(within).cloned().collect();
-            let request = bounded(request, *from, *before);
-            let found = bench.read(request.clone()).await?;
-            let what = format!("reading {}", pages::text_of(&request));
-            check_eq(&what, labels(&found), labels(&expected))?;
-            check_eq(&what, found, expected)?;
-        }
+    for (from, before) in spans {
+        let within = |event: &&RecordedEvent| {
+            let time = event.appended_at();
+            from.is_none_or(|from| from <= time) && before.is_none_or(|before| time < before)
+        };
+        let expected: Vec<RecordedEvent> = whole.iter().filter(within).cloned().collect();
+        let request = bounded(request, *from, *before);
+        let found = bench.read(request.clone()).await?;
+        let what = format!("reading {}", pages::text_of(&request));
+        check_eq(&what, labels(&found), labels(&expected))?;
+        check_eq(&what, found, expected)?;
     }
     Ok(())
 }
@@ -140,27 +159,30 @@ async fn bounds_are_half_open(bench: &Bench) -> Verdict {
 
 async fn every_selection_keeps_to_its_times(bench: &Bench) -> Verdict {
     fill(bench).await?;
+    let spans = spans(bench).await?;
     for request in requests() {
-        keeps_to_times(bench, &request).await?;
+        keeps_to(bench, &request, &spans).await?;
     }
     Ok(())
 }
 
 async fn backward_keeps_to_its_times(bench: &Bench) -> Verdict {
     fill(bench).await?;
+    let spans = spans(bench).await?;
     for request in requests() {
-        keeps_to_times(bench, &request.backward()).await?;
+        keeps_to(bench, &request.backward(), &spans).await?;
     }
     Ok(())
 }
 
 async fn pages_keep_to_their_times(bench: &Bench) -> Verdict {
     fill(bench).await?;
+    let spans = pairs(bench).await?;
     for request in requests() {
-        keeps_to_times(bench, &request.clone().events_max(1)).await?;
-        keeps_to_times(bench, &request.clone().events_max(3)).await?;
+        keeps_to(bench, &request.clone().events_max(1), &spans).await?;
+        keeps_to(bench, &request.clone().events_max(3), &spans).await?;
         if bench.capabilities().backward_reads {
-            keeps_to_times(bench, &request.backward().events_max(2)).await?;
+            keeps_to(bench, &request.backward().events_max(2), &spans).await?;
         }
     }
     Ok(())
@@ -172,14 +194,15 @@ async fn times_hold_beside_other_bounds(bench: &Bench) -> Verdict {
     let (Some(fourth), Some(twelfth)) = (log.get(3), log.get(11)) else {
         return Err(Failure::new("more events were expected"));
     };
+    let spans = spans(bench).await?;
     for request in requests() {
         let between = request.after(fourth.position()).until(twelfth.position());
-        keeps_to_times(bench, &between).await?;
+        keeps_to(bench, &between, &spans).await?;
     }
     let of_versions = ReadRequest::stream(stream("a-1"))
         .after_version(Version::FIRST)
         .until_version(Version::new(4));
-    keeps_to_times(bench, &of_versions).await
+    keeps_to(bench, &of_versions, &spans).await
 }
 
 /// The application's own time says nothing about when the store recorded an event.
@@ -242,7 +265,7 @@ async fn hidden_events_move_no_bound(bench: &Bench) -> Verdict {
             .await?;
         bench.shows(request.appended_from(from), &["4"]).await?;
     }
-    keeps_to_times(bench, &ReadRequest::all()).await
+    keeps_to(bench, &ReadRequest::all(), &spans(bench).await?).await
 }
 
 async fn the_cursor_stays_at_the_bound(bench: &Bench) -> Verdict {

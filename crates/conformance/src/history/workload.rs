@@ -20,7 +20,7 @@ use crate::failure::{Failure, Verdict};
 use crate::names::{append_id, category, criteria, event_id, stream, typed};
 use crate::pages;
 use crate::report::Report;
-use crate::run::{guarded, open, single, skipped};
+use crate::run::{guarded, open, side_by_side, single, skipped};
 use crate::seed::Seed;
 
 const NAME: &str = "history.is_consistent";
@@ -90,12 +90,14 @@ pub fn check_histories(backend: impl Backend, settings: HistorySettings) -> Repo
 }
 
 fn check(backend: &Arc<dyn Backend>, settings: HistorySettings, seed: Seed) -> Verdict {
-    for number in 0..settings.histories {
+    let numbers = (0..settings.histories).collect();
+    let one = |number: u64| {
         let run = record(Arc::clone(backend), settings, seed, number);
         guarded(backend, NAME, run)
-            .map_err(|failure| Failure::new(format!("history {number}: {failure}\n{seed}")))?;
-    }
-    Ok(())
+            .map_err(|failure| Failure::new(format!("history {number}: {failure}\n{seed}")))
+    };
+    let verdicts = side_by_side(backend.cases_at_once(), numbers, one);
+    verdicts.into_iter().collect()
 }
 
 /// Records one history and judges it.

@@ -19,7 +19,7 @@ use crate::backend::Backend;
 use crate::bench::Bench;
 use crate::failure::{Failure, Verdict};
 use crate::report::Report;
-use crate::run::{guarded, open, single};
+use crate::run::{guarded, open, side_by_side, single};
 use crate::seed::Seed;
 
 const NAME: &str = "model.agrees_with_the_store";
@@ -40,13 +40,27 @@ fn check(backend: &Arc<dyn Backend>, cases: u32, seed: Seed) -> Verdict {
         capabilities: *probe.capabilities(),
         time: probe.stores().time(),
     };
+    let lanes = u32::try_from(backend.cases_at_once()).unwrap_or(1).max(1);
+    let share = |lane: u32| cases / lanes + u32::from(lane < cases % lanes);
+    let run = |lane: u32| check_lane(backend, offer, share(lane), (seed, lane));
+    let verdicts = side_by_side(backend.cases_at_once(), (0..lanes).collect(), run);
+    verdicts.into_iter().collect()
+}
+
+/// Some of the cases, one after the other, with random numbers of their own.
+fn check_lane(
+    backend: &Arc<dyn Backend>,
+    offer: Offer,
+    cases: u32,
+    (seed, lane): (Seed, u32),
+) -> Verdict {
     let config = Config {
         cases,
         failure_persistence: None,
         max_shrink_iters: 5_000,
         ..Config::default()
     };
-    let mut runner = TestRunner::new_with_rng(config, seed.rng(0));
+    let mut runner = TestRunner::new_with_rng(config, seed.rng(u64::from(lane)));
     // A store that hangs would hang again at every step of the shrinking.
     let hung = AtomicBool::new(false);
     let outcome = runner.run(&operations(offer), |operations| {

@@ -42,6 +42,8 @@ struct Maker<'a> {
     batch: Batch,
     head: Position,
     bytes: usize,
+    /// The most commands that it may have.
+    commands_max: usize,
 }
 
 impl Batch {
@@ -58,6 +60,7 @@ impl Batch {
             },
             head: state.head(),
             bytes: 0,
+            commands_max: usize::MAX,
         };
         let mut later = VecDeque::new();
         let mut is_closed = false;
@@ -76,6 +79,23 @@ impl Batch {
         maker.batch
     }
 
+    /// Lets those be in smaller batches from now on: the servers would not take this one.
+    pub(super) fn split(&mut self) {
+        let half = (self.accepted.len() / 2).max(1);
+        for (waiting, _) in &mut self.accepted {
+            waiting.together_max = half;
+        }
+    }
+
+    /// Counts that another process came first.
+    pub(super) fn note_overtaken(&mut self) {
+        let accepted = self.accepted.iter_mut().map(|(waiting, _)| waiting);
+        let refused = self.refused.iter_mut().map(|(waiting, _)| waiting);
+        for waiting in accepted.chain(refused) {
+            waiting.overtaken += 1;
+        }
+    }
+
     /// The commands again, in no batch.
     pub(super) fn dissolve(self, commands: &mut VecDeque<Waiting>) {
         let accepted = self.accepted.into_iter().map(|(waiting, _)| waiting);
@@ -90,8 +110,10 @@ impl Maker<'_> {
     fn has_room_for(&self, waiting: &Waiting, settings: &Settings) -> bool {
         let is_policy = matches!(waiting.command, Command::Policy(_));
         let records = self.batch.records.len();
+        let commands_max = self.commands_max.min(waiting.together_max);
         records == 0
             || (!is_policy
+                && self.batch.accepted.len() < commands_max
                 && records + waiting.events() <= settings.batch_events_max
                 && self.bytes + waiting.bytes() <= settings.batch_bytes_max)
     }
@@ -107,6 +129,7 @@ impl Maker<'_> {
                     self.batch.refused.push((waiting, error));
                 } else if self.overlay.admits(&new.append, &new.ids) {
                     self.bytes += waiting.bytes();
+                    self.commands_max = self.commands_max.min(waiting.together_max);
                     let records = self.records_of(new);
                     self.batch.records.extend(records);
                     self.batch.accepted.push((waiting, Promise::Append(id)));

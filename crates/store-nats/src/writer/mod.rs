@@ -30,6 +30,10 @@ pub(crate) struct Writer {
 struct Waiting {
     command: Command,
     answer: oneshot::Sender<Result<Answered, Error>>,
+    /// How often other processes came first when it was about to be recorded.
+    overtaken: usize,
+    /// With how many it may be in a batch: fewer after a batch that the servers would not take.
+    together_max: usize,
     /// Gives its place in the queue back when it is gone.
     _place: Place,
 }
@@ -240,6 +244,8 @@ impl Writer {
         let waiting = Waiting {
             command,
             answer,
+            overtaken: 0,
+            together_max: usize::MAX,
             _place: place,
         };
         self.sender.send(waiting).map_err(|_| {

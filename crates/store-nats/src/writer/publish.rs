@@ -36,6 +36,9 @@ enum Place {
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
+/// The number of the answer that the stream ends elsewhere.
+const WRONG_LAST: u32 = 10071;
+
 /// The number of the answer that the leader failed to store what the cluster may have agreed on.
 const STORE_FAILED: u32 = 10077;
 
@@ -66,6 +69,10 @@ impl Shared {
                 Err(Failure::Refused(refusal)) => match refusal.meaning() {
                     Meaning::Final if in_doubt.is_none() => {
                         return Fate::Refused(refusal.to_error());
+                    }
+                    // Nothing was on its way before, so that nothing of it can stand there.
+                    Meaning::Moved if in_doubt.is_none() && refusal.number == WRONG_LAST => {
+                        return Fate::Overtaken;
                     }
                     _ => {
                         // Of a cluster, one server failed to store what others may have.

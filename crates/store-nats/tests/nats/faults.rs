@@ -1,253 +1,22 @@
-//! What is acknowledged is stored, in order and once, whatever happens to the servers.
+//! What servers say, lose and refuse.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support;
 use crate::support::RUNTIME;
-use crate::support::events::{append, check, insist};
-use annals_core::{ErrorKind, EventStore, EventStoreExt, Expected, ReadRequest, Receipt};
-use annals_services::{DiskSync, NatsCluster};
-use annals_store_nats::NatsStore;
+use crate::support::blocks::flip;
+use crate::support::events::{append, check, event, insist, stream};
+use crate::support::proxy::Proxy;
+use annals_core::{
+    Append, AppendId, Cursor, ErrorKind, EventStore, EventStoreExt, Expected, Outcome, ReadRequest,
+};
+use annals_services::DiskSync;
+use annals_store_nats::{NatsStore, Settings};
+use async_nats::ConnectOptions;
 use base64ct::Encoding;
-use tokio::sync::mpsc;
-
-const WRITERS: usize = 8;
-
-/// Two stores on one log, as two processes have them.
-async fn stores(cluster: &NatsCluster) -> [Arc<NatsStore>; 2] {
-    let log = support::fresh_log();
-    let open = async || {
-        let builder = support::builder(&cluster.url()).log(&log).replicas(3);
-        Arc::new(builder.assume_synced().open_or_create().await.unwrap())
-    };
-    [open().await, open().await]
-}
-
-/// Writers that append one event after the other, each to its own stream and to one that they share; `each` is called
-/// with the number of appends that were acknowledged so far.
-async fn load(
-    stores: &[Arc<NatsStore>; 2],
-    appends_each: usize,
-    each: impl Fn(usize) + Send + Sync + 'static,
-) -> Vec<Receipt> {
-    let count = Arc::new(AtomicUsize::new(0));
-    let each = Arc::new(each);
-    let writers = (0..WRITERS).map(|writer| {
-        let store = Arc::clone(&stores[writer % 2]);
-        let (count, each) = (Arc::clone(&count), Arc::clone(&each));
-        tokio::spawn(async move {
-            let mut receipts = Vec::new();
-            for number in 0..appends_each {
-                let to = if number % 4 == 0 {
-                    "shared-1".to_owned()
-                } else {
-                    format!("own-{writer}")
-                };
-                let append = append(&to, Expected::Any, &format!("{writer}/{number}"));
-                receipts.push(insist(&*store, append).await.unwrap());
-                each(count.fetch_add(1, Ordering::SeqCst) + 1);
-            }
-            receipts
-        })
-    });
-    let mut all = Vec::new();
-    for writer in writers.collect::<Vec<_>>() {
-        all.extend(writer.await.unwrap());
-    }
-    all
-}
-
-/// Appends under load while something is done to the cluster at these numbers of acknowledged appends.
-fn under_load(
-    test: &str,
-    at: &'static [usize],
-    hurt: impl Fn(&mut NatsCluster, &str) + Send + 'static,
-) {
-    let Some(mut cluster) = support::cluster(test, DiskSync::On) else {
-        return;
-    };
-    RUNTIME.block_on(async {
-        let stores = stores(&cluster).await;
-        let log = stores[0].log().to_owned();
-        let (reached, mut times) = mpsc::unbounded_channel();
-        let hurting = tokio::task::spawn_blocking(move || {
-            while times.blocking_recv().is_some() {
-                hurt(&mut cluster, &log);
-            }
-            cluster
-        });
-        let receipts = load(&stores, 150, move |count| {
-            if at.contains(&count) {
-                reached.send(()).unwrap();
-            }
-        });
-        let receipts = receipts.await;
-        let cluster = hurting.await.unwrap();
-        for store in &stores {
-            check(&**store, &receipts).await;
-        }
-        drop(cluster);
-    });
-}
-
-/// The node that leads the log, when one does.
-fn leader(cluster: &NatsCluster, log: &str) -> usize {
-    loop {
-        if let Ok(leader) = cluster.leader_of(log) {
-            return leader;
-        }
-    }
-}
-
-#[test]
-fn the_leader_is_killed_under_load() {
-    under_load(
-        "the_leader_is_killed_under_load",
-        &[200, 600],
-        |cluster, log| {
-            let leader = leader(cluster, log);
-            cluster.nodes_mut()[leader].kill().unwrap();
-            cluster.nodes_mut()[leader].restart().unwrap();
-        },
-    );
-}
-
-#[test]
-fn the_leader_is_halted_under_load() {
-    under_load("the_leader_is_halted_under_load", &[200], |cluster, log| {
-        let halted = leader(cluster, log);
-        cluster.nodes_mut()[halted].pause().unwrap();
-        let others = |cluster: &NatsCluster| {
-            let others = cluster.nodes().iter().enumerate();
-            let mut leaders =
-                others
-                    .filter(|(index, _)| *index != halted)
-                    .filter_map(|(_, node)| {
-                        let state = node.monitor("/jsz?streams=1").ok()?;
-                        let details = state
-                            .pointer("/account_details/0/stream_detail")?
-                            .as_array()?;
-                        let found = details.iter().find(|detail| detail["name"] == log)?;
-                        Some(found.pointer("/cluster/leader")?.as_str()?.to_owned())
-                    });
-            leaders.any(|leader| leader != format!("node{}", halted + 1))
-        };
-        while !others(cluster) {
-            std::thread::yield_now();
-        }
-        cluster.nodes_mut()[halted].resume().unwrap();
-    });
-}
-
-#[test]
-fn all_nodes_are_killed_under_load() {
-    under_load("all_nodes_are_killed_under_load", &[300], |cluster, _| {
-        for node in cluster.nodes_mut() {
-            node.kill().unwrap();
-        }
-        for node in cluster.nodes_mut() {
-            node.restart().unwrap();
-        }
-    });
-}
-
-#[test]
-fn what_is_appended_without_a_quorum_is_not_lost_nor_repeated() {
-    let test = "what_is_appended_without_a_quorum_is_not_lost_nor_repeated";
-    let Some(mut cluster) = support::cluster(test, DiskSync::On) else {
-        return;
-    };
-    RUNTIME.block_on(async {
-        let mut settings = annals_store_nats::Settings::default();
-        settings.request_timeout = Duration::from_millis(500);
-        settings.resolve_timeout = Duration::from_secs(2);
-        let builder = support::builder(&cluster.url()).settings(settings);
-        let builder = builder.log(&support::fresh_log()).replicas(3);
-        let store = builder.allow_lazy_sync().open_or_create().await.unwrap();
-        let before = append("a-1", Expected::NoStream, "before");
-        let before = store.append(before).await.unwrap();
-        let leader = leader(&cluster, store.log());
-        for other in (0..3).filter(|other| *other != leader) {
-            cluster.nodes_mut()[other].end().unwrap();
-        }
-        let cut = append("a-1", Expected::Exactly(1.into()), "cut off");
-        let error = store.append(cut.clone()).await.unwrap_err();
-        assert!(
-            matches!(error.kind(), ErrorKind::Unknown | ErrorKind::Unavailable),
-            "{error}"
-        );
-        for other in (0..3).filter(|other| *other != leader) {
-            cluster.nodes_mut()[other].restart().unwrap();
-        }
-        let after = insist(&store, cut).await.unwrap();
-        check(&store, &[before, after]).await;
-    });
-}
-
-/// The files of messages below a folder that hold this text.
-fn blocks_with(folder: &Path, text: &[u8], found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            blocks_with(&path, text, found);
-        } else if path.extension().is_some_and(|extension| extension == "blk")
-            && path.components().any(|part| part.as_os_str() == "streams")
-            && fs::read(&path).is_ok_and(|bytes| place_of(&bytes, text).is_some())
-        {
-            found.push(path);
-        }
-    }
-}
-
-fn place_of(bytes: &[u8], text: &[u8]) -> Option<usize> {
-    bytes.windows(text.len()).position(|window| window == text)
-}
-
-/// Flips a bit of the payload that has this text, in every block below the folder; how many.
-fn flip(folder: &Path, text: &str) -> usize {
-    let mut blocks = Vec::new();
-    blocks_with(folder, text.as_bytes(), &mut blocks);
-    for block in &blocks {
-        let mut bytes = fs::read(block).unwrap();
-        let place = place_of(&bytes, text.as_bytes()).unwrap();
-        bytes[place] ^= 1;
-        fs::write(block, bytes).unwrap();
-    }
-    blocks.len()
-}
-
-#[test]
-fn a_flipped_bit_on_one_server_is_made_up_for_by_the_others() {
-    let test = "a_flipped_bit_on_one_server_is_made_up_for_by_the_others";
-    let Some(mut cluster) = support::cluster(test, DiskSync::On) else {
-        return;
-    };
-    RUNTIME.block_on(async {
-        let [store, other] = stores(&cluster).await;
-        let receipts = load(&[Arc::clone(&store), other], 20, |_| ()).await;
-        let log = store.log().to_owned();
-        let hurt = leader(&cluster, &log);
-        cluster.nodes_mut()[hurt].end().unwrap();
-        let flipped = flip(cluster.nodes()[hurt].folder(), "3/7");
-        assert!(flipped > 0, "the event stands in a block");
-        cluster.nodes_mut()[hurt].restart().unwrap();
-        cluster.await_leader().unwrap();
-        let fresh = support::builder(&cluster.url())
-            .log(&log)
-            .open()
-            .await
-            .unwrap();
-        for store in [&*store, &fresh] {
-            for _ in 0..5 {
-                check(store, &receipts).await;
-            }
-        }
-    });
-}
+use futures_util::future::join_all;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
 
 /// Waits until the store has noted how far its log goes.
 async fn noted(url: &str, sequence: &str) {
@@ -274,7 +43,7 @@ fn a_flipped_bit_on_the_only_server_is_reported() {
         return;
     };
     RUNTIME.block_on(async {
-        let mut settings = annals_store_nats::Settings::default();
+        let mut settings = Settings::default();
         settings.poll_interval_max = Duration::from_millis(50);
         let builder = support::builder(&server.url()).settings(settings);
         let store = builder.log("shop").allow_lazy_sync().open_or_create();
@@ -298,6 +67,203 @@ fn a_flipped_bit_on_the_only_server_is_reported() {
                     read.map(|events| events.len())
                 );
             }
+        }
+    });
+}
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Whoever waits for what is new is told that it can't be read.
+#[test]
+fn a_waiting_subscriber_is_told_of_damage() {
+    let Some(url) = support::server("a_waiting_subscriber_is_told_of_damage") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let mut settings = Settings::default();
+        settings.poll_interval_max = Duration::from_millis(50);
+        let log = support::fresh_log();
+        let builder = support::builder(&url).settings(settings).log(&log);
+        let store = builder.allow_lazy_sync().open_or_create().await.unwrap();
+        let first = append("a-1", Expected::NoStream, "first");
+        let first = store.append(first).await.unwrap();
+        let waiting = store.changed_since(&first.cursor);
+        let damage = async {
+            // To the subject of the event, by somebody who is no store.
+            let client = async_nats::connect(&url).await.unwrap();
+            let found = format!("$JS.API.STREAM.MSG.GET.{log}");
+            let found = client.request(found, r#"{"seq":1}"#.into()).await.unwrap();
+            let found: serde_json::Value = serde_json::from_slice(&found.payload).unwrap();
+            let subject = found.pointer("/message/subject").unwrap().as_str().unwrap();
+            let sent = client.request(subject.to_owned(), "nonsense".into()).await;
+            sent.unwrap();
+        };
+        let (told, ()) = timeout(SOON, async { tokio::join!(waiting, damage) })
+            .await
+            .expect("whoever waits is told");
+        assert_eq!(told.unwrap_err().kind(), ErrorKind::Corrupt);
+        // What is known can be read all the same.
+        let known = store.changed_since(&Cursor::START).await.unwrap();
+        assert_eq!(known, first.cursor);
+    });
+}
+
+/// A store behind a proxy that doubts for a second, and what it says of an append of two events, then of the same again.
+fn in_doubt(test: &str, rule: fn(&str) -> Option<String>, expected: Option<Outcome>) {
+    let Some(url) = support::server(test) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let proxy = Proxy::start(&url).await;
+        let mut settings = Settings::default();
+        settings.resolve_timeout = Duration::from_secs(1);
+        settings.poll_interval_max = Duration::from_mins(1);
+        let builder = support::builder(&proxy.url()).settings(settings);
+        let builder = builder.log(&support::fresh_log()).allow_lazy_sync();
+        let store = builder.open_or_create().await.unwrap();
+        let append = Append::builder(AppendId::parse("both").unwrap());
+        let append = append.write(stream("a-1"), Expected::NoStream, [event("1"), event("2")]);
+        let append = append.build().unwrap();
+        proxy.rewrite(rule);
+        let answer = store.append(append.clone()).await;
+        proxy.rewrite(|_| None);
+        let outcome = answer.as_ref().err().map(annals_core::Error::outcome);
+        assert_eq!(outcome, expected, "{answer:?}");
+        let again = insist(&store, append).await.unwrap();
+        assert!(again.is_duplicate(), "it was recorded all along");
+        let log = store.collect(ReadRequest::all()).await.unwrap();
+        assert_eq!(log.len(), 2, "once");
+    });
+}
+
+const STORE_FAILED: &str =
+    r#"{"error":{"code":503,"err_code":10077,"description":"store failed"},"stream":"","seq":0}"#;
+const NOT_FOUND: &str =
+    r#"{"error":{"code":404,"err_code":10037,"description":"no message found"}}"#;
+const NO_LEADER: &str = r#"{"error":{"code":503,"err_code":10008,"description":"no leader"}}"#;
+
+/// Whether it is the acknowledgement of what was published.
+fn is_acknowledgement(answer: &str) -> bool {
+    answer.starts_with(r#"{"stream":"test_"#) && answer.contains(r#""seq":"#)
+}
+
+/// The leader says that it failed to store what was recorded all the same: that it is there tells.
+#[test]
+fn a_failure_to_store_is_looked_into() {
+    fn fails(answer: &str) -> Option<String> {
+        is_acknowledgement(answer).then(|| STORE_FAILED.to_owned())
+    }
+    in_doubt("a_failure_to_store_is_looked_into", fails, None);
+}
+
+/// As long as nobody tells what stands there, it is in doubt.
+#[test]
+fn a_failure_to_store_leaves_doubt() {
+    fn fails(answer: &str) -> Option<String> {
+        if answer.contains("stream_msg_get_response") {
+            return Some(NO_LEADER.to_owned());
+        }
+        is_acknowledgement(answer).then(|| STORE_FAILED.to_owned())
+    }
+    let expected = Some(Outcome::Unknown);
+    in_doubt("a_failure_to_store_leaves_doubt", fails, expected);
+}
+
+/// The first message of a batch stands there, and its last does not: that is no acknowledgement.
+#[test]
+fn a_batch_that_is_stored_in_part_is_in_doubt() {
+    fn fails(answer: &str) -> Option<String> {
+        if answer.contains("stream_msg_get_response") && answer.contains(r#""seq":2,"#) {
+            return Some(NOT_FOUND.to_owned());
+        }
+        is_acknowledgement(answer).then(|| STORE_FAILED.to_owned())
+    }
+    let test = "a_batch_that_is_stored_in_part_is_in_doubt";
+    in_doubt(test, fails, Some(Outcome::Unknown));
+}
+
+/// The servers take smaller batches than the store makes: what alone is too large is refused, and nothing else.
+#[test]
+fn an_append_that_is_too_large_takes_no_other_with_it() {
+    let test = "an_append_that_is_too_large_takes_no_other_with_it";
+    let sync = DiskSync::OffLosesCommitsOnPowerLoss;
+    let Some(mut server) = support::own_server(test, sync) else {
+        return;
+    };
+    let config = server.folder().join("server.conf");
+    let settings = std::fs::read_to_string(&config).unwrap();
+    let smaller = "limits { batch { max_msgs: 10 } }, max_mem";
+    std::fs::write(&config, settings.replace("max_mem", smaller)).unwrap();
+    server.restart().unwrap();
+    // On one thread, what is appended together is in one batch.
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = support::builder(&server.url());
+        let store = store.open_or_create().await.unwrap();
+        let small = |number: usize| {
+            append(
+                &format!("small-{number}"),
+                Expected::NoStream,
+                &number.to_string(),
+            )
+        };
+        let large = |id: &str| {
+            let events = (0..11).map(|number| event(&number.to_string()));
+            let append = Append::builder(AppendId::parse(id).unwrap());
+            let append = append.write(stream("large-1"), Expected::Any, events);
+            append.build().unwrap()
+        };
+        let mut appends: Vec<Append> = (0..40).map(small).collect();
+        appends.insert(7, large("large 1"));
+        appends.insert(30, large("large 2"));
+        let answers = join_all(appends.iter().map(|append| store.append(append.clone())));
+        let answers = timeout(SOON, answers).await.unwrap();
+        let mut receipts = Vec::new();
+        for (append, answer) in appends.iter().zip(answers) {
+            if append.event_count() == 1 {
+                receipts.push(answer.unwrap());
+                continue;
+            }
+            let error = answer.unwrap_err();
+            let told = (error.kind(), error.outcome());
+            assert_eq!(told, (ErrorKind::Invalid, Outcome::Rejected), "{error}");
+        }
+        check(&store, &receipts).await;
+    });
+}
+
+/// A process that may only ask follows what others append without delay.
+#[test]
+fn a_reader_without_rights_to_publish_does_not_lag() {
+    let test = "a_reader_without_rights_to_publish_does_not_lag";
+    let more = r#"
+        authorization { users = [
+            { user: writer, password: writer }
+            { user: reader, password: reader, permissions: { publish: ["$JS.API.>"], subscribe: [">"] } }
+        ] }"#;
+    let Some(server) = support::own_server_with(test, more) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let open = async |who: &str, poll_interval_max: Duration| {
+            let mut settings = Settings::default();
+            settings.poll_interval_max = poll_interval_max;
+            let who = ConnectOptions::with_user_and_password(who.to_owned(), who.to_owned());
+            let builder = NatsStore::builder(&server.url()).options(who);
+            let builder = builder.settings(settings).allow_lazy_sync();
+            builder.open_or_create().await.unwrap()
+        };
+        // Who appends has not noted yet how far the log goes when the reader looks.
+        let writer = open("writer", Duration::from_mins(1)).await;
+        let reader = open("reader", Duration::from_millis(20)).await;
+        let mut seen = Cursor::START;
+        for number in 0..20 {
+            let append = append("a-1", Expected::Any, &number.to_string());
+            let receipt = writer.append(append).await.unwrap();
+            let told = timeout(Duration::from_secs(3), reader.changed_since(&seen)).await;
+            seen = told.expect("not as late as a question times out").unwrap();
+            assert_eq!(seen, receipt.cursor);
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
 }

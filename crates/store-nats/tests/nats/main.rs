@@ -8,7 +8,9 @@
 )]
 
 mod book;
+mod cluster;
 mod conformance;
 mod faults;
 mod opening;
+mod sharing;
 mod support;

@@ -66,6 +66,10 @@ impl Backend for Postgres {
     fn case_timeout(&self) -> Duration {
         Duration::from_mins(5)
     }
+
+    fn cases_at_once(&self) -> usize {
+        4
+    }
 }
 
 /// A partitioned store over so many logs in schemas of their own.
@@ -93,6 +97,17 @@ impl Backend for Partitions {
     fn case_timeout(&self) -> Duration {
         self.0.case_timeout()
     }
+
+    fn cases_at_once(&self) -> usize {
+        self.0.cases_at_once()
+    }
+}
+
+/// Histories of clients that meet, so many of them.
+fn histories(count: u32) -> HistorySettings {
+    let histories = u64::from(count * support::scale());
+    let settings = HistorySettings::default().histories(histories);
+    settings.clients(8).operations(100)
 }
 
 /// Batches of two commands, one connection, and nobody who listens.
@@ -136,7 +151,7 @@ fn the_store_agrees_with_the_model() {
     let Some(backend) = Postgres::with("the_store_agrees_with_the_model", |_| ()) else {
         return;
     };
-    check_model(backend, 60).assert_passed();
+    check_model(backend, 40 * support::scale()).assert_passed();
 }
 
 #[test]
@@ -144,7 +159,7 @@ fn the_store_has_consistent_histories() {
     let Some(backend) = Postgres::with("the_store_has_consistent_histories", |_| ()) else {
         return;
     };
-    check_histories(backend, HistorySettings::default().histories(5).clients(8)).assert_passed();
+    check_histories(backend, histories(2)).assert_passed();
 }
 
 #[test]
@@ -155,7 +170,7 @@ fn stores_that_share_a_log_have_consistent_histories() {
     };
     let backend = backend.spread(3);
     check_only(backend.clone(), "concurrency").assert_passed();
-    check_histories(backend, HistorySettings::default().histories(3).clients(8)).assert_passed();
+    check_histories(backend, histories(2)).assert_passed();
 }
 
 #[test]
@@ -165,7 +180,8 @@ fn partitions_conform() {
     };
     // What a partitioned store has of its own, and what it makes of pages and places; the rest is each partition's.
     for subject in ["partitions", "cursors", "paging", "subscribe"] {
-        check_only(Partitions(backend.clone(), 3), subject).assert_passed();
+        check_only(Partitions(backend.clone(), 2), subject).assert_passed();
     }
-    check_model(Partitions(backend, 3), 5).assert_passed();
+    check_model(Partitions(backend.clone(), 2), 8 * support::scale()).assert_passed();
+    check_histories(Partitions(backend, 1), histories(1)).assert_passed();
 }

@@ -72,14 +72,20 @@ fn the_postmaster_is_killed_under_load() {
             }
             server
         });
-        let receipts = load(&store, 60, move |count| {
-            if count == 100 || count == 300 {
+        let kills = 2 * support::scale() as usize;
+        let receipts = load(&store, 30 * kills, move |count| {
+            // Each time that 200 more are acknowledged.
+            if count % 200 == 100 && count / 200 < kills {
                 reached.send(()).unwrap();
             }
         });
         let receipts = receipts.await;
         check(&*store, &receipts).await;
         drop(killer.await.unwrap());
+        println!(
+            "postmaster: {{\"postmasters killed\": {kills}, \"appends under load\": {}}}",
+            receipts.len()
+        );
     });
 }
 

@@ -1,6 +1,8 @@
 //! Servers, a runtime, and a fresh log for whoever asks.
 
+pub(crate) mod blocks;
 pub(crate) mod events;
+pub(crate) mod proxy;
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +35,21 @@ pub(crate) fn own_server(test: &str, disk_sync: DiskSync) -> Option<NatsServer> 
     server
 }
 
+/// The same with more in its configuration.
+pub(crate) fn own_server_with(test: &str, more: &str) -> Option<NatsServer> {
+    let server = NatsServer::own_with(DiskSync::OffLosesCommitsOnPowerLoss, more).unwrap();
+    if server.is_none() {
+        skipped(test);
+    }
+    server
+}
+
+/// How many times the size of a run of CI: `cargo xtask campaign` says.
+pub(crate) fn scale() -> u32 {
+    let said = std::env::var("ANNALS_CAMPAIGN_SCALE").ok();
+    said.map_or(1, |scale| scale.parse().unwrap())
+}
+
 /// A cluster of three for one test.
 pub(crate) fn cluster(test: &str, disk_sync: DiskSync) -> Option<NatsCluster> {
     let cluster = NatsCluster::own(3, disk_sync).unwrap();
@@ -57,4 +74,16 @@ pub(crate) fn fresh_log() -> String {
 /// A fresh log.
 pub(crate) fn builder(url: &str) -> NatsStoreBuilder {
     NatsStore::builder(url).log(&fresh_log()).allow_lazy_sync()
+}
+
+/// Removes logs that nobody uses.
+pub(crate) async fn remove(url: &str, logs: &[String]) {
+    let addresses: Vec<&str> = url.split(',').collect();
+    let client = async_nats::connect(addresses).await.unwrap();
+    for log in logs {
+        for stream in [log.clone(), format!("{log}-aux")] {
+            let subject = format!("$JS.API.STREAM.DELETE.{stream}");
+            client.request(subject, "".into()).await.unwrap();
+        }
+    }
 }

@@ -47,3 +47,9 @@ pub(crate) fn fresh_schema() -> String {
 pub(crate) fn builder(url: &str) -> PostgresStoreBuilder {
     PostgresStore::builder(url).schema(&fresh_schema())
 }
+
+/// How many times the size of a run of CI: `cargo xtask campaign` says.
+pub(crate) fn scale() -> u32 {
+    let said = std::env::var("ANNALS_CAMPAIGN_SCALE").ok();
+    said.map_or(1, |scale| scale.parse().unwrap())
+}

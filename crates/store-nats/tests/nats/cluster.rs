@@ -1,0 +1,234 @@
+//! What is acknowledged is stored, in order and once, whatever happens to the servers of a cluster.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::support;
+use crate::support::RUNTIME;
+use crate::support::blocks::flip;
+use crate::support::events::{append, check, insist};
+use annals_core::{ErrorKind, EventStore, Expected, Receipt};
+use annals_services::{DiskSync, NatsCluster};
+use annals_store_nats::NatsStore;
+use tokio::sync::mpsc;
+
+const WRITERS: usize = 8;
+
+/// Two stores on one log, as two processes have them.
+async fn stores(cluster: &NatsCluster) -> [Arc<NatsStore>; 2] {
+    let log = support::fresh_log();
+    let open = async || {
+        let builder = support::builder(&cluster.url()).log(&log).replicas(3);
+        Arc::new(builder.assume_synced().open_or_create().await.unwrap())
+    };
+    [open().await, open().await]
+}
+
+/// Writers that append one event after the other, each to its own stream and to one that they share; `each` is called
+/// with the number of appends that were acknowledged so far.
+async fn load(
+    stores: &[Arc<NatsStore>; 2],
+    appends_each: usize,
+    each: impl Fn(usize) + Send + Sync + 'static,
+) -> Vec<Receipt> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let each = Arc::new(each);
+    let writers = (0..WRITERS).map(|writer| {
+        let store = Arc::clone(&stores[writer % 2]);
+        let (count, each) = (Arc::clone(&count), Arc::clone(&each));
+        tokio::spawn(async move {
+            let mut receipts = Vec::new();
+            for number in 0..appends_each {
+                let to = if number % 4 == 0 {
+                    "shared-1".to_owned()
+                } else {
+                    format!("own-{writer}")
+                };
+                let append = append(&to, Expected::Any, &format!("{writer}/{number}"));
+                receipts.push(insist(&*store, append).await.unwrap());
+                each(count.fetch_add(1, Ordering::SeqCst) + 1);
+            }
+            receipts
+        })
+    });
+    let mut all = Vec::new();
+    for writer in writers.collect::<Vec<_>>() {
+        all.extend(writer.await.unwrap());
+    }
+    all
+}
+
+/// What is done to a cluster that is written to.
+#[derive(Clone, Copy, Debug)]
+enum Hurt {
+    KillTheLeader,
+    HaltTheLeader,
+    KillAll,
+}
+
+/// Appends, while this is done to the cluster after so many acknowledged appends.
+async fn under_load(
+    mut cluster: NatsCluster,
+    appends_each: usize,
+    hurts: &'static [(usize, Hurt)],
+) -> NatsCluster {
+    let stores = stores(&cluster).await;
+    let log = stores[0].log().to_owned();
+    let (reached, mut times) = mpsc::unbounded_channel();
+    let hurting = tokio::task::spawn_blocking(move || {
+        while let Some(hurt) = times.blocking_recv() {
+            hurt_it(&mut cluster, &log, hurt);
+        }
+        cluster
+    });
+    let receipts = load(&stores, appends_each, move |count| {
+        let due = hurts.iter().find(|(at, _)| *at == count);
+        if let Some((_, hurt)) = due {
+            reached.send(*hurt).unwrap();
+        }
+    });
+    let receipts = receipts.await;
+    let cluster = hurting.await.unwrap();
+    for store in &stores {
+        check(&**store, &receipts).await;
+    }
+    cluster
+}
+
+fn hurt_it(cluster: &mut NatsCluster, log: &str, hurt: Hurt) {
+    match hurt {
+        Hurt::KillTheLeader => {
+            let leader = leader(cluster, log);
+            cluster.nodes_mut()[leader].kill().unwrap();
+            cluster.nodes_mut()[leader].restart().unwrap();
+        }
+        Hurt::HaltTheLeader => {
+            let halted = leader(cluster, log);
+            cluster.nodes_mut()[halted].pause().unwrap();
+            while !others_lead(cluster, log, halted) {
+                std::thread::yield_now();
+            }
+            cluster.nodes_mut()[halted].resume().unwrap();
+        }
+        Hurt::KillAll => {
+            for node in cluster.nodes_mut() {
+                node.kill().unwrap();
+            }
+            for node in cluster.nodes_mut() {
+                node.restart().unwrap();
+            }
+        }
+    }
+}
+
+/// The node that leads the log, when one does.
+fn leader(cluster: &NatsCluster, log: &str) -> usize {
+    loop {
+        if let Ok(leader) = cluster.leader_of(log) {
+            return leader;
+        }
+    }
+}
+
+/// Whether the nodes beside the one that is halted have another leader.
+fn others_lead(cluster: &NatsCluster, log: &str, halted: usize) -> bool {
+    let nodes = cluster.nodes().iter().enumerate();
+    let others = nodes.filter(|(index, _)| *index != halted);
+    let mut leaders = others.filter_map(|(_, node)| {
+        let state = node.monitor("/jsz?streams=1").ok()?;
+        let details = state
+            .pointer("/account_details/0/stream_detail")?
+            .as_array()?;
+        let found = details.iter().find(|detail| detail["name"] == log)?;
+        Some(found.pointer("/cluster/leader")?.as_str()?.to_owned())
+    });
+    leaders.any(|leader| leader != format!("node{}", halted + 1))
+}
+
+/// On one cluster, one after the other: the leader killed, the leader halted until another leads, all nodes killed.
+#[test]
+fn lost_servers_take_nothing_under_load() {
+    const HURTS: [(usize, Hurt); 3] = [
+        (100, Hurt::KillTheLeader),
+        (300, Hurt::HaltTheLeader),
+        (500, Hurt::KillAll),
+    ];
+    let test = "lost_servers_take_nothing_under_load";
+    let Some(mut cluster) = support::cluster(test, DiskSync::On) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        for _ in 0..support::scale() {
+            cluster = under_load(cluster, 90, &HURTS).await;
+        }
+    });
+    let times = support::scale();
+    println!(
+        "cluster: {{\"leaders killed\": {times}, \"leaders halted\": {times}, \"all killed\": {times}, \
+         \"appends under load\": {}}}",
+        90 * 8 * times
+    );
+}
+
+#[test]
+fn what_is_appended_without_a_quorum_is_not_lost_nor_repeated() {
+    let test = "what_is_appended_without_a_quorum_is_not_lost_nor_repeated";
+    let Some(mut cluster) = support::cluster(test, DiskSync::On) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let mut settings = annals_store_nats::Settings::default();
+        settings.request_timeout = Duration::from_millis(500);
+        settings.resolve_timeout = Duration::from_secs(2);
+        let builder = support::builder(&cluster.url()).settings(settings);
+        let builder = builder.log(&support::fresh_log()).replicas(3);
+        let store = builder.allow_lazy_sync().open_or_create().await.unwrap();
+        let before = append("a-1", Expected::NoStream, "before");
+        let before = store.append(before).await.unwrap();
+        let leader = leader(&cluster, store.log());
+        for other in (0..3).filter(|other| *other != leader) {
+            cluster.nodes_mut()[other].end().unwrap();
+        }
+        let cut = append("a-1", Expected::Exactly(1.into()), "cut off");
+        let error = store.append(cut.clone()).await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::Unknown | ErrorKind::Unavailable),
+            "{error}"
+        );
+        for other in (0..3).filter(|other| *other != leader) {
+            cluster.nodes_mut()[other].restart().unwrap();
+        }
+        let after = insist(&store, cut).await.unwrap();
+        check(&store, &[before, after]).await;
+    });
+}
+
+#[test]
+fn a_flipped_bit_on_one_server_is_made_up_for_by_the_others() {
+    let test = "a_flipped_bit_on_one_server_is_made_up_for_by_the_others";
+    let Some(mut cluster) = support::cluster(test, DiskSync::On) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let [store, other] = stores(&cluster).await;
+        let receipts = load(&[Arc::clone(&store), other], 20, |_| ()).await;
+        let log = store.log().to_owned();
+        let hurt = leader(&cluster, &log);
+        cluster.nodes_mut()[hurt].end().unwrap();
+        let flipped = flip(cluster.nodes()[hurt].folder(), "3/7");
+        assert!(flipped > 0, "the event stands in a block");
+        cluster.nodes_mut()[hurt].restart().unwrap();
+        cluster.await_leader().unwrap();
+        let fresh = support::builder(&cluster.url())
+            .log(&log)
+            .open()
+            .await
+            .unwrap();
+        for store in [&*store, &fresh] {
+            for _ in 0..5 {
+                check(store, &receipts).await;
+            }
+        }
+    });
+}

@@ -1,0 +1,114 @@
+//! Several stores on one log, as processes have them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use annals_core::{ErrorKind, EventStore, Expected, Outcome};
+use annals_store_nats::{NatsStore, Settings};
+use tokio::time::Instant;
+
+use crate::support::events::append;
+use crate::support::{self, RUNTIME};
+
+const STORES: usize = 3;
+
+async fn stores(url: &str, settings: &Settings) -> Vec<Arc<NatsStore>> {
+    let log = support::fresh_log();
+    let mut stores = Vec::new();
+    for _ in 0..STORES {
+        let builder = support::builder(url).settings(settings.clone()).log(&log);
+        let store = builder.allow_lazy_sync().open_or_create().await.unwrap();
+        stores.push(Arc::new(store));
+    }
+    stores
+}
+
+/// Each store's writers append until so many are recorded in all; how many each store recorded.
+async fn shares(stores: &[Arc<NatsStore>], writers: usize, until: usize) -> Vec<usize> {
+    let all = Arc::new(AtomicUsize::new(0));
+    let mut running = Vec::new();
+    for (place, store) in stores.iter().enumerate() {
+        for writer in 0..writers {
+            let (store, all) = (Arc::clone(store), Arc::clone(&all));
+            let task = tokio::spawn(async move {
+                let mut count = 0;
+                while all.load(Ordering::SeqCst) < until {
+                    let id = format!("{writers}/{place}/{writer}/{count}");
+                    let append = append(&format!("own-{place}x{writer}"), Expected::Any, &id);
+                    store.append(append).await.unwrap();
+                    all.fetch_add(1, Ordering::SeqCst);
+                    count += 1;
+                }
+                count
+            });
+            running.push((place, task));
+        }
+    }
+    let mut shares = vec![0; stores.len()];
+    for (place, task) in running {
+        shares[place] += task.await.unwrap();
+    }
+    shares
+}
+
+/// None waits for ever while others append: each has a tenth at least, where a third would be just.
+#[test]
+fn processes_that_share_a_log_take_turns() {
+    let Some(url) = support::server("processes_that_share_a_log_take_turns") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let stores = stores(&url, &Settings::default()).await;
+        for (writers, until) in [(1, 150), (16, 800)] {
+            let start = Instant::now();
+            let shares = shares(&stores, writers, until).await;
+            let took = start.elapsed();
+            println!("{writers} writers in each of {STORES} stores: {shares:?} in {took:?}");
+            let all: usize = shares.iter().sum();
+            assert!(shares.iter().all(|share| share * 10 >= all), "{shares:?}");
+        }
+    });
+}
+
+/// What is overtaken too often is refused, with nothing recorded, and can be sent again.
+#[test]
+fn an_append_that_is_overtaken_too_often_is_refused() {
+    let test = "an_append_that_is_overtaken_too_often_is_refused";
+    let Some(url) = support::server(test) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let mut settings = Settings::default();
+        settings.overtaken_max = 1;
+        let stores = stores(&url, &settings).await;
+        let mut refused = 0;
+        let mut recorded = Vec::new();
+        let mut running = Vec::new();
+        for (place, store) in stores.iter().enumerate() {
+            let store = Arc::clone(store);
+            running.push(tokio::spawn(async move {
+                let mut answers = Vec::new();
+                for number in 0..100 {
+                    let id = format!("{place}/{number}");
+                    let append = append("shared-1", Expected::Any, &id);
+                    answers.push(store.append(append).await);
+                }
+                answers
+            }));
+        }
+        for task in running {
+            for answer in task.await.unwrap() {
+                match answer {
+                    Ok(receipt) => recorded.push(receipt),
+                    Err(error) => {
+                        let told = (error.kind(), error.outcome());
+                        assert_eq!(told, (ErrorKind::Unavailable, Outcome::Rejected), "{error}");
+                        refused += 1;
+                    }
+                }
+            }
+        }
+        assert!(refused > 0, "none was overtaken");
+        support::events::check(&*stores[0], &recorded).await;
+    });
+}
