@@ -204,18 +204,26 @@ impl Segment {
         }
     }
 
-    /// Opens the form that the manifest had, or the one that it has now when that is gone since.
+    /// Opens the form that the manifest had, or the one that it has now when that is gone since, or in an archive
+    /// that can't be reached any more.
     fn open_form(&self, files: &Files, sealed: Option<&SealedEnd>) -> Result<Opened> {
-        let missing = match self.open_as(files, &self.kept(), sealed) {
-            Err(error) if is_missing(&error) && sealed.is_some() => error,
+        let mut kept = self.kept();
+        let is_gone = |kept: &Kept, error: &Error| is_missing(error) || kept.archived.is_some();
+        let missing = match self.open_as(files, &kept, sealed) {
+            Err(error) if is_gone(&kept, &error) && sealed.is_some() => error,
             opened => return opened,
         };
         for _ in 0..FORMS_TRIED_MAX {
             let Some(now) = files.entry_now(&self.header) else {
                 break;
             };
-            match self.open_as(files, &Segment::new(&now).kept(), now.end.as_ref()) {
-                Err(error) if is_missing(&error) => {}
+            let kept_now = Segment::new(&now).kept();
+            if kept_now == kept && kept.archived.is_some() {
+                break;
+            }
+            kept = kept_now;
+            match self.open_as(files, &kept, now.end.as_ref()) {
+                Err(error) if is_gone(&kept, &error) => {}
                 opened => return opened,
             }
         }

@@ -225,7 +225,11 @@ impl Log {
         self.seal_watermark(Ended::Cleanly)
     }
 
-    pub(crate) fn check_usable(&mut self) -> Result<()> {
+    /// Refuses when an earlier failure stopped the writer; what its manifest says can't be told then.
+    ///
+    /// # Errors
+    /// `Poisoned`.
+    pub fn check_usable(&mut self) -> Result<()> {
         self.poisoned |= self.active.room.sync_failed();
         if self.poisoned && !planted::is_active(Bug::PoisonIgnored) {
             return Err(Error::new(

@@ -236,8 +236,63 @@ fn what_a_crash_left_in_the_archive_is_removed_by_the_next_move() {
     .unwrap();
     assert_eq!(names(&it.folder()).len(), 2);
     it.archive(2).unwrap();
-    assert_eq!(names(&it.folder()), ["00000000000000000002.segment"]);
+    let whole = [
+        "00000000000000000001.segment",
+        "00000000000000000002.segment",
+    ];
+    assert_eq!(names(&it.folder()), whole);
     it.archive(1).unwrap();
+    check(&it.log.view(), &it.records);
+}
+
+#[test]
+fn what_is_in_the_folder_and_not_the_log_s_is_not_written_over() {
+    let mut it = written(ReadMode::Map);
+    let (key, cold) = (it.log.archive_key().unwrap(), it.cold());
+    it.archive(1).unwrap();
+    // As by a copy of the log's directory that was written to and archived.
+    let theirs = it.folder().join("00000000000000000002.segment");
+    fs::write(&theirs, b"theirs").unwrap();
+    let error = it.archive(2).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("another file"), "{error}");
+    it.archive(3).unwrap();
+    assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+
+    // As long as a segment is there, nothing is swept; then everything is.
+    it.log.view().sweep_archive(&cold, key).unwrap();
+    assert_eq!(names(&it.folder()).len(), 3);
+    it.restore(1).unwrap();
+    it.restore(3).unwrap();
+    it.log.view().sweep_archive(&cold, key).unwrap();
+    assert!(names(&it.folder()).is_empty());
+}
+
+#[test]
+fn a_copy_under_a_key_that_was_released_since_is_not_taken_over() {
+    let mut it = written(ReadMode::Map);
+    let (key, cold) = (it.log.archive_key().unwrap(), it.cold());
+    let copied = it.log.view().archive(1, &cold, key, &mut go_on);
+    let copied = copied.unwrap().unwrap();
+    it.log.release_archive().unwrap();
+    let error = it.log.adopt(&copied).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    copied.discard();
+    check(&it.log.view(), &it.records);
+}
+
+#[test]
+fn nothing_is_moved_to_where_the_archive_was() {
+    let mut it = written(ReadMode::Map);
+    it.archive(1).unwrap();
+    // As a disk that is not mounted.
+    let away = it.path.with_file_name("away");
+    fs::rename(&it.cold, &away).unwrap();
+    let error = it.archive(2).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(!it.cold.exists());
+    fs::rename(&away, &it.cold).unwrap();
+    it.archive(2).unwrap();
     check(&it.log.view(), &it.records);
 }
 
@@ -256,7 +311,12 @@ fn what_can_t_be_archived_is_refused() {
         (last, &cold, ErrorKind::Invalid, "written to"),
         (99, &cold, ErrorKind::NotFound, "no segment 99"),
         (2, "cold", ErrorKind::Invalid, "an absolute path or a URL"),
-        (2, "s3://bucket/cold", ErrorKind::Io, "can't be reached"),
+        (
+            2,
+            "s3://bucket/cold",
+            ErrorKind::Io,
+            "no archive can be opened",
+        ),
     ] {
         let (found, message) = refused(segment, to);
         assert!(found == kind && message.contains(says), "{message}");

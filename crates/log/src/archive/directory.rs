@@ -24,6 +24,20 @@ impl DirectoryArchive {
         Self { vfs, directory }
     }
 
+    /// Makes the folder, and the name of every directory above durable: an earlier attempt may have made it and been
+    /// killed, or a person just now. What may not be opened was not made by either.
+    fn make_directory(&self) -> io::Result<()> {
+        make_directory(&*self.vfs, &self.directory)?;
+        let parents = self.directory.ancestors().skip(1);
+        for parent in parents.filter(|parent| !parent.as_os_str().is_empty()) {
+            match self.vfs.sync_directory(parent) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+                synced => synced?,
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a file if it is there; whether it was.
     fn remove_file(&self, path: &Path) -> io::Result<bool> {
         match self.vfs.remove(path) {
@@ -42,7 +56,7 @@ impl Archive for DirectoryArchive {
         bytes: u64,
         pace: &mut Pace<'_>,
     ) -> io::Result<ControlFlow<()>> {
-        make_directory(&*self.vfs, &self.directory)?;
+        self.make_directory()?;
         let path = self.directory.join(name);
         let new_path = staged(&path);
         self.remove_file(&new_path)?;
@@ -88,5 +102,34 @@ impl Archive for DirectoryArchive {
             self.vfs.sync_directory(&self.directory)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+    use crate::vfs::sim::SimFs;
+
+    #[test]
+    fn a_folder_that_an_earlier_attempt_made_is_durable_too() {
+        let disk = SimFs::new();
+        let folder = Path::new("/far/cold/log");
+        // It was killed before it came to make the names durable.
+        disk.create_dir_all(folder).unwrap();
+        let archive = DirectoryArchive::new(Arc::new(disk.clone()), folder.to_owned());
+        let file = disk.open(Path::new("/file"), Access::Create).unwrap();
+        file.write_at(b"whole", 0).unwrap();
+        let mut pace = |_| ControlFlow::Continue(());
+        assert!(
+            archive
+                .put("it", &*file, 5, &mut pace)
+                .unwrap()
+                .is_continue()
+        );
+        for seed in 0..64 {
+            let vfs = Arc::new(disk.crash(seed));
+            let archive = DirectoryArchive::new(vfs, folder.to_owned());
+            assert_eq!(archive.open("it").unwrap().length().unwrap(), 5);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Archive, check_location, out_of_reach};
@@ -9,8 +10,8 @@ use crate::checksum::crc32c_append;
 use crate::compress::{
     PIECE_BYTES, Pace, Rewritten, Staged, Wanted, check_frames, copy, piece_bytes,
 };
-use crate::error::{Damage, DamageKind, Error, Result};
-use crate::files::{MANIFEST_NEW, name_of, read_full};
+use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
+use crate::files::{MANIFEST_NEW, is_staged, name_of, read_full};
 use crate::format::manifest::{Archived, Form, SealedEnd};
 use crate::planted::{self, Bug};
 use crate::segments::{Kept, Segment};
@@ -27,12 +28,14 @@ impl View {
     /// read back and compared byte by byte; `None` when `pace` broke it off, and nothing is left of it then. The
     /// log goes on with the file that it has until the copy is [adopted](Log::adopt).
     ///
-    /// What a crash left in the log's folder there is removed first. Whoever writes the log calls it, for one segment at
-    /// a time.
+    /// Copies that a crash left unfinished in the log's folder there are removed first. Whoever writes the log calls
+    /// it, for one segment at a time.
     ///
     /// # Errors
     /// `NotFound` when there is no such segment. `Invalid` when it is the one that is written to, is archived already,
-    /// or lost something, and for what is no location. `Corrupt` when it is damaged. `NoSpace`, `Io`.
+    /// or lost something, for what is no location, and when the archive has a file of its name with other bytes.
+    /// `Corrupt` when it is damaged. `NoSpace`, `Io`, the latter also when what the log has there already can't be
+    /// reached.
     pub fn archive(
         &self,
         segment: u32,
@@ -40,7 +43,7 @@ impl View {
         key: ArchiveKey,
         pace: &mut Pace<'_>,
     ) -> Result<Option<Rewritten>> {
-        check_location(location)?;
+        self.check_archive(location)?;
         let (segment, end) = self.rewritable(segment, Wanted::Archived)?;
         let files = &self.list().files;
         let path = segment.path(files);
@@ -52,10 +55,20 @@ impl View {
         let archive = files
             .open_archive(log, location, key.0)
             .map_err(|error| out_of_reach(segment.id(), location, error))?;
-        self.sweep(&*archive).map_err(failed)?;
+        // The manifest by which nothing there is the log's any more is durable before it is removed.
+        let directory = &files.directory;
+        files.vfs.sync_directory(directory).map_err(failed)?;
+        remove_unfinished(&*archive).map_err(failed)?;
         let file = files.open(&path, Access::Read)?;
         let bytes = bytes_of(segment, &end);
         let name = name_of(segment.id(), segment.form);
+        if differs(&*file, &*archive, (&name, bytes), pace).map_err(failed)? {
+            let message = format!(
+                "the archive {location} has another file {name} of this log: a copy of its directory may \
+                be in use as well; if not, remove the file"
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let copied = archive.put(&name, &*file, bytes, pace).and_then(|copied| {
             if copied.is_break() {
                 return Ok(None);
@@ -170,17 +183,76 @@ impl View {
         }
     }
 
-    /// Removes what is in the log's folder of an archive and no segment of the log: a crash left it.
-    fn sweep(&self, archive: &dyn Archive) -> io::Result<()> {
-        let archived = self.segments().filter(|it| it.archived.is_some());
-        let kept: Vec<String> = archived.map(|it| name_of(it.id(), it.form)).collect();
-        for name in archive.names()? {
-            if !kept.contains(&name) {
+    /// Whether segments can be moved to this location.
+    ///
+    /// # Errors
+    /// `Invalid` for what is no location. `Io` when nobody opens such, and when what the log has there already can't be
+    /// reached, as where a disk is not mounted; `Corrupt` when it is not there any more.
+    pub fn check_archive(&self, location: &str) -> Result<()> {
+        check_location(location)?;
+        let (files, log) = (&self.list().files, self.log_id());
+        let opened = files.open_archive(log, location, 0);
+        opened
+            .map_err(|error| Error::io("no archive can be opened", Path::new(location), error))?;
+        let mut segments = self.segments();
+        match segments.find(|segment| segment.archive() == Some(location)) {
+            Some(segment) => self.reach(segment),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether any segment is in an archive.
+    pub fn has_archived(&self) -> bool {
+        self.segments().any(|segment| segment.archived.is_some())
+    }
+
+    /// Removes everything from the log's folder at a location, where no segment is any more; nothing where one is.
+    ///
+    /// # Errors
+    /// `Io` when it can't be reached or refuses.
+    pub fn sweep_archive(&self, location: &str, key: ArchiveKey) -> Result<()> {
+        let mut segments = self.segments();
+        if segments.any(|segment| segment.archive() == Some(location)) {
+            return Ok(());
+        }
+        let files = &self.list().files;
+        let swept = (|| {
+            files.vfs.sync_directory(&files.directory)?;
+            let archive = files.open_archive(self.log_id(), location, key.0)?;
+            for name in archive.names()? {
                 archive.remove(&name)?;
             }
-        }
-        Ok(())
+            Ok(())
+        })();
+        let location = Path::new(location);
+        swept.map_err(|error| Error::io("the archive can't be emptied", location, error))
     }
+}
+
+/// Whether the archive has a file of this name that is another.
+fn differs(
+    file: &dyn VfsFile,
+    archive: &dyn Archive,
+    (name, bytes): (&str, u64),
+    pace: &mut Pace<'_>,
+) -> io::Result<bool> {
+    if !archive.names()?.iter().any(|there| there == name) {
+        return Ok(false);
+    }
+    match compared(file, archive, name, bytes, pace) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(true),
+        compared => compared.map(|_| false),
+    }
+}
+
+/// Removes copies that were not finished.
+fn remove_unfinished(archive: &dyn Archive) -> io::Result<()> {
+    for name in archive.names()? {
+        if is_staged(&name) {
+            archive.remove(&name)?;
+        }
+    }
+    Ok(())
 }
 
 impl Log {

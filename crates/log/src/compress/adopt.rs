@@ -16,7 +16,8 @@ impl Log {
     /// [`Rewritten::remove_replaced`]; views that were given before read whichever there is.
     ///
     /// # Errors
-    /// `Invalid` when the segment is not as it was when the form was written, `NoSpace` and `Io`: the log
+    /// `Invalid` when the segment is not as it was when the form was written, or the log's key in archives not the one
+    /// that it was archived with, `NoSpace` and `Io`: the log
     /// goes on with the form that it had. `Unknown` and `Poisoned`: the log is stopped, and either form may
     /// be named when it is opened again.
     pub fn adopt(&mut self, rewritten: &Rewritten) -> Result<View> {
@@ -24,6 +25,10 @@ impl Log {
         let mut manifest = self.manifest.clone();
         let entry = manifest.entry_mut(rewritten.segment()).filter(|entry| {
             entry.lost.is_empty() && Segment::new(entry).kept() == rewritten.replaced
+        });
+        let entry = entry.filter(|_| {
+            let archived = rewritten.kept.archived.as_ref();
+            archived.is_none_or(|archived| Some(archived.key) == self.manifest.archive_key)
         });
         let Some(entry) = entry else {
             let message = "the segment changed since its other form was written; begin again";
@@ -85,8 +90,8 @@ impl Rewritten {
         }
     }
 
-    /// Removes the file that is not in use any more, after [`Log::adopt`]. Where that fails the next opening does it, or
-    /// in an archive the next time that a segment is moved there.
+    /// Removes the file that is not in use any more, after [`Log::adopt`]. Where that fails the next opening does it; in
+    /// an archive it stays until [`View::sweep_archive`](crate::View::sweep_archive).
     ///
     /// # Errors
     /// `Io`.

@@ -255,11 +255,6 @@ impl View {
 }
 
 impl Rewritten {
-    /// Whether the file that is replaced is in an archive.
-    pub fn is_from_archive(&self) -> bool {
-        self.replaced.archived.is_some()
-    }
-
     /// The segment's id.
     pub fn segment(&self) -> u32 {
         self.header.id

@@ -144,6 +144,11 @@ impl Committer {
         self.log.idle().map_err(from_log)
     }
 
+    /// Refuses when an earlier failure stopped the writer: what the manifest says can't be told then.
+    pub(crate) fn check_usable(&mut self) -> Result<(), Error> {
+        self.log.check_usable().map_err(from_log)
+    }
+
     /// Goes on with another form of a segment, and shows it to readers.
     pub(crate) fn adopt(&mut self, rewritten: &Rewritten) -> Result<(), Error> {
         let view = self.log.adopt(rewritten).map_err(from_log)?;

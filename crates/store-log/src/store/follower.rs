@@ -126,7 +126,7 @@ impl LogFollower {
     {
         let state = self.fresh(consistency).await?;
         let now = self.follow.shared.now(&state);
-        if self.heat.is_hot(&self.follow.shared, Needs::Events) {
+        if !state.view.has_archived() && self.heat.is_hot(&self.follow.shared, Needs::Events) {
             return ask(&state, now);
         }
         blocking::unblock(move || ask(&state, now)).await

@@ -29,11 +29,12 @@ pub(crate) enum Needs {
 /// A cold store is asked on threads that may block, so that a read that waits for a disk never stalls a
 /// runtime; a hot one on the caller's own, without a hop between threads. The system takes a little of
 /// every store back when it is short of memory; what little is missing is read again, so that a store does
-/// not turn cold for it.
+/// not turn cold for it. A store that has anything in an archive is cold.
 #[derive(Debug, Default)]
 pub(crate) struct Heat {
     is_hot: AtomicBool,
     is_index_hot: AtomicBool,
+    is_far: AtomicBool,
     looks: AtomicBool,
     uses: AtomicU32,
     looked_at_micros: AtomicI64,
@@ -46,15 +47,18 @@ impl Heat {
         if uses.is_multiple_of(USES) {
             self.look_again(uses == 0, shared);
         }
+        if self.is_far.load(Ordering::Relaxed) {
+            return false;
+        }
         match needs {
             Needs::Index => self.is_index_hot.load(Ordering::Relaxed),
             Needs::Events => self.is_hot.load(Ordering::Relaxed),
         }
     }
 
-    /// Has nothing taken for hot before the next look: something is not in memory any more.
-    pub(crate) fn cool(&self) {
-        self.is_hot.store(false, Ordering::Relaxed);
+    /// Tells whether any event is read from an archive, which may take long: nothing is hot then.
+    pub(crate) fn read_far(&self, is_far: bool) {
+        self.is_far.store(is_far, Ordering::Relaxed);
     }
 
     #[cold]

@@ -88,11 +88,8 @@ impl StoreHistory {
         self.scan.skip_lost()
     }
 
-    /// Looks at what was recorded since: the next entries go up to there.
-    ///
-    /// # Errors
-    /// What the file system refuses, and damage.
-    pub fn refresh(&mut self) -> Result<(), Error> {
+    /// Looks at what was recorded since, at the end: the next entries go up to there.
+    fn refresh(&mut self) -> Result<(), Error> {
         let refreshed = self.follower.refresh().map_err(from_log);
         self.view = refreshed.map_err(|error| error.during("read the history"))?;
         self.scan = self.view.scan(self.scan.place());

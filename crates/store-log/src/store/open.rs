@@ -232,6 +232,8 @@ impl LogStoreBuilder {
             self.settings.auxiliary_bytes_max,
         );
         keeper.tidy();
+        let heat = Arc::<Heat>::default();
+        heat.read_far(view.has_archived());
         Ok(LogStore {
             auxiliary,
             rewriting: Rewriting::default(),
@@ -239,7 +241,7 @@ impl LogStoreBuilder {
             commits,
             idler: Mutex::new(idler),
             keeper,
-            heat: Arc::default(),
+            heat,
             ahead: ReadAhead::new(pages_ahead(&self.settings)),
             settings: self.settings,
             directory: self.directory,

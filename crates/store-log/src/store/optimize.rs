@@ -9,7 +9,7 @@ use annals_core::{
     SegmentCompression, SegmentReclaim, SegmentRewrite, SegmentState, SegmentSummary, StreamId,
     Timestamp,
 };
-use annals_log::{Compression, Rewritten, Segment, View};
+use annals_log::{ArchiveKey, Compression, Rewritten, Segment, View};
 use tracing::warn;
 
 use super::committer::Committer;
@@ -48,13 +48,24 @@ impl Rewriting {
 }
 
 impl LogStore {
-    /// Has a form of a segment written beside the one in use, and goes over to it.
+    /// Has a form of a segment written beside the one in use, and goes over to it; nothing else is rewritten meanwhile.
     fn rewrite(
         &self,
         pace: &mut RewritePace<'_>,
         write: impl FnOnce(&View, &mut RewritePace<'_>) -> annals_log::Result<Option<Rewritten>>,
     ) -> Result<Option<SegmentRewrite>, Error> {
         let _held = self.rewriting.begin()?;
+        self.rewrite_alone(pace, write)
+    }
+
+    /// The same for who has seen to it that nothing else is rewritten.
+    fn rewrite_alone(
+        &self,
+        pace: &mut RewritePace<'_>,
+        write: impl FnOnce(&View, &mut RewritePace<'_>) -> annals_log::Result<Option<Rewritten>>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        // After a failure either form may be named, and none of them is to be touched.
+        self.with_committer(Committer::check_usable)?;
         let view = self.shared.snapshot().view.clone();
         let mut paced = |bytes| match pace(bytes) {
             ControlFlow::Continue(()) if self.rewriting.has_ended() => ControlFlow::Break(()),
@@ -69,25 +80,25 @@ impl LogStore {
             bytes_after: rewritten.bytes_after,
             events_reclaimed: 0,
         };
-        let adopted = self
-            .commits
-            .with_core(|committer| committer.adopt(&rewritten));
-        let adopted = adopted.unwrap_or_else(|_| Err(closed()));
-        if let Err(error) = adopted {
+        if let Err(error) = self.with_committer(|committer| committer.adopt(&rewritten)) {
             // Where it can't be told which form is named, the next opening removes the other one.
             if error.kind() != ErrorKind::Unknown {
                 rewritten.discard();
             }
             return Err(error);
         }
-        let is_from_archive = rewritten.is_from_archive();
         if let Err(error) = rewritten.remove_replaced() {
             warn!(%error, "a file that is not in use any more stays for now");
-        } else if is_from_archive {
-            let released = self.commits.with_core(Committer::release_archive);
-            released.unwrap_or_else(|_| Err(closed()))?;
         }
         Ok(Some(sizes))
+    }
+
+    fn with_committer<T>(
+        &self,
+        ask: impl FnOnce(&mut Committer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let asked = self.commits.with_core(ask);
+        asked.unwrap_or_else(|_| Err(closed()))
     }
 }
 
@@ -149,7 +160,7 @@ impl Optimizable for LogStore {
         segment: u32,
         pace: &mut RewritePace<'_>,
     ) -> Result<Option<SegmentRewrite>, Error> {
-        let restored = self.rewrite(pace, |view, pace| view.restore(segment, pace));
+        let restored = self.restore(segment, pace);
         restored.map_err(|error| error.during("restore segment"))
     }
 }
@@ -160,14 +171,47 @@ impl LogStore {
         request: SegmentArchiving<'_>,
         pace: &mut RewritePace<'_>,
     ) -> Result<Option<SegmentRewrite>, Error> {
-        let key = self.commits.with_core(Committer::archive_key);
-        let key = key.unwrap_or_else(|_| Err(closed()))?;
-        let archived = self.rewrite(pace, |view, pace| {
+        let _held = self.rewriting.begin()?;
+        let view = self.shared.snapshot().view.clone();
+        view.check_archive(request.to).map_err(from_log)?;
+        let key = self.with_committer(Committer::archive_key)?;
+        // From now on reads may wait for the archive.
+        self.heat.read_far(true);
+        let archived = self.rewrite_alone(pace, |view, pace| {
             view.archive(request.segment, request.to, key, pace)
         });
-        // From now on reads may wait for the archive.
-        self.heat.cool();
+        self.settle_archive(request.to, key);
         archived
+    }
+
+    fn restore(
+        &self,
+        segment: u32,
+        pace: &mut RewritePace<'_>,
+    ) -> Result<Option<SegmentRewrite>, Error> {
+        let _held = self.rewriting.begin()?;
+        let view = self.shared.snapshot().view.clone();
+        let archive = view.segment(segment).and_then(Segment::archive);
+        let restored = self.rewrite_alone(pace, |view, pace| view.restore(segment, pace));
+        if let (Some(location), Ok(Some(_))) = (archive, &restored) {
+            let key = self.with_committer(Committer::archive_key)?;
+            self.settle_archive(location, key);
+        }
+        restored
+    }
+
+    /// Leaves nothing in an archive that no segment is in, and forgets the key when none is in any. Where that fails
+    /// the key stays, and the next move there removes what is left.
+    fn settle_archive(&self, location: &str, key: ArchiveKey) {
+        let view = self.shared.snapshot().view.clone();
+        self.heat.read_far(view.has_archived());
+        let settled = self
+            .with_committer(Committer::check_usable)
+            .and_then(|()| view.sweep_archive(location, key).map_err(from_log))
+            .and_then(|()| self.with_committer(Committer::release_archive));
+        if let Err(error) = settled {
+            warn!(%error, location, "the archive is left as it is for now");
+        }
     }
 
     fn reclaim(
@@ -176,8 +220,7 @@ impl LogStore {
         pace: &mut RewritePace<'_>,
     ) -> Result<Option<SegmentRewrite>, Error> {
         // A power loss must not take what hides the events and leave the segment without them.
-        let durable = self.commits.with_core(Committer::make_durable);
-        durable.unwrap_or_else(|_| Err(closed()))?;
+        self.with_committer(Committer::make_durable)?;
         let Some(hidden) = hidden(&self.shared.snapshot(), request, pace)? else {
             return Ok(None);
         };
