@@ -52,6 +52,10 @@ impl Place {
     }
 }
 
+fn go_on(_: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
 fn archive(store: &LogStore, segment: u32, to: &Path) -> Result<(), Error> {
     let to = to.to_str().unwrap();
     let request = SegmentArchiving { segment, to };
@@ -170,4 +174,78 @@ fn appends_and_reads_go_on_while_segments_move() {
     assert!(segments.iter().all(|it| it.archived_bytes.is_none()));
     store.close().unwrap();
     assert!(place.builder().verify(&mut |_| {}).unwrap().is_whole());
+}
+
+#[test]
+fn what_an_undo_leaves_in_an_archive_is_nothing() {
+    let place = Place::new();
+    let store = place.archived();
+    let manifest = place.path("store/log/MANIFEST");
+    let format = || fs::read(&manifest).unwrap()[8];
+    assert_eq!(format(), 4);
+    let folder = fs::read_dir(place.path("cold")).unwrap().next();
+    let folder = folder.unwrap().unwrap().path();
+    // As of a process that was killed before it removed what it had brought back.
+    fs::write(folder.join("left behind"), b"whole").unwrap();
+    for segment in store.segments().unwrap() {
+        if segment.archived_bytes.is_some() {
+            let restored = store.restore_segment(segment.segment, &mut go_on);
+            restored.unwrap().unwrap();
+        }
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    assert_eq!(format(), 1);
+
+    // Nor does a move that is refused leave a key.
+    let sealed = store.segments().unwrap()[0].segment;
+    for to in ["cold", "s3://bucket/cold"] {
+        archive(&store, sealed, Path::new(to)).unwrap_err();
+        assert_eq!(format(), 1);
+    }
+    let cold = place.path("cold");
+    let broken = SegmentArchiving {
+        segment: sealed,
+        to: cold.to_str().unwrap(),
+    };
+    let moved = store.archive_segment(broken, &mut |_| ControlFlow::Break(()));
+    assert_eq!(moved.unwrap(), None);
+    assert_eq!(format(), 1);
+}
+
+#[test]
+fn moves_there_and_back_at_once_lose_nothing() {
+    let place = Place::new();
+    let store = place.archived();
+    let segments = store.segments().unwrap();
+    let sealed: Vec<u32> = segments
+        .iter()
+        .filter(|it| it.archived_bytes.is_some())
+        .map(|it| it.segment)
+        .collect();
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (store, sealed, place) = (&store, &sealed, &place);
+            scope.spawn(move || {
+                let cold = place.path("cold");
+                for round in 0..20 {
+                    let segment = sealed[(round * 2 + thread) % sealed.len()];
+                    // Each is refused where another was first.
+                    let request = SegmentArchiving {
+                        segment,
+                        to: cold.to_str().unwrap(),
+                    };
+                    let _ = store.restore_segment(segment, &mut go_on);
+                    let _ = store.archive_segment(request, &mut go_on);
+                    let _ = store.restore_segment(segment, &mut go_on);
+                }
+            });
+        }
+    });
+    let count = |store: &LogStore| {
+        let read = store.collect(ReadRequest::all());
+        block_on(read).unwrap().len()
+    };
+    assert_eq!(count(&store), 600);
+    store.close().unwrap();
+    assert_eq!(count(&place.builder().open().unwrap()), 600);
 }

@@ -11,6 +11,7 @@ use super::ahead::ReadAhead;
 use super::committer::Committer;
 use super::error::from_log;
 use super::follower::LogFollower;
+use super::heat::Heat;
 use super::idle::{Activity, Idler};
 use super::keeper::Keeper;
 use super::log_store::LogStore;
