@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::{Refusal, unknown};
+use crate::mark::Mark;
 use crate::record::Record;
 use crate::rivals::Rivals;
 use crate::settings::Settings;
@@ -28,10 +29,7 @@ pub(crate) struct Shared {
     pub(crate) rivals: Rivals,
     /// The most events of a group commit, as far as is known what the servers take.
     batch_events_max: AtomicUsize,
-    /// The last sequence that this process appended.
-    pub(crate) appended: AtomicU64,
-    /// How far the log is noted to go.
-    pub(crate) marked: AtomicU64,
+    pub(crate) mark: Mark,
     state: RwLock<State>,
     head: watch::Sender<Position>,
     /// What the task that follows can't get over, as it was told last.
@@ -76,14 +74,13 @@ impl Shared {
             wire,
             subjects: Subjects::new(&settings.log),
             rivals: Rivals::new(&*ids),
-            appended: AtomicU64::new(0),
+            mark: Mark::default(),
             batch_events_max: AtomicUsize::new(settings.batch_events_max),
             settings,
             clock,
             ids,
             runtime,
             refreshes: Refreshes::default(),
-            marked: AtomicU64::new(0),
             state: RwLock::default(),
             head: watch::Sender::new(Position::START),
             damage: RwLock::default(),

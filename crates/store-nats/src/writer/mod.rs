@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use annals_core::{
-    Answer, Append, AppendId, Error, ErrorKind, EventId, LimitExceeded, NewEvent, Placement, PolicyChange,
-    Position, ReadRequest, Receipt, RecordedEvent, StreamHead, StreamId, Timestamp, Version,
+    Answer, Append, AppendId, Error, ErrorKind, EventId, LimitExceeded, NewEvent, Placement,
+    PolicyChange, Position, ReadRequest, Receipt, RecordedEvent, StreamHead, StreamId, Timestamp,
+    Version,
 };
 use tokio::sync::{mpsc, oneshot};
 

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use annals_core::{Error, ErrorKind};
 use tokio::sync::mpsc;
@@ -176,9 +175,7 @@ fn give_up_overtaken(shared: &Shared, commands: &mut VecDeque<Waiting>) {
 /// Takes the batch in and answers it: that it was recorded shows that the state was the newest.
 async fn settle(shared: &Shared, batch: Batch) {
     let records: Vec<(u64, Record)> = (batch.after + 1..).zip(batch.records).collect();
-    if let Some((last, _)) = records.last() {
-        shared.appended.fetch_max(*last, Ordering::Relaxed);
-    }
+    shared.mark.appended();
     let taken = shared.take(records);
     let kept: Vec<(Waiting, Result<Answered, Error>)> = match taken {
         Ok(()) => batch
