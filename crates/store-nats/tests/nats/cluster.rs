@@ -175,7 +175,7 @@ fn awaited<T>(look: impl Fn() -> Option<T>) -> T {
         }
         look()
     });
-    looks.find_map(|found| found).expect("a minute is enough")
+    looks.find_map(|found| found).unwrap()
 }
 
 /// Whether the nodes beside the one that is halted have another leader.
