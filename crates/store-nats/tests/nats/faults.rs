@@ -200,8 +200,11 @@ fn an_append_that_is_too_large_takes_no_other_with_it() {
     // On one thread, what is appended together is in one batch.
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let store = support::builder(&server.url());
-        let store = store.open_or_create().await.unwrap();
+        let mut settings = Settings::default();
+        settings.poll_interval_max = Duration::from_mins(10);
+        let store = support::builder(&server.url()).settings(settings);
+        let store = store.allow_lazy_sync().log("shop").open_or_create();
+        let store = store.await.unwrap();
         let small = |number: usize| {
             append(
                 &format!("small-{number}"),
@@ -230,6 +233,13 @@ fn an_append_that_is_too_large_takes_no_other_with_it() {
             let told = (error.kind(), error.outcome());
             assert_eq!(told, (ErrorKind::Invalid, Outcome::Rejected), "{error}");
         }
+        // What the servers take is known by now.
+        let before = messages_of(&server);
+        let appends = (100..140).map(small);
+        let answers = timeout(SOON, join_all(appends.map(|append| store.append(append))));
+        receipts.extend(answers.await.unwrap().into_iter().map(Result::unwrap));
+        let sent = messages_of(&server) - before;
+        assert!(sent < 2 * 40, "{sent} messages");
         check(&store, &receipts).await;
     });
 }
