@@ -396,5 +396,7 @@ fn a_reader_without_rights_to_publish_does_not_lag() {
             });
             told.await.expect("what reads is not held up");
         }
+        let read = timeout(SOON, reader.collect(ReadRequest::all()));
+        assert_eq!(read.await.expect("it may read").unwrap().len(), 20);
     });
 }
