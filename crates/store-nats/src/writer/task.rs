@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use annals_core::{Error, ErrorKind};
 use tokio::sync::mpsc;
@@ -113,7 +114,7 @@ async fn record(shared: &Shared, mut batch: Batch, commands: &mut VecDeque<Waiti
             settle(shared, batch).await;
             shared.rivals.give_way(took, &*shared.ids).await;
         }
-        Fate::Overtaken => overtaken(shared, batch, commands).await,
+        Fate::Overtaken => overtaken(shared, batch, start.elapsed(), commands).await,
         // Together they are too many, or one of them is too large, and the others go without it.
         Fate::Refused(refusal) if refusal.is_of_size() && batch.accepted.len() > 1 => {
             shared.note_too_large(&refusal, batch.records.len());
@@ -145,7 +146,12 @@ async fn record(shared: &Shared, mut batch: Batch, commands: &mut VecDeque<Waiti
 }
 
 /// Lets the commands be judged again, after what came first and is known by now, and asks the other processes to give way.
-async fn overtaken(shared: &Shared, mut batch: Batch, commands: &mut VecDeque<Waiting>) {
+async fn overtaken(
+    shared: &Shared,
+    mut batch: Batch,
+    took: Duration,
+    commands: &mut VecDeque<Waiting>,
+) {
     batch.note_overtaken();
     let refused = std::mem::take(&mut batch.refused).into_iter();
     let refused = unanswered(shared, refused.map(|(waiting, _)| waiting));
@@ -153,9 +159,10 @@ async fn overtaken(shared: &Shared, mut batch: Batch, commands: &mut VecDeque<Wa
     batch.dissolve(commands);
     give_up_overtaken(shared, commands);
     let times = commands.iter().map(|waiting| waiting.overtaken).max();
-    if times.unwrap_or_default() > 1 {
-        let bell = shared.subjects.bell();
-        shared.wire.ring(bell, shared.rivals.plea()).await;
+    let times = times.unwrap_or_default();
+    if times > 1 {
+        let plea = shared.rivals.plea(took, times);
+        shared.wire.ring(shared.subjects.bell(), plea).await;
     }
 }
 
