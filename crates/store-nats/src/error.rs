@@ -51,6 +51,16 @@ impl Refusal {
         }
     }
 
+    /// Whether less of the same might be taken.
+    pub(crate) fn is_of_size(&self) -> bool {
+        self.kind() == ErrorKind::Invalid
+    }
+
+    /// Whether a batch of fewer messages might be taken.
+    pub(crate) fn is_of_count(&self) -> bool {
+        self.number == 10199
+    }
+
     fn kind(&self) -> ErrorKind {
         match self.number {
             // Resources, storage and the like; the stream is at a limit.

@@ -46,6 +46,20 @@ impl Shared {
         Ok(())
     }
 
+    /// The same when a log is opened that is noted to go so far: a leader that was cut off, or has just been elected,
+    /// may know less for a while.
+    pub(crate) async fn refresh_up_to(&self, noted: u64) -> Result<(), Error> {
+        self.refresh().await?;
+        for _ in 0..STALE_MAX {
+            if self.look(State::sequence)? >= noted {
+                break;
+            }
+            sleep(STALE_PAUSE).await;
+            self.refresh().await?;
+        }
+        Ok(())
+    }
+
     async fn catch_up(&self) -> Result<(), Error> {
         for _ in 0..STALE_MAX {
             // What this process appends meanwhile is no reason to ask again.
@@ -235,6 +249,8 @@ impl Shared {
                 sleep(LISTEN_PAUSE).await;
                 continue;
             };
+            // Who wrote what is there may have ended before it could.
+            strong.mark_aside();
             drop(strong);
             let mut marked = Instant::now();
             loop {
@@ -259,9 +275,7 @@ impl Shared {
                 }
                 if rung.is_err() || marked.elapsed() >= pause {
                     marked = Instant::now();
-                    if let Err(error) = strong.mark().await {
-                        tracing::debug!(%error, "how far the log goes could not be noted");
-                    }
+                    strong.mark_aside();
                 }
             }
         }

@@ -3,10 +3,12 @@
 //! A server that finds a damaged message when it starts may cut its stream there, and say nothing of what stood behind it.
 //! What is noted in the other stream, now and then, tells.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use annals_core::{Error, ErrorKind};
 use async_nats::HeaderMap;
+use tokio::sync::Mutex;
 
 use crate::layout::auxiliary;
 use crate::record::sealed;
@@ -14,11 +16,55 @@ use crate::shared::Shared;
 use crate::state::State;
 use crate::wire::Guard;
 
+/// What this process knows of the note.
+#[derive(Debug, Default)]
+pub(crate) struct Mark {
+    /// How far the log is noted to go, at least.
+    known: AtomicU64,
+    /// Whether this process appended something, so that it may write.
+    has_appended: AtomicBool,
+    /// Whether it could not note something.
+    has_failed: AtomicBool,
+    /// One notes at a time.
+    turn: Mutex<()>,
+}
+
+impl Mark {
+    /// Tells that this process appended something.
+    pub(crate) fn appended(&self) {
+        self.has_appended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this process may be allowed to note. One that only reads gives up where it could not.
+    fn may_try(&self) -> bool {
+        self.has_appended.load(Ordering::Relaxed) || !self.has_failed.load(Ordering::Relaxed)
+    }
+}
+
 impl Shared {
-    /// Notes the last sequence that this process appended, unless as much is noted. Who only reads may not be allowed to.
-    pub(crate) async fn mark(&self) -> Result<(), Error> {
-        let sequence = self.appended.load(Ordering::Relaxed);
-        if sequence <= self.marked.load(Ordering::Relaxed) {
+    /// Notes how far the log is known to go, unless as much is noted or somebody is at it. Nobody waits for it: where
+    /// it is not allowed, no answer comes.
+    pub(crate) fn mark_aside(self: &Arc<Self>) {
+        if self.mark.turn.try_lock().is_ok() {
+            self.mark_at_last();
+        }
+    }
+
+    /// The same after whoever is at it.
+    pub(crate) fn mark_at_last(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let _one = shared.mark.turn.lock().await;
+            if let Err(error) = shared.note().await {
+                shared.mark.has_failed.store(true, Ordering::Relaxed);
+                tracing::debug!(%error, "how far the log goes could not be noted");
+            }
+        });
+    }
+
+    async fn note(&self) -> Result<(), Error> {
+        let sequence = self.look(State::sequence)?;
+        if sequence <= self.mark.known.load(Ordering::Relaxed) || !self.mark.may_try() {
             return Ok(());
         }
         let (message, mut known) = self.noted().await?;
@@ -30,7 +76,7 @@ impl Shared {
                 known = sequence;
             }
         }
-        self.marked.fetch_max(known, Ordering::Relaxed);
+        self.mark.known.fetch_max(known, Ordering::Relaxed);
         Ok(())
     }
 
@@ -43,6 +89,7 @@ impl Shared {
     pub(crate) fn check_mark(&self, noted: u64) -> Result<(), Error> {
         let sequence = self.look(State::sequence)?;
         if noted <= sequence {
+            self.mark.known.fetch_max(noted, Ordering::Relaxed);
             return Ok(());
         }
         let message =

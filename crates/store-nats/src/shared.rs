@@ -1,6 +1,6 @@
 //! What the store and its tasks share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use annals_core::{Clock, Error, ErrorKind, Ids, Position};
@@ -8,7 +8,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
-use crate::error::unknown;
+use crate::error::{Refusal, unknown};
+use crate::mark::Mark;
 use crate::record::Record;
 use crate::rivals::Rivals;
 use crate::settings::Settings;
@@ -26,10 +27,9 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
     pub(crate) refreshes: Refreshes,
     pub(crate) rivals: Rivals,
-    /// The last sequence that this process appended.
-    pub(crate) appended: AtomicU64,
-    /// How far the log is noted to go.
-    pub(crate) marked: AtomicU64,
+    /// The most events of a group commit, as far as is known what the servers take.
+    batch_events_max: AtomicUsize,
+    pub(crate) mark: Mark,
     state: RwLock<State>,
     head: watch::Sender<Position>,
     /// What the task that follows can't get over, as it was told last.
@@ -74,13 +74,13 @@ impl Shared {
             wire,
             subjects: Subjects::new(&settings.log),
             rivals: Rivals::new(&*ids),
-            appended: AtomicU64::new(0),
+            mark: Mark::default(),
+            batch_events_max: AtomicUsize::new(settings.batch_events_max),
             settings,
             clock,
             ids,
             runtime,
             refreshes: Refreshes::default(),
-            marked: AtomicU64::new(0),
             state: RwLock::default(),
             head: watch::Sender::new(Position::START),
             damage: RwLock::default(),
@@ -90,6 +90,19 @@ impl Shared {
     /// The name of the log's stream.
     pub(crate) fn log(&self) -> &str {
         &self.settings.log
+    }
+
+    /// The most events of one group commit, a single append apart.
+    pub(crate) fn batch_events_max(&self) -> usize {
+        self.batch_events_max.load(Ordering::Relaxed)
+    }
+
+    /// Makes smaller batches from now on, where the servers would not take one of so many messages.
+    pub(crate) fn note_too_large(&self, refusal: &Refusal, messages: usize) {
+        if refusal.is_of_count() {
+            let half = (messages / 2).max(1);
+            self.batch_events_max.fetch_min(half, Ordering::Relaxed);
+        }
     }
 
     /// Looks at the state.

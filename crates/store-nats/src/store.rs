@@ -242,7 +242,7 @@ impl NatsStoreBuilder {
         let shared = Arc::new(Shared::new(wire, self.settings, (clock, ids), runtime));
         // Noted before it is looked how far the log goes: who writes meanwhile notes more.
         let noted = shared.noted_sequence().await?;
-        shared.refresh().await?;
+        shared.refresh_up_to(noted).await?;
         shared.check_mark(noted)?;
         let follower = shared
             .runtime
@@ -389,6 +389,7 @@ impl EventStore for NatsStore {
 impl Drop for NatsStore {
     fn drop(&mut self) {
         self.follower.abort();
+        self.shared.mark_at_last();
     }
 }
 

@@ -9,7 +9,6 @@ use annals_core::{
 use super::{Answered, Command, NewAppend, Waiting};
 use crate::judge::{Overlay, changed_head, judge};
 use crate::record::{PolicyRecord, Record, Stored};
-use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::state::State;
 
@@ -65,7 +64,7 @@ impl Batch {
         let mut later = VecDeque::new();
         let mut is_closed = false;
         while let Some(waiting) = commands.pop_front() {
-            if is_closed || !maker.has_room_for(&waiting, &shared.settings) {
+            if is_closed || !maker.has_room_for(&waiting) {
                 later.push_back(waiting);
                 break;
             }
@@ -107,15 +106,15 @@ impl Batch {
 }
 
 impl Maker<'_> {
-    fn has_room_for(&self, waiting: &Waiting, settings: &Settings) -> bool {
+    fn has_room_for(&self, waiting: &Waiting) -> bool {
         let is_policy = matches!(waiting.command, Command::Policy(_));
         let records = self.batch.records.len();
         let commands_max = self.commands_max.min(waiting.together_max);
         records == 0
             || (!is_policy
                 && self.batch.accepted.len() < commands_max
-                && records + waiting.events() <= settings.batch_events_max
-                && self.bytes + waiting.bytes() <= settings.batch_bytes_max)
+                && records + waiting.events() <= self.shared.batch_events_max()
+                && self.bytes + waiting.bytes() <= self.shared.settings.batch_bytes_max)
     }
 
     /// Adds a command, or gives it back where it has to wait for those before it.

@@ -8,15 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use annals_core::{
-    Append, AppendId, Error, ErrorKind, EventId, LimitExceeded, NewEvent, Placement, PolicyChange,
-    Position, ReadRequest, Receipt, RecordedEvent, StreamHead, StreamId, Timestamp, Version,
+    Answer, Append, AppendId, Error, ErrorKind, EventId, LimitExceeded, NewEvent, Placement,
+    PolicyChange, Position, ReadRequest, Receipt, RecordedEvent, StreamHead, StreamId, Timestamp,
+    Version,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::unknown;
+use crate::judge::{changed_head, judge};
 use crate::record::{Record, Stored};
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::state::State;
 
 /// The way to the task that appends. The task ends when every writer is gone and all that waited is answered.
 #[derive(Debug)]
@@ -264,6 +267,20 @@ impl Waiting {
     /// Answers; whoever asked may be gone.
     fn tell(self, answer: Result<Answered, Error>) {
         drop(self.answer.send(answer));
+    }
+
+    /// What the state by itself answers; `None` where the command may be recorded.
+    fn answer_of(&self, state: &State, now: Timestamp) -> Option<Result<Answered, Error>> {
+        let judged = match &self.command {
+            Command::Append(new) => {
+                if let Some(receipt) = state.receipt(&new.append.id(), Answer::Duplicate) {
+                    return Some(Ok(Answered::Known(Box::new(receipt))));
+                }
+                judge(state, &new.append, &new.ids, now)
+            }
+            Command::Policy(change) => changed_head(state, change, now).map(drop),
+        };
+        judged.err().map(Err)
     }
 
     fn bytes(&self) -> usize {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use annals_core::{Error, ErrorKind};
 use tokio::time::{Instant, sleep};
 
-use crate::error::{Failure, Meaning};
+use crate::error::{Failure, Meaning, Refusal};
 use crate::record::{BATCH, Message, Record, value};
 use crate::shared::Shared;
 use crate::wire::Guard;
@@ -15,10 +15,10 @@ use crate::wire::Guard;
 pub(super) enum Fate {
     /// It stands where it was meant to.
     Recorded,
-    /// Something else stands there, so that it never will.
+    /// Something else stands there, so that it never will. The state has all that stood in the log after it was sent.
     Overtaken,
     /// It was refused for what it is.
-    Refused(Error),
+    Refused(Refusal),
     /// It was not sent, or not taken, and there was no more time.
     NotWritten(Error),
     /// It may stand there, now or later.
@@ -68,11 +68,16 @@ impl Shared {
                 Ok(last) => format!("acknowledged at {last}, meant for {meant}"),
                 Err(Failure::Refused(refusal)) => match refusal.meaning() {
                     Meaning::Final if in_doubt.is_none() => {
-                        return Fate::Refused(refusal.to_error());
+                        return Fate::Refused(refusal);
                     }
                     // Nothing was on its way before, so that nothing of it can stand there.
                     Meaning::Moved if in_doubt.is_none() && refusal.number == WRONG_LAST => {
-                        return Fate::Overtaken;
+                        match self.is_behind(after).await {
+                            Ok(true) => return Fate::Overtaken,
+                            // What stands against it waits for the other servers, and may come to nothing.
+                            Ok(false) => refusal.description,
+                            Err(error) => return Fate::NotWritten(error),
+                        }
                     }
                     _ => {
                         // Of a cluster, one server failed to store what others may have.
@@ -95,7 +100,10 @@ impl Shared {
                 Ok(Place::Ours) if self.is_whole(meant, records).await => return Fate::Recorded,
                 // Its beginning stands there, and what follows can't be told, or is not there.
                 Ok(Place::Ours) => in_doubt = Some(format!("stored in part: {cause}")),
-                Ok(Place::Others) => return Fate::Overtaken,
+                Ok(Place::Others) => {
+                    let seen = self.refresh().await;
+                    return seen.map_or_else(Fate::NotWritten, |()| Fate::Overtaken);
+                }
                 Ok(Place::Free) | Err(_) => {}
             }
             if Instant::now() >= end {
@@ -104,6 +112,12 @@ impl Shared {
             sleep(pause).await;
             pause = PAUSE_MAX.min(pause * 2);
         }
+    }
+
+    /// Whether more than up to this sequence is known, once it was asked for.
+    async fn is_behind(&self, after: u64) -> Result<bool, Error> {
+        self.refresh().await?;
+        self.look(|state| state.sequence() > after)
     }
 
     /// Whether the last of the records stands where it was meant to, as far as that can be told.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use annals_core::{Error, ErrorKind};
 use tokio::sync::mpsc;
@@ -72,29 +72,36 @@ fn judged(shared: &Shared, commands: &mut VecDeque<Waiting>) -> Result<Batch, Er
     shared.look(|state| Batch::of(commands, shared, state))
 }
 
-/// Answers those that the state refuses, if it is the newest; else lets them be judged again.
-async fn refuse(shared: &Shared, mut batch: Batch, commands: &mut VecDeque<Waiting>) {
-    tell_known(std::mem::take(&mut batch.known));
-    let after = batch.after;
-    let newest = match shared.refresh().await {
-        Ok(()) => shared.look(State::sequence),
-        Err(error) => Err(error),
-    };
-    match newest {
-        Ok(newest) if newest == after => {
-            for (waiting, error) in batch.refused {
-                waiting.tell(Err(error));
-            }
+/// Answers those that a state refuses which is newer than they are; what it does not refuse is to be recorded.
+async fn refuse(shared: &Shared, batch: Batch, commands: &mut VecDeque<Waiting>) {
+    tell_known(batch.known);
+    let refused = batch.refused.into_iter().map(|(waiting, _)| waiting);
+    match shared.refresh().await {
+        Ok(()) => put_first(unanswered(shared, refused), commands),
+        Err(error) => fail(refused, &error),
+    }
+}
+
+/// Answers those commands that the state knows or refuses, which has to be newer than they are, and gives the others.
+fn unanswered(shared: &Shared, commands: impl Iterator<Item = Waiting>) -> Vec<Waiting> {
+    let mut rest = Vec::new();
+    for waiting in commands {
+        let answer = shared.look(|state| {
+            let now = state.not_before_newest(shared.clock.now());
+            waiting.answer_of(state, now)
+        });
+        match answer {
+            Ok(Some(answer)) => waiting.tell(answer),
+            Ok(None) => rest.push(waiting),
+            Err(error) => fail(std::iter::once(waiting), &error),
         }
-        Ok(_) => {
-            batch.note_overtaken();
-            batch.dissolve(commands);
-            give_up_overtaken(shared, commands);
-        }
-        Err(error) => fail(
-            batch.refused.into_iter().map(|(waiting, _)| waiting),
-            &error,
-        ),
+    }
+    rest
+}
+
+fn put_first(waiting: Vec<Waiting>, commands: &mut VecDeque<Waiting>) {
+    for waiting in waiting.into_iter().rev() {
+        commands.push_front(waiting);
     }
 }
 
@@ -107,13 +114,15 @@ async fn record(shared: &Shared, mut batch: Batch, commands: &mut VecDeque<Waiti
             settle(shared, batch).await;
             shared.rivals.give_way(took, &*shared.ids).await;
         }
-        Fate::Overtaken => overtaken(shared, batch, commands).await,
-        // One of them is to blame, and the others go without it.
-        Fate::Refused(_) if batch.accepted.len() > 1 => {
+        Fate::Overtaken => overtaken(shared, batch, start.elapsed(), commands).await,
+        // Together they are too many, or one of them is too large, and the others go without it.
+        Fate::Refused(refusal) if refusal.is_of_size() && batch.accepted.len() > 1 => {
+            shared.note_too_large(&refusal, batch.records.len());
             batch.split();
             batch.dissolve(commands);
         }
-        Fate::Refused(error) => {
+        Fate::Refused(refusal) => {
+            let error = refusal.to_error();
             fail(batch.accepted.drain(..).map(|(waiting, _)| waiting), &error);
             // That the state was the newest is not shown.
             batch.dissolve(commands);
@@ -136,22 +145,29 @@ async fn record(shared: &Shared, mut batch: Batch, commands: &mut VecDeque<Waiti
     }
 }
 
-/// Lets the commands be judged again, after what came first, and asks the other processes to give way.
-async fn overtaken(shared: &Shared, mut batch: Batch, commands: &mut VecDeque<Waiting>) {
+/// Lets the commands be judged again, after what came first and is known by now, and asks the other processes to give way.
+async fn overtaken(
+    shared: &Shared,
+    mut batch: Batch,
+    took: Duration,
+    commands: &mut VecDeque<Waiting>,
+) {
     batch.note_overtaken();
+    let refused = std::mem::take(&mut batch.refused).into_iter();
+    let refused = unanswered(shared, refused.map(|(waiting, _)| waiting));
+    put_first(refused, commands);
     batch.dissolve(commands);
+    give_up_overtaken(shared, commands);
     let times = commands.iter().map(|waiting| waiting.overtaken).max();
-    if times.unwrap_or_default() > 1 {
-        let bell = shared.subjects.bell();
-        shared.wire.ring(bell, shared.rivals.plea()).await;
-    }
-    match shared.refresh().await {
-        Ok(()) => give_up_overtaken(shared, commands),
-        Err(error) => fail(commands.drain(..), &error),
+    let times = times.unwrap_or_default();
+    if times > 1 {
+        let plea = shared.rivals.plea(took, times);
+        shared.wire.ring(shared.subjects.bell(), plea).await;
     }
 }
 
-/// Refuses what was overtaken too often. Nothing of it was written: each time something else stood in its place.
+/// Refuses what was overtaken too often, unless what came first is the same append. Nothing of it was written: each
+/// time something else stood in its place.
 fn give_up_overtaken(shared: &Shared, commands: &mut VecDeque<Waiting>) {
     let overtaken_max = shared.settings.overtaken_max;
     let (tired, rest) = commands
@@ -160,15 +176,13 @@ fn give_up_overtaken(shared: &Shared, commands: &mut VecDeque<Waiting>) {
     commands.extend(rest);
     let message = "other processes came first too often; retry later";
     let error = Error::new(ErrorKind::Unavailable, message).with("overtaken_max", overtaken_max);
-    fail(tired.into_iter(), &error);
+    fail(unanswered(shared, tired.into_iter()).into_iter(), &error);
 }
 
 /// Takes the batch in and answers it: that it was recorded shows that the state was the newest.
 async fn settle(shared: &Shared, batch: Batch) {
     let records: Vec<(u64, Record)> = (batch.after + 1..).zip(batch.records).collect();
-    if let Some((last, _)) = records.last() {
-        shared.appended.fetch_max(*last, Ordering::Relaxed);
-    }
+    shared.mark.appended();
     let taken = shared.take(records);
     let kept: Vec<(Waiting, Result<Answered, Error>)> = match taken {
         Ok(()) => batch

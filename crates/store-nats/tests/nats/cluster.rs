@@ -26,9 +26,10 @@ async fn stores(cluster: &NatsCluster) -> [Arc<NatsStore>; 2] {
 }
 
 /// Writers that append one event after the other, each to its own stream and to one that they share; `each` is called
-/// with the number of appends that were acknowledged so far.
+/// with the number of appends that were acknowledged so far. The round tells their ids from those of others.
 async fn load(
     stores: &[Arc<NatsStore>; 2],
+    round: &str,
     appends_each: usize,
     each: impl Fn(usize) + Send + Sync + 'static,
 ) -> Vec<Receipt> {
@@ -37,6 +38,7 @@ async fn load(
     let writers = (0..WRITERS).map(|writer| {
         let store = Arc::clone(&stores[writer % 2]);
         let (count, each) = (Arc::clone(&count), Arc::clone(&each));
+        let round = round.to_owned();
         tokio::spawn(async move {
             let mut receipts = Vec::new();
             for number in 0..appends_each {
@@ -45,7 +47,7 @@ async fn load(
                 } else {
                     format!("own-{writer}")
                 };
-                let append = append(&to, Expected::Any, &format!("{writer}/{number}"));
+                let append = append(&to, Expected::Any, &format!("{round}/{writer}/{number}"));
                 receipts.push(insist(&*store, append).await.unwrap());
                 each(count.fetch_add(1, Ordering::SeqCst) + 1);
             }
@@ -67,29 +69,61 @@ enum Hurt {
     KillAll,
 }
 
-/// Appends, while this is done to the cluster after so many acknowledged appends.
+/// What was done to clusters, and how many appends were acknowledged meanwhile.
+#[derive(Debug, Default)]
+struct Tally {
+    leaders_killed: usize,
+    leaders_halted: usize,
+    all_killed: usize,
+    acknowledged: usize,
+}
+
+impl Tally {
+    fn note(&mut self, hurt: Hurt) {
+        *match hurt {
+            Hurt::KillTheLeader => &mut self.leaders_killed,
+            Hurt::HaltTheLeader => &mut self.leaders_halted,
+            Hurt::KillAll => &mut self.all_killed,
+        } += 1;
+    }
+}
+
+/// How many appends are acknowledged before something is done to the cluster.
+const ACKNOWLEDGED_BEFORE: usize = 50;
+
+/// Appends while this is done to the cluster, one after the other, and once more after all of it: each time all that
+/// is appended has to be acknowledged in the end.
 async fn under_load(
     mut cluster: NatsCluster,
     appends_each: usize,
-    hurts: &'static [(usize, Hurt)],
+    hurts: &[Hurt],
+    tally: &mut Tally,
 ) -> NatsCluster {
     let stores = stores(&cluster).await;
-    let log = stores[0].log().to_owned();
-    let (reached, mut times) = mpsc::unbounded_channel();
-    let hurting = tokio::task::spawn_blocking(move || {
-        while let Some(hurt) = times.blocking_recv() {
+    let mut receipts = Vec::new();
+    for hurt in hurts {
+        let log = stores[0].log().to_owned();
+        let hurt = *hurt;
+        let (reached, mut time) = mpsc::unbounded_channel();
+        let hurting = tokio::task::spawn_blocking(move || {
+            time.blocking_recv().unwrap();
             hurt_it(&mut cluster, &log, hurt);
-        }
-        cluster
-    });
-    let receipts = load(&stores, appends_each, move |count| {
-        let due = hurts.iter().find(|(at, _)| *at == count);
-        if let Some((_, hurt)) = due {
-            reached.send(*hurt).unwrap();
-        }
-    });
-    let receipts = receipts.await;
-    let cluster = hurting.await.unwrap();
+            cluster
+        });
+        let each = move |count| {
+            if count == ACKNOWLEDGED_BEFORE {
+                reached.send(()).unwrap();
+            }
+        };
+        let round = format!("{}", receipts.len());
+        receipts.extend(load(&stores, &round, appends_each, each).await);
+        cluster = hurting.await.unwrap();
+        tally.note(hurt);
+    }
+    receipts.extend(load(&stores, "after", appends_each, |_| ()).await);
+    let sent = WRITERS * appends_each * (hurts.len() + 1);
+    assert_eq!(receipts.len(), sent, "each is acknowledged");
+    tally.acknowledged += receipts.len();
     for store in &stores {
         check(&**store, &receipts).await;
     }
@@ -106,9 +140,7 @@ fn hurt_it(cluster: &mut NatsCluster, log: &str, hurt: Hurt) {
         Hurt::HaltTheLeader => {
             let halted = leader(cluster, log);
             cluster.nodes_mut()[halted].pause().unwrap();
-            while !others_lead(cluster, log, halted) {
-                std::thread::yield_now();
-            }
+            awaited(|| others_lead(cluster, log, halted).then_some(()));
             cluster.nodes_mut()[halted].resume().unwrap();
         }
         Hurt::KillAll => {
@@ -124,11 +156,26 @@ fn hurt_it(cluster: &mut NatsCluster, log: &str, hurt: Hurt) {
 
 /// The node that leads the log, when one does.
 fn leader(cluster: &NatsCluster, log: &str) -> usize {
-    loop {
-        if let Ok(leader) = cluster.leader_of(log) {
-            return leader;
+    awaited(|| cluster.leader_of(log).ok())
+}
+
+/// How often, and with what pause, servers are asked what they have come to: a minute.
+const LOOKS_MAX: usize = 600;
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// What servers come to in the end.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what other processes come to can only be asked for again and again"
+)]
+fn awaited<T>(look: impl Fn() -> Option<T>) -> T {
+    let mut looks = (0..LOOKS_MAX).map(|number| {
+        if number > 0 {
+            std::thread::sleep(LOOK_PAUSE);
         }
-    }
+        look()
+    });
+    looks.find_map(|found| found).unwrap()
 }
 
 /// Whether the nodes beside the one that is halted have another leader.
@@ -149,26 +196,70 @@ fn others_lead(cluster: &NatsCluster, log: &str, halted: usize) -> bool {
 /// On one cluster, one after the other: the leader killed, the leader halted until another leads, all nodes killed.
 #[test]
 fn lost_servers_take_nothing_under_load() {
-    const HURTS: [(usize, Hurt); 3] = [
-        (100, Hurt::KillTheLeader),
-        (300, Hurt::HaltTheLeader),
-        (500, Hurt::KillAll),
-    ];
+    const HURTS: [Hurt; 3] = [Hurt::KillTheLeader, Hurt::HaltTheLeader, Hurt::KillAll];
     let test = "lost_servers_take_nothing_under_load";
     let Some(mut cluster) = support::cluster(test, DiskSync::On) else {
         return;
     };
+    let mut tally = Tally::default();
     RUNTIME.block_on(async {
         for _ in 0..support::scale() {
-            cluster = under_load(cluster, 90, &HURTS).await;
+            cluster = under_load(cluster, 30, &HURTS, &mut tally).await;
         }
     });
-    let times = support::scale();
+    let Tally {
+        leaders_killed,
+        leaders_halted,
+        all_killed,
+        acknowledged,
+    } = tally;
     println!(
-        "cluster: {{\"leaders killed\": {times}, \"leaders halted\": {times}, \"all killed\": {times}, \
-         \"appends under load\": {}}}",
-        90 * 8 * times
+        "cluster: {{\"leaders killed\": {leaders_killed}, \"leaders halted\": {leaders_halted}, \
+         \"all killed\": {all_killed}, \"appends under load\": {acknowledged}}}"
     );
+}
+
+/// What another process appended and waits for the other servers is no reason to give up an append: it waits too.
+#[test]
+fn what_stands_in_the_way_without_a_quorum_is_waited_for() {
+    let test = "what_stands_in_the_way_without_a_quorum_is_waited_for";
+    let sync = DiskSync::OffLosesCommitsOnPowerLoss;
+    let Some(mut cluster) = support::cluster(test, sync) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let log = support::fresh_log();
+        let open = async |url: &str| {
+            let mut settings = annals_store_nats::Settings::default();
+            settings.overtaken_max = 2;
+            let builder = support::builder(url).settings(settings).log(&log);
+            let builder = builder.replicas(3).allow_lazy_sync();
+            builder.open_or_create().await.unwrap()
+        };
+        drop(open(&cluster.url()).await);
+        let leader = leader(&cluster, &log);
+        let url = cluster.nodes()[leader].url();
+        let [one, other] = [open(&url).await, open(&url).await];
+        let others = || (0..3).filter(|other| *other != leader);
+        for other in others() {
+            cluster.nodes_mut()[other].pause().unwrap();
+        }
+        let both = async {
+            tokio::join!(
+                one.append(append("a-1", Expected::Any, "one")),
+                other.append(append("a-1", Expected::Any, "other")),
+            )
+        };
+        tokio::pin!(both);
+        let early = tokio::time::timeout(Duration::from_secs(1), &mut both).await;
+        assert!(early.is_err(), "answered without a quorum: {early:?}");
+        for other in others() {
+            cluster.nodes_mut()[other].resume().unwrap();
+        }
+        let both = tokio::time::timeout(Duration::from_mins(1), both).await;
+        let (one_receipt, other_receipt) = both.unwrap();
+        check(&one, &[one_receipt.unwrap(), other_receipt.unwrap()]).await;
+    });
 }
 
 #[test]
@@ -212,7 +303,7 @@ fn a_flipped_bit_on_one_server_is_made_up_for_by_the_others() {
     };
     RUNTIME.block_on(async {
         let [store, other] = stores(&cluster).await;
-        let receipts = load(&[Arc::clone(&store), other], 20, |_| ()).await;
+        let receipts = load(&[Arc::clone(&store), other], "all", 20, |_| ()).await;
         let log = store.log().to_owned();
         let hurt = leader(&cluster, &log);
         cluster.nodes_mut()[hurt].end().unwrap();

@@ -8,14 +8,16 @@ use crate::support::blocks::flip;
 use crate::support::events::{append, check, event, insist, stream};
 use crate::support::proxy::Proxy;
 use annals_core::{
-    Append, AppendId, Cursor, ErrorKind, EventStore, EventStoreExt, Expected, Outcome, ReadRequest,
+    Append, AppendId, ConsistencyLevel, Cursor, ErrorKind, EventStore, EventStoreExt, Expected,
+    Outcome, ReadRequest,
 };
-use annals_services::DiskSync;
+use annals_services::{DiskSync, NatsServer};
 use annals_store_nats::{NatsStore, Settings};
 use async_nats::ConnectOptions;
 use base64ct::Encoding;
 use futures_util::future::join_all;
 use tokio::runtime::Builder;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// Waits until the store has noted how far its log goes.
@@ -198,8 +200,11 @@ fn an_append_that_is_too_large_takes_no_other_with_it() {
     // On one thread, what is appended together is in one batch.
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let store = support::builder(&server.url());
-        let store = store.open_or_create().await.unwrap();
+        let mut settings = Settings::default();
+        settings.poll_interval_max = Duration::from_mins(10);
+        let store = support::builder(&server.url()).settings(settings);
+        let store = store.allow_lazy_sync().log("shop").open_or_create();
+        let store = store.await.unwrap();
         let small = |number: usize| {
             append(
                 &format!("small-{number}"),
@@ -228,8 +233,122 @@ fn an_append_that_is_too_large_takes_no_other_with_it() {
             let told = (error.kind(), error.outcome());
             assert_eq!(told, (ErrorKind::Invalid, Outcome::Rejected), "{error}");
         }
+        // What the servers take is known by now.
+        let before = messages_of(&server);
+        let appends = (100..140).map(small);
+        let answers = timeout(SOON, join_all(appends.map(|append| store.append(append))));
+        receipts.extend(answers.await.unwrap().into_iter().map(Result::unwrap));
+        let sent = messages_of(&server) - before;
+        assert!(sent < 2 * 40, "{sent} messages");
         check(&store, &receipts).await;
     });
+}
+
+/// Whoever sees how far a log goes notes it, as who appended it may have ended before: what is missing then is told.
+#[test]
+fn a_log_that_is_cut_after_its_writer_ended_is_refused() {
+    let test = "a_log_that_is_cut_after_its_writer_ended_is_refused";
+    let Some(mut server) = support::own_server(test, DiskSync::On) else {
+        return;
+    };
+    let builder = || support::builder(&server.url()).log("shop");
+    // With its runtime, a process ends at once.
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut settings = Settings::default();
+        settings.poll_interval_max = Duration::from_mins(10);
+        let writer = builder().settings(settings).log("shop").allow_lazy_sync();
+        let writer = writer.open_or_create().await.unwrap();
+        for number in 0..50 {
+            let append = append("a-1", Expected::Any, &format!("event {number}"));
+            writer.append(append).await.unwrap();
+        }
+        std::mem::forget(writer);
+    });
+    runtime.shutdown_background();
+    RUNTIME.block_on(async {
+        let _reader = builder().open().await.unwrap();
+        timeout(SOON, noted(&server.url(), "50")).await.unwrap();
+    });
+    server.end().unwrap();
+    assert!(flip(server.folder(), "event 20") > 0);
+    server.restart().unwrap();
+    let opened = RUNTIME.block_on(support::builder(&server.url()).log("shop").open());
+    assert_eq!(opened.unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+/// A store that is closed notes how far it got, however short it was open.
+#[test]
+fn a_store_that_is_closed_at_once_notes_how_far_it_got() {
+    let test = "a_store_that_is_closed_at_once_notes_how_far_it_got";
+    let Some(server) = support::own_server(test, DiskSync::OffLosesCommitsOnPowerLoss) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let mut settings = Settings::default();
+        settings.poll_interval_max = Duration::from_mins(10);
+        let builder = support::builder(&server.url()).settings(settings);
+        let store = builder.log("shop").allow_lazy_sync().open_or_create();
+        let store = store.await.unwrap();
+        store
+            .append(append("a-1", Expected::Any, "only"))
+            .await
+            .unwrap();
+        drop(store);
+        timeout(SOON, noted(&server.url(), "1")).await.unwrap();
+    });
+}
+
+/// Where the servers take nothing at all, nobody sends it again in smaller pieces.
+#[test]
+fn what_the_servers_refuse_for_good_is_sent_once() {
+    let test = "what_the_servers_refuse_for_good_is_sent_once";
+    let sync = DiskSync::OffLosesCommitsOnPowerLoss;
+    let Some(server) = support::own_server(test, sync) else {
+        return;
+    };
+    // On one thread, what is appended together is in one batch.
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut settings = Settings::default();
+        settings.poll_interval_max = Duration::from_mins(10);
+        let builder = support::builder(&server.url()).settings(settings);
+        let store = builder.log("shop").allow_lazy_sync().open_or_create();
+        let store = store.await.unwrap();
+        seal(&server.url(), "shop").await;
+        let before = messages_of(&server);
+        let appends = (0..40)
+            .map(|number| append(&format!("a-{number}"), Expected::Any, &number.to_string()));
+        let answers = timeout(SOON, join_all(appends.map(|append| store.append(append))));
+        for answer in answers.await.unwrap() {
+            let error = answer.unwrap_err();
+            let told = (error.kind(), error.outcome());
+            assert_eq!(told, (ErrorKind::Unavailable, Outcome::Rejected), "{error}");
+        }
+        let sent = messages_of(&server) - before;
+        assert!(sent < 2 * 40, "{sent} messages");
+    });
+}
+
+/// Lets a stream take nothing more.
+async fn seal(url: &str, stream: &str) {
+    let client = async_nats::connect(url).await.unwrap();
+    let ask = async |what: &str, question: String| -> serde_json::Value {
+        let subject = format!("$JS.API.STREAM.{what}.{stream}");
+        let answer = client.request(subject, question.into()).await.unwrap();
+        serde_json::from_slice(&answer.payload).unwrap()
+    };
+    let mut config = ask("INFO", String::new()).await["config"].take();
+    config["sealed"] = true.into();
+    let updated = ask("UPDATE", config.to_string()).await;
+    assert_eq!(updated.get("error"), None);
+}
+
+/// How many messages clients sent to a server.
+fn messages_of(server: &NatsServer) -> u64 {
+    server.monitor("/varz").unwrap()["in_msgs"]
+        .as_u64()
+        .unwrap()
 }
 
 /// A process that may only ask follows what others append without delay.
@@ -239,31 +358,45 @@ fn a_reader_without_rights_to_publish_does_not_lag() {
     let more = r#"
         authorization { users = [
             { user: writer, password: writer }
-            { user: reader, password: reader, permissions: { publish: ["$JS.API.>"], subscribe: [">"] } }
+            { user: reader, password: reader, permissions: {
+                publish: [
+                    "$JS.API.STREAM.INFO.shop", "$JS.API.STREAM.INFO.shop-aux"
+                    "$JS.API.STREAM.MSG.GET.shop", "$JS.API.STREAM.MSG.GET.shop-aux"
+                    "$JS.API.DIRECT.GET.shop"
+                ]
+                subscribe: ["shop.bell", "_INBOX.>"]
+            } }
         ] }"#;
     let Some(server) = support::own_server_with(test, more) else {
         return;
     };
     RUNTIME.block_on(async {
-        let open = async |who: &str, poll_interval_max: Duration| {
+        let builder = |who: &str, poll_interval_max: Duration| {
             let mut settings = Settings::default();
             settings.poll_interval_max = poll_interval_max;
+            // What waits for an answer that does not come waits for longer than this test.
+            settings.request_timeout = Duration::from_mins(10);
             let who = ConnectOptions::with_user_and_password(who.to_owned(), who.to_owned());
             let builder = NatsStore::builder(&server.url()).options(who);
-            let builder = builder.settings(settings).allow_lazy_sync();
-            builder.open_or_create().await.unwrap()
+            builder.settings(settings).log("shop").allow_lazy_sync()
         };
-        // Who appends has not noted yet how far the log goes when the reader looks.
-        let writer = open("writer", Duration::from_mins(1)).await;
-        let reader = open("reader", Duration::from_millis(20)).await;
-        let mut seen = Cursor::START;
+        // Who appends does not note how far the log goes, so that the reader tries to.
+        let writer = builder("writer", Duration::from_mins(10));
+        let writer = writer.open_or_create().await.unwrap();
+        let reader = builder("reader", Duration::from_millis(20));
+        let reader = reader.open().await.unwrap();
         for number in 0..20 {
             let append = append("a-1", Expected::Any, &number.to_string());
             let receipt = writer.append(append).await.unwrap();
-            let told = timeout(Duration::from_secs(3), reader.changed_since(&seen)).await;
-            seen = told.expect("not as late as a question times out").unwrap();
-            assert_eq!(seen, receipt.cursor);
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            let told = timeout(SOON, async {
+                // Asks no server: what the task that follows has taken in.
+                while reader.head(ConsistencyLevel::Eventual).await.unwrap() != receipt.cursor {
+                    yield_now().await;
+                }
+            });
+            told.await.expect("what reads is not held up");
         }
+        let read = timeout(SOON, reader.collect(ReadRequest::all()));
+        assert_eq!(read.await.expect("it may read").unwrap().len(), 20);
     });
 }

@@ -76,14 +76,16 @@ pub(crate) fn builder(url: &str) -> NatsStoreBuilder {
     NatsStore::builder(url).log(&fresh_log()).allow_lazy_sync()
 }
 
-/// Removes logs that nobody uses.
+/// Removes logs that nobody uses, as far as that can be done now.
 pub(crate) async fn remove(url: &str, logs: &[String]) {
     let addresses: Vec<&str> = url.split(',').collect();
-    let client = async_nats::connect(addresses).await.unwrap();
+    let Ok(client) = async_nats::connect(addresses).await else {
+        return;
+    };
     for log in logs {
         for stream in [log.clone(), format!("{log}-aux")] {
             let subject = format!("$JS.API.STREAM.DELETE.{stream}");
-            client.request(subject, "".into()).await.unwrap();
+            drop(client.request(subject, "".into()).await);
         }
     }
 }
