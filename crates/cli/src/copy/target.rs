@@ -259,3 +259,74 @@ fn actions(before: &StreamPolicy, after: &StreamPolicy) -> Vec<PolicyAction> {
     }
     actions
 }
+
+#[cfg(test)]
+mod tests {
+    use annals::MemoryStore;
+    use annals::core::{
+        Append, ContentType, EventStoreExt as _, EventType, NewEvent, ReadRequest, RecordedAppend,
+    };
+
+    use super::*;
+
+    fn target() -> (Target, Arc<MemoryStore>) {
+        let clock = ManualClock::at(Timestamp::EPOCH);
+        let store = MemoryStore::builder()
+            .clock(Arc::new(clock.clone()))
+            .build();
+        let store = Arc::new(store);
+        (
+            Target::of(AnyStore::Memory(Arc::clone(&store)), clock),
+            store,
+        )
+    }
+
+    fn append(store: &MemoryStore, id: &str, stream: &str) {
+        let event = NewEvent::new(EventType::from_static("noted"), ContentType::JSON, "{}");
+        let append = Append::builder(AppendId::parse(id).unwrap())
+            .write(
+                StreamId::parse(stream).unwrap(),
+                Expected::Any,
+                [event.unwrap()],
+            )
+            .build();
+        block_on(store.append(append.unwrap())).unwrap();
+    }
+
+    /// The first event of a history, as it is copied.
+    fn first() -> Vec<HistoryEntry> {
+        let (_, store) = target();
+        append(&store, "1", "a-1");
+        let events = block_on(store.collect(ReadRequest::all())).unwrap();
+        let entry = |event| HistoryEntry::Event {
+            event,
+            append: Some(RecordedAppend {
+                id: AppendId::parse("1").unwrap(),
+                events: 1,
+            }),
+            is_reclaimed: false,
+        };
+        events.into_iter().map(entry).collect()
+    }
+
+    #[test]
+    fn nothing_is_recorded_behind_what_another_writer_recorded() {
+        let (mut copied, store) = target();
+        append(&store, "2", "b-1");
+        let refused = copied.import(first()).unwrap_err();
+        assert_eq!(refused.exit, Exit::Refused, "{refused}");
+        assert_eq!(refused.hint.as_deref(), Some(APART));
+        let events = block_on(store.collect(ReadRequest::all())).unwrap();
+        assert_eq!(events.len(), 1);
+    }
+
+    #[test]
+    fn what_was_recorded_and_not_answered_is_there_already() {
+        let (mut copied, store) = target();
+        let entries = first();
+        copied.import(entries.clone()).unwrap();
+        copied.import(entries).unwrap();
+        let events = block_on(store.collect(ReadRequest::all())).unwrap();
+        assert_eq!(events.len(), 1);
+    }
+}
