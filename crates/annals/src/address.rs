@@ -22,9 +22,9 @@ use crate::{Error, ErrorKind, NatsAddress};
 ///
 /// | parameter | means |
 /// |---|---|
-/// | `sync=always` | every server has `sync_interval: always` |
 /// | `monitoring=http://host:8222` | the servers are asked, at a monitoring port each, with commas between |
-/// | `sync=lazy` | they may sync later: a loss of power may take the newest appends |
+/// | `sync=always` | every server has `sync_interval: always`, which is taken on trust unless `monitoring` is there to ask |
+/// | `sync=lazy` | they may sync later: a loss of power may take the newest appends; refused together with `monitoring` |
 /// | `replicas=3` | where the log is made, so many servers keep it |
 /// | `credentials=<file>` | who one is |
 /// | `tls=require` | the connection has to be encrypted |
@@ -157,8 +157,13 @@ impl fmt::Display for StoreAddress {
 
 /// A URL without its password and its parameters, of which one may be a password.
 fn without_secrets(url: &str) -> String {
-    let (base, _) = split_parameters(url);
+    let (base, parameters) = split_parameters(url);
     let (kind, rest) = base.split_once("://").unwrap_or(("postgres", base));
+    // It can't be told where a password ends: what stands before it is shown.
+    if parameters.contains('@') {
+        let first = rest.split([':', '/', '?', '@']).next().unwrap_or_default();
+        return format!("{kind}://{first}");
+    }
     // A password may hold anything but what ends it.
     if let Some((who, place)) = rest.rsplit_once('@') {
         let user = who.split([':', '/', '?']).next().unwrap_or_default();
@@ -174,9 +179,17 @@ fn without_secrets(url: &str) -> String {
     }
 }
 
-/// A URL before its parameters, and these. A password may hold a question mark.
+/// A URL before its parameters, and these. A password may hold a question mark, and a parameter what ends a password:
+/// what has a path before it or a value behind it is a parameter.
 pub(crate) fn split_parameters(url: &str) -> (&str, &str) {
-    let from = url.rfind('@').unwrap_or(0);
+    let mut from = url.find("://").map_or(0, |at| at + "://".len());
+    if let Some((before, after)) = url.get(from..).and_then(|rest| rest.split_once('?'))
+        && !before.contains(['@', '/'])
+        && let Some((within, _)) = after.split_once('@')
+        && !within.contains('=')
+    {
+        from += before.len() + "?".len() + within.len();
+    }
     match url.get(from..).and_then(|rest| rest.find('?')) {
         Some(at) => {
             let (base, parameters) = url.split_at(from + at);
@@ -219,6 +232,17 @@ mod tests {
         );
         check("postgres://h:5432/d", "postgres://h:5432/d");
         check("postgres://u:secret", "postgres://u");
+        check("postgres://u@h/d?password=p@secret", "postgres://u");
+        check("postgres://h/d?password=p@secret", "postgres://h");
+        check("postgres://u:p@s?secret@h/d", "postgres://u");
+        check("postgres://u:1/p?secret@h/d", "postgres://u");
+        check("postgres://u:p?x=secret@h/d", "postgres://u");
+        check(
+            "nats://h/l?credentials=/home/a@b/x.creds&sync=lazy",
+            "nats://h/l",
+        );
+        check("nats://h:1?credentials=a@b", "nats://h:1");
+        check("nats://u:se?cret@h/l", "nats://u@h/l");
     }
 
     #[test]

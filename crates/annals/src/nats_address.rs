@@ -20,7 +20,8 @@ pub struct NatsAddress {
     pub log: Option<String>,
     /// How many servers keep the log, where it is made; `None` for one.
     pub replicas: Option<usize>,
-    /// How it is known that the servers sync to their disks what they acknowledge; `None` with monitoring ports alone.
+    /// What is said of the servers' syncs. [`NatsSync::Always`] is taken on trust only where there are no monitoring ports
+    /// to ask, and [`NatsSync::Lazy`] refused where there are; `None` with monitoring ports alone.
     pub sync: Option<NatsSync>,
     /// The monitoring ports of the servers, as `http://10.0.0.1:8222`, which are asked whether they sync always.
     pub monitoring: Vec<String>,
@@ -122,16 +123,21 @@ impl NatsAddress {
         if let Some(replicas) = self.replicas {
             builder = builder.replicas(replicas);
         }
-        Ok(match self.sync {
-            Some(NatsSync::Always) => builder.assume_synced(),
-            Some(NatsSync::Lazy) => builder.allow_lazy_sync(),
-            None if self.monitoring.is_empty() => {
+        Ok(match (self.sync, self.monitoring.is_empty()) {
+            (None | Some(NatsSync::Always), false) => builder.monitoring(&self.monitoring),
+            (Some(NatsSync::Always), true) => builder.assume_synced(),
+            (Some(NatsSync::Lazy), true) => builder.allow_lazy_sync(),
+            (Some(NatsSync::Lazy), false) => {
+                return Err(invalid(
+                    "monitoring= asks for what sync=lazy does without; give one of them",
+                ));
+            }
+            (None, true) => {
                 return Err(invalid(
                     "it is not said whether the servers sync what they acknowledge; add ?sync=always where every one has \
                      sync_interval: always, ?monitoring=http://host:8222 to ask them, or ?sync=lazy to accept the loss",
                 ));
             }
-            None => builder.monitoring(&self.monitoring),
         })
     }
 

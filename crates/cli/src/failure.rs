@@ -28,6 +28,8 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    /// Whether the same may go well a moment later.
+    pub(crate) is_passing: bool,
 }
 
 /// What a command gives.
@@ -85,6 +87,7 @@ impl Failure {
             exit,
             message: message.into(),
             hint: None,
+            is_passing: false,
         }
     }
 
@@ -112,6 +115,12 @@ impl Failure {
             return self;
         }
         self.hint(hint())
+    }
+
+    /// The same as a failure after which it is not tried again.
+    pub(crate) fn lasting(mut self) -> Self {
+        self.is_passing = false;
+        self
     }
 
     /// A file could not be used so.
@@ -157,7 +166,8 @@ impl From<Error> for Failure {
             }
             source = cause.source();
         }
-        let failure = Self::new(Exit::of(error.kind()), message);
+        let mut failure = Self::new(Exit::of(error.kind()), message);
+        failure.is_passing = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Overloaded);
         match hint_for(&error) {
             Some(hint) => failure.hint(hint),
             None => failure,

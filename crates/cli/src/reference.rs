@@ -69,7 +69,7 @@ Lines of other verbs:\n\n\
 | `verify` | `store`, `is_whole`, `in_use`, `segments`, `segments_skipped` (with `--skip-archived`), `bytes`, `frames`, `records`, `index_files`, `findings` (each `finding`, `file`, `offset`, `what`, `first_position`, `last_position`), `events_read`, `milliseconds` |\n\
 | `repair` | `store`, `repaired`, `findings`, `quarantined`, `lost` |\n\
 | `import` | `appends`, `events`, `policy_changes`, `events_present` |\n\
-| `copy` | `source`, `destination`, `events`, `appends`, `policy_changes`, `events_present`, `position`, `sha256`; with `--dry-run` `source`, `destination`, `events_to_copy`, `events_present`, `dry_run` |\n\
+| `copy` | `source`, `destination`, `events`, `appends`, `policy_changes`, `events_present`, `events_compared_by_place`, `position`, `sha256`; with `--dry-run` `source`, `destination`, `events_to_copy`, `events_present`, `dry_run` |\n\
 | `backup`, `restore` | `backup` or `store` and `restored_from`, `position`, `segments_copied`, `segments_shared`, `streams_truncated`, in a list `made_at` |\n\
 | `optimize plan`, and with `--dry-run` `apply` and `undo` | a line for each step: `step` (`compress`, `decompress`, `reclaim`, `archive`, `restore`, `retain`, `truncate`) with `segment`, `level`, `bytes_before`, `bytes_after`, or `to`, `bytes`, or `stream`, `max_age_seconds`, `max_count`, `before_version`, `events_hidden`; last `steps`, `bytes_saved`, `bytes_moved`, `events_hidden`, `notes` |\n\
 | `optimize apply`, `optimize undo` | `store`, `ended` (`finished`, `cancelled`), `steps_done`, `steps_passed_over`, `bytes_before`, `bytes_after` |\n\

@@ -7,7 +7,7 @@ use crate::LogId;
 use crate::error::{Damage, DamageKind, Error, Result};
 use crate::files::{Files, MANIFEST, WATERMARK};
 use crate::format::manifest::Manifest;
-use crate::format::watermark::Slot;
+use crate::format::watermark::{Ended, Slot};
 use crate::place::Place;
 use crate::segments::{Segment, SegmentList};
 use crate::settings::{Parts, ReadMode};
@@ -29,6 +29,7 @@ pub struct Follower {
     watermark: Arc<dyn VfsFile>,
     list: Arc<SegmentList>,
     sequence: u64,
+    ended: Ended,
     /// How often there was something new.
     news: u32,
     view: View,
@@ -61,6 +62,7 @@ impl Follower {
             watermark,
             list,
             sequence: 0,
+            ended: Ended::Openly,
             news: 0,
             view,
         };
@@ -101,12 +103,19 @@ impl Follower {
         }
         self.check_there(&slot)?;
         self.sequence = slot.sequence;
+        self.ended = slot.ended;
         let place = Place {
             at: slot.served(),
             next_number: slot.served_number,
         };
         self.view = View::new(Arc::clone(&self.list), place);
         Ok(self.view())
+    }
+
+    /// Whether the last writer closed the log, as of the last refresh. Else one writes it, or was stopped: then the
+    /// watermark may be older than what was synced, which the next one to open the log finds.
+    pub fn ended_cleanly(&self) -> bool {
+        self.ended == Ended::Cleanly
     }
 
     /// A watch that tells when a refresh may find something new.

@@ -49,6 +49,14 @@ impl HistoryReader for NatsHistory {
     async fn head(&mut self) -> Result<Position, Error> {
         self.shared.look(State::head)
     }
+
+    fn places_policies(&self) -> bool {
+        true
+    }
+
+    async fn last_policies(&mut self) -> Result<Option<Vec<HistoryEntry>>, Error> {
+        Ok(Some(Vec::new()))
+    }
 }
 
 impl Shared {

@@ -1,11 +1,9 @@
 //! All that a log recorded, and recording it as another store did.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use annals_core::{
     AppendId, Error, ErrorKind, HistoryEntry, HistoryReader, Position, RecordedAppend, StreamId,
-    StreamPolicy,
 };
 use async_trait::async_trait;
 use tokio_postgres::Row;
@@ -22,25 +20,22 @@ const EVENTS_MAX: i64 = 512;
 /// How many bytes of events are given at a time, the last event apart.
 const BYTES_MAX: i64 = 4 * 1024 * 1024;
 
-/// All that a log recorded, from the beginning; policies after the events.
+/// All that a log recorded, from the beginning; policies when they are asked for.
 #[derive(Debug)]
 struct PostgresHistory {
     shared: Arc<Shared>,
     at: Position,
     head: Position,
-    /// What was told of streams before.
-    told: HashMap<StreamId, StreamPolicy>,
 }
 
 impl PostgresStore {
-    /// Reads all that the log recorded. It does not keep when a policy was set: policies come after the newest event,
-    /// as they are then.
+    /// Reads all that the log recorded. It does not keep when a policy was set: policies come when they are asked for
+    /// after the newest event, as they are then, all at once.
     pub fn history(&self) -> Box<dyn HistoryReader> {
         Box::new(PostgresHistory {
             shared: Arc::clone(&self.shared),
             at: Position::START,
             head: Position::START,
-            told: HashMap::new(),
         })
     }
 }
@@ -51,31 +46,36 @@ impl HistoryReader for PostgresHistory {
         let at = self.at;
         let read = |shared: Arc<Shared>| async move { shared.history_after(at).await };
         let read = self.shared.aside(read).await;
-        let (head, mut entries) = read.map_err(|error| error.during("read the history"))?;
+        let (head, entries) = read.map_err(|error| error.during("read the history"))?;
         self.head = head;
         if let Some(HistoryEntry::Event { event, .. }) = entries.last() {
             self.at = event.position();
         }
-        entries.retain(|entry| match entry {
-            HistoryEntry::Policy { stream, policy } => {
-                let before = self.told.insert(stream.clone(), policy.clone());
-                before.as_ref() != Some(policy)
-            }
-            _ => true,
-        });
         Ok(entries)
     }
 
     async fn head(&mut self) -> Result<Position, Error> {
         Ok(self.head)
     }
+
+    fn places_policies(&self) -> bool {
+        false
+    }
+
+    async fn last_policies(&mut self) -> Result<Option<Vec<HistoryEntry>>, Error> {
+        let at = self.at;
+        let read = |shared: Arc<Shared>| async move { shared.policies_at(at).await };
+        let read = self.shared.aside(read).await;
+        let (head, policies) = read.map_err(|error| error.during("read the policies"))?;
+        self.head = head;
+        Ok(policies)
+    }
 }
 
 impl Shared {
-    /// The newest position, and the events after another; where there are none, all policies.
+    /// The newest position, and the events after another.
     async fn history_after(&self, at: Position) -> Result<(Position, Vec<HistoryEntry>), Error> {
         let mut client = self.client().await?;
-        // Events and policies of one state of the log: a policy may count on an event before it.
         let client = crate::read::snapshot(&mut client).await?;
         let s = &self.statements.schema;
         let head = client.query_one(&self.statements.head, &[]).await;
@@ -89,15 +89,6 @@ impl Shared {
         let after = bigint(at.value());
         let rows = client.query(&events, &[&after]).await;
         let rows = rows.map_err(of_statement)?;
-        if rows.is_empty() {
-            let policies = format!(
-                "SELECT stream, state, truncate_before, max_age::text, max_count::text FROM {s}.stream_policies \
-                 ORDER BY stream"
-            );
-            let rows = client.query(&policies, &[]).await.map_err(of_statement)?;
-            let policies = rows.iter().map(policy_entry).collect::<Result<_, _>>()?;
-            return Ok((position(head), policies));
-        }
         let mut expected = at;
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -112,6 +103,30 @@ impl Shared {
             entries.push(entry);
         }
         Ok((position(head), entries))
+    }
+
+    /// The newest position, and, where it is this one, all policies.
+    async fn policies_at(
+        &self,
+        at: Position,
+    ) -> Result<(Position, Option<Vec<HistoryEntry>>), Error> {
+        let mut client = self.client().await?;
+        // Events and policies of one state of the log: a policy may count on an event before it.
+        let client = crate::read::snapshot(&mut client).await?;
+        let s = &self.statements.schema;
+        let head = client.query_one(&self.statements.head, &[]).await;
+        let head = head.and_then(|row| row.try_get(0)).map_err(of_statement)?;
+        let head = position(head);
+        if head != at {
+            return Ok((head, None));
+        }
+        let policies = format!(
+            "SELECT stream, state, truncate_before, max_age::text, max_count::text FROM {s}.stream_policies \
+             ORDER BY stream"
+        );
+        let rows = client.query(&policies, &[]).await.map_err(of_statement)?;
+        let policies = rows.iter().map(policy_entry).collect::<Result<_, _>>()?;
+        Ok((head, Some(policies)))
     }
 }
 

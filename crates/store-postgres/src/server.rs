@@ -20,7 +20,7 @@ pub struct ServerReport {
     pub full_page_writes: bool,
     /// What `synchronous_commit` is for sessions that say nothing of it. The store's own raise it from `off` to `on`.
     pub synchronous_commit: String,
-    /// Its replicas; those of others are told only to roles that have `pg_monitor`.
+    /// Its replicas, without whoever takes a backup. How they are is told only to roles that have `pg_monitor`.
     pub replicas: Vec<ReplicaReport>,
     /// How many bytes the log takes, its indexes included.
     pub log_bytes: u64,
@@ -38,15 +38,16 @@ pub struct ServerReport {
 pub struct ReplicaReport {
     /// The name of its application.
     pub name: String,
-    /// Whether a commit waits for it; else it may lack the newest events.
-    pub is_synchronous: bool,
-    /// How many bytes of the write-ahead log it is behind.
-    pub lag_bytes: u64,
+    /// Whether it is one that commits wait for, unless `synchronous_commit` is `local`; else it may lack the newest
+    /// events. `None` where the role may not know.
+    pub is_synchronous: Option<bool>,
+    /// How many bytes of the write-ahead log it is behind; `None` where that can't be told.
+    pub lag_bytes: Option<u64>,
 }
 
 impl ReplicaReport {
     /// A replica of this name.
-    pub fn new(name: &str, is_synchronous: bool, lag_bytes: u64) -> Self {
+    pub fn new(name: &str, is_synchronous: Option<bool>, lag_bytes: Option<u64>) -> Self {
         Self {
             name: name.to_owned(),
             is_synchronous,
@@ -88,9 +89,10 @@ impl Shared {
             .map_err(of_statement)?;
         let replicas = client
             .query(
-                "SELECT application_name, coalesce(sync_state IN ('sync', 'quorum'), false), \
-                 coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn), 0)::bigint \
-                 FROM pg_stat_replication ORDER BY application_name",
+                "SELECT coalesce(application_name, ''), sync_state IN ('sync', 'quorum'), \
+                 pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn)::bigint FROM pg_stat_replication \
+                 WHERE state IS DISTINCT FROM 'backup' AND application_name IS DISTINCT FROM 'pg_basebackup' \
+                 ORDER BY application_name",
                 &[],
             )
             .await
@@ -121,7 +123,7 @@ fn replica_of(row: &Row) -> Result<ReplicaReport, tokio_postgres::Error> {
     Ok(ReplicaReport {
         name: row.try_get(0)?,
         is_synchronous: row.try_get(1)?,
-        lag_bytes: bytes(row.try_get(2)?),
+        lag_bytes: row.try_get::<_, Option<i64>>(2)?.map(bytes),
     })
 }
 

@@ -25,15 +25,19 @@ const EXAMPLES: &str = "Examples:\n  annals copy shop moved --dry-run\n  annals 
 /// Events keep their ids, times, streams, versions, tags, context and positions, the bounds and ids of appends too. The
 /// destination is empty, or made, or holds the beginning of the same history: what it holds is compared with the
 /// source event by event, and a copy that was interrupted goes on there. Another history is refused. What was recorded
-/// is read back, and the digest of both sides printed: SHA-256 of the lines that `export` would write of the events.
+/// is read back and compared, and the digest of the destination printed: SHA-256 of the lines that `export` would write of
+/// its events. The source has the same, unless one side reclaimed events that the other still has: those are compared by
+/// their place alone, and counted.
 ///
-/// Policies of streams (retention, truncation, deletion, tombstones) are copied: from PostgreSQL, which does not keep
-/// when they were set, as they are, after the events. Events that they hide are copied too; of those that were reclaimed,
-/// the places. Not copied are snapshots, which are taken anew, checkpoints of readers, which read models bring with
+/// Policies of streams (retention, truncation, deletion, tombstones) are copied. PostgreSQL does not keep when they were
+/// set: from there they are set as they are once all events are copied, with --follow when it ends. Until then the copy shows
+/// what they hide, and rules that an earlier copy set are lifted. Events that policies hide are copied too; of those that were
+/// reclaimed, the places. Not copied are snapshots, which are taken anew, checkpoints of readers, which read models bring with
 /// them or begin anew, and keys of personal data, which are no part of a store.
 ///
 /// Nothing else may write to the destination. The source may be written to meanwhile: with --follow the copy goes on
-/// with what comes. Once it has caught up, stop what writes, end it by Ctrl-C, which copies the rest, and have the
+/// with what comes, and waits while the source is out of reach. A source in a directory that was not closed, and is not
+/// written to, is opened once to write, as the newest events may be known only then. Once it has caught up, stop what writes, end it by Ctrl-C, which copies the rest, and have the
 /// application open the destination.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -57,6 +61,9 @@ pub(crate) struct Copy {
 /// How long one waits before it is looked again for what is new.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How long one waits where the source or the destination is out of reach.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
 /// How often it is told how far behind a copy is.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -77,11 +84,12 @@ pub(crate) fn run(args: &Copy, session: &mut Session) -> Result {
         return look(&from, &to, &mut session.out);
     }
     let mut copier = Copier::new(open_source(&from)?, Target::open_or_create(&to)?)?;
-    let outcome = copy(&mut copier, args.follow);
-    let done = copier.copied();
-    let head = copier.heads()?.1;
-    copier.close()?;
+    let outcome = copy(&mut copier, args.follow).map_err(with_what_to_do);
+    let (done, head) = (copier.copied(), copier.at());
+    let closed = copier.close();
+    // What went wrong first is told.
     let sha256 = outcome?;
+    closed?;
     tell((&from, &to), &done, head, Some(sha256), &mut session.out)
 }
 
@@ -98,16 +106,28 @@ fn copy(copier: &mut Copier, follow: bool) -> Result<String> {
         note(&format!("the destination has the first {at} events"));
     }
     let step = Step::begin("copying", head.since(at));
-    copier.copy(|_, recorded| {
+    let on_step = |_: &mut Copier, recorded| {
         step.advance(recorded);
         interrupt::check(AGAIN)
-    })?;
-    step.end();
-    let sha256 = copier.verify()?;
-    if follow {
-        return go_on(copier);
+    };
+    if !follow {
+        let sha256 = copier.finish(on_step)?;
+        step.end();
+        return Ok(sha256);
     }
-    Ok(sha256)
+    copier.copy(on_step)?;
+    step.end();
+    copier.verify()?;
+    go_on(copier)
+}
+
+/// A copy that failed is begun again as a whole: it finds out itself what was recorded.
+fn with_what_to_do(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::Unknown => failure.hint(AGAIN),
+        Exit::Failed => failure.or_hint(|| AGAIN.to_owned()),
+        _ => failure,
+    }
 }
 
 /// Goes on with what comes, until Ctrl-C; then with what came before that.
@@ -120,17 +140,30 @@ fn go_on(copier: &mut Copier) -> Result<String> {
     loop {
         // Asked before the look: what was acknowledged before Ctrl-C is copied.
         let is_last = interrupt::is_wished();
-        let before = copier.copied();
-        copier.copy(|copier, _| lag.tell(copier))?;
-        if copier.copied() != before || is_last {
-            let sha256 = copier.verify()?;
+        if is_last {
+            let sha256 = copier.finish(|copier, _| lag.tell(copier))?;
             lag.tell_caught_up(copier)?;
-            if is_last {
-                return Ok(sha256);
+            return Ok(sha256);
+        }
+        match look_again(copier, &mut lag) {
+            Err(failure) if failure.is_passing => {
+                say(&format!("can't go on now, and tries again: {failure}"));
+                std::thread::sleep(RETRY_INTERVAL);
             }
+            looked => looked?,
         }
         std::thread::sleep(LOOK_INTERVAL);
     }
+}
+
+/// Copies what is new, if there is something.
+fn look_again(copier: &mut Copier, lag: &mut Lag) -> Result {
+    copier.copy(|copier, _| lag.tell(copier).map_err(Failure::lasting))?;
+    if copier.is_unverified() {
+        copier.verify()?;
+        lag.tell_caught_up(copier)?;
+    }
+    Ok(())
 }
 
 /// How far behind a copy is, told now and then.
@@ -204,6 +237,7 @@ struct CopiedJson {
     appends: u64,
     policy_changes: u64,
     events_present: u64,
+    events_compared_by_place: u64,
     position: u64,
     sha256: Option<String>,
 }
@@ -222,6 +256,7 @@ fn tell(
         appends: copied.appends,
         policy_changes: copied.policies,
         events_present: copied.present,
+        events_compared_by_place: copied.by_place,
         position: head.value(),
         sha256,
     };
@@ -230,9 +265,16 @@ fn tell(
             0 => String::new(),
             present => format!("; {} there already", text::count(present, "event")),
         };
+        let same = match copied.by_place {
+            0 => "have the same events: sha256".to_owned(),
+            places => format!(
+                "have the same events, {} of them by place alone, as one side has reclaimed them: sha256 of the \
+                 destination",
+                text::count(places, "event")
+            ),
+        };
         format!(
-            "copied {} in {}, and {}, from {from} to {to}{present}\nboth end at position {head}, and have the same \
-             events: sha256 {}",
+            "copied {} in {}, and {}, from {from} to {to}{present}\nboth end at position {head}, and {same} {}",
             text::count(copied.events, "event"),
             text::count(copied.appends, "append"),
             text::count(copied.policies, "policy change"),

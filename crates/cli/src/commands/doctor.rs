@@ -38,7 +38,9 @@ const OPEN_FILES_MIN: u64 = 1024;
 /// It writes a small file beside the store and removes it. Exits with 1 when something is bad.
 ///
 /// Of a store on PostgreSQL or NATS JetStream it asks the server: whether what is committed is synced, whether replicas may
-/// lack the newest events, what fills the disk. How much room is left there, a server does not tell.
+/// lack the newest events, what fills the disk. How much room is left there, a server does not tell. How its replicas are,
+/// PostgreSQL tells only to a role that has pg_monitor. Of NATS, sync=always in an address is taken on trust, and said to be;
+/// with monitoring=http://host:8222 the servers are asked.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 #[expect(clippy::doc_markdown, reason = "shown on a terminal as it stands")]

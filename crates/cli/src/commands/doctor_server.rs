@@ -2,7 +2,7 @@
 
 use annals::core::{Durability, EventStore as _};
 use annals::postgres::{ReplicaReport, ServerReport};
-use annals::{AnyStore, PostgresStore, StoreAddress};
+use annals::{AnyStore, NatsSync, PostgresStore, StoreAddress};
 use futures_executor::block_on;
 
 use super::doctor::{Check, Verdict};
@@ -35,7 +35,7 @@ pub(super) fn checks(address: &StoreAddress) -> Result<Vec<Check>> {
     };
     let mut checks = vec![
         Check::new("store", Verdict::Good, address.to_string(), ""),
-        promise(&store),
+        promise(address, &store),
     ];
     if let AnyStore::Postgres(store) = &store {
         checks.extend(of_postgres(&block_on(PostgresStore::server(store))?));
@@ -44,7 +44,19 @@ pub(super) fn checks(address: &StoreAddress) -> Result<Vec<Check>> {
 }
 
 /// What an acknowledged append survives.
-fn promise(store: &AnyStore) -> Check {
+fn promise(address: &StoreAddress, store: &AnyStore) -> Check {
+    const NAME: &str = "durability";
+    if let StoreAddress::Nats(address) = address
+        && address.sync == Some(NatsSync::Always)
+        && address.monitoring.is_empty()
+    {
+        return Check::new(
+            NAME,
+            Verdict::Look,
+            "acknowledged appends survive a loss of power if the servers sync always, which is taken on trust",
+            "have them asked: give monitoring=http://host:8222, the monitoring port of each",
+        );
+    }
     let (verdict, found) = match store.capabilities().durability {
         Durability::Replicated => (
             Verdict::Good,
@@ -64,7 +76,7 @@ fn promise(store: &AnyStore) -> Check {
         ),
     };
     let advice = "a loss of power may take the newest ones: see what the server syncs";
-    Check::new("durability", verdict, found, advice)
+    Check::new(NAME, verdict, found, advice)
 }
 
 fn of_postgres(server: &ServerReport) -> Vec<Check> {
@@ -91,7 +103,8 @@ fn of_postgres(server: &ServerReport) -> Vec<Check> {
         ),
         commit(&server.synchronous_commit),
     ];
-    checks.extend(server.replicas.iter().map(replica));
+    let replicas = server.replicas.iter();
+    checks.extend(replicas.map(|of| replica(of, &server.synchronous_commit)));
     checks.push(Check::new(
         "size",
         Verdict::Good,
@@ -141,28 +154,32 @@ fn commit(setting: &str) -> Check {
     )
 }
 
-fn replica(replica: &ReplicaReport) -> Check {
+fn replica(replica: &ReplicaReport, commit: &str) -> Check {
+    const NAME: &str = "replica";
     let ReplicaReport {
         name,
         is_synchronous,
         lag_bytes,
         ..
     } = replica;
-    if *is_synchronous {
-        return Check::new(
-            "replica",
-            Verdict::Good,
-            format!("{name} is synchronous"),
-            "",
-        );
+    let Some(is_synchronous) = is_synchronous else {
+        let found = format!("{name}: whether it is synchronous can't be told");
+        return Check::new(NAME, Verdict::Look, found, "grant pg_monitor to the role");
+    };
+    if *is_synchronous && commit == "local" {
+        let found = format!("{name} is synchronous, and no commit waits for it");
+        let advice =
+            "it may lack acknowledged appends when it takes over: set synchronous_commit = on";
+        return Check::new(NAME, Verdict::Look, found, advice);
     }
+    if *is_synchronous {
+        return Check::new(NAME, Verdict::Good, format!("{name} is synchronous"), "");
+    }
+    let behind = lag_bytes.map_or_else(|| "unknown how far".to_owned(), text::bytes);
     Check::new(
-        "replica",
+        NAME,
         Verdict::Look,
-        format!(
-            "{name} is asynchronous, and {} behind",
-            text::bytes(*lag_bytes)
-        ),
+        format!("{name} is asynchronous, and {behind} behind"),
         "it may lack acknowledged appends when it takes over: name it in synchronous_standby_names",
     )
 }
@@ -216,10 +233,14 @@ mod tests {
             |server| server.archiving_fails = true,
             &[("archiving", Verdict::Bad)],
         );
-        let replica = |is_synchronous| replica(&ReplicaReport::new("r", is_synchronous, 0)).verdict;
-        assert_eq!(
-            (replica(true), replica(false)),
-            (Verdict::Good, Verdict::Look)
-        );
+        for (is_synchronous, commit, expected) in [
+            (Some(true), "on", Verdict::Good),
+            (Some(true), "local", Verdict::Look),
+            (Some(false), "on", Verdict::Look),
+            (None, "on", Verdict::Look),
+        ] {
+            let report = ReplicaReport::new("r", is_synchronous, None);
+            assert_eq!(replica(&report, commit).verdict, expected);
+        }
     }
 }

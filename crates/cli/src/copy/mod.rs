@@ -10,12 +10,13 @@ mod target;
 use annals::core::{HistoryEntry, Position};
 use sha2::{Digest as _, Sha256};
 
-use self::side::Side;
 pub(crate) use self::side::open_source;
+use self::side::{Side, hides_the_same};
 pub(crate) use self::target::Target;
 use crate::exchange::Format;
 use crate::exchange::line::Line;
 use crate::failure::{Exit, Failure, Result};
+use crate::output::note;
 
 /// A batch that is sent holds this many events, or more where one append does.
 const BATCH_EVENTS: usize = 512;
@@ -31,6 +32,19 @@ pub(crate) struct Copied {
     pub(crate) policies: u64,
     /// Events that were there already.
     pub(crate) present: u64,
+    /// Those of them that one side has reclaimed, so that their places alone are compared.
+    pub(crate) by_place: u64,
+}
+
+/// What becomes of rules by age and count that the destination has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rules {
+    /// They are changed where they were changed in the source.
+    Follow,
+    /// They are lifted before anything is recorded, and set when all is there: the source does not tell when they were
+    /// changed, and a rule that stands too long hides for good what the source shows.
+    Lift,
+    Lifted,
 }
 
 /// A copy under way.
@@ -40,13 +54,17 @@ pub(crate) struct Copier {
     back: Side,
     target: Target,
     batch: Batch,
-    /// Of the events that were read from the source.
+    /// Of the events that the destination is to have: those that it had, and those that were read from the source.
     digest: Sha256,
     /// Of those that were read back.
     digest_back: Sha256,
+    /// Whether the rules of the destination stand, and may hide what the source shows.
+    rules: Rules,
     copied: Copied,
     /// The last event that both have.
     at: Position,
+    /// The last event that was read back.
+    verified: Position,
 }
 
 /// Events that were read and not yet recorded.
@@ -61,8 +79,15 @@ struct Batch {
 
 impl Copier {
     pub(crate) fn new(source: Side, target: Target) -> Result<Self> {
+        source.recover()?;
+        let rules = if source.places_policies() {
+            Rules::Follow
+        } else {
+            Rules::Lift
+        };
         Ok(Self {
             source,
+            rules,
             back: Side::new(target.history()?),
             target,
             batch: Batch::default(),
@@ -70,6 +95,7 @@ impl Copier {
             digest_back: Sha256::new(),
             copied: Copied::default(),
             at: Position::START,
+            verified: Position::START,
         })
     }
 
@@ -80,7 +106,9 @@ impl Copier {
         self.digest = compared.digest.clone();
         self.digest_back = compared.digest;
         self.copied.present = compared.present;
+        self.copied.by_place = compared.by_place;
         self.at = compared.at;
+        self.verified = compared.at;
         Ok(())
     }
 
@@ -89,21 +117,28 @@ impl Copier {
         Ok((self.source.head()?, self.at))
     }
 
-    /// Sets the policies that the destination lacks of what both hold.
+    /// Sets the policies that the destination lacks of what both hold, from a source that tells where they were set.
     pub(crate) fn catch_up_policies(&mut self) -> Result {
-        self.target.learn(&self.back);
-        if let Some(stream) = self.back.policy_without(&self.source) {
-            let message =
-                format!("the destination has a policy of {stream}, and the source has none");
-            return Err(Failure::refused(message).hint(ANOTHER));
+        if !self.back.take_policies()? {
+            return Err(Failure::refused("the destination is written to").hint(ANOTHER));
         }
+        self.target.learn(&self.back);
+        if self.source.places_policies() {
+            self.set_policies()?;
+        }
+        Ok(())
+    }
+
+    fn set_policies(&mut self) -> Result {
+        no_other_policy(&self.source, &self.back)?;
         for (stream, policy) in self.source.policies() {
             self.copied.policies += u64::from(self.target.set_policy(stream, policy)?);
         }
         Ok(())
     }
 
-    /// Copies all that the source has now. `on_step` is told how many events were recorded.
+    /// Copies all that the source has now. `on_step` is told how many events were recorded. After a failure that passes
+    /// it may be called again.
     pub(crate) fn copy(&mut self, mut on_step: impl FnMut(&mut Self, u64) -> Result) -> Result {
         loop {
             match self.source.next()? {
@@ -114,8 +149,8 @@ impl Copier {
                 Some(HistoryEntry::Policy { stream, policy }) => {
                     let recorded = self.flush()?;
                     on_step(self, recorded)?;
-                    let is_set = self.target.set_policy(&stream, &policy)?;
-                    self.copied.policies += u64::from(is_set);
+                    let is_set = self.target.set_policy(&stream, &policy);
+                    self.copied.policies += u64::from(is_set.map_err(Failure::lasting)?);
                 }
                 Some(event) => {
                     self.digest.update(line_of(&event)?);
@@ -135,16 +170,47 @@ impl Copier {
             return Ok(0);
         };
         let last = position_of(last);
+        if self.rules == Rules::Lift {
+            let lifted = self.target.lift_rules(&self.back);
+            lifted.map_err(Failure::lasting)?;
+            self.rules = Rules::Lifted;
+        }
         let batch = std::mem::take(&mut self.batch);
         let events = batch.entries.len() as u64;
-        self.target.import(batch.entries)?;
+        let imported = self.target.import(batch.entries);
+        imported.map_err(Failure::lasting)?;
         self.copied.events += events;
         self.copied.appends += batch.appends;
         self.at = last;
         Ok(events)
     }
 
-    /// Reads back what was recorded, and compares it with what was read: the digest of both, in hex.
+    /// Copies what the source has now, its policies as they are then, and looks whether the destination has the same: the
+    /// digest of its events, in hex.
+    pub(crate) fn finish(
+        &mut self,
+        mut on_step: impl FnMut(&mut Self, u64) -> Result,
+    ) -> Result<String> {
+        self.source.recover()?;
+        loop {
+            self.copy(&mut on_step)?;
+            if self.source.take_policies()? {
+                break;
+            }
+        }
+        if !self.batch.entries.is_empty() {
+            let message = "the last append of the source is not whole";
+            return Err(Failure::new(Exit::Damage, message).hint("verify the source"));
+        }
+        if !self.source.places_policies() {
+            self.set_policies()?;
+        }
+        let sha256 = self.verify()?;
+        self.verify_policies()?;
+        Ok(sha256)
+    }
+
+    /// Reads back what was recorded, and compares it with what was read: the digest of the destination, in hex.
     pub(crate) fn verify(&mut self) -> Result<String> {
         let mut last = Position::START;
         while let Some(event) = self.back.next_event()? {
@@ -161,11 +227,34 @@ impl Copier {
                 "the same command again names the first event that differs; copy to a new place",
             ));
         }
-        if let Some(stream) = self.source.other_policy(&self.back) {
-            let message = format!("{stream} has another policy in the destination");
-            return Err(Failure::new(Exit::Damage, message).hint(AGAIN));
-        }
+        self.verified = self.at;
         Ok(theirs)
+    }
+
+    /// Whether events were recorded and not yet read back.
+    pub(crate) fn is_unverified(&self) -> bool {
+        self.verified < self.at
+    }
+
+    /// Looks whether the destination hides what the source hides, and no more.
+    fn verify_policies(&mut self) -> Result {
+        if !self.back.take_policies()? {
+            return Err(Failure::refused("the destination is written to").hint(ANOTHER));
+        }
+        for (stream, ours, theirs) in self.source.other_policies(&self.back) {
+            if !hides_the_same(&ours, &theirs, self.target.version_of(stream)?) {
+                let message = format!(
+                    "{stream} has another policy in the destination, and hides other events"
+                );
+                return Err(Failure::new(Exit::Damage, message).hint("copy to a new place"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The last event that both have.
+    pub(crate) fn at(&self) -> Position {
+        self.at
     }
 
     pub(crate) fn copied(&self) -> Copied {
@@ -182,6 +271,7 @@ impl Copier {
 struct Compared {
     digest: Sha256,
     present: u64,
+    by_place: u64,
     at: Position,
 }
 
@@ -194,6 +284,7 @@ fn compare(
     let mut compared = Compared {
         digest: Sha256::new(),
         present: 0,
+        by_place: 0,
         at: Position::START,
     };
     while let Some(theirs) = back.next_event()? {
@@ -203,7 +294,9 @@ fn compare(
         if !is_same(&ours, &theirs) {
             return Err(other_history(&ours, &theirs));
         }
-        compared.digest.update(line_of(&ours)?);
+        let line = line_of(&theirs)?;
+        compared.by_place += u64::from(line != line_of(&ours)?);
+        compared.digest.update(line);
         compared.present += 1;
         compared.at = position_of(&ours);
         on_event()?;
@@ -213,6 +306,15 @@ fn compare(
         source.next()?;
     }
     Ok(compared)
+}
+
+/// Refuses a destination that has a policy of a stream of which the source has none.
+fn no_other_policy(source: &Side, back: &Side) -> Result {
+    let Some(stream) = back.policy_without(source) else {
+        return Ok(());
+    };
+    let message = format!("the destination has a policy of {stream}, and the source has none");
+    Err(Failure::refused(message).hint(ANOTHER))
 }
 
 /// What a copy would do.
@@ -230,12 +332,20 @@ pub(crate) fn look(
     let (at, present) = match target {
         Some(mut target) => {
             let compared = compare(&mut source, &mut target, on_event)?;
+            if source.places_policies() && target.take_policies()? {
+                no_other_policy(&source, &target)?;
+            }
             (compared.at, compared.present)
         }
         None => (Position::START, 0),
     };
     // How far a store goes is known when it was read.
     source.peek()?;
+    if !source.is_settled()? {
+        note(
+            "the source is written to, or was not closed: then a copy may find more of it than what is looked at here",
+        );
+    }
     Ok(Looked {
         to_copy: source.head()?.since(at),
         present,

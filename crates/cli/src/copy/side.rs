@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use annals::core::{HistoryEntry, HistoryReader, Position, StreamId, StreamPolicy};
+use annals::core::{HistoryEntry, HistoryReader, Position, StreamId, StreamPolicy, Version};
 use annals::{AnyStore, StoreAddress};
+use annals_store_log::is_locked;
 use futures_executor::block_on;
 
 use crate::failure::{Failure, Result};
@@ -12,15 +13,19 @@ use crate::store_at;
 /// A store as it is read.
 pub(crate) struct Side {
     reader: Box<dyn HistoryReader>,
+    /// Where it is, for a store in a directory that is only read.
+    log: Option<store_at::StoreAddress>,
     waiting: VecDeque<HistoryEntry>,
     policies: BTreeMap<StreamId, StreamPolicy>,
 }
 
-/// Opens the store that is copied from.
+/// Opens a store to read all of it, and changes nothing there.
 pub(crate) fn open_source(address: &StoreAddress) -> Result<Side> {
     if let StoreAddress::Log(directory) = address {
-        let history = store_at::StoreAddress::Log(directory.clone()).history()?;
-        return Ok(Side::new(Box::new(history)));
+        let at = store_at::StoreAddress::Log(directory.clone());
+        let mut side = Side::new(Box::new(at.history()?));
+        side.log = Some(at);
+        return Ok(side);
     }
     let store = block_on(AnyStore::at(address.clone()).open())?;
     // The reader keeps of the store what it needs.
@@ -51,9 +56,69 @@ impl Side {
     pub(super) fn new(reader: Box<dyn HistoryReader>) -> Self {
         Self {
             reader,
+            log: None,
             waiting: VecDeque::new(),
             policies: BTreeMap::new(),
         }
+    }
+
+    /// Whether all that the store holds is known to readers: it is on a server, or was closed.
+    pub(super) fn is_settled(&self) -> Result<bool> {
+        match &self.log {
+            Some(at) => Ok(at.history()?.ended_cleanly()),
+            None => Ok(true),
+        }
+    }
+
+    /// Brings to light what a store in a directory holds beyond what readers are told, where whoever wrote it was stopped:
+    /// what was acknowledged right before a loss of power is found by the next one to open it to write.
+    pub(super) fn recover(&self) -> Result {
+        let Some(at) = &self.log else {
+            return Ok(());
+        };
+        if self.is_settled()? {
+            return Ok(());
+        }
+        match at.builder().open() {
+            Ok(store) => Ok(store.close()?),
+            // Whoever writes it has found it, and tells.
+            Err(error) if is_locked(&error) => Ok(()),
+            Err(error) => {
+                let mut failure = Failure::from(error);
+                failure.message = format!(
+                    "{at} was not closed, so that its newest events are known only once it is opened to write: {}",
+                    failure.message
+                );
+                Err(failure.hint(
+                    "copy its directory to a medium that can be written, and copy from there; or open and close it by what wrote it",
+                ))
+            }
+        }
+    }
+
+    /// Whether policies come where they were set.
+    pub(super) fn places_policies(&self) -> bool {
+        self.reader.places_policies()
+    }
+
+    /// Takes the policies of a store that does not keep when they were set, as they are after what was read; `false`
+    /// where more was recorded meanwhile, which is to be read first.
+    pub(super) fn take_policies(&mut self) -> Result<bool> {
+        if self.places_policies() {
+            return Ok(true);
+        }
+        if self.peek()?.is_some() {
+            return Ok(false);
+        }
+        let Some(entries) = block_on(self.reader.last_policies())? else {
+            return Ok(false);
+        };
+        for entry in entries {
+            if let HistoryEntry::Policy { stream, policy } = entry {
+                self.policies.insert(stream, policy);
+            }
+        }
+        Ok(true)
     }
 
     /// What comes next, left where it is.
@@ -110,22 +175,59 @@ impl Side {
         .map(|(stream, _)| stream)
     }
 
-    /// A stream whose policy is another there.
-    pub(super) fn other_policy<'a>(&'a self, there: &'a Self) -> Option<&'a StreamId> {
-        let open = StreamPolicy::default();
-        let mut streams = self.policies.keys().chain(there.policies.keys());
-        streams.find(|stream| {
-            let here = self.policies.get(*stream).unwrap_or(&open);
-            let there = there.policies.get(*stream).unwrap_or(&open);
-            !hides_the_same(here, there)
-        })
+    /// The streams whose policies are not alike, with what they are here and there.
+    pub(super) fn other_policies<'a>(
+        &'a self,
+        there: &'a Self,
+    ) -> impl Iterator<Item = (&'a StreamId, StreamPolicy, StreamPolicy)> {
+        let streams = self.policies.keys().chain(there.policies.keys());
+        let both = streams.map(|stream| {
+            let here = self.policies.get(stream).cloned().unwrap_or_default();
+            let there = there.policies.get(stream).cloned().unwrap_or_default();
+            (stream, here, there)
+        });
+        both.filter(|(_, here, there)| here != there)
     }
 }
 
-/// Whether reads show the same under both. What a rule hid when another was changed may be told by one as truncated,
-/// and is hidden by the rule itself in the other.
-fn hides_the_same(a: &StreamPolicy, b: &StreamPolicy) -> bool {
-    let has_rule = a.max_age.is_some() || a.max_count.is_some();
+/// Whether reads show the same of a stream at `head` under both. What a rule hid when another was changed may be told by
+/// one as truncated, and is hidden by the rule itself in the other. What is hidden by age is known to whoever has the times:
+/// with such a rule the rules and states are compared alone.
+pub(super) fn hides_the_same(a: &StreamPolicy, b: &StreamPolicy, head: Version) -> bool {
+    // Below this, all is hidden.
+    let shown_from = |policy: &StreamPolicy| {
+        let counted = policy.max_count.map_or(0, |count| {
+            head.value().saturating_add(1).saturating_sub(count)
+        });
+        policy.truncate_before.value().max(counted).max(1)
+    };
     (a.state, a.max_age, a.max_count) == (b.state, b.max_age, b.max_count)
-        && (a.truncate_before == b.truncate_before || has_rule)
+        && (a.max_age.is_some() || shown_from(a) == shown_from(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_truncated_may_hide_what_a_rule_hides_and_no_more() {
+        fn check(there: u64, max_count: Option<u64>, expected: bool) {
+            let mut here = StreamPolicy::default();
+            here.max_count = max_count;
+            let mut other = here.clone();
+            other.truncate_before = Version::new(there);
+            assert_eq!(
+                hides_the_same(&here, &other, Version::new(550)),
+                expected,
+                "{there} with {max_count:?}"
+            );
+        }
+        check(0, None, true);
+        check(1, None, true);
+        check(2, None, false);
+        check(41, Some(10), true);
+        check(541, Some(10), true);
+        check(542, Some(10), false);
+        check(541, Some(1000), false);
+    }
 }

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use annals::core::{
-    AppendId, EventStore as _, Expected, HistoryEntry, HistoryReader, ManualClock, PolicyAction,
-    PolicyChange, RecordedEvent, StreamId, StreamPolicy, StreamState, Timestamp,
+    AppendId, Criteria, Cursor, ErrorKind, EventStore as _, Expected, HistoryEntry, HistoryReader,
+    ManualClock, PolicyAction, PolicyChange, Position, RecordedEvent, StreamId, StreamPolicy,
+    StreamState, Timestamp, Version,
 };
 use annals::{AnyStore, StoreAddress};
 use futures_executor::block_on;
@@ -14,7 +15,7 @@ use super::side::{Side, history_of, in_memory};
 use crate::exchange::import;
 use crate::exchange::line::{EventLine, Line};
 use crate::failure::{Exit, Failure, Result};
-use crate::output::warn;
+use crate::output::note;
 use crate::store_at;
 
 /// A store that records what another one did.
@@ -59,9 +60,9 @@ impl Target {
             }
         }
         match super::open_source(address) {
-            Err(failure) if failure.exit == Exit::Usage && *address != StoreAddress::Memory => {
-                warn(&format!(
-                    "nothing of the destination is looked at: {}",
+            Err(failure) if failure.exit == Exit::Usage && is_missing(&failure) => {
+                note(&format!(
+                    "the destination is to be made: {}",
                     failure.message
                 ));
                 Ok(None)
@@ -137,24 +138,53 @@ impl Target {
         let first = lines.first();
         let place = first.and_then(|line| line.position.zip(line.appended_at));
         let (position, appended_at) = place.unwrap_or_default();
-        let append = import::build(id, lines, &self.soft_deleted)?;
+        // What another writer recorded meanwhile is found before anything is recorded behind it.
+        let before = Cursor::at(Position::new(position.value().saturating_sub(1)));
+        let append = import::begin(id, lines, &self.soft_deleted)
+            .unless(Criteria::everything(), before)
+            .build()?;
         for write in append.writes() {
             self.soft_deleted.remove(&write.stream);
         }
         self.clock.set(appended_at);
-        let receipt = block_on(self.store.append(append))?;
-        let is_in_place = !receipt.is_duplicate()
-            && receipt.first_position == position
-            && receipt.appended_at == appended_at;
-        if is_in_place {
+        let receipt = match block_on(self.store.append(append)) {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                let message =
+                    format!("append {id} can't be recorded at position {position}: {error}");
+                return Err(Failure::refused(message).hint(APART));
+            }
+            receipt => receipt?,
+        };
+        // One that was recorded and not answered is there already.
+        if receipt.first_position == position && receipt.appended_at == appended_at {
             return Ok(());
         }
         let message = format!(
             "append {id} was recorded at position {}, {}, and belongs to position {position}, {appended_at}",
             receipt.first_position, receipt.appended_at
         );
-        Err(Failure::refused(message)
-            .hint("something else appends to the destination: copy to a place of its own"))
+        Err(Failure::refused(message).hint(APART))
+    }
+
+    /// Lifts the rules by age and count, so that none hides for good what the source shows: they are set again when
+    /// all events are there.
+    pub(super) fn lift_rules(&self, held: &Side) -> Result {
+        for (stream, policy) in held.policies() {
+            let has_rule = policy.max_age.is_some() || policy.max_count.is_some();
+            if has_rule && policy.state != StreamState::Tombstoned {
+                let lifted = PolicyAction::Retain {
+                    max_age: None,
+                    max_count: None,
+                };
+                self.change(stream, lifted)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many events a stream has.
+    pub(super) fn version_of(&self, stream: &StreamId) -> Result<Version> {
+        Ok(block_on(self.store.stream_head(stream))?.version)
     }
 
     /// Gives a stream its policy; whether it had another.
@@ -166,13 +196,19 @@ impl Target {
         let actions = actions(&before, policy);
         let is_other = !actions.is_empty();
         for action in actions {
-            block_on(self.store.change_stream_policy(PolicyChange {
-                stream: stream.clone(),
-                expected: Expected::Any,
-                action,
-            }))?;
+            self.change(stream, action)?;
         }
         Ok(is_other)
+    }
+
+    fn change(&self, stream: &StreamId, action: PolicyAction) -> Result {
+        let change = PolicyChange {
+            stream: stream.clone(),
+            expected: Expected::Any,
+            action,
+        };
+        block_on(self.store.change_stream_policy(change))?;
+        Ok(())
     }
 
     /// Makes everything durable.
@@ -182,6 +218,15 @@ impl Target {
         }
         Ok(())
     }
+}
+
+const APART: &str = "something else appends to the destination: copy to a place of its own";
+
+/// Whether a store was not opened as there is none.
+fn is_missing(failure: &Failure) -> bool {
+    ["log is not there", "no log is in this schema"]
+        .iter()
+        .any(|said| failure.message.contains(said))
 }
 
 fn event_of(entry: &HistoryEntry) -> Option<&RecordedEvent> {
@@ -213,4 +258,75 @@ fn actions(before: &StreamPolicy, after: &StreamPolicy) -> Vec<PolicyAction> {
         }
     }
     actions
+}
+
+#[cfg(test)]
+mod tests {
+    use annals::MemoryStore;
+    use annals::core::{
+        Append, ContentType, EventStoreExt as _, EventType, NewEvent, ReadRequest, RecordedAppend,
+    };
+
+    use super::*;
+
+    fn target() -> (Target, Arc<MemoryStore>) {
+        let clock = ManualClock::at(Timestamp::EPOCH);
+        let store = MemoryStore::builder()
+            .clock(Arc::new(clock.clone()))
+            .build();
+        let store = Arc::new(store);
+        (
+            Target::of(AnyStore::Memory(Arc::clone(&store)), clock),
+            store,
+        )
+    }
+
+    fn append(store: &MemoryStore, id: &str, stream: &str) {
+        let event = NewEvent::new(EventType::from_static("noted"), ContentType::JSON, "{}");
+        let append = Append::builder(AppendId::parse(id).unwrap())
+            .write(
+                StreamId::parse(stream).unwrap(),
+                Expected::Any,
+                [event.unwrap()],
+            )
+            .build();
+        block_on(store.append(append.unwrap())).unwrap();
+    }
+
+    /// The first event of a history, as it is copied.
+    fn first() -> Vec<HistoryEntry> {
+        let (_, store) = target();
+        append(&store, "1", "a-1");
+        let events = block_on(store.collect(ReadRequest::all())).unwrap();
+        let entry = |event| HistoryEntry::Event {
+            event,
+            append: Some(RecordedAppend {
+                id: AppendId::parse("1").unwrap(),
+                events: 1,
+            }),
+            is_reclaimed: false,
+        };
+        events.into_iter().map(entry).collect()
+    }
+
+    #[test]
+    fn nothing_is_recorded_behind_what_another_writer_recorded() {
+        let (mut copied, store) = target();
+        append(&store, "2", "b-1");
+        let refused = copied.import(first()).unwrap_err();
+        assert_eq!(refused.exit, Exit::Refused, "{refused}");
+        assert_eq!(refused.hint.as_deref(), Some(APART));
+        let events = block_on(store.collect(ReadRequest::all())).unwrap();
+        assert_eq!(events.len(), 1);
+    }
+
+    #[test]
+    fn what_was_recorded_and_not_answered_is_there_already() {
+        let (mut copied, store) = target();
+        let entries = first();
+        copied.import(entries.clone()).unwrap();
+        copied.import(entries).unwrap();
+        let events = block_on(store.collect(ReadRequest::all())).unwrap();
+        assert_eq!(events.len(), 1);
+    }
 }

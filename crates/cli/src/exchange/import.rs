@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use annals_core::{
-    Append, AppendId, ConsistencyLevel, EventStore as _, Expected, ManualClock, NewEvent,
-    PolicyChange, Position, StreamId, StreamPolicy, StreamState, Timestamp, Version,
+    Append, AppendBuilder, AppendId, ConsistencyLevel, EventStore as _, Expected, ManualClock,
+    NewEvent, PolicyChange, Position, StreamId, StreamPolicy, StreamState, Timestamp, Version,
 };
 use annals_store_log::{Durability, LogStore, Settings, StoreHistory};
 use futures_executor::block_on;
@@ -270,6 +270,15 @@ pub(crate) fn build(
     lines: Vec<EventLine>,
     soft_deleted: &HashSet<StreamId>,
 ) -> Result<Append> {
+    Ok(begin(id, lines, soft_deleted).build()?)
+}
+
+/// The same, to add to.
+pub(crate) fn begin(
+    id: AppendId,
+    lines: Vec<EventLine>,
+    soft_deleted: &HashSet<StreamId>,
+) -> AppendBuilder {
     let mut writes: Vec<(StreamId, Expected, Vec<NewEvent>)> = Vec::new();
     let mut places: HashMap<StreamId, usize> = HashMap::new();
     for line in lines {
@@ -286,7 +295,7 @@ pub(crate) fn build(
     for (stream, expected, events) in writes {
         append = append.write(stream, expected, events);
     }
-    Ok(append.build()?)
+    append
 }
 
 /// The version before, where it is told; a stream that is deleted is expected as it is.

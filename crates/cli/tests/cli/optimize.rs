@@ -9,6 +9,7 @@ use annals_core::{
 use annals_store_log::{LogStore, Settings};
 use futures_executor::block_on;
 
+use crate::copy::digest_of;
 use crate::live::application;
 use crate::support::Place;
 
@@ -281,6 +282,7 @@ fn what_is_hidden_is_reclaimed_on_demand_and_never_by_itself() {
     sealed(&place);
     place.ok("annals optimize apply --no-compression --category session --keep 40 --hold session-2 --yes");
     let before = place.ok("annals read --json");
+    place.ok("annals copy shop moved");
     assert!(!place.ok("annals optimize plan").contains("reclaim"));
 
     let line = "annals optimize apply --reclaim --hold session-2";
@@ -312,6 +314,11 @@ fn what_is_hidden_is_reclaimed_on_demand_and_never_by_itself() {
     };
     assert_eq!(all("session-2", "like others"), 500);
     assert!(all("session-1", "like others") < 100);
+    // A copy that has it still goes on, and is told by the digest that it has itself.
+    let told = place.ok("annals copy shop moved");
+    assert!(told.contains("by place alone"), "{told}");
+    let digest = digest_of(&place.export("moved"));
+    assert!(told.contains(&digest), "{told}");
     // What is gone has no payload in an export, which is imported as any other.
     place.ok("annals --store second import <(annals export)");
     assert_eq!(place.export("second"), exported);

@@ -59,6 +59,12 @@ impl StoreHistory {
         Position::new(self.view.last_number())
     }
 
+    /// Whether whoever wrote the store last closed it. Else a writer is at work, or was stopped: after a loss of power
+    /// there may be events, acknowledged ones too, that are found when the store is opened to write, and not before.
+    pub fn ended_cleanly(&self) -> bool {
+        self.follower.ended_cleanly()
+    }
+
     /// The next entries, a few hundred at most; none at the end.
     ///
     /// # Errors
@@ -134,6 +140,14 @@ impl HistoryReader for StoreHistory {
 
     async fn head(&mut self) -> Result<Position, Error> {
         Ok(Self::head(self))
+    }
+
+    fn places_policies(&self) -> bool {
+        true
+    }
+
+    async fn last_policies(&mut self) -> Result<Option<Vec<HistoryEntry>>, Error> {
+        Ok(Some(Vec::new()))
     }
 }
 

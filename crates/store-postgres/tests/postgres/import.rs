@@ -5,7 +5,7 @@ use annals_core::{
     HistoryReader, PolicyAction, PolicyChange, ReadRequest, RecordedAppend,
 };
 use annals_store_postgres::{PostgresStore, migration_script};
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls};
 
 use crate::support;
 use crate::support::RUNTIME;
@@ -129,6 +129,30 @@ fn what_does_not_follow_is_refused_and_leaves_nothing() {
     });
 }
 
+/// What the catalogue says of a schema: columns, constraints, indexes, functions, and what else it has; without its name.
+async fn described(client: &Client, schema: &str) -> Vec<String> {
+    let query = "SELECT replace(d.told, $1, '<schema>') FROM (\
+        SELECT 'relation ' || c.relname || ' ' || c.relkind::text || ' ' || c.relpersistence::text || ' ' \
+          || coalesce(c.reloptions::text, '') FROM pg_class c WHERE c.relnamespace = $1::regnamespace \
+        UNION ALL SELECT 'column ' || a.attrelid::regclass::text || ' ' || a.attnum || ' ' || a.attname || ' ' \
+          || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' ' || a.attstorage::text || ' ' \
+          || coalesce(pg_get_expr(f.adbin, f.adrelid), '') FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+          LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum \
+          WHERE c.relnamespace = $1::regnamespace AND a.attnum > 0 AND NOT a.attisdropped \
+        UNION ALL SELECT 'constraint ' || conrelid::regclass::text || ' ' || conname || ' ' || pg_get_constraintdef(oid) \
+          FROM pg_constraint WHERE connamespace = $1::regnamespace \
+        UNION ALL SELECT 'index ' || pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+          WHERE c.relnamespace = $1::regnamespace \
+        UNION ALL SELECT 'function ' || pg_get_functiondef(oid) FROM pg_proc \
+          WHERE pronamespace = $1::regnamespace AND prokind = 'f' \
+        UNION ALL SELECT 'trigger ' || pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
+          WHERE c.relnamespace = $1::regnamespace AND NOT t.tgisinternal \
+        ) d(told) ORDER BY 1"
+        .replace("$1::regnamespace", &format!("'{schema}'::regnamespace"));
+    let rows = client.query(&query, &[&schema]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
 #[test]
 fn the_printed_schema_is_that_which_is_made() {
     let Some(url) = support::server("the_printed_schema_is_that_which_is_made") else {
@@ -140,6 +164,12 @@ fn the_printed_schema_is_that_which_is_made() {
         tokio::spawn(connection);
         let script = migration_script(&schema);
         client.batch_execute(&script).await.unwrap();
+        let made = support::fresh_schema();
+        let migrated = PostgresStore::builder(&url).schema(&made).migrate();
+        migrated.await.unwrap();
+        let printed = described(&client, &schema).await;
+        assert!(printed.len() > 30, "{printed:#?}");
+        assert_eq!(printed, described(&client, &made).await);
         let store = PostgresStore::builder(&url)
             .schema(&schema)
             .open()
