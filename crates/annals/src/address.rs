@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, NatsAddress};
 /// | `nats://host:4222/<log>` | on NATS JetStream, in the log of that name, or `annals` |
 ///
 /// Other parameters of a PostgreSQL address are those of libpq. An address of NATS may name a user and a password, or
-/// a token (`nats://app:password@host/shop`), and several servers (`nats://a:4222,b:4222/shop`); it has to say how it is
+/// a token (`nats://app:password@host/shop`, a `/` in the password as `%2F`), and several servers (`nats://a:4222,b:4222/shop`); it has to say how it is
 /// known that the servers sync to their disks what they acknowledge:
 ///
 /// | parameter | means |
@@ -182,7 +182,9 @@ fn without_secrets(url: &str) -> String {
 /// A URL before its parameters, and these. A password may hold a question mark, and a parameter what ends a password:
 /// what has a path before it or a value behind it is a parameter.
 pub(crate) fn split_parameters(url: &str) -> (&str, &str) {
-    let mut from = url.find("://").map_or(0, |at| at + "://".len());
+    let kind = url.split_once("://").map(|(kind, _)| kind);
+    let kind = kind.filter(|kind| kind.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let mut from = kind.map_or(0, |kind| kind.len() + "://".len());
     if let Some((before, after)) = url.get(from..).and_then(|rest| rest.split_once('?'))
         && !before.contains(['@', '/'])
         && let Some((within, _)) = after.split_once('@')

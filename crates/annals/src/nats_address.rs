@@ -261,7 +261,8 @@ mod tests {
             "nats://app:secret@h:4222/shop?sync=lazy",
             "nats://app@h:4222/shop",
         );
-        check("nats://app:s/ec?re@secret@h/shop", "nats://app@h/shop");
+        check("nats://app:sec?re@secret@h/shop", "nats://app@h/shop");
+        check("nats://app:s%2Fec%3Fre@secret@h/shop", "nats://app@h/shop");
         check("nats://secret@h/shop", "nats://h/shop");
         check(
             "nats://h:1,i:2/shop?credentials=secret",
@@ -282,6 +283,8 @@ mod tests {
         check("nats:///shop", "no server");
         check("nats://app:secret", "no server");
         check("nats://app:secret@", "no server");
+        // A path before a question mark is a log, so in a password it is written as %2F.
+        check("nats://app:s/ec?re@secret@h/shop", "no server");
         check(
             "nats://app:secret@a,nats://app:secret@b/shop",
             "several servers",
