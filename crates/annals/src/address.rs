@@ -17,8 +17,9 @@ use crate::{Error, ErrorKind, NatsAddress};
 /// | `nats://host:4222/<log>` | on NATS JetStream, in the log of that name, or `annals` |
 ///
 /// Other parameters of a PostgreSQL address are those of libpq. An address of NATS may name a user and a password, or
-/// a token (`nats://app:password@host/shop`, a `/` in the password as `%2F`), and several servers (`nats://a:4222,b:4222/shop`); it has to say how it is
-/// known that the servers sync to their disks what they acknowledge:
+/// a token (`nats://app:password@host/shop`, a `/` in the password as `%2F`), and several servers
+/// (`nats://a:4222,b:4222/shop`); it has to say how it is known that the servers sync to their disks what they
+/// acknowledge:
 ///
 /// | parameter | means |
 /// |---|---|
