@@ -1,7 +1,7 @@
 //! Reading a log that another process writes.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::LogId;
 use crate::error::{Damage, DamageKind, Error, Result};
@@ -9,7 +9,7 @@ use crate::files::{Files, MANIFEST, WATERMARK};
 use crate::format::manifest::Manifest;
 use crate::format::watermark::{Ended, Slot};
 use crate::place::Place;
-use crate::segments::{Segment, SegmentList};
+use crate::segments::{Known, Segment, SegmentList};
 use crate::settings::{Parts, ReadMode};
 use crate::vfs::{Access, VfsFile, Watch};
 use crate::view::View;
@@ -49,8 +49,7 @@ impl Follower {
             files: files.clone(),
             log: manifest.log,
             segments: Vec::new(),
-            lost: OnceLock::new(),
-            has_reclaimed: OnceLock::new(),
+            known: Known::default(),
         });
         let nowhere = Place {
             at: crate::RecordAt::new(0, 0),
@@ -145,8 +144,7 @@ impl Follower {
             files: self.files.clone(),
             log: manifest.log,
             segments: segments.collect(),
-            lost: OnceLock::new(),
-            has_reclaimed: OnceLock::new(),
+            known: Known::default(),
         });
     }
 

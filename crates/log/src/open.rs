@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::LogId;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
@@ -20,7 +20,7 @@ use crate::planted::{self, Bug};
 use crate::reader::FrameReader;
 use crate::recover::{self, Recovered, Recovery};
 use crate::rotate::begin_segment;
-use crate::segments::{Segment, SegmentList};
+use crate::segments::{Known, Segment, SegmentList};
 use crate::settings::{LogSettings, Parts};
 use crate::vfs::{Access, Vfs, VfsFile, VfsLock};
 use crate::view::View;
@@ -228,8 +228,7 @@ impl Loaded {
             files: self.files.clone(),
             log: self.manifest.log,
             segments,
-            lost: OnceLock::new(),
-            has_reclaimed: OnceLock::new(),
+            known: Known::default(),
         });
         let id = last_entry(&self.manifest).header.id;
         let Some(segment) = list.by_id(id).cloned() else {

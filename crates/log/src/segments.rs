@@ -55,10 +55,18 @@ pub(crate) struct SegmentList {
     pub(crate) files: Files,
     pub(crate) log: LogId,
     pub(crate) segments: Vec<Arc<Segment>>,
-    /// The numbers that repairs gave up, in order, gathered when they are first asked for.
+    pub(crate) known: Known,
+}
+
+/// What is so of the segments of a list together, found when it is first asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// The numbers that repairs gave up, in order.
     pub(crate) lost: OnceLock<Vec<Range<u64>>>,
-    /// Whether something was reclaimed, found when it is first asked for.
+    /// Whether something was reclaimed.
     pub(crate) has_reclaimed: OnceLock<bool>,
+    /// Whether something is in an archive.
+    pub(crate) has_archived: OnceLock<bool>,
 }
 
 impl Segment {
@@ -342,8 +350,7 @@ impl SegmentList {
             files: self.files.clone(),
             log: self.log,
             segments,
-            lost: OnceLock::new(),
-            has_reclaimed: OnceLock::new(),
+            known: Known::default(),
         }
     }
 }

@@ -110,7 +110,7 @@ impl View {
     /// The numbers that repairs gave up, in order; nothing when all is well. Only a closed log is repaired,
     /// so this is the same for all views of one opening.
     pub fn lost(&self) -> &[Range<u64>] {
-        self.0.list.lost.get_or_init(|| {
+        self.0.list.known.lost.get_or_init(|| {
             let lost = self
                 .0
                 .list
@@ -126,7 +126,18 @@ impl View {
     pub fn has_reclaimed(&self) -> bool {
         let list = &self.0.list;
         let reclaimed = || list.segments.iter().any(|segment| segment.is_reclaimed());
-        *list.has_reclaimed.get_or_init(reclaimed)
+        *list.known.has_reclaimed.get_or_init(reclaimed)
+    }
+
+    /// Whether any segment is in an archive, so that reading it may take long.
+    pub fn has_archived(&self) -> bool {
+        let list = &self.0.list;
+        let archived = || {
+            list.segments
+                .iter()
+                .any(|segment| segment.archived.is_some())
+        };
+        *list.known.has_archived.get_or_init(archived)
     }
 
     /// Where the log begins.

@@ -77,6 +77,18 @@ fn go_on(_: u64) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
+/// Goes on so many times.
+fn broken_off_after(calls: u32) -> impl FnMut(u64) -> ControlFlow<()> {
+    let mut left = calls;
+    move |_| match left.checked_sub(1) {
+        None => ControlFlow::Break(()),
+        Some(fewer) => {
+            left = fewer;
+            ControlFlow::Continue(())
+        }
+    }
+}
+
 impl Written {
     fn cold(&self) -> String {
         self.cold.to_str().unwrap().to_owned()
@@ -187,15 +199,7 @@ fn a_run_that_is_broken_off_leaves_what_there_was() {
     let (key, cold) = (it.log.archive_key().unwrap(), it.cold());
     let local = names(&it.path);
     for calls_before in 0..4 {
-        let mut calls = 0;
-        let mut pace = |_| {
-            calls += 1;
-            if calls > calls_before {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        };
+        let mut pace = broken_off_after(calls_before);
         let copied = it.log.view().archive(1, &cold, key, &mut pace).unwrap();
         if let Some(copied) = copied {
             assert!(calls_before > 1);
@@ -207,15 +211,7 @@ fn a_run_that_is_broken_off_leaves_what_there_was() {
     it.archive(1).unwrap();
     let local = names(&it.path);
     for calls_before in 0..2 {
-        let mut calls = 0;
-        let mut pace = |_| {
-            calls += 1;
-            if calls > calls_before {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        };
+        let mut pace = broken_off_after(calls_before);
         assert!(it.log.view().restore(1, &mut pace).unwrap().is_none());
         assert_eq!(names(&it.path), local);
     }

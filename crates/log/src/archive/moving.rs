@@ -201,11 +201,6 @@ impl View {
         }
     }
 
-    /// Whether any segment is in an archive.
-    pub fn has_archived(&self) -> bool {
-        self.segments().any(|segment| segment.archived.is_some())
-    }
-
     /// Removes everything from the log's folder at a location, where no segment is any more; nothing where one is.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Rewritten;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{MANIFEST_NEW, name_of};
-use crate::segments::{Kept, Segment, SegmentList};
+use crate::segments::{Kept, Known, Segment, SegmentList};
 use crate::view::View;
 use crate::writer::Log;
 
@@ -74,8 +74,7 @@ impl SegmentList {
             files: self.files.clone(),
             log: self.log,
             segments: segments.collect(),
-            lost: std::sync::OnceLock::new(),
-            has_reclaimed: std::sync::OnceLock::new(),
+            known: Known::default(),
         }
     }
 }

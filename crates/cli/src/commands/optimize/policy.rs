@@ -138,9 +138,15 @@ impl PolicyArgs {
             };
         };
         rule.older_than = self.archive_older_than.or(rule.older_than);
-        if !rule.to.contains("://") {
-            rule.to = absolute(&rule.to)?;
+        if rule.to.contains("://") {
+            let message = format!(
+                "{} is no directory, and nothing here opens other archives",
+                rule.to
+            );
+            return Err(Failure::usage(message)
+                .hint("name a directory; a program may open others, by `OpenArchive`"));
         }
+        rule.to = absolute(&rule.to)?;
         Ok(())
     }
 
@@ -248,15 +254,16 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_is_an_absolute_path_or_a_url() {
+    fn an_archive_is_an_absolute_path() {
         let rule = policy(&["--archive", "/cold", "--archive-older-than", "30d"]);
         let month = Duration::from_hours(30 * 24);
         assert_eq!(
             rule.archive,
             Some(ArchiveRule::new("/cold").older_than(month))
         );
-        let rule = policy(&["--archive", "s3://bucket/cold"]).archive.unwrap();
-        assert_eq!(rule.to, "s3://bucket/cold");
+        let line = Line::parse_from(["annals", "--archive", "s3://bucket/cold"]);
+        let refused = line.policy.policy().unwrap_err();
+        assert!(refused.message.contains("no directory"));
         let rule = policy(&["--archive", "cold"]).archive.unwrap();
         assert!(Path::new(&rule.to).is_absolute() && rule.to.ends_with("cold"));
         let line = Line::parse_from(["annals", "--archive-older-than", "30d"]);
