@@ -146,6 +146,52 @@ impl Both {
         }
     }
 
+    /// Has two readers check again and again while the work is done, however it ends.
+    fn read_while(&self, check: impl Fn(&Self) + Copy + Send, work: impl FnOnce()) {
+        let (is_over, checks) = (AtomicBool::new(false), AtomicU64::new(0));
+        thread::scope(|scope| {
+            let _over = Over(&is_over);
+            let (is_over, checks) = (&is_over, &checks);
+            for _ in 0..2 {
+                scope.spawn(move || {
+                    while !is_over.load(Ordering::Acquire) {
+                        check(self);
+                        checks.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            work();
+        });
+        assert!(checks.load(Ordering::Relaxed) > 3);
+        self.check();
+    }
+
+    /// The same, while something is appended all the time.
+    fn read_and_written_while(&self, work: impl FnOnce()) {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let _over = Over(&is_over);
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Acquire) {
+                    self.append();
+                    thread::yield_now();
+                }
+            });
+            self.read_while(Self::check, work);
+        });
+        self.check();
+    }
+
+    /// That a follower reads the same, and every byte is as it was written.
+    fn check_others(&self) {
+        let builder = || LogStore::builder(self.log.directory());
+        let follower = builder().follow().unwrap();
+        let seen = block_on(follower.collect(ReadRequest::all())).unwrap();
+        assert!(seen == block_on(self.oracle.collect(ReadRequest::all())).unwrap());
+        let verified = builder().verify(&mut |_| {}).unwrap();
+        assert!(verified.is_whole(), "{verified:?}");
+    }
+
     fn model(&self) -> Optimizer {
         Optimizer::new(Arc::clone(&self.oracle) as Arc<dyn EventStore>)
             .clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
@@ -153,6 +199,15 @@ impl Both {
 
     fn optimizer(&self) -> Optimizer {
         Optimizer::of(Arc::clone(&self.log)).clock(Arc::clone(&self.clock) as Arc<dyn Clock>)
+    }
+}
+
+/// Says that it is over, also where a check fails: who waits for it would wait for ever.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -175,23 +230,7 @@ fn reads_answer_the_same_while_segments_are_compressed_and_undone() {
     let both = Both::new(directory.path());
     (0..200).for_each(|_| both.append());
     let optimizer = both.optimizer();
-    let is_over = AtomicBool::new(false);
-    let checks = AtomicU64::new(0);
-    thread::scope(|scope| {
-        let reader = || {
-            while !is_over.load(Ordering::Acquire) {
-                both.check();
-                checks.fetch_add(1, Ordering::Relaxed);
-            }
-        };
-        scope.spawn(reader);
-        scope.spawn(reader);
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Acquire) {
-                both.append();
-                thread::yield_now();
-            }
-        });
+    both.read_and_written_while(|| {
         for _ in 0..3 {
             let plan = optimizer.plan(&OptimizePolicy::default()).unwrap();
             let applied = apply(&optimizer, &plan);
@@ -203,17 +242,8 @@ fn reads_answer_the_same_while_segments_are_compressed_and_undone() {
             &optimizer,
             &optimizer.plan(&OptimizePolicy::default()).unwrap(),
         );
-        is_over.store(true, Ordering::Release);
     });
-    assert!(checks.load(Ordering::Relaxed) > 3);
-    both.check();
-    let follower = LogStore::builder(both.log.directory()).follow().unwrap();
-    let seen = block_on(follower.collect(ReadRequest::all())).unwrap();
-    assert!(seen == block_on(both.oracle.collect(ReadRequest::all())).unwrap());
-    let verified = LogStore::builder(both.log.directory())
-        .verify(&mut |_| {})
-        .unwrap();
-    assert!(verified.is_whole(), "{verified:?}");
+    both.check_others();
 }
 
 #[test]
@@ -227,23 +257,7 @@ fn reads_answer_the_same_while_segments_are_archived_and_restored() {
     policy.archive = Some(ArchiveRule::new(archive.to_str().unwrap()).newest_kept_local(1));
     let mut uncompressed = policy.clone();
     uncompressed.compression = None;
-    let is_over = AtomicBool::new(false);
-    let checks = AtomicU64::new(0);
-    thread::scope(|scope| {
-        let reader = || {
-            while !is_over.load(Ordering::Acquire) {
-                both.check();
-                checks.fetch_add(1, Ordering::Relaxed);
-            }
-        };
-        scope.spawn(reader);
-        scope.spawn(reader);
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Acquire) {
-                both.append();
-                thread::yield_now();
-            }
-        });
+    both.read_and_written_while(|| {
         for policy in [&uncompressed, &policy, &uncompressed] {
             let plan = optimizer.plan(policy).unwrap();
             let archives = |step: &&Step| matches!(step, Step::Archive { .. });
@@ -262,20 +276,11 @@ fn reads_answer_the_same_while_segments_are_archived_and_restored() {
             assert!(files.iter().all(|it| it.archived_bytes.is_none()));
         }
         apply(&optimizer, &optimizer.plan(&policy).unwrap());
-        is_over.store(true, Ordering::Release);
     });
-    assert!(checks.load(Ordering::Relaxed) > 3);
-    both.check();
     let files = both.log.segments().unwrap();
     let archived = files.iter().filter(|it| it.archived_bytes.is_some());
     assert!(archived.count() > 3);
-    let follower = LogStore::builder(both.log.directory()).follow().unwrap();
-    let seen = block_on(follower.collect(ReadRequest::all())).unwrap();
-    assert!(seen == block_on(both.oracle.collect(ReadRequest::all())).unwrap());
-    let verified = LogStore::builder(both.log.directory())
-        .verify(&mut |_| {})
-        .unwrap();
-    assert!(verified.is_whole(), "{verified:?}");
+    both.check_others();
 }
 
 #[test]
@@ -504,17 +509,7 @@ fn what_is_hidden_is_reclaimed_while_reads_answer_the_same() {
         apply(&model, &plan);
     };
     hide();
-    let is_over = AtomicBool::new(false);
-    let checks = AtomicU64::new(0);
-    thread::scope(|scope| {
-        let reader = || {
-            while !is_over.load(Ordering::Acquire) {
-                both.check_still();
-                checks.fetch_add(1, Ordering::Relaxed);
-            }
-        };
-        scope.spawn(reader);
-        scope.spawn(reader);
+    both.read_while(Both::check_still, || {
         for _ in 0..4 {
             (0..40).for_each(|_| both.append());
             let plan = optimizer.plan(&reclaiming()).unwrap();
@@ -522,10 +517,7 @@ fn what_is_hidden_is_reclaimed_while_reads_answer_the_same() {
             let applied = apply(&optimizer, &plan);
             assert!(applied.bytes_after < applied.bytes_before, "{applied:?}");
         }
-        is_over.store(true, Ordering::Release);
     });
-    assert!(checks.load(Ordering::Relaxed) > 3);
-    both.check();
     // What is done is passed over, and a new plan finds nothing.
     let plan = optimizer.plan(&reclaiming()).unwrap();
     assert_eq!(plan.steps, []);
