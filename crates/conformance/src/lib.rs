@@ -13,7 +13,8 @@
 //!   for a workload of yours.
 //!
 //! A store is right when all three pass. It is *not* a benchmark, and it does not crash the store or
-//! fail its disk: durability is proved elsewhere.
+//! fail its disk: durability is proved elsewhere. For a backend's tests that do, [`load`] has the writers and the
+//! look at the log afterwards.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -73,6 +74,7 @@ mod case;
 mod cases;
 mod failure;
 mod history;
+pub mod load;
 mod model;
 mod names;
 mod pages;

@@ -1,19 +1,16 @@
 //! What is acknowledged is stored, in order and once, whatever happens to the servers of a cluster.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support;
 use crate::support::RUNTIME;
 use crate::support::blocks::flip;
-use crate::support::events::{append, check, insist};
-use annals_core::{ErrorKind, EventStore, Expected, Receipt};
+use crate::support::events::{WRITERS, append, assert_recorded, insist, load};
+use annals_core::{ErrorKind, EventStore, Expected};
 use annals_services::{DiskSync, NatsCluster};
 use annals_store_nats::NatsStore;
 use tokio::sync::mpsc;
-
-const WRITERS: usize = 8;
 
 /// Two stores on one log, as two processes have them.
 async fn stores(cluster: &NatsCluster) -> [Arc<NatsStore>; 2] {
@@ -23,42 +20,6 @@ async fn stores(cluster: &NatsCluster) -> [Arc<NatsStore>; 2] {
         Arc::new(builder.assume_synced().open_or_create().await.unwrap())
     };
     [open().await, open().await]
-}
-
-/// Writers that append one event after the other, each to its own stream and to one that they share; `each` is called
-/// with the number of appends that were acknowledged so far. The round tells their ids from those of others.
-async fn load(
-    stores: &[Arc<NatsStore>; 2],
-    round: &str,
-    appends_each: usize,
-    each: impl Fn(usize) + Send + Sync + 'static,
-) -> Vec<Receipt> {
-    let count = Arc::new(AtomicUsize::new(0));
-    let each = Arc::new(each);
-    let writers = (0..WRITERS).map(|writer| {
-        let store = Arc::clone(&stores[writer % 2]);
-        let (count, each) = (Arc::clone(&count), Arc::clone(&each));
-        let round = round.to_owned();
-        tokio::spawn(async move {
-            let mut receipts = Vec::new();
-            for number in 0..appends_each {
-                let to = if number % 4 == 0 {
-                    "shared-1".to_owned()
-                } else {
-                    format!("own-{writer}")
-                };
-                let append = append(&to, Expected::Any, &format!("{round}/{writer}/{number}"));
-                receipts.push(insist(&*store, append).await.unwrap());
-                each(count.fetch_add(1, Ordering::SeqCst) + 1);
-            }
-            receipts
-        })
-    });
-    let mut all = Vec::new();
-    for writer in writers.collect::<Vec<_>>() {
-        all.extend(writer.await.unwrap());
-    }
-    all
 }
 
 /// What is done to a cluster that is written to.
@@ -125,7 +86,7 @@ async fn under_load(
     assert_eq!(receipts.len(), sent, "each is acknowledged");
     tally.acknowledged += receipts.len();
     for store in &stores {
-        check(&**store, &receipts).await;
+        assert_recorded(&**store, &receipts).await;
     }
     cluster
 }
@@ -258,7 +219,7 @@ fn what_stands_in_the_way_without_a_quorum_is_waited_for() {
         }
         let both = tokio::time::timeout(Duration::from_mins(1), both).await;
         let (one_receipt, other_receipt) = both.unwrap();
-        check(&one, &[one_receipt.unwrap(), other_receipt.unwrap()]).await;
+        assert_recorded(&one, &[one_receipt.unwrap(), other_receipt.unwrap()]).await;
     });
 }
 
@@ -291,7 +252,7 @@ fn what_is_appended_without_a_quorum_is_not_lost_nor_repeated() {
             cluster.nodes_mut()[other].restart().unwrap();
         }
         let after = insist(&store, cut).await.unwrap();
-        check(&store, &[before, after]).await;
+        assert_recorded(&store, &[before, after]).await;
     });
 }
 
@@ -318,7 +279,7 @@ fn a_flipped_bit_on_one_server_is_made_up_for_by_the_others() {
             .unwrap();
         for store in [&*store, &fresh] {
             for _ in 0..5 {
-                check(store, &receipts).await;
+                assert_recorded(store, &receipts).await;
             }
         }
     });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support;
 use crate::support::RUNTIME;
 use crate::support::blocks::flip;
-use crate::support::events::{append, check, event, insist, stream};
+use crate::support::events::{append, assert_recorded, event, insist, stream};
 use crate::support::proxy::Proxy;
 use annals_core::{
     Append, AppendId, ConsistencyLevel, Cursor, ErrorKind, EventStore, EventStoreExt, Expected,
@@ -240,7 +240,7 @@ fn an_append_that_is_too_large_takes_no_other_with_it() {
         receipts.extend(answers.await.unwrap().into_iter().map(Result::unwrap));
         let sent = messages_of(&server) - before;
         assert!(sent < 2 * 40, "{sent} messages");
-        check(&store, &receipts).await;
+        assert_recorded(&store, &receipts).await;
     });
 }
 

@@ -147,7 +147,7 @@ fn an_append_that_is_overtaken_too_often_is_refused() {
         assert_eq!(told, (ErrorKind::Unavailable, Outcome::Rejected), "{error}");
         let late = deaf.append(late).await.unwrap();
         assert!(!late.is_duplicate());
-        support::events::check(&other, &[before, late]).await;
+        support::events::assert_recorded(&other, &[before, late]).await;
     });
 }
 
@@ -187,6 +187,6 @@ fn what_is_refused_as_overtaken_is_not_recorded() {
                 }
             }
         }
-        support::events::check(&*stores[0], &recorded).await;
+        support::events::assert_recorded(&*stores[0], &recorded).await;
     });
 }

@@ -1,56 +1,19 @@
 //! What is acknowledged is stored, in order and once, whatever happens to the server and the way to it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support;
 use crate::support::RUNTIME;
-use crate::support::events::{append, check, insist, stream};
+use crate::support::events::{append, assert_recorded, insist, load, stream};
 use crate::support::proxy::{Proxy, error_message, panic_message};
 use annals_core::{
-    Append, ErrorKind, EventStore, EventStoreExt, Expected, Outcome, Receipt, SnapshotRemoval,
-    SnapshotStore,
+    Append, ErrorKind, EventStore, EventStoreExt, Expected, Outcome, SnapshotRemoval, SnapshotStore,
 };
 use annals_services::DiskSync;
 use annals_store_postgres::{PostgresStore, Settings};
 use futures_util::future::join_all;
 use tokio::runtime::Builder;
-
-const WRITERS: usize = 8;
-
-/// Writers that append one event after the other, each to its own stream and to one that they share; `each` is called
-/// with the number of appends that were acknowledged so far.
-async fn load(
-    store: &Arc<PostgresStore>,
-    appends_each: usize,
-    each: impl Fn(usize) + Send + Sync + 'static,
-) -> Vec<Receipt> {
-    let count = Arc::new(AtomicUsize::new(0));
-    let each = Arc::new(each);
-    let writers = (0..WRITERS).map(|writer| {
-        let (store, count, each) = (Arc::clone(store), Arc::clone(&count), Arc::clone(&each));
-        tokio::spawn(async move {
-            let mut receipts = Vec::new();
-            for number in 0..appends_each {
-                let to = if number % 4 == 0 {
-                    "shared-1".to_owned()
-                } else {
-                    format!("own-{writer}")
-                };
-                let append = append(&to, Expected::Any, &format!("{writer}/{number}"));
-                receipts.push(insist(&*store, append).await.unwrap());
-                each(count.fetch_add(1, Ordering::SeqCst) + 1);
-            }
-            receipts
-        })
-    });
-    let mut all = Vec::new();
-    for writer in writers.collect::<Vec<_>>() {
-        all.extend(writer.await.unwrap());
-    }
-    all
-}
 
 #[test]
 fn the_postmaster_is_killed_under_load() {
@@ -80,7 +43,7 @@ fn the_postmaster_is_killed_under_load() {
             }
         });
         let receipts = receipts.await;
-        check(&*store, &receipts).await;
+        assert_recorded(&*store, &receipts).await;
         drop(killer.await.unwrap());
         println!(
             "postmaster: {{\"postmasters killed\": {kills}, \"appends under load\": {}}}",
@@ -117,7 +80,7 @@ fn sessions_are_ended_under_load() {
             }
         });
         let receipts = receipts.await;
-        check(&*store, &receipts).await;
+        assert_recorded(&*store, &receipts).await;
         assert!(ender.await.unwrap() > 0, "no session was ended");
     });
 }
@@ -147,7 +110,7 @@ fn a_connection_is_cut_while_it_commits() {
             );
             receipts.push(receipt);
         }
-        check(&store, &receipts).await;
+        assert_recorded(&store, &receipts).await;
     });
 }
 
@@ -176,7 +139,7 @@ fn an_answer_of_a_server_that_fails_is_not_believed() {
             assert!(receipt.is_duplicate(), "{code}: it was recorded before");
             receipts.push(receipt);
         }
-        check(&store, &receipts).await;
+        assert_recorded(&store, &receipts).await;
     });
 }
 
@@ -219,7 +182,7 @@ fn an_append_of_unknown_fate_is_resolved_by_its_id() {
         let resolved = insist(&store, second).await.unwrap();
         assert!(resolved.is_duplicate());
         let after = insist(&store, third).await.unwrap();
-        check(&store, &[recorded, resolved, after]).await;
+        assert_recorded(&store, &[recorded, resolved, after]).await;
     });
 }
 
@@ -281,7 +244,7 @@ fn an_error_after_a_lost_call_leaves_it_unknown() {
                 assert!(receipt.is_duplicate(), "it was recorded all along");
                 receipts.push(receipt);
             }
-            check(store, &receipts).await;
+            assert_recorded(store, &receipts).await;
         };
         on_one_thread(test, &url);
     }
@@ -314,7 +277,7 @@ fn a_server_that_goes_while_commands_are_sent_one_by_one_is_waited_for_once() {
         for append in appends {
             receipts.push(insist(store, append).await.unwrap());
         }
-        check(store, &receipts).await;
+        assert_recorded(store, &receipts).await;
     };
     on_one_thread(test, &url);
 }
