@@ -32,6 +32,7 @@ mod processor;
 mod projection;
 mod reaction;
 mod rebuild;
+mod sql_names;
 mod sync;
 mod timers;
 
@@ -77,6 +78,7 @@ pub use rebuild::rows::{Inspect, ModelRow, ModelRows, ModelVersion};
 pub use rebuild::running::{Rebuild, RebuildStatus};
 pub use rebuild::settings::{ComparedFields, RebuildSettings};
 pub use rebuild::versions::{Checks, ProjectionVersions, RecordedVersions, VersionStanding};
+pub use sql_names::{ExpandedSql, SqlDialect};
 pub use timers::change::TimerChange;
 pub use timers::event::{TimerCodec, TimerEvent, TimerId};
 pub use timers::handle::TimersHandle;

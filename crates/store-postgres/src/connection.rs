@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{AsyncMessage, Client, Config};
 
-use crate::error::of_pool;
+use crate::error::{of_pool, of_statement};
 
 /// What every session is told: plans of short statements are not worth compiling, appends and changes are judged under
 /// a lock that shows what was committed before it was had, and what is acknowledged is synced.
@@ -32,9 +32,12 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// How many probes without an answer make a connection lost, unless the address says otherwise.
 const PROBES_MAX: u32 = 4;
 
-/// How connections are made.
-#[derive(Clone, Debug)]
-pub(crate) struct Connector {
+/// How connections to a database are made: as those of a store, for whoever keeps something beside its log.
+///
+/// Sessions are `READ COMMITTED`, with `synchronous_commit` raised to `on` where it is off; TLS and what counts as a
+/// lost connection are as for the store.
+#[derive(Clone)]
+pub struct Connector {
     config: Config,
     runtime: Handle,
 }
@@ -43,10 +46,12 @@ pub(crate) struct Connector {
 pub(crate) type Heard = Box<dyn FnMut(AsyncMessage) + Send>;
 
 impl Connector {
+    /// To the database of this address, on this tokio runtime, which needs its I/O and its timer.
+    ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for an address that can't be parsed; [`ErrorKind::Unsupported`] where it demands TLS and
     /// the crate is built without.
-    pub(crate) fn new(url: &str, runtime: Handle) -> Result<Self, Error> {
+    pub fn new(url: &str, runtime: Handle) -> Result<Self, Error> {
         let mut config: Config = url.parse().map_err(|error| {
             // The address may hold a password, which the error does not repeat.
             let message = "not an address of PostgreSQL, as postgres://user@host/database";
@@ -70,8 +75,19 @@ impl Connector {
         Ok(Self { config, runtime })
     }
 
-    pub(crate) fn runtime(&self) -> &Handle {
+    /// The runtime that its connections work on.
+    pub fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    /// A connection of one's own, worked on by the runtime until it is dropped. Any executor may poll for it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the database can't be reached, [`ErrorKind::Overloaded`] when it takes no more
+    /// connections.
+    pub async fn client(&self) -> Result<Client, Error> {
+        let connected = self.connect(None).await;
+        connected.map(|(client, _)| client).map_err(of_statement)
     }
 
     /// A connection, driven by a task of the runtime until its client is dropped.
@@ -187,6 +203,13 @@ where
             }
             None => return,
         }
+    }
+}
+
+impl fmt::Debug for Connector {
+    /// Without the address, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connector({self})")
     }
 }
 

@@ -4,8 +4,11 @@ use annals_core::{BoxError, Error, ErrorKind};
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::{Severity, SqlState};
 
-/// What an error of the client says of a statement that was sent.
-pub(crate) fn of_statement(error: tokio_postgres::Error) -> Error {
+/// What an error of the client says of a statement that was sent, sorted by what the caller does next.
+///
+/// [`ErrorKind::NoSpace`], [`ErrorKind::Overloaded`] and [`ErrorKind::Corrupt`] where the server said so; else
+/// [`ErrorKind::Unavailable`], with what it said.
+pub fn of_statement(error: tokio_postgres::Error) -> Error {
     let kind = error.code().map_or(ErrorKind::Unavailable, kind_of);
     described(kind, error)
 }
@@ -33,8 +36,9 @@ pub(crate) fn is_certain(error: &tokio_postgres::Error) -> bool {
         .is_some_and(|said| said.parsed_severity() == Some(Severity::Error))
 }
 
-/// The error of a statement that changes something and is not sent again.
-pub(crate) fn of_change(error: tokio_postgres::Error) -> Error {
+/// The error of a statement that changes something and is not sent again, as of a commit: [`ErrorKind::Unknown`]
+/// where the server did not certainly refuse it.
+pub fn of_change(error: tokio_postgres::Error) -> Error {
     if is_certain(&error) {
         return of_statement(error);
     }

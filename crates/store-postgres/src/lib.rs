@@ -54,7 +54,7 @@ mod auxiliary;
 mod bell;
 mod command;
 mod connection;
-mod error;
+pub mod error;
 mod history;
 mod import;
 mod judge;
@@ -71,6 +71,7 @@ mod store;
 mod tls;
 mod writer;
 
+pub use connection::Connector;
 pub use migrations::{MIGRATIONS, Migration, ROLES, migration_script};
 pub use server::{ReplicaReport, ServerReport};
 pub use settings::{Settings, WakeUp};

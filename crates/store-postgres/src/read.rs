@@ -8,7 +8,7 @@ use annals_core::{
 };
 use deadpool_postgres::Object;
 use tokio_postgres::types::Type;
-use tokio_postgres::{IsolationLevel, Row, Transaction};
+use tokio_postgres::{GenericClient, IsolationLevel, Row, Transaction};
 
 use crate::command::{bigint, number};
 use crate::error::of_statement;
@@ -66,6 +66,17 @@ pub(crate) async fn page(
         query.run(&***client).await?
     };
     page_of(&request, &rows, Form::Whole)
+}
+
+/// The same within a transaction of the application, whose connection keeps no plan of ours.
+pub(crate) async fn page_in(
+    transaction: &(impl GenericClient + Sync),
+    schema: &str,
+    request: ReadRequest,
+    at_time: Option<i64>,
+) -> Result<Page, Error> {
+    let query = query_of(schema, &request, at_time, Form::Whole)?;
+    page_of(&request, &query.run(transaction).await?, Form::Whole)
 }
 
 /// Which of the two queries of a page it is.

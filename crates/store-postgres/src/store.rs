@@ -111,6 +111,24 @@ impl PostgresStore {
         appended.map_err(|error| error.during("append"))
     }
 
+    /// Reads within a transaction of the application: what the transaction has appended is read too.
+    ///
+    /// After [`append_in`](Self::append_in) nothing can come in between until the transaction ends, so that what is
+    /// read is all that the log has up to there.
+    ///
+    /// # Errors
+    /// As for [`read`](EventStore::read). One of the database leaves the transaction fit for rolling back only.
+    pub async fn read_in(
+        &self,
+        transaction: &Transaction<'_>,
+        request: ReadRequest,
+    ) -> Result<Page, Error> {
+        request.validate()?;
+        let (schema, at_time) = (&self.shared.statements.schema, self.shared.at_time());
+        let page = crate::read::page_in(transaction, schema, request, at_time).await;
+        page.map_err(|error| error.during("read"))
+    }
+
     async fn append_within(
         &self,
         transaction: &Transaction<'_>,

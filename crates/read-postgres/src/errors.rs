@@ -1,0 +1,45 @@
+//! Errors of PostgreSQL, sorted by what the caller does next.
+
+use annals_core::{Error, ErrorKind};
+use annals_store_postgres::error::of_statement;
+use tokio_postgres::error::Severity;
+
+/// What the classes of SQLSTATE begin with that tell of a statement, or of a value in it: a cardinality, data, a
+/// constraint, a role that may not, syntax, a view's check, what a function raised, a name that is not there.
+const OF_THE_STATEMENT: [&str; 8] = ["0A", "21", "22", "23", "42", "44", "P0", "3F"];
+
+/// An error of a statement.
+pub(crate) fn of(error: tokio_postgres::Error) -> Error {
+    // Without a code it is of the connection, or of a value that does not fit its parameter.
+    let is_of_the_statement = match error.as_db_error() {
+        Some(said) => {
+            let code = said.code().code();
+            said.parsed_severity() == Some(Severity::Error)
+                && OF_THE_STATEMENT.iter().any(|class| code.starts_with(class))
+        }
+        None => false,
+    };
+    if !is_of_the_statement {
+        return of_statement(error);
+    }
+    let said = error.as_db_error().map(|said| said.message().to_owned());
+    Error::new(
+        ErrorKind::Invalid,
+        "the database refuses the statement; see what it said",
+    )
+    .with("said", said.unwrap_or_default())
+    .caused_by(error)
+}
+
+/// Whether an error is of the database and not of the statement, so that it says nothing of an event.
+pub(crate) fn is_of_the_database(kind: ErrorKind) -> bool {
+    !matches!(kind, ErrorKind::Invalid)
+}
+
+/// What is asked of a session that has ended.
+pub(crate) fn lost() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the connection of the read model is lost; open the sink again",
+    )
+}

@@ -1,0 +1,331 @@
+//! Projections in the transaction of the append.
+
+use std::fmt;
+use std::sync::Arc;
+
+use annals_core::{
+    Append, AppendId, Capabilities, ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Page,
+    PolicyChange, ReadRequest, Receipt, StreamHead, StreamId,
+};
+use annals_projection::Projection;
+use annals_store_postgres::error::of_change;
+use annals_store_postgres::{Connector, PostgresStore};
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+use tokio_postgres::{Client, Transaction};
+
+use crate::inline_model::InlineModel;
+use crate::model::PostgresModel;
+use crate::sink::PostgresSink;
+
+/// How often an append of a transaction of its own is tried while others leave the models behind.
+const ATTEMPTS_MAX: usize = 16;
+
+/// A store on PostgreSQL whose appends bring read models up in their own transaction: the events, the rows of the
+/// models and how far each model is are committed together, or not at all.
+///
+/// An append through it, in a transaction of its own ([`append`](EventStore::append)) or of the application
+/// ([`append_in`](Self::append_in)), hands each projection everything that the log has after its place, this append's
+/// events last, in the order of positions. So a model that is at the head stays there, whoever looks; one that other
+/// writers have left behind is brought up on the way; no event is left out, and none taken twice. A projection that
+/// can't take an event refuses the append.
+///
+/// It is *not* for slow projections: from the append to the commit every other append to the log waits, for the
+/// statements of all handlers. An append is a transaction of its own, so there is no group commit among appends through
+/// it. A model that may lag is better fed by a [`Processor`](annals_projection::Processor), through the same projection
+/// and the same [`PostgresSink`].
+///
+/// # What is promised
+/// - Whoever sees an event that was appended through it, in any transaction, sees it in the models too.
+/// - A model has no event that is not recorded: what is rolled back is gone from both.
+/// - Appends of others, as through the store itself or of other programs, are recorded as ever, and are in the models
+///   with the next append through it, or after [`catch_up`](Self::catch_up).
+///
+/// # Locks
+/// An append locks the head of the log first, then the progress of each model, then the rows that handlers change. A
+/// transaction of yours that changes rows of its own does that *before* it appends; else two of them can each wait
+/// for the other, and PostgreSQL ends one of the two (`deadlock_timeout`, 1 s by default), which rolls back whole and can
+/// be run again. Write to the tables of a model in handlers alone.
+///
+/// # Rebuilding
+/// Raise the version of the projection: [`open`](PostgresInlineBuilder::open) makes tables of that version and catches up,
+/// beside whatever appends meanwhile, and the first append takes over from exactly there. A model that a
+/// [`Processor`](annals_projection::Processor) has built is taken over too: stop the processor first.
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use annals_codec::{EventCodec, JsonCodec};
+/// use annals_core::{Append, AppendId, BoxError, Expected, StreamId};
+/// use annals_macros::Event;
+/// use annals_projection::Projection;
+/// use annals_read_postgres::{PostgresInline, PostgresSink};
+/// use annals_store_postgres::{PostgresStore, tokio_postgres::Client};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(category = "account")]
+/// struct Deposited { cents: i64 }
+///
+/// # async fn example(client: &mut Client) -> Result<(), BoxError> {
+/// let url = "postgres://app@db.example/bank";
+/// let balances = Projection::builder("balances", 1)?
+///     .on(JsonCodec, |model: &mut annals_read_postgres::PostgresModel, event: &Deposited, recorded| {
+///         model.execute(
+///             "INSERT INTO {balances} AS b VALUES ($1, $2) ON CONFLICT (account) DO UPDATE SET cents = b.cents + $2",
+///             &[&recorded.stream().as_str(), &event.cents],
+///         )?;
+///         Ok(())
+///     })
+///     .build()?;
+/// let tables = PostgresSink::builder(url)
+///     .schema("CREATE TABLE {balances} (account text PRIMARY KEY, cents bigint NOT NULL)")
+///     .build()?;
+/// let store = Arc::new(PostgresStore::builder(url).open_or_create().await?);
+/// let bank = PostgresInline::builder(store).project(balances, tables).open().await?;
+///
+/// let deposit = Append::builder(AppendId::parse("deposit-1")?)
+///     .write(StreamId::parse("account-42")?, Expected::Any, [JsonCodec.encode(&Deposited { cents: 500 })?])
+///     .build()?;
+/// let transaction = client.transaction().await?;
+/// transaction.execute("UPDATE till SET cents = cents + 500", &[]).await?; // rows of one's own first
+/// bank.append_in(&transaction, deposit).await?; // the event, the balance, and the checkpoint
+/// transaction.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Runtime
+/// As for the store. Handlers run on the threads of the crate `blocking`.
+pub struct PostgresInline {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<PostgresStore>,
+    models: Vec<InlineModel>,
+    connector: Connector,
+    /// The connection of appends that are transactions of their own. One is enough: they go one after the other in
+    /// the log too.
+    client: Mutex<Option<Client>>,
+}
+
+/// A [`PostgresInline`] in the making.
+#[must_use = "call `open` to have a store with inline projections"]
+pub struct PostgresInlineBuilder {
+    store: Arc<PostgresStore>,
+    models: Vec<(Projection<PostgresModel>, PostgresSink)>,
+}
+
+impl PostgresInline {
+    /// Begins one over this store.
+    pub fn builder(store: Arc<PostgresStore>) -> PostgresInlineBuilder {
+        PostgresInlineBuilder {
+            store,
+            models: Vec::new(),
+        }
+    }
+
+    /// The store itself, which leaves the models where they are.
+    pub fn store(&self) -> &Arc<PostgresStore> {
+        &self.inner.store
+    }
+
+    /// Appends within a transaction of the application, in the store's database, and brings the models up in it.
+    ///
+    /// From here until the transaction ends, every other append to this log waits. So change rows of your own first,
+    /// append last, and commit at once.
+    ///
+    /// # Durability
+    /// As for [`PostgresStore::append_in`]. The models are at the end of the log when the transaction is committed.
+    ///
+    /// # Errors
+    /// As for [`PostgresStore::append_in`], which leaves the transaction as it was after a conflict and a reused id.
+    /// After any other error roll it back: [`ErrorKind::Refused`] where a projection can't take an event, with the
+    /// event's position and the handler's error; [`ErrorKind::Unavailable`] where others have appended so much that a
+    /// model is too far behind: [`catch_up`](Self::catch_up), and run the transaction again.
+    pub async fn append_in(
+        &self,
+        transaction: &Transaction<'_>,
+        append: Append,
+    ) -> Result<Receipt, Error> {
+        self.inner.append_in(transaction, append).await
+    }
+
+    /// Brings every model up to what is recorded by now, in steps of their own, beside whoever appends.
+    ///
+    /// Call it outside of a transaction that has appended: it would wait for that.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] where a projection can't take an event; those of the sink and of the store.
+    pub async fn catch_up(&self) -> Result<(), Error> {
+        self.inner.catch_up().await
+    }
+}
+
+impl PostgresInlineBuilder {
+    /// With this projection into the tables of this sink, which is of the store's database.
+    pub fn project(mut self, projection: Projection<PostgresModel>, tables: PostgresSink) -> Self {
+        self.models.push((projection, tables));
+        self
+    }
+
+    /// Makes the tables that are missing, brings the models up to what is recorded by now, and gives the store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] without a projection, for two of one name and version, for a part of one, and for a model
+    /// with parked events; as for [`PostgresInline::catch_up`]. A projection's policy for failures does not count here: an
+    /// event that can't be taken is told.
+    pub async fn open(self) -> Result<PostgresInline, Error> {
+        let Self { store, models } = self;
+        let refused = |message: &'static str| {
+            Err(Error::new(ErrorKind::Invalid, message).during("open inline projections"))
+        };
+        let Some((_, first)) = models.first() else {
+            return refused("no projection to bring up; give one with `project`");
+        };
+        let connector = first.connector().clone();
+        for (index, (projection, _)) in models.iter().enumerate() {
+            let id = projection.model_id();
+            if models.iter().skip(index + 1).any(|(other, _)| other.model_id() == id) {
+                return refused("two projections of one name and version; leave one out");
+            }
+            if !projection.partition().is_whole() {
+                return refused("a part of a projection can't be inline; give all of it");
+            }
+        }
+        let models = models.into_iter().map(|(projection, sink)| InlineModel::new(projection, sink));
+        let inner = Inner {
+            store,
+            models: models.collect(),
+            connector,
+            client: Mutex::new(None),
+        };
+        inner.catch_up().await?;
+        Ok(PostgresInline {
+            inner: Arc::new(inner),
+        })
+    }
+}
+
+impl Inner {
+    async fn append_in(
+        &self,
+        transaction: &Transaction<'_>,
+        append: Append,
+    ) -> Result<Receipt, Error> {
+        let receipt = self.store.append_in(transaction, append).await?;
+        for model in &self.models {
+            let brought_up = model.bring_up(&self.store, transaction).await;
+            brought_up.map_err(|error| error.during("append"))?;
+        }
+        Ok(receipt)
+    }
+
+    async fn catch_up(&self) -> Result<(), Error> {
+        for model in &self.models {
+            model.catch_up(&self.store).await?;
+        }
+        Ok(())
+    }
+
+    /// Appends in a transaction of its own.
+    async fn append(&self, append: Append) -> Result<Receipt, Error> {
+        for _ in 1..ATTEMPTS_MAX {
+            match self.try_append(append.clone()).await {
+                Err(error) if InlineModel::is_behind(&error) => self.catch_up().await?,
+                done => return done,
+            }
+        }
+        self.try_append(append).await
+    }
+
+    async fn try_append(&self, append: Append) -> Result<Receipt, Error> {
+        let mut kept = self.client.lock().await;
+        let mut client = match kept.take().filter(|client| !client.is_closed()) {
+            Some(client) => client,
+            None => self.connector.client().await?,
+        };
+        let appended = {
+            let begun = client.transaction().await;
+            let transaction = begun.map_err(annals_store_postgres::error::of_statement)?;
+            match self.append_in(&transaction, append).await {
+                Ok(receipt) => {
+                    let committed = transaction.commit().await;
+                    committed.map(|()| receipt).map_err(of_change)
+                }
+                // What is left of it ends with the connection where this fails.
+                Err(error) => match transaction.rollback().await {
+                    Ok(()) => Err(error),
+                    Err(_) => return Err(error),
+                },
+            }
+        };
+        *kept = Some(client);
+        appended
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl EventStore for PostgresInline {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.store.capabilities()
+    }
+
+    /// Appends in a transaction of its own, and brings the models up in it; where they are too far behind, they catch
+    /// up first.
+    async fn append(&self, append: Append) -> Result<Receipt, Error> {
+        // On the runtime: a caller that stops to poll keeps no lock.
+        let inner = Arc::clone(&self.inner);
+        let appending = async move { inner.append(append).await };
+        let appended = self.inner.connector.runtime().spawn(appending).await;
+        let appended = appended.unwrap_or_else(|source| {
+            let message = "the append was given up on its way; send it again with the same id";
+            Err(Error::new(ErrorKind::Unknown, message).caused_by(source))
+        });
+        appended.map_err(|error| error.during("append"))
+    }
+
+    async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
+        self.inner.store.receipt(id).await
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
+        self.inner.store.read(request).await
+    }
+
+    async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {
+        self.inner.store.head(consistency).await
+    }
+
+    async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
+        self.inner.store.stream_head(stream).await
+    }
+
+    async fn change_stream_policy(&self, change: PolicyChange) -> Result<StreamHead, Error> {
+        self.inner.store.change_stream_policy(change).await
+    }
+
+    async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error> {
+        self.inner.store.changed_since(cursor).await
+    }
+}
+
+impl fmt::Debug for PostgresInline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresInline")
+            .field("store", &self.inner.store)
+            .field("models", &self.inner.models)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PostgresInlineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresInlineBuilder")
+            .field("store", &self.store)
+            .field("models", &self.models)
+            .finish()
+    }
+}

@@ -1,0 +1,227 @@
+//! One model that is brought up within transactions that append.
+
+use std::fmt;
+use std::sync::Arc;
+
+use annals_core::{BoxError, Cursor, Error, ErrorKind, EventStore, Page, ReadRequest};
+use annals_projection::{
+    Batch, Consumer, FeedPage, Handled, ModelId, Projection, ProjectionConsumer, Step,
+};
+use annals_store_postgres::PostgresStore;
+use futures_util::future::join;
+use tokio::sync::Mutex;
+use tokio_postgres::Transaction;
+
+use crate::errors;
+use crate::model::{Known, PostgresModel};
+use crate::names::Names;
+use crate::progress::{self, Kept, Lock};
+use crate::schema;
+use crate::session::Session;
+use crate::sink::{Place, PostgresSink};
+
+/// How many events a model may be behind for an append to bring it up on its way.
+pub(crate) const BEHIND_EVENTS_MAX: usize = 1024;
+
+/// How many events are taken in one step while a model catches up.
+const STEP_EVENTS_MAX: usize = 1024;
+
+/// How often in a row another writer may be faster while a model catches up.
+const OVERTAKEN_MAX: usize = 1000;
+
+/// The name of the fact that an error of a model that is behind has.
+const BEHIND: &str = "behind";
+
+pub(crate) struct InlineModel {
+    projection: Projection<PostgresModel>,
+    id: ModelId,
+    place: Place,
+    names: Names,
+    known: Known,
+    /// What the model catches up by, in transactions of its own. Nobody who has appended waits for it.
+    consumer: Mutex<ProjectionConsumer<PostgresSink>>,
+}
+
+impl InlineModel {
+    pub(crate) fn new(projection: Projection<PostgresModel>, sink: PostgresSink) -> Self {
+        let id = projection.model_id();
+        let place = sink.place().clone();
+        Self {
+            names: Names::new(&place.schema, &id),
+            consumer: Mutex::new(ProjectionConsumer::new(projection.clone(), sink)),
+            known: Known::default(),
+            projection,
+            id,
+            place,
+        }
+    }
+
+    /// Whether it is why an append was refused that a model is too far behind.
+    pub(crate) fn is_behind(error: &Error) -> bool {
+        error.kind() == ErrorKind::Unavailable
+            && error.context().any(|(name, _)| name == BEHIND)
+    }
+
+    /// Takes everything that the log has after the model's place, within a transaction that has locked the log.
+    pub(crate) async fn bring_up(
+        &self,
+        store: &PostgresStore,
+        transaction: &Transaction<'_>,
+    ) -> Result<(), Error> {
+        let Kept { progress, revision, .. } = self.locked(transaction).await?;
+        let mut cursor = progress.cursor.clone();
+        let mut left = BEHIND_EVENTS_MAX;
+        loop {
+            let request = self.after(&cursor).events_max(left);
+            let page = store.read_in(transaction, request).await?;
+            left = left.saturating_sub(page.events.len());
+            let (next, more) = (page.cursor.clone(), page.next.is_some());
+            self.take(transaction, &cursor, page).await?;
+            cursor = next;
+            if !more {
+                break;
+            }
+            if left == 0 {
+                let message = "a model is too far behind; let it catch up, then run the transaction again";
+                let error = Error::new(ErrorKind::Unavailable, message);
+                return Err(error.with(BEHIND, &self.id));
+            }
+        }
+        if cursor != progress.cursor {
+            self.save(transaction, revision, &cursor).await?;
+        }
+        Ok(())
+    }
+
+    /// What is kept of the model, which is kept so until the transaction ends.
+    async fn locked(&self, transaction: &Transaction<'_>) -> Result<Kept, Error> {
+        let find = progress::find(self.names.schema(), &self.id, Lock::UntilTheEnd);
+        let found = transaction.query_typed(&find.text, &find.typed()).await;
+        let kept = progress::kept(&self.id, &found.map_err(errors::of)?)?;
+        let kept = kept.ok_or_else(|| progress::taken_away(&self.id))?;
+        schema::same(&self.id, &kept.made_by, &self.place.tables)?;
+        self.refuse_parked(&kept.progress)?;
+        Ok(kept)
+    }
+
+    fn refuse_parked(&self, progress: &annals_projection::Progress) -> Result<(), Error> {
+        if progress.parked.events().is_empty() {
+            return Ok(());
+        }
+        let message = "model has parked events; have a processor try them again or skip them first";
+        Err(Error::new(ErrorKind::Invalid, message).with("model", &self.id))
+    }
+
+    /// Hands the events of a page to the handlers, on a thread that may block; their statements run here.
+    async fn take(
+        &self,
+        transaction: &Transaction<'_>,
+        after: &Cursor,
+        page: Page,
+    ) -> Result<(), Error> {
+        if page.events.is_empty() {
+            return Ok(());
+        }
+        let batch = self.batch(after, page);
+        let (session, requests) = Session::new();
+        let mut model = PostgresModel::within(session, self.names.clone(), self.known.clone());
+        let (projection, taken) = (self.projection.clone(), batch.clone());
+        let taking = blocking::unblock(move || {
+            let applied = projection.apply(&mut model, &taken);
+            (applied, model.broken())
+        });
+        let ((applied, broken), ()) = join(taking, requests.serve_in(transaction)).await;
+        if let Some(broken) = broken {
+            return Err(broken);
+        }
+        applied.map_err(|(index, error)| self.refused(&batch, index, error))
+    }
+
+    async fn save(
+        &self,
+        transaction: &Transaction<'_>,
+        revision: i64,
+        cursor: &Cursor,
+    ) -> Result<(), Error> {
+        let step = Step {
+            cursor,
+            parked: None,
+        };
+        let save = progress::save(self.names.schema(), &self.id, revision, &step)?;
+        let saved = transaction.execute_typed(&save.text, &save.typed()).await;
+        match saved.map_err(errors::of)? {
+            1 => Ok(()),
+            _ => Err(progress::taken_away(&self.id)),
+        }
+    }
+
+    /// Brings the model up to what is recorded by now, in steps of its own.
+    pub(crate) async fn catch_up(&self, store: &PostgresStore) -> Result<(), Error> {
+        let mut consumer = self.consumer.lock().await;
+        let mut overtaken = 0;
+        loop {
+            match self.feed(&mut consumer, store).await {
+                // An append took the events, or another process did: what is left begins where that ended.
+                Err(error) if error.kind() == ErrorKind::Conflict && overtaken < OVERTAKEN_MAX => {
+                    overtaken += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn feed(
+        &self,
+        consumer: &mut ProjectionConsumer<PostgresSink>,
+        store: &PostgresStore,
+    ) -> Result<(), Error> {
+        let progress = consumer.open().await?;
+        self.refuse_parked(&progress)?;
+        let mut cursor = progress.cursor;
+        loop {
+            let request = self.after(&cursor).events_max(STEP_EVENTS_MAX);
+            let page = store.read(request).await?;
+            let (next, more) = (page.cursor.clone(), page.next.is_some());
+            if next != cursor {
+                let batch = self.batch(&cursor, page);
+                match consumer.handle(&batch).await? {
+                    Handled::Failed { index, error } => {
+                        return Err(self.refused(&batch, index, error));
+                    }
+                    _ => cursor = next,
+                }
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn after(&self, cursor: &Cursor) -> ReadRequest {
+        ReadRequest::new(self.projection.choice().selection()).after(cursor.clone())
+    }
+
+    fn batch(&self, after: &Cursor, page: Page) -> Batch {
+        let choice = self.projection.choice().clone();
+        Batch::whole(Arc::new(FeedPage::new(after.clone(), page, choice)))
+    }
+
+    fn refused(&self, batch: &Batch, index: usize, error: BoxError) -> Error {
+        let message = "a projection can't take an event; nothing of it is recorded in the model";
+        let refused = Error::new(ErrorKind::Refused, message).with("model", &self.id);
+        let refused = match batch.page().events().get(index) {
+            Some(event) => refused.with("position", event.position()),
+            None => refused,
+        };
+        refused.caused_by(error)
+    }
+}
+
+impl fmt::Debug for InlineModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InlineModel")
+            .field("id", &self.id)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}

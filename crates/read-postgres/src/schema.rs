@@ -1,0 +1,132 @@
+//! The tables of a model: made, found and dropped.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use annals_core::{Error, ErrorKind};
+use annals_projection::ModelId;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::names::{Names, quoted};
+use crate::session::{Encoded, Session};
+use crate::{errors, progress};
+
+/// Held by whoever makes tables, so that two processes do not make the same: any number that nobody else takes.
+const MAKING: i64 = 0x616e_6e61_6c73;
+
+/// Whether a schema of models has a table of progress.
+pub(crate) fn is_made(session: &Session, names: &Names) -> Result<bool, Error> {
+    let table = format!("{}.annals_progress", names.schema());
+    let found = ask(session, "SELECT to_regclass($1) IS NOT NULL", &table)?;
+    first(&found)
+}
+
+/// Makes the schema of models with its table of progress, where they are missing, and keeps other processes from
+/// making tables until the transaction ends.
+pub(crate) fn make(session: &Session, names: &Names, schema: &str) -> Result<(), Error> {
+    session.batch(&format!("SELECT pg_advisory_xact_lock({MAKING})"))?;
+    // Asked first: a role that may not make a schema may use one that is there.
+    let query = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
+    if !first(&ask(session, query, schema)?)? {
+        session.batch(&format!("CREATE SCHEMA {}", names.schema()))?;
+    }
+    if !is_made(session, names)? {
+        session.batch(&progress::table(names.schema()))?;
+    }
+    Ok(())
+}
+
+/// Makes the tables of a model by its schema, which must make what it names in braces and nothing else.
+pub(crate) fn create(
+    session: &Session,
+    names: &Names,
+    schema: &str,
+    made_by: &str,
+) -> Result<(), Error> {
+    let expanded = names.expand_schema(made_by)?;
+    let before = tables(session, schema)?;
+    // In front of what there is, so that types and functions of extensions are found.
+    let path = format!(
+        "SELECT set_config('search_path', {} || ', ' || current_setting('search_path'), true)",
+        literal(names.schema())
+    );
+    session.batch(&path)?;
+    session.batch(&expanded.text)?;
+    let roots: BTreeSet<String> = expanded.names.iter().map(|name| names.whole(name)).collect();
+    let made = tables(session, schema)?;
+    match made.difference(&before).find(|made| !roots.contains(*made)) {
+        None => Ok(()),
+        Some(made) => {
+            let message = "schema makes a table under a name without braces, which all versions would share; write it \
+                           as {name}";
+            Err(Error::new(ErrorKind::Invalid, message).with("name", made))
+        }
+    }
+}
+
+/// Drops the tables that this schema made. What the application has made of them, as a view, stands in the way.
+pub(crate) fn drop_all(
+    session: &Session,
+    names: &Names,
+    schema: &str,
+    made_by: &str,
+) -> Result<(), Error> {
+    let expanded = names.expand_schema(made_by)?;
+    let roots: BTreeSet<String> = expanded.names.iter().map(|name| names.whole(name)).collect();
+    for (kinds, of) in [("v", "VIEW"), ("m", "MATERIALIZED VIEW"), ("rp", "TABLE")] {
+        let found = relations(session, schema, kinds)?;
+        let dropped: Vec<String> = found
+            .intersection(&roots)
+            .map(|name| format!("{}.{}", names.schema(), quoted(name)))
+            .collect();
+        if !dropped.is_empty() {
+            // All at once, as they may refer to each other.
+            session.batch(&format!("DROP {of} {}", dropped.join(", ")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a schema that is not the one that made the tables.
+pub(crate) fn same(model: &ModelId, made_by: &str, schema: &str) -> Result<(), Error> {
+    if made_by == schema {
+        return Ok(());
+    }
+    let message = "schema is another than the one that made the tables of this version; raise the version of the \
+                   projection, or reset it";
+    Err(Error::new(ErrorKind::Invalid, message).with("model", model))
+}
+
+fn tables(session: &Session, schema: &str) -> Result<BTreeSet<String>, Error> {
+    relations(session, schema, "rpvm")
+}
+
+/// The names of what a schema has of these kinds.
+fn relations(session: &Session, schema: &str, kinds: &str) -> Result<BTreeSet<String>, Error> {
+    let query = format!(
+        "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND strpos('{kinds}', c.relkind::text) > 0"
+    );
+    let rows = ask(session, &query, schema)?;
+    let names = rows.iter().map(|row| row.try_get(0));
+    names.collect::<Result<_, _>>().map_err(errors::of)
+}
+
+fn ask(session: &Session, query: &str, text: &str) -> Result<Vec<Row>, Error> {
+    let value: &(dyn ToSql + Sync) = &text;
+    let encoded = Encoded::new(value, &Type::TEXT).map_err(|source| {
+        Error::new(ErrorKind::Invalid, "value does not fit; see the cause").caused_by(source)
+    })?;
+    session.query(&Arc::from(query), vec![(encoded, Type::TEXT)])
+}
+
+fn first(rows: &[Row]) -> Result<bool, Error> {
+    let row = rows.first().ok_or_else(errors::lost)?;
+    row.try_get(0).map_err(errors::of)
+}
+
+/// A text as SQL takes it.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,111 @@
+//! Connections, servers and handlers that end between the rows of a model and its checkpoint.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use annals_core::{ErrorKind, EventStore};
+use annals_projection::Processor;
+use annals_store_postgres::PostgresStore;
+
+use crate::bank::{Bank, append_all, balances, balances_and, change, changes};
+use crate::support::{self, RUNTIME, client};
+
+/// Ends the session that it runs in, as a crash does.
+const END: &str = "SELECT pg_terminate_backend(pg_backend_pid())";
+
+/// Balances whose session ends after the rows of the event of this value, so many times.
+fn ending(at: i64, times: u32) -> annals_projection::ProjectionBuilder<annals_read_postgres::PostgresModel> {
+    let left = AtomicU32::new(times);
+    balances_and(1, move |model, cents| {
+        let ends = |left: u32| left.checked_sub(1);
+        if cents == at && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, ends).is_ok() {
+            model.query(END, &[])?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_session_that_ends_between_rows_and_checkpoint_leaves_neither() {
+    let name = "a_session_that_ends_between_rows_and_checkpoint_leaves_neither";
+    let Some(url) = support::server(name) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        let inline = bank.inline(ending(2, 2).build().unwrap()).await;
+        inline.append(changes(1, &[1, 3])).await.unwrap();
+        let append = changes(1, &[4, 2, 5]);
+        // In a transaction of its own, and in one of the application.
+        let error = inline.append(append.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        bank.assert_even(1).await;
+        let mut client = client(&url).await;
+        let transaction = client.transaction().await.unwrap();
+        let error = inline.append_in(&transaction, append.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        drop(transaction);
+        assert_eq!(bank.events().await, 2);
+        bank.assert_even(1).await;
+        inline.append(append).await.unwrap();
+        assert_eq!(bank.events().await, 5);
+        bank.assert_even(1).await;
+    });
+}
+
+#[test]
+fn a_processor_whose_session_ends_takes_every_event_once() {
+    let Some(url) = support::server("a_processor_whose_session_ends_takes_every_event_once") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        append_all(&*bank.store, 1, 20).await;
+        let store: Arc<dyn EventStore> = Arc::<PostgresStore>::clone(&bank.store);
+        let processor = Processor::builder(store).project(ending(7, 2).build().unwrap(), bank.sink());
+        let running = processor.build().unwrap().start();
+        let receipt = bank.store.append(change(2, 1)).await.unwrap();
+        running.wait_for("balances", &receipt).await.unwrap();
+        running.stop().await;
+        bank.assert_even(1).await;
+    });
+}
+
+#[test]
+fn a_server_that_is_killed_leaves_events_and_models_together() {
+    let Some(mut server) = support::own_server("a_server_that_is_killed_leaves_events_and_models_together")
+    else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Arc::new(Bank::open(&server.url()).await);
+        let inline = Arc::new(bank.inline(balances(1).build().unwrap()).await);
+        let recorded = Arc::new(AtomicU32::new(0));
+        for round in 1..=3_u32 {
+            let writers = (0..4_u32).map(|account| {
+                let (inline, recorded) = (Arc::clone(&inline), Arc::clone(&recorded));
+                tokio::spawn(async move {
+                    for cents in 1.. {
+                        if inline.append(changes(account, &[cents, cents])).await.is_err() {
+                            return;
+                        }
+                        recorded.fetch_add(1, Ordering::SeqCst);
+                    }
+                })
+            });
+            let writers: Vec<_> = writers.collect();
+            while recorded.load(Ordering::SeqCst) < round * 40 {
+                tokio::task::yield_now().await;
+            }
+            server.kill().unwrap();
+            for writer in writers {
+                writer.await.unwrap();
+            }
+            server.restart().unwrap();
+            bank.assert_even(1).await;
+            assert!(bank.events().await >= 2 * recorded.load(Ordering::SeqCst) as usize);
+        }
+        while inline.append(change(9, 1)).await.is_err() {}
+        bank.assert_even(1).await;
+    });
+}
