@@ -202,6 +202,7 @@
 //! | `partitioned` | no | `Partitioned`: one store over several |
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `postgres` | no | `PostgresStore`; it needs a tokio runtime, and takes a C compiler to build |
+//! | `postgres-models` | no | `postgres_models`: read models in PostgreSQL, in the transaction of the append too |
 //! | `metrics` | no | `profile::Metrics`: metrics by the facade of the crate `metrics` |
 //! | `opentelemetry` | no | `profile::OpenTelemetryTraces`: trace contexts of `tracing-opentelemetry` |
 //! | `profile` | no | `profile`: counts, latencies, the heaviest streams, spans and health |
@@ -232,6 +233,8 @@ pub use annals_partitioned as partitioned;
 pub use annals_profile as profile;
 #[cfg(feature = "projection")]
 pub use annals_projection as projection;
+#[cfg(feature = "postgres-models")]
+pub use annals_read_postgres as postgres_models;
 #[cfg(feature = "sqlite")]
 pub use annals_read_sqlite as sqlite;
 #[cfg(feature = "replay")]

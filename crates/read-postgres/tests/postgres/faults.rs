@@ -109,3 +109,61 @@ fn a_server_that_is_killed_leaves_events_and_models_together() {
         bank.assert_even(1).await;
     });
 }
+
+/// Has the session end that saves a checkpoint, so many times, when the rows of the model are written.
+async fn end_while_saving(bank: &Bank, times: u32) {
+    let models = &bank.models;
+    // A sequence: what it has counted is not rolled back.
+    let trigger = format!(
+        "CREATE SEQUENCE {models}.saved; \
+         CREATE FUNCTION {models}.end_session() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF nextval('{models}.saved') <= {times} THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; \
+         RETURN NEW; END $$; \
+         CREATE TRIGGER ending BEFORE UPDATE ON {models}.annals_progress \
+         FOR EACH ROW EXECUTE FUNCTION {models}.end_session()"
+    );
+    client(&bank.url).await.batch_execute(&trigger).await.unwrap();
+}
+
+#[test]
+fn a_session_that_ends_while_the_checkpoint_is_saved_leaves_neither() {
+    let name = "a_session_that_ends_while_the_checkpoint_is_saved_leaves_neither";
+    let Some(url) = support::server(name) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        let inline = bank.inline(balances(1).build().unwrap()).await;
+        inline.append(change(1, 1)).await.unwrap();
+        end_while_saving(&bank, 1).await;
+        let error = inline.append(change(1, 2)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        bank.assert_even(1).await;
+        inline.append(change(1, 3)).await.unwrap();
+        bank.assert_even(1).await;
+        assert_eq!(bank.events().await, 2);
+    });
+}
+
+#[test]
+fn a_processor_that_is_cut_off_while_it_saves_takes_every_event_once() {
+    let name = "a_processor_that_is_cut_off_while_it_saves_takes_every_event_once";
+    let Some(url) = support::server(name) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        append_all(&*bank.store, 1, 20).await;
+        // The table of progress is made with the first model.
+        drop(bank.inline(balances(2).build().unwrap()).await);
+        end_while_saving(&bank, 2).await;
+        let store: Arc<dyn EventStore> = Arc::<PostgresStore>::clone(&bank.store);
+        let projection = balances(1).build().unwrap();
+        let running = Processor::builder(store).project(projection, bank.sink());
+        let running = running.build().unwrap().start();
+        let receipt = bank.store.append(change(2, 1)).await.unwrap();
+        running.wait_for("balances", &receipt).await.unwrap();
+        running.stop().await;
+        bank.assert_even(1).await;
+    });
+}
