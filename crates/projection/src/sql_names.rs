@@ -54,11 +54,7 @@ impl SqlDialect {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for what stands in braces and is no name.
-    pub fn expand(
-        &self,
-        sql: &str,
-        named: impl Fn(&str) -> String,
-    ) -> Result<ExpandedSql, Error> {
+    pub fn expand(&self, sql: &str, named: impl Fn(&str) -> String) -> Result<ExpandedSql, Error> {
         let mut expanded = ExpandedSql {
             text: String::with_capacity(sql.len() + 16),
             names: Vec::new(),

@@ -187,14 +187,20 @@ impl PostgresInlineBuilder {
         let connector = first.connector().clone();
         for (index, (projection, _)) in models.iter().enumerate() {
             let id = projection.model_id();
-            if models.iter().skip(index + 1).any(|(other, _)| other.model_id() == id) {
+            if models
+                .iter()
+                .skip(index + 1)
+                .any(|(other, _)| other.model_id() == id)
+            {
                 return refused("two projections of one name and version; leave one out");
             }
             if !projection.partition().is_whole() {
                 return refused("a part of a projection can't be inline; give all of it");
             }
         }
-        let models = models.into_iter().map(|(projection, sink)| InlineModel::new(projection, sink));
+        let models = models
+            .into_iter()
+            .map(|(projection, sink)| InlineModel::new(projection, sink));
         let inner = Inner {
             store,
             models: models.collect(),

@@ -58,8 +58,7 @@ impl InlineModel {
 
     /// Whether it is why an append was refused that a model is too far behind.
     pub(crate) fn is_behind(error: &Error) -> bool {
-        error.kind() == ErrorKind::Unavailable
-            && error.context().any(|(name, _)| name == BEHIND)
+        error.kind() == ErrorKind::Unavailable && error.context().any(|(name, _)| name == BEHIND)
     }
 
     /// Takes everything that the log has after the model's place, within a transaction that has locked the log.
@@ -68,7 +67,9 @@ impl InlineModel {
         store: &PostgresStore,
         transaction: &Transaction<'_>,
     ) -> Result<(), Error> {
-        let Kept { progress, revision, .. } = self.locked(transaction).await?;
+        let Kept {
+            progress, revision, ..
+        } = self.locked(transaction).await?;
         let mut cursor = progress.cursor.clone();
         let mut left = BEHIND_EVENTS_MAX;
         loop {
@@ -82,7 +83,8 @@ impl InlineModel {
                 break;
             }
             if left == 0 {
-                let message = "a model is too far behind; let it catch up, then run the transaction again";
+                let message =
+                    "a model is too far behind; let it catch up, then run the transaction again";
                 let error = Error::new(ErrorKind::Unavailable, message);
                 return Err(error.with(BEHIND, &self.id));
             }

@@ -16,7 +16,9 @@ use crate::session::{Encoded, Session};
 const STATEMENTS_MAX: usize = 256;
 
 /// What a statement of a handler may begin with.
-const VERBS: [&str; 7] = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES"];
+const VERBS: [&str; 7] = [
+    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES",
+];
 
 /// The tables of a model in the step that is under way: what the handlers of a projection write into.
 ///
@@ -179,7 +181,8 @@ impl PostgresModel {
     pub(crate) fn refuse_outside(&self) -> Result<(), Error> {
         match &self.broken {
             Some((kind, message)) => {
-                let error = Error::new(*kind, "a statement of the step has failed; nothing follows");
+                let error =
+                    Error::new(*kind, "a statement of the step has failed; nothing follows");
                 Err(error.with("failed", message))
             }
             None if self.is_begun => Ok(()),
@@ -298,10 +301,25 @@ mod tests {
 
     #[test]
     fn only_statements_about_rows_are_allowed() {
-        for allowed in ["SELECT 1", "  insert INTO x", "(SELECT 1)", "WITH a AS (SELECT 1) DELETE FROM x"] {
+        for allowed in [
+            "SELECT 1",
+            "  insert INTO x",
+            "(SELECT 1)",
+            "WITH a AS (SELECT 1) DELETE FROM x",
+        ] {
             assert!(refuse_other_verbs(allowed).is_ok(), "{allowed}");
         }
-        for refused in ["COMMIT", "rollback", "END", "SET x = 1", "", "-- x\nCOMMIT", "/**/COMMIT", "DO $$", "CALL p()"] {
+        for refused in [
+            "COMMIT",
+            "rollback",
+            "END",
+            "SET x = 1",
+            "",
+            "-- x\nCOMMIT",
+            "/**/COMMIT",
+            "DO $$",
+            "CALL p()",
+        ] {
             assert!(refuse_other_verbs(refused).is_err(), "{refused}");
         }
     }

@@ -89,8 +89,14 @@ mod tests {
         };
         let names = Names::new("my \"shop", &model);
         for (sql, expected) in [
-            ("SELECT '{a}' FROM {orders}", "SELECT '{a}' FROM \"my \"\"shop\".\"orders_v2\""),
-            ("SELECT ARRAY[{o}.x]", "SELECT ARRAY[\"my \"\"shop\".\"o_v2\".x]"),
+            (
+                "SELECT '{a}' FROM {orders}",
+                "SELECT '{a}' FROM \"my \"\"shop\".\"orders_v2\"",
+            ),
+            (
+                "SELECT ARRAY[{o}.x]",
+                "SELECT ARRAY[\"my \"\"shop\".\"o_v2\".x]",
+            ),
         ] {
             assert_eq!(names.expand(sql).unwrap().text, expected);
         }

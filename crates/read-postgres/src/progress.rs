@@ -140,7 +140,8 @@ impl Asked {
     fn encoded(&self) -> Result<Vec<(Encoded, Type)>, Error> {
         let values = self.values.iter().map(|(value, of)| {
             let encoded = Encoded::new(&**value, of).map_err(|source| {
-                Error::new(ErrorKind::Invalid, "value does not fit; see the cause").caused_by(source)
+                Error::new(ErrorKind::Invalid, "value does not fit; see the cause")
+                    .caused_by(source)
             })?;
             Ok((encoded, of.clone()))
         });
@@ -156,8 +157,9 @@ pub(crate) fn kept(model: &ModelId, rows: &[Row]) -> Result<Option<Kept>, Error>
     let cursor: String = row.try_get(0).map_err(errors::of)?;
     let parked: Option<String> = row.try_get(3).map_err(errors::of)?;
     let parked = match parked {
-        Some(parked) => serde_json::from_str(&parked)
-            .map_err(|source| damaged(model).caused_by(source))?,
+        Some(parked) => {
+            serde_json::from_str(&parked).map_err(|source| damaged(model).caused_by(source))?
+        }
         None => ParkedEvents::default(),
     };
     let cursor = cursor

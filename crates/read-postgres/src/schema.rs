@@ -53,7 +53,11 @@ pub(crate) fn create(
     );
     session.batch(&path)?;
     session.batch(&expanded.text)?;
-    let roots: BTreeSet<String> = expanded.names.iter().map(|name| names.whole(name)).collect();
+    let roots: BTreeSet<String> = expanded
+        .names
+        .iter()
+        .map(|name| names.whole(name))
+        .collect();
     let made = tables(session, schema)?;
     match made.difference(&before).find(|made| !roots.contains(*made)) {
         None => Ok(()),
@@ -73,7 +77,11 @@ pub(crate) fn drop_all(
     made_by: &str,
 ) -> Result<(), Error> {
     let expanded = names.expand_schema(made_by)?;
-    let roots: BTreeSet<String> = expanded.names.iter().map(|name| names.whole(name)).collect();
+    let roots: BTreeSet<String> = expanded
+        .names
+        .iter()
+        .map(|name| names.whole(name))
+        .collect();
     for (kinds, of) in [("v", "VIEW"), ("m", "MATERIALIZED VIEW"), ("rp", "TABLE")] {
         let found = relations(session, schema, kinds)?;
         let dropped: Vec<String> = found

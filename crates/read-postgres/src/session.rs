@@ -147,7 +147,10 @@ impl Requests {
                 },
                 Request::Execute(sql, values, answer) => match prepared.get(&sql) {
                     Some(statement) => {
-                        tell(&answer, client.execute(statement, &of_values(&values)).await);
+                        tell(
+                            &answer,
+                            client.execute(statement, &of_values(&values)).await,
+                        );
                     }
                     None => tell(&answer, client.execute_typed(&sql, &typed(&values)).await),
                 },
@@ -162,7 +165,10 @@ impl Requests {
             match request {
                 Request::Describe(sql, answer) => {
                     let statement = prepare(client, &sql).await;
-                    tell(&answer, statement.map(|statement| Arc::from(statement.params())));
+                    tell(
+                        &answer,
+                        statement.map(|statement| Arc::from(statement.params())),
+                    );
                 }
                 Request::Query(sql, values, answer) => {
                     tell(&answer, client.query_typed(&sql, &typed(&values)).await);

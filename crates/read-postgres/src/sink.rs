@@ -156,9 +156,9 @@ impl PostgresSink {
     }
 
     fn opened(&self) -> Result<&Opened, Error> {
-        self.opened.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, "sink is not open; open it first")
-        })
+        self.opened
+            .as_ref()
+            .ok_or_else(|| Error::new(ErrorKind::Unavailable, "sink is not open; open it first"))
     }
 
     /// Refuses to go on where another writer was at the model, and keeps others away until the step ends.
@@ -216,7 +216,11 @@ impl PostgresSinkBuilder {
         let refused = |message: &'static str| {
             Err(Error::new(ErrorKind::Invalid, message).during("postgres sink"))
         };
-        let Self { url, place, runtime } = self;
+        let Self {
+            url,
+            place,
+            runtime,
+        } = self;
         if !(1..=63).contains(&place.schema.len()) || place.schema.contains('\0') {
             return refused("name of the schema has not 1 to 63 bytes; choose another");
         }
@@ -227,7 +231,9 @@ impl PostgresSinkBuilder {
             );
         }
         let Some(runtime) = runtime.or_else(|| Handle::try_current().ok()) else {
-            return refused("no tokio runtime here; build the sink on one, or name it in the builder");
+            return refused(
+                "no tokio runtime here; build the sink on one, or name it in the builder",
+            );
         };
         Ok(PostgresSink {
             connector: Connector::new(&url, runtime)?,
@@ -244,7 +250,8 @@ impl Sink for PostgresSink {
     fn open(&mut self, model: &ModelId) -> Result<Progress, Error> {
         self.opened = None;
         let session = self.connected()?;
-        self.model.set(session, Names::new(&self.place.schema, model));
+        self.model
+            .set(session, Names::new(&self.place.schema, model));
         let kept = self.load(model)?;
         let opened = self.opened.insert(Opened {
             id: model.clone(),

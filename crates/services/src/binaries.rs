@@ -7,9 +7,9 @@ use std::process::Command;
 use std::{env, fs};
 
 /// The programs that a server takes.
-const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
+const PROGRAMS: [&str; 4] = ["initdb", "pg_ctl", "postgres", "pg_basebackup"];
 
-/// The folder that holds `initdb`, `pg_ctl` and `postgres`, of one version.
+/// The folder that holds `initdb`, `pg_ctl`, `postgres` and `pg_basebackup`, of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresBinaries {
     folder: PathBuf,

@@ -14,10 +14,14 @@ use crate::account::{Account, account, folder_for};
 use crate::supervisor::Supervisor;
 use crate::{PostgresBinaries, is_without_services};
 
-/// Makes a cluster unless there is one, starts the server, says so, and stops it at the end of the input.
+/// Makes a cluster unless there is one, a copy of the primary where it is a replica, starts the server, says so, and stops it at the end of the input.
 const SCRIPT: &str = r#"
-initdb=$1 pg_ctl=$2 folder=$3 options=$4
-if [ ! -e "$folder/data/PG_VERSION" ]; then
+initdb=$1 pg_ctl=$2 folder=$3 options=$4 basebackup=$5 primary=$6
+if [ ! -e "$folder/data/PG_VERSION" ] && [ -n "$primary" ]; then
+    "$basebackup" --pgdata="$folder/data" --dbname="$primary" --write-recovery-conf --wal-method=stream \
+        --checkpoint=fast --no-sync >"$folder/basebackup.log" 2>&1 || { cat "$folder/basebackup.log" >&2; exit 1; }
+    chmod 700 "$folder/data"
+elif [ ! -e "$folder/data/PG_VERSION" ]; then
     "$initdb" --pgdata="$folder/data" --username=annals --auth=trust --encoding=UTF8 --locale=C --no-sync \
         >"$folder/initdb.log" 2>&1 || { cat "$folder/initdb.log" >&2; exit 1; }
 fi
@@ -61,6 +65,8 @@ pub struct PostgresServer {
     binaries: PostgresBinaries,
     port: u16,
     disk_sync: DiskSync,
+    /// The address of the server that it is a replica of.
+    primary: Option<String>,
 }
 
 impl PostgresServer {
@@ -109,6 +115,18 @@ impl PostgresServer {
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no PostgreSQL on the machine; what the server wrote when it ends at once.
     pub fn start(disk_sync: DiskSync) -> Result<Self> {
+        Self::start_as(disk_sync, None)
+    }
+
+    /// Starts a streaming replica of this server, by `pg_basebackup`: a server of its own, that answers reads.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn replica(&self) -> Result<Self> {
+        Self::start_as(self.disk_sync, Some(self.url()))
+    }
+
+    fn start_as(disk_sync: DiskSync, primary: Option<String>) -> Result<Self> {
         let binaries = PostgresBinaries::find()?;
         let account = account()?;
         let mut failure = Error::other("no port was tried");
@@ -121,6 +139,7 @@ impl PostgresServer {
                 binaries: binaries.clone(),
                 port: free_port()?,
                 disk_sync,
+                primary: primary.clone(),
             };
             match server.launch() {
                 Ok(()) => return Ok(server),
@@ -182,13 +201,22 @@ impl PostgresServer {
             "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=300 {sync}",
             self.port
         );
-        let [initdb, pg_ctl, folder] = [
+        let [initdb, pg_ctl, basebackup, folder] = [
             self.binaries.program("initdb"),
             self.binaries.program("pg_ctl"),
+            self.binaries.program("pg_basebackup"),
             folder.to_path_buf(),
         ]
         .map(|path: PathBuf| path.to_string_lossy().into_owned());
-        let arguments = [&*initdb, &*pg_ctl, &*folder, &*options];
+        let primary = self.primary.as_deref().unwrap_or_default();
+        let arguments = [
+            &*initdb,
+            &*pg_ctl,
+            &*folder,
+            &*options,
+            &*basebackup,
+            primary,
+        ];
         self.supervisor = Some(Supervisor::start(SCRIPT, &arguments, self.account)?);
         Ok(())
     }

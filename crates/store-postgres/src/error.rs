@@ -66,7 +66,7 @@ pub(crate) fn unknown(cause: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Unknown, message).with("cause", cause)
 }
 
-fn kind_of(code: &SqlState) -> ErrorKind {
+pub(crate) fn kind_of(code: &SqlState) -> ErrorKind {
     if *code == SqlState::DISK_FULL || *code == SqlState::OUT_OF_MEMORY {
         return ErrorKind::NoSpace;
     }
@@ -80,14 +80,7 @@ fn kind_of(code: &SqlState) -> ErrorKind {
 }
 
 fn described(kind: ErrorKind, error: tokio_postgres::Error) -> Error {
-    let message = match kind {
-        ErrorKind::NoSpace => "the database is out of space; free some, then retry",
-        ErrorKind::Overloaded => "the database takes no more connections; retry later",
-        ErrorKind::Corrupt => "the database has damaged data; restore it",
-        _ if error.code().is_some() => "the database refused; see what it said",
-        _ => "the database did not answer; see the cause",
-    };
-    let described = Error::new(kind, message);
+    let described = Error::new(kind, message_of(kind, error.code().is_some()));
     let described = match error.as_db_error() {
         Some(said) => described
             .with("said", said.message())
@@ -95,4 +88,15 @@ fn described(kind: ErrorKind, error: tokio_postgres::Error) -> Error {
         None => described.with("cause", &error),
     };
     described.caused_by(error)
+}
+
+/// What an error of this kind says, of a server that answered or did not.
+pub(crate) fn message_of(kind: ErrorKind, is_answered: bool) -> &'static str {
+    match kind {
+        ErrorKind::NoSpace => "the database is out of space; free some, then retry",
+        ErrorKind::Overloaded => "the database takes no more connections; retry later",
+        ErrorKind::Corrupt => "the database has damaged data; restore it",
+        _ if is_answered => "the database refused; see what it said",
+        _ => "the database did not answer; see the cause",
+    }
 }

@@ -9,11 +9,10 @@ use annals_core::{
     Version,
 };
 use tokio_postgres::types::Type;
-use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
+use crate::ask::{Ask, Cells, Values, one};
 use crate::command::{bigint, single};
-use crate::error::of_statement;
 use crate::policy::policy_of;
 use crate::query::Query;
 use crate::sql::Statements;
@@ -22,17 +21,16 @@ use crate::store::{check_not_ahead, position};
 /// Every check of the append that fails, as an error; `None` when it could be recorded now, or its id was recorded
 /// meanwhile, so that it has to be sent again. The client has to see one state of the log throughout.
 pub(crate) async fn explain(
-    client: &(impl GenericClient + Sync),
+    client: &impl Ask,
     statements: &Statements,
     append: &Append,
     at_time: Option<i64>,
 ) -> Result<Option<Error>, Error> {
-    let row = client
-        .query_one(&statements.head_without, &[&append.id().as_str()])
-        .await
-        .map_err(of_statement)?;
-    let head = position(row.try_get(0).map_err(of_statement)?);
-    if row.try_get(1).map_err(of_statement)? {
+    let id = append.id();
+    let values: Values<'_> = &[(&id.as_str(), Type::TEXT)];
+    let row = one(client, &statements.head_without, values).await?;
+    let head = position(row.cell(0)?);
+    if row.cell(1)? {
         return Ok(None);
     }
     let mut failures = Vec::new();
@@ -58,7 +56,7 @@ pub(crate) async fn explain(
 
 /// Judges an expectation of a stream.
 pub(crate) async fn failed_expectation(
-    client: &(impl GenericClient + Sync),
+    client: &impl Ask,
     statements: &Statements,
     (stream, expected): (&StreamId, Expected),
     at_time: Option<i64>,
@@ -79,7 +77,7 @@ pub(crate) async fn failed_expectation(
 
 /// The positions of the shown events of a stream after a version, as many as a conflict lists.
 async fn offending_in_stream(
-    client: &(impl GenericClient + Sync),
+    client: &impl Ask,
     statements: &Statements,
     stream: &StreamId,
     after: Version,
@@ -98,15 +96,14 @@ async fn offending_in_stream(
 
 /// The version of the first event of a stream that reads show.
 pub(crate) async fn first_shown(
-    client: &(impl GenericClient + Sync),
+    client: &impl Ask,
     statements: &Statements,
     stream: &StreamId,
     at_time: Option<i64>,
 ) -> Result<Option<Version>, Error> {
     let query = shown_in_stream(statements, stream, Version::ABSENT, at_time)?;
     let found = query.first("version", "version", 1).run(client).await?;
-    let version = |row: &Row| row.try_get::<_, i64>(0).map_err(of_statement);
-    let version = found.first().map(version).transpose()?;
+    let version = found.first().map(|row| row.cell::<i64>(0)).transpose()?;
     Ok(version.map(|version| Version::new(u64::try_from(version).unwrap_or_default())))
 }
 
@@ -126,7 +123,7 @@ fn shown_in_stream(
 
 /// The positions of the shown events that a condition rules out, as many as a conflict lists.
 async fn offending(
-    client: &(impl GenericClient + Sync),
+    client: &impl Ask,
     statements: &Statements,
     condition: &Condition,
     at_time: Option<i64>,
@@ -143,18 +140,14 @@ async fn offending(
     .await
 }
 
-async fn positions(
-    client: &(impl GenericClient + Sync),
-    query: Query,
-) -> Result<Vec<Position>, Error> {
+async fn positions(client: &impl Ask, query: Query) -> Result<Vec<Position>, Error> {
     let rows = query.run(client).await?;
-    let positions = rows.iter().map(|row| row.try_get(0).map(position));
-    positions.collect::<Result<_, _>>().map_err(of_statement)
+    rows.iter().map(|row| row.cell(0).map(position)).collect()
 }
 
 /// The event ids that the application chose and the log has already.
 async fn taken(
-    client: &(impl GenericClient + Sync),
+    client: &impl Ask,
     statements: &Statements,
     append: &Append,
 ) -> Result<Vec<FailedCheck>, Error> {
@@ -163,17 +156,15 @@ async fn taken(
     if given.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = client
-        .query(&statements.given, &[&given])
-        .await
-        .map_err(of_statement)?;
+    let values: Values<'_> = &[(&given, Type::UUID_ARRAY)];
+    let rows = client.ask(&statements.given, values).await?;
     let mut failures = Vec::new();
     for uuid in given {
         for row in &rows {
-            if row.try_get::<_, Uuid>(0).map_err(of_statement)? == uuid {
+            if row.cell::<Uuid>(0)? == uuid {
                 failures.push(FailedCheck::EventId {
                     id: EventId::new(uuid)?,
-                    position: position(row.try_get(1).map_err(of_statement)?),
+                    position: position(row.cell(1)?),
                 });
             }
         }
@@ -183,24 +174,22 @@ async fn taken(
 
 /// The version and the policy of a stream.
 pub(crate) async fn stream_head(
-    client: &(impl GenericClient + Sync),
+    client: &impl Ask,
     statements: &Statements,
     stream: &StreamId,
 ) -> Result<StreamHead, Error> {
-    let row = client
-        .query_one(&statements.stream, &[&stream.as_str()])
-        .await
-        .map_err(of_statement)?;
+    let values: Values<'_> = &[(&stream.as_str(), Type::TEXT)];
+    let row = one(client, &statements.stream, values).await?;
     stream_head_of(&row, 0, stream)
 }
 
 /// The head of a stream in a row: its version, and the four columns of its policy, from this column on.
 pub(crate) fn stream_head_of(
-    row: &Row,
+    row: &impl Cells,
     first: usize,
     stream: &StreamId,
 ) -> Result<StreamHead, Error> {
-    let version: i64 = row.try_get(first).map_err(of_statement)?;
+    let version: i64 = row.cell(first)?;
     Ok(StreamHead {
         stream: stream.clone(),
         version: Version::new(u64::try_from(version).unwrap_or_default()),
@@ -210,57 +199,51 @@ pub(crate) fn stream_head_of(
 
 /// The receipt of an append that was recorded, as the answer to a retry.
 pub(crate) async fn receipt(
-    client: &(impl GenericClient + Sync),
+    client: &impl Ask,
     statements: &Statements,
     id: &AppendId,
 ) -> Result<Option<Receipt>, Error> {
-    let rows = client
-        .query(&statements.receipt, &[&id.as_str()])
-        .await
-        .map_err(of_statement)?;
+    let values: Values<'_> = &[(&id.as_str(), Type::TEXT)];
+    let rows = client.ask(&statements.receipt, values).await?;
     receipt_of(&rows, *id)
 }
 
-fn receipt_of(rows: &[Row], append_id: AppendId) -> Result<Option<Receipt>, Error> {
+fn receipt_of<R: Cells>(rows: &[R], append_id: AppendId) -> Result<Option<Receipt>, Error> {
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
         return Ok(None);
     };
-    let number = |row: &Row, column: usize| row.try_get::<_, i64>(column).map_err(of_statement);
-    let version = |row: &Row, column: usize| {
-        number(row, column).map(|number| Version::new(u64::try_from(number).unwrap_or_default()))
+    let version = |row: &R, column: usize| {
+        row.cell::<i64>(column)
+            .map(|number| Version::new(u64::try_from(number).unwrap_or_default()))
     };
     let streams = rows.iter().map(|row| {
         Ok(StreamReceipt {
-            stream: StreamId::parse(row.try_get(0).map_err(of_statement)?)?,
+            stream: StreamId::parse(row.cell(0)?)?,
             first_version: version(row, 1)?,
             last_version: version(row, 2)?,
         })
     });
-    let last_position = position(number(last, 4)?);
+    let last_position = position(last.cell(4)?);
     Ok(Some(Receipt {
         append_id,
-        first_position: position(number(first, 3)?),
+        first_position: position(first.cell(3)?),
         last_position,
         streams: streams.collect::<Result<_, Error>>()?,
         cursor: Cursor::at(last_position),
-        appended_at: Timestamp::from_micros(number(first, 5)?),
+        appended_at: Timestamp::from_micros(first.cell(5)?),
         answer: Answer::Duplicate,
     }))
 }
 
 /// Why an append is refused whose id stands for another content.
-pub(crate) async fn reused(
-    client: &(impl GenericClient + Sync),
-    statements: &Statements,
-    id: &AppendId,
-) -> Error {
+pub(crate) async fn reused(client: &impl Ask, statements: &Statements, id: &AppendId) -> Error {
     let message = "append id stands for other content; use a fresh id";
     let error = Error::new(ErrorKind::AppendIdReused, message).with("append_id", id);
-    match client.query_opt(&statements.content, &[&id.as_str()]).await {
-        Ok(Some(row)) => match row.try_get::<_, i64>(0) {
-            Ok(first) => error.with("first_position", first),
-            Err(_) => error,
-        },
+    let values: Values<'_> = &[(&id.as_str(), Type::TEXT)];
+    let found = client.ask(&statements.content, values).await;
+    let first = found.and_then(|rows| rows.first().map(|row| row.cell::<i64>(0)).transpose());
+    match first {
+        Ok(Some(first)) => error.with("first_position", first),
         _ => error,
     }
 }

@@ -48,8 +48,10 @@
 //! # Features
 //! | feature | default | gives |
 //! |---|---|---|
+//! | `sqlx` | no | `PostgresStore::append_in_sqlx`: an append within a transaction of sqlx |
 //! | `tls` | no | connections over rustls, with the certificates that the machine trusts; it takes a C compiler to build |
 
+mod ask;
 mod auxiliary;
 mod bell;
 mod command;
@@ -62,10 +64,13 @@ mod migrations;
 mod policy;
 mod query;
 mod read;
+mod replica;
 mod row;
 mod server;
 mod settings;
 mod sql;
+#[cfg(feature = "sqlx")]
+mod sqlx;
 mod store;
 #[cfg(feature = "tls")]
 mod tls;
@@ -73,6 +78,7 @@ mod writer;
 
 pub use connection::Connector;
 pub use migrations::{MIGRATIONS, Migration, ROLES, migration_script};
+pub use replica::ReplicaUse;
 pub use server::{ReplicaReport, ServerReport};
 pub use settings::{Settings, WakeUp};
 pub use store::{PostgresStore, PostgresStoreBuilder};

@@ -6,8 +6,9 @@ use annals_core::{
     Conflict, Error, ErrorKind, PolicyAction, PolicyChange, StreamHead, StreamPolicy, StreamState,
     Version,
 };
-use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
+use tokio_postgres::{Client, IsolationLevel, Transaction};
 
+use crate::ask::Cells;
 use crate::command::bigint;
 use crate::error::{of_change, of_statement};
 use crate::judge::{failed_expectation, first_shown, stream_head};
@@ -15,15 +16,15 @@ use crate::store::Shared;
 
 /// The policy in a row, from this column on: state, first version shown, age, count; all of it nothing for a stream
 /// without a policy.
-pub(crate) fn policy_of(row: &Row, first: usize) -> Result<StreamPolicy, Error> {
-    let state: Option<i16> = row.try_get(first).map_err(of_statement)?;
+pub(crate) fn policy_of(row: &impl Cells, first: usize) -> Result<StreamPolicy, Error> {
+    let state: Option<i16> = row.cell(first)?;
     let mut policy = StreamPolicy::default();
     let Some(state) = state else {
         return Ok(policy);
     };
-    let truncate_before: i64 = row.try_get(first + 1).map_err(of_statement)?;
-    let max_age: Option<&str> = row.try_get(first + 2).map_err(of_statement)?;
-    let max_count: Option<&str> = row.try_get(first + 3).map_err(of_statement)?;
+    let truncate_before: i64 = row.cell(first + 1)?;
+    let max_age: Option<&str> = row.cell(first + 2)?;
+    let max_count: Option<&str> = row.cell(first + 3)?;
     policy.state = state_of(state);
     policy.truncate_before = Version::new(u64::try_from(truncate_before).unwrap_or_default());
     policy.max_age = max_age.map(duration_of).transpose()?;

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use annals_core::{Criteria, CriteriaItem, Direction, Error, EventType, Selection, Tag};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{GenericClient, Row};
 
-use crate::error::of_statement;
+use crate::ask::Ask;
 
 /// Microseconds since 1970 on the server's clock, the same throughout a statement.
 const SERVER_TIME: &str = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
@@ -263,16 +262,10 @@ impl Query {
     }
 
     /// Plans it for its values, and runs it, in one round trip.
-    pub(crate) async fn run(
-        &self,
-        client: &(impl GenericClient + Sync),
-    ) -> Result<Vec<Row>, Error> {
+    pub(crate) async fn run<A: Ask>(&self, client: &A) -> Result<Vec<A::Answer>, Error> {
         let values: Vec<(&(dyn ToSql + Sync), Type)> =
             self.values().into_iter().zip(self.types()).collect();
-        client
-            .query_typed(&self.text, &values)
-            .await
-            .map_err(of_statement)
+        client.ask(&self.text, &values).await
     }
 }
 

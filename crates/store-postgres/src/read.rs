@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use annals_core::{
-    ConsistencyLevel, Direction, Error, Page, ReadRequest, RecordedEvent, Selection, Timestamp,
+    ConsistencyLevel, Direction, Error, Page, Position, ReadRequest, RecordedEvent, Selection,
+    Timestamp,
 };
 use deadpool_postgres::Object;
 use tokio_postgres::types::Type;
@@ -41,15 +42,15 @@ pub(crate) async fn snapshot(client: &mut Object) -> Result<Transaction<'_>, Err
     builder.start().await.map_err(of_statement)
 }
 
-/// One page of the answer to a request that was validated. Whether the log has policies is noted, as a log never
-/// loses the last one.
+/// One page of the answer to a request that was validated, and where the log ends. Whether the log has policies is
+/// noted, as a log never loses the last one.
 pub(crate) async fn page(
     client: &Object,
     schema: &str,
     request: ReadRequest,
     at_time: Option<i64>,
     has_policies: &AtomicBool,
-) -> Result<Page, Error> {
+) -> Result<(Page, Position), Error> {
     if is_usual(&request) && !has_policies.load(Ordering::Relaxed) {
         let query = query_of(schema, &request, at_time, Form::Quick)?;
         let rows = run_usual(client, &query).await?;
@@ -76,7 +77,8 @@ pub(crate) async fn page_in(
     at_time: Option<i64>,
 ) -> Result<Page, Error> {
     let query = query_of(schema, &request, at_time, Form::Whole)?;
-    page_of(&request, &query.run(transaction).await?, Form::Whole)
+    let rows = query.run(transaction).await?;
+    page_of(&request, &rows, Form::Whole).map(|(page, _)| page)
 }
 
 /// Which of the two queries of a page it is.
@@ -273,7 +275,7 @@ fn span_of(query: &mut Query, request: &ReadRequest) -> Result<Span, Error> {
     Ok(Span { head, since, until })
 }
 
-fn page_of(request: &ReadRequest, rows: &[Row], form: Form) -> Result<Page, Error> {
+fn page_of(request: &ReadRequest, rows: &[Row], form: Form) -> Result<(Page, Position), Error> {
     let Some(first) = rows.first() else {
         return Err(Error::new(
             annals_core::ErrorKind::Corrupt,
@@ -291,7 +293,7 @@ fn page_of(request: &ReadRequest, rows: &[Row], form: Form) -> Result<Page, Erro
         _ => None,
     };
     let (events, rest) = events_of(request, rows, form)?;
-    Ok(request.page(events, rest, until, stream))
+    Ok((request.page(events, rest, until, stream), head))
 }
 
 /// The events in the rows, in order, and whether there is one after the last.

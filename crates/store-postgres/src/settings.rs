@@ -30,6 +30,13 @@ pub struct Settings {
     /// For how long a lost connection is replaced, and the fate of what was on its way is found out, before the
     /// appends are answered as unknown. Default: 10 s.
     pub reconnect_timeout: Duration,
+    /// The most connections to a replica, which reads that may lag share. Default: 8.
+    pub replica_connections_max: usize,
+    /// How far a replica may lag for reads to go to it: what it answers is at most so old. Where that is not known, the
+    /// primary is asked. Default: 10 s.
+    pub replica_lag_max: Duration,
+    /// How long a replica may take for an answer before the primary is asked. Default: 2 s.
+    pub replica_timeout: Duration,
 }
 
 /// How a store learns of what other processes append.
@@ -59,6 +66,9 @@ impl Default for Settings {
             batch_appends_max: 1024,
             batch_bytes_max: 4 * MIB,
             reconnect_timeout: Duration::from_secs(10),
+            replica_connections_max: 8,
+            replica_lag_max: Duration::from_secs(10),
+            replica_timeout: Duration::from_secs(2),
         }
     }
 }
@@ -72,6 +82,7 @@ impl Settings {
             ("queue_bytes_max", self.queue_bytes_max),
             ("batch_appends_max", self.batch_appends_max),
             ("batch_bytes_max", self.batch_bytes_max),
+            ("replica_connections_max", self.replica_connections_max),
         ] {
             if value == 0 {
                 return Err(invalid(format!("{name} is 0; give it at least 1")));
@@ -79,6 +90,10 @@ impl Settings {
         }
         if self.reconnect_timeout.is_zero() {
             let message = "reconnect_timeout is 0; give it more, such as 10 s";
+            return Err(invalid(message.to_owned()));
+        }
+        if self.replica_lag_max.is_zero() || self.replica_timeout.is_zero() {
+            let message = "replica_lag_max or replica_timeout is 0; give it more, such as 2 s";
             return Err(invalid(message.to_owned()));
         }
         if self.poll_interval_max < Duration::from_millis(50) {
@@ -130,6 +145,10 @@ mod tests {
         check(
             |settings| settings.reconnect_timeout = Duration::ZERO,
             "reconnect_timeout is 0",
+        );
+        check(
+            |settings| settings.replica_lag_max = Duration::ZERO,
+            "replica_lag_max",
         );
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Statements {
     pub(crate) channel: String,
     pub(crate) append: String,
     pub(crate) head: String,
+    /// The head, and whether the server is a replica.
+    pub(crate) replayed: String,
     pub(crate) head_without: String,
     pub(crate) receipt: String,
     pub(crate) content: String,
@@ -58,7 +60,7 @@ pub(crate) struct Auxiliary {
 const APPEND_PARAMETERS: usize = 30;
 
 /// The types of these parameters, which the server could work out but need not.
-const APPEND_CASTS: [&str; APPEND_PARAMETERS] = [
+pub(crate) const APPEND_CASTS: [&str; APPEND_PARAMETERS] = [
     "text[]", "bytea[]", "int[]", "int[]", "text[]", "bigint[]", "int[]", "bigint[]", "text[]",
     "text[]", "int[]", "uuid[]", "int[]", "int[]", "int[]", "text[]", "uuid[]", "text[]",
     "bigint[]", "text[]", "text[]", "text[]", "text[]", "text[]", "bigint[]", "int[]", "bytea[]",
@@ -79,6 +81,7 @@ impl Statements {
                 parameters.join(", ")
             ),
             head: format!("SELECT position FROM {s}.log WHERE id = 1"),
+            replayed: format!("SELECT position, pg_is_in_recovery() FROM {s}.log WHERE id = 1"),
             head_without: format!(
                 "SELECT position, EXISTS (SELECT FROM {s}.events WHERE append_id = $1) FROM {s}.log WHERE id = 1"
             ),

@@ -15,12 +15,14 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_postgres::Transaction;
 
+use crate::ask::{Ask, one};
 use crate::bell::{Bell, wait};
 use crate::command::Command;
 use crate::connection::{Connector, shared};
 use crate::error::{of_statement, unfinished, unknown};
 use crate::judge;
 use crate::migrations::{self, Found};
+use crate::replica::{Replica, ReplicaUse};
 use crate::settings::Settings;
 use crate::sql::Statements;
 use crate::writer::{Parameters, Verdict, Writer, judged};
@@ -50,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) bell: Bell,
     /// Whether a stream of the log was seen to have a policy.
     has_policies: AtomicBool,
+    pub(crate) replica: Option<Arc<Replica>>,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -58,6 +61,7 @@ pub(crate) struct Shared {
 #[must_use = "call `open` or `open_or_create` to have a store"]
 pub struct PostgresStoreBuilder {
     url: String,
+    replica: Option<String>,
     settings: Settings,
     clock: Option<Arc<dyn Clock>>,
     ids: Arc<dyn Ids>,
@@ -76,6 +80,7 @@ impl PostgresStore {
     pub fn builder(url: &str) -> PostgresStoreBuilder {
         PostgresStoreBuilder {
             url: url.to_owned(),
+            replica: None,
             settings: Settings::default(),
             clock: None,
             ids: Arc::new(UuidIds::default()),
@@ -86,6 +91,12 @@ impl PostgresStore {
     /// The schema that holds the log.
     pub fn schema(&self) -> &str {
         &self.shared.settings.schema
+    }
+
+    /// How the replica is used; `None` without one.
+    pub fn replica(&self) -> Option<ReplicaUse> {
+        let replica = self.shared.replica.as_ref();
+        replica.map(|replica| replica.use_of())
     }
 
     /// Appends within a transaction of the application: the events are recorded if it commits, together with whatever
@@ -129,21 +140,35 @@ impl PostgresStore {
         page.map_err(|error| error.during("read"))
     }
 
+    /// As [`append_in`](Self::append_in), within a transaction of sqlx.
+    ///
+    /// # Durability
+    /// As for `append_in`.
+    ///
+    /// # Errors
+    /// As for `append_in`.
+    #[cfg(feature = "sqlx")]
+    pub async fn append_in_sqlx(
+        &self,
+        transaction: &mut sqlx::Transaction<'_, sqlx::Postgres>,
+        append: Append,
+    ) -> Result<Receipt, Error> {
+        let borrowed = crate::sqlx::Borrowed::new(&mut **transaction);
+        let appended = self.append_within(&borrowed, append).await;
+        appended.map_err(|error| error.during("append"))
+    }
+
     async fn append_within(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &impl Ask,
         append: Append,
     ) -> Result<Receipt, Error> {
         let Shared { statements, .. } = &*self.shared;
         let command = Command::new(append, &*self.ids)?;
         let alone = [&command];
         let parameters = Parameters::new(&alone, self.shared.at_time(), Some(&statements.channel));
-        let row = transaction
-            .query_one(&statements.append, &parameters.values())
-            .await;
-        let (_, verdicts) = row
-            .and_then(|row| judged(&alone, &row))
-            .map_err(of_statement)?;
+        let row = one(transaction, &statements.append, &parameters.typed()).await?;
+        let (_, verdicts) = judged(&alone, &row)?;
         match verdicts.into_iter().next() {
             Some(Verdict::Recorded(receipt)) => Ok(*receipt),
             Some(Verdict::Duplicate) => {
@@ -212,6 +237,17 @@ impl PostgresStoreBuilder {
         self
     }
 
+    /// With a streaming replica of the server at this address, which reads of
+    /// [`ConsistencyLevel::Eventual`] go to: pages and the head. It may be out of reach, now or later.
+    ///
+    /// It is asked as long as it is known to lag no more than [`Settings::replica_lag_max`]; else, and where it does
+    /// not answer, the primary is. Appends and their checks, conflicts, receipts, heads of streams, changes that are
+    /// waited for, and every read that is strong or of a session go to the primary alone.
+    pub fn replica(mut self, url: &str) -> Self {
+        self.replica = Some(url.to_owned());
+        self
+    }
+
     /// With this clock, in place of the server's: for `appended_at`, and for the age of events under a policy.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -277,8 +313,17 @@ impl PostgresStoreBuilder {
         Connector::new(&self.url, runtime)
     }
 
+    fn replica_of(&self, primary: &Connector) -> Result<Option<Arc<Replica>>, Error> {
+        let Some(url) = &self.replica else {
+            return Ok(None);
+        };
+        let connector = Connector::new(url, primary.runtime().clone())?;
+        Replica::new(&connector, &self.settings).map(|replica| Some(Arc::new(replica)))
+    }
+
     async fn open_with(self, missing: Missing) -> Result<PostgresStore, Error> {
         let connector = self.connector()?;
+        let replica = self.replica_of(&connector)?;
         let found = match missing {
             Missing::Create => migrations::migrate(&connector, &self.settings.schema).await?,
             Missing::Refuse => migrations::check(&connector, &self.settings.schema).await?,
@@ -292,8 +337,13 @@ impl PostgresStoreBuilder {
             statements,
             settings: self.settings,
             has_policies: AtomicBool::new(false),
+            replica,
             clock: self.clock,
         });
+        if shared.replica.is_some() {
+            let watching = crate::replica::watch(Arc::downgrade(&shared));
+            shared.connector.runtime().spawn(watching);
+        }
         let mut capabilities = Capabilities::COMPLETE;
         capabilities.durability = durability;
         Ok(PostgresStore {
@@ -309,6 +359,11 @@ impl Shared {
     /// What the store's clock shows; `None` where the server's is asked.
     pub(crate) fn at_time(&self) -> Option<i64> {
         self.clock.as_ref().map(|clock| clock.now().as_micros())
+    }
+
+    /// Whether a stream of the log was seen to have a policy.
+    pub(crate) fn has_policies(&self) -> &AtomicBool {
+        &self.has_policies
     }
 
     /// A connection of those that are shared.
@@ -370,9 +425,27 @@ impl Shared {
     }
 
     async fn page(&self, request: ReadRequest) -> Result<Page, Error> {
+        if request.consistency == ConsistencyLevel::Eventual
+            && let Some(replica) = &self.replica
+            && let Some(page) = replica.page(self, request.clone()).await
+        {
+            return Ok(page);
+        }
         let client = self.client().await?;
         let (schema, has_policies) = (&self.statements.schema, &self.has_policies);
-        crate::read::page(&client, schema, request, self.at_time(), has_policies).await
+        let page = crate::read::page(&client, schema, request, self.at_time(), has_policies).await;
+        page.map(|(page, _)| page)
+    }
+
+    /// The head as fresh as a reader asks for.
+    async fn head(&self, consistency: &ConsistencyLevel) -> Result<Position, Error> {
+        if *consistency == ConsistencyLevel::Eventual
+            && let Some(replica) = &self.replica
+            && let Some(head) = replica.head(self).await
+        {
+            return Ok(head);
+        }
+        self.newest().await
     }
 
     async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
@@ -381,7 +454,7 @@ impl Shared {
     }
 
     /// The position of the newest event.
-    async fn newest(&self) -> Result<Position, Error> {
+    pub(crate) async fn newest(&self) -> Result<Position, Error> {
         let client = self.client().await?;
         let statement = client.prepare_cached(&self.statements.head).await;
         let statement = statement.map_err(of_statement)?;
@@ -422,7 +495,10 @@ impl EventStore for PostgresStore {
     }
 
     async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {
-        let head = self.newest().await.map_err(|error| error.during("head"))?;
+        let asked = consistency.clone();
+        let find = |shared: Arc<Shared>| async move { shared.head(&asked).await };
+        let head = self.shared.aside(find).await;
+        let head = head.map_err(|error| error.during("head"))?;
         if let ConsistencyLevel::Session(cursor) = &consistency {
             check_not_ahead(cursor, head).map_err(|error| error.during("head"))?;
         }

@@ -24,10 +24,8 @@ pub(crate) enum AccountEvent {
 
 /// The tables: a balance for each account, and each event that was taken, in the order of taking. An event that is
 /// taken twice breaks the key.
-const BALANCES: &str =
-    "CREATE TABLE {balances} (account text PRIMARY KEY, cents bigint NOT NULL)";
-const TAKEN: &str =
-    "CREATE TABLE {taken} (position bigint PRIMARY KEY, place bigserial NOT NULL)";
+const BALANCES: &str = "CREATE TABLE {balances} (account text PRIMARY KEY, cents bigint NOT NULL)";
+const TAKEN: &str = "CREATE TABLE {taken} (position bigint PRIMARY KEY, place bigserial NOT NULL)";
 
 pub(crate) const ADD: &str = "INSERT INTO {balances} AS b VALUES ($1, $2) \
      ON CONFLICT (account) DO UPDATE SET cents = b.cents + $2";
@@ -69,7 +67,11 @@ impl Bank {
 
     pub(crate) async fn inline(&self, projection: Projection<PostgresModel>) -> PostgresInline {
         let inline = PostgresInline::builder(Arc::clone(&self.store));
-        inline.project(projection, self.sink()).open().await.unwrap()
+        inline
+            .project(projection, self.sink())
+            .open()
+            .await
+            .unwrap()
     }
 
     /// What the model of this version says, and what the log says that it should, of one moment.
@@ -83,19 +85,32 @@ impl Bank {
             .unwrap();
         let Self { schema, models, .. } = self;
         let rows = snapshot
-            .query(&format!("SELECT account, cents FROM {models}.balances_v{version}"), &[])
+            .query(
+                &format!("SELECT account, cents FROM {models}.balances_v{version}"),
+                &[],
+            )
             .await
             .unwrap();
         let balances = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         let query = format!("SELECT position FROM {models}.taken_v{version} ORDER BY place");
         let rows = snapshot.query(&query, &[]).await.unwrap();
         let taken = rows.iter().map(|row| row.get(0)).collect();
-        let query = format!("SELECT cursor FROM {models}.annals_progress WHERE version = {version}");
+        let query =
+            format!("SELECT cursor FROM {models}.annals_progress WHERE version = {version}");
         let cursor = snapshot.query_one(&query, &[]).await.unwrap().get(0);
-        let found = Told { balances, taken, cursor };
+        let found = Told {
+            balances,
+            taken,
+            cursor,
+        };
 
-        let query = format!("SELECT position, stream, payload FROM {schema}.events ORDER BY position");
-        let mut expected = Told { balances: BTreeMap::new(), taken: Vec::new(), cursor: String::new() };
+        let query =
+            format!("SELECT position, stream, payload FROM {schema}.events ORDER BY position");
+        let mut expected = Told {
+            balances: BTreeMap::new(),
+            taken: Vec::new(),
+            cursor: String::new(),
+        };
         for row in snapshot.query(&query, &[]).await.unwrap() {
             let payload: Vec<u8> = row.get(2);
             let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
@@ -133,13 +148,16 @@ pub(crate) fn balances_and(
     then: impl Fn(&mut PostgresModel, i64) -> Result<(), annals_core::BoxError> + Send + Sync + 'static,
 ) -> ProjectionBuilder<PostgresModel> {
     let builder = Projection::builder("balances", version).unwrap();
-    builder.on(JsonCodec, move |model: &mut PostgresModel, event: &AccountEvent, recorded| {
-        let AccountEvent::Changed { cents } = event;
-        model.execute(ADD, &[&recorded.stream().as_str(), cents])?;
-        let position = i64::try_from(recorded.position().value())?;
-        model.execute("INSERT INTO {taken} VALUES ($1)", &[&position])?;
-        then(model, *cents)
-    })
+    builder.on(
+        JsonCodec,
+        move |model: &mut PostgresModel, event: &AccountEvent, recorded| {
+            let AccountEvent::Changed { cents } = event;
+            model.execute(ADD, &[&recorded.stream().as_str(), cents])?;
+            let position = i64::try_from(recorded.position().value())?;
+            model.execute("INSERT INTO {taken} VALUES ($1)", &[&position])?;
+            then(model, *cents)
+        },
+    )
 }
 
 pub(crate) fn model_id() -> ModelId {
@@ -152,7 +170,11 @@ pub(crate) fn change(account: u32, cents: i64) -> Append {
 }
 
 pub(crate) fn changes(account: u32, cents: &[i64]) -> Append {
-    let event = |cents: &i64| JsonCodec.encode(&AccountEvent::Changed { cents: *cents }).unwrap();
+    let event = |cents: &i64| {
+        JsonCodec
+            .encode(&AccountEvent::Changed { cents: *cents })
+            .unwrap()
+    };
     let stream = StreamId::parse(&format!("account-{account}")).unwrap();
     Append::builder(UuidIds::default().append_id())
         .write(stream, Expected::Any, cents.iter().map(event))

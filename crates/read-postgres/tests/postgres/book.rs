@@ -22,12 +22,15 @@ struct Deposited {
 
 fn balances() -> Result<Projection<PostgresModel>, Error> {
     Projection::builder("balances", 1)?
-        .on(JsonCodec, |model: &mut PostgresModel, event: &Deposited, recorded| {
-            let add = "INSERT INTO {balances} AS b VALUES ($1, $2) \
+        .on(
+            JsonCodec,
+            |model: &mut PostgresModel, event: &Deposited, recorded| {
+                let add = "INSERT INTO {balances} AS b VALUES ($1, $2) \
                        ON CONFLICT (account) DO UPDATE SET cents = b.cents + $2";
-            model.execute(add, &[&recorded.stream().as_str(), &event.cents])?;
-            Ok(())
-        })
+                model.execute(add, &[&recorded.stream().as_str(), &event.cents])?;
+                Ok(())
+            },
+        )
         .build()
 }
 
@@ -40,11 +43,7 @@ fn tables(url: &str, schema: &str) -> Result<PostgresSink, Error> {
 // ANCHOR_END: projection
 
 // ANCHOR: inline
-async fn open(
-    store: Arc<PostgresStore>,
-    url: &str,
-    schema: &str,
-) -> Result<PostgresInline, Error> {
+async fn open(store: Arc<PostgresStore>, url: &str, schema: &str) -> Result<PostgresInline, Error> {
     PostgresInline::builder(store)
         .project(balances()?, tables(url, schema)?)
         .open()
@@ -85,7 +84,12 @@ fn the_code_of_the_chapter_does_what_it_says() {
         let id = self::balances().unwrap().model_id();
         for (query, expected) in [
             ("SELECT cents FROM till".to_owned(), 600_i64),
-            (balances.expand(&id, "SELECT cents FROM {balances}").unwrap(), 500),
+            (
+                balances
+                    .expand(&id, "SELECT cents FROM {balances}")
+                    .unwrap(),
+                500,
+            ),
         ] {
             let found: i64 = client.query_one(&query, &[]).await.unwrap().get(0);
             assert_eq!(found, expected, "{query}");

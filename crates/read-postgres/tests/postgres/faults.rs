@@ -14,11 +14,18 @@ use crate::support::{self, RUNTIME, client};
 const END: &str = "SELECT pg_terminate_backend(pg_backend_pid())";
 
 /// Balances whose session ends after the rows of the event of this value, so many times.
-fn ending(at: i64, times: u32) -> annals_projection::ProjectionBuilder<annals_read_postgres::PostgresModel> {
+fn ending(
+    at: i64,
+    times: u32,
+) -> annals_projection::ProjectionBuilder<annals_read_postgres::PostgresModel> {
     let left = AtomicU32::new(times);
     balances_and(1, move |model, cents| {
         let ends = |left: u32| left.checked_sub(1);
-        if cents == at && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, ends).is_ok() {
+        if cents == at
+            && left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, ends)
+                .is_ok()
+        {
             model.query(END, &[])?;
         }
         Ok(())
@@ -42,7 +49,10 @@ fn a_session_that_ends_between_rows_and_checkpoint_leaves_neither() {
         bank.assert_even(1).await;
         let mut client = client(&url).await;
         let transaction = client.transaction().await.unwrap();
-        let error = inline.append_in(&transaction, append.clone()).await.unwrap_err();
+        let error = inline
+            .append_in(&transaction, append.clone())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         drop(transaction);
         assert_eq!(bank.events().await, 2);
@@ -62,7 +72,8 @@ fn a_processor_whose_session_ends_takes_every_event_once() {
         let bank = Bank::open(&url).await;
         append_all(&*bank.store, 1, 20).await;
         let store: Arc<dyn EventStore> = Arc::<PostgresStore>::clone(&bank.store);
-        let processor = Processor::builder(store).project(ending(7, 2).build().unwrap(), bank.sink());
+        let processor =
+            Processor::builder(store).project(ending(7, 2).build().unwrap(), bank.sink());
         let running = processor.build().unwrap().start();
         let receipt = bank.store.append(change(2, 1)).await.unwrap();
         running.wait_for("balances", &receipt).await.unwrap();
@@ -73,7 +84,8 @@ fn a_processor_whose_session_ends_takes_every_event_once() {
 
 #[test]
 fn a_server_that_is_killed_leaves_events_and_models_together() {
-    let Some(mut server) = support::own_server("a_server_that_is_killed_leaves_events_and_models_together")
+    let Some(mut server) =
+        support::own_server("a_server_that_is_killed_leaves_events_and_models_together")
     else {
         return;
     };
@@ -86,7 +98,11 @@ fn a_server_that_is_killed_leaves_events_and_models_together() {
                 let (inline, recorded) = (Arc::clone(&inline), Arc::clone(&recorded));
                 tokio::spawn(async move {
                     for cents in 1.. {
-                        if inline.append(changes(account, &[cents, cents])).await.is_err() {
+                        if inline
+                            .append(changes(account, &[cents, cents]))
+                            .await
+                            .is_err()
+                        {
                             return;
                         }
                         recorded.fetch_add(1, Ordering::SeqCst);
@@ -122,7 +138,11 @@ async fn end_while_saving(bank: &Bank, times: u32) {
          CREATE TRIGGER ending BEFORE UPDATE ON {models}.annals_progress \
          FOR EACH ROW EXECUTE FUNCTION {models}.end_session()"
     );
-    client(&bank.url).await.batch_execute(&trigger).await.unwrap();
+    client(&bank.url)
+        .await
+        .batch_execute(&trigger)
+        .await
+        .unwrap();
 }
 
 #[test]

@@ -17,7 +17,10 @@ use crate::support::{self, RUNTIME, client, fresh_schema};
 /// Appends in a transaction of the application, which commits or does not.
 async fn append_in(inline: &PostgresInline, client: &mut Client, account: u32, cents: i64) {
     let transaction = client.transaction().await.unwrap();
-    inline.append_in(&transaction, change(account, cents)).await.unwrap();
+    inline
+        .append_in(&transaction, change(account, cents))
+        .await
+        .unwrap();
     if cents % 5 == 0 {
         transaction.rollback().await.unwrap();
     } else {
@@ -65,7 +68,11 @@ fn a_model_is_never_behind_and_never_ahead() {
         over.store(true, Ordering::SeqCst);
         looking.await.unwrap();
         bank.assert_even(1).await;
-        assert_eq!(bank.events().await, 3 * 12 + 3 * 30, "what was rolled back is gone");
+        assert_eq!(
+            bank.events().await,
+            3 * 12 + 3 * 30,
+            "what was rolled back is gone"
+        );
     });
 }
 
@@ -106,7 +113,10 @@ fn a_retry_changes_nothing_and_a_conflict_leaves_the_transaction_as_it_was() {
         inline.append(append.clone()).await.unwrap();
         let mut client = client(&url).await;
         let transaction = client.transaction().await.unwrap();
-        let again = inline.append_in(&transaction, append.clone()).await.unwrap();
+        let again = inline
+            .append_in(&transaction, append.clone())
+            .await
+            .unwrap();
         assert!(again.is_duplicate());
         let late = annals_core::Append::builder(annals_core::AppendId::parse("late").unwrap())
             .write(
@@ -154,7 +164,10 @@ fn a_projection_that_can_not_take_an_event_refuses_the_append() {
             let error = inline.append(changes(1, &[5, cents])).await.unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
             if kind == ErrorKind::Refused {
-                let facts: Vec<String> = error.context().map(|(name, fact)| format!("{name}={fact}")).collect();
+                let facts: Vec<String> = error
+                    .context()
+                    .map(|(name, fact)| format!("{name}={fact}"))
+                    .collect();
                 assert!(facts.contains(&"position=3".to_owned()), "{facts:?}");
             }
             bank.assert_even(1).await;
@@ -178,7 +191,10 @@ fn a_model_that_is_too_far_behind_catches_up_first() {
         bank.store.append(changes(2, &many)).await.unwrap();
         let mut client = client(&url).await;
         let transaction = client.transaction().await.unwrap();
-        let refused = inline.append_in(&transaction, change(1, 1)).await.unwrap_err();
+        let refused = inline
+            .append_in(&transaction, change(1, 1))
+            .await
+            .unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
         assert!(refused.to_string().contains("catch up"), "{refused}");
         transaction.rollback().await.unwrap();
@@ -214,9 +230,12 @@ fn transactions_in_opposite_orders_end_without_loss() {
                     let done = async {
                         for step in [appends_first, !appends_first] {
                             if step {
-                                inline.append_in(&transaction, append.clone()).await.map_err(|error| {
-                                    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-                                })?;
+                                inline
+                                    .append_in(&transaction, append.clone())
+                                    .await
+                                    .map_err(|error| {
+                                        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+                                    })?;
                             } else {
                                 transaction.execute(&update, &[]).await.map_err(|error| {
                                     assert_eq!(error.code().unwrap().code(), "40P01");
@@ -243,7 +262,12 @@ fn transactions_in_opposite_orders_end_without_loss() {
         }
         assert_eq!(ended, 1, "the database ends one of the two");
         let query = format!("SELECT cents FROM {till}");
-        let cents: i64 = client(&url).await.query_one(&query, &[]).await.unwrap().get(0);
+        let cents: i64 = client(&url)
+            .await
+            .query_one(&query, &[])
+            .await
+            .unwrap()
+            .get(0);
         assert_eq!(cents, 14);
         assert_eq!(bank.events().await, 2);
         bank.assert_even(1).await;
@@ -286,11 +310,13 @@ impl Backend for Inline {
 fn bankless() -> annals_projection::ProjectionBuilder<annals_read_postgres::PostgresModel> {
     use annals_core::{Criteria, EventType};
     let none = Criteria::of_types([EventType::from_static("bank.opened")]).unwrap();
-    annals_projection::Projection::builder("bankless", 1).unwrap().on_matching(
-        annals_codec::JsonCodec,
-        &none,
-        |_, _: &crate::bank::AccountEvent, _| Ok(()),
-    )
+    annals_projection::Projection::builder("bankless", 1)
+        .unwrap()
+        .on_matching(
+            annals_codec::JsonCodec,
+            &none,
+            |_, _: &crate::bank::AccountEvent, _| Ok(()),
+        )
 }
 
 #[test]
@@ -299,7 +325,14 @@ fn the_store_conforms() {
         return;
     };
     // What is not about appending is the store's own.
-    for subject in ["append", "expectations", "conflict", "idempotency", "boundaries", "concurrency"] {
+    for subject in [
+        "append",
+        "expectations",
+        "conflict",
+        "idempotency",
+        "boundaries",
+        "concurrency",
+    ] {
         check_only(Inline(url.clone()), subject).assert_passed();
     }
 }

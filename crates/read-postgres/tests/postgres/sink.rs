@@ -41,11 +41,16 @@ impl SinkBackend for InPostgres {
         let sums = self.sink(&mut models.clone()).expand(model, "{sums}")?;
         RUNTIME.block_on(async {
             let client = client(&self.0).await;
-            let is_there = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&sums]).await;
+            let is_there = client
+                .query_one("SELECT to_regclass($1) IS NOT NULL", &[&sums])
+                .await;
             if !is_there.unwrap().get::<_, bool>(0) {
                 return Ok(BTreeMap::new());
             }
-            let rows = client.query(&format!("SELECT key, sum FROM {sums}"), &[]).await.unwrap();
+            let rows = client
+                .query(&format!("SELECT key, sum FROM {sums}"), &[])
+                .await
+                .unwrap();
             Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
         })
     }
@@ -86,7 +91,9 @@ fn a_handler_does_not_end_the_transaction() {
         assert!(sink.model().execute(ADD, &[&"a", &1_i64]).is_err());
         sink.roll_back().unwrap();
     }
-    let sums = InPostgres(url).sums(&sink_schema(&sink), &model_id()).unwrap();
+    let sums = InPostgres(url)
+        .sums(&sink_schema(&sink), &model_id())
+        .unwrap();
     assert_eq!(sums, BTreeMap::new());
 }
 
@@ -98,7 +105,8 @@ fn sink_schema(sink: &PostgresSink) -> String {
 
 #[test]
 fn a_schema_that_makes_something_else_is_refused_and_leaves_nothing() {
-    let Some(url) = server("a_schema_that_makes_something_else_is_refused_and_leaves_nothing") else {
+    let Some(url) = server("a_schema_that_makes_something_else_is_refused_and_leaves_nothing")
+    else {
         return;
     };
     let models = fresh_schema();
@@ -108,13 +116,19 @@ fn a_schema_that_makes_something_else_is_refused_and_leaves_nothing() {
     };
     let stray = format!("{SUMS}; CREATE TABLE stray (x int)");
     for refused in [&*stray, "CREATE TABLE {sums} (x no_type)"] {
-        assert_eq!(open(refused).unwrap_err().kind(), ErrorKind::Invalid, "{refused}");
+        assert_eq!(
+            open(refused).unwrap_err().kind(),
+            ErrorKind::Invalid,
+            "{refused}"
+        );
     }
     open(SUMS).unwrap();
     let other = format!("{SUMS}; CREATE INDEX {{by_sum}} ON {{sums}} (sum)");
     let error = open(&other).unwrap_err().to_string();
     assert!(error.contains("raise the version"), "{error}");
-    let none = builder(&url, &models).schema("CREATE TABLE sums (x int)").build();
+    let none = builder(&url, &models)
+        .schema("CREATE TABLE sums (x int)")
+        .build();
     assert_eq!(none.unwrap_err().kind(), ErrorKind::Invalid);
 }
 
@@ -127,11 +141,20 @@ fn a_reset_makes_the_tables_of_the_present_schema() {
     let mut sink = builder(&url, &models).schema(SUMS).build().unwrap();
     sink.open(&model_id()).unwrap();
     let view = "CREATE VIEW {large} AS SELECT * FROM {sums} WHERE sum > 10";
-    let mut sink = builder(&url, &models).schema(SUMS).schema(view).build().unwrap();
+    let mut sink = builder(&url, &models)
+        .schema(SUMS)
+        .schema(view)
+        .build()
+        .unwrap();
     assert!(sink.open(&model_id()).is_err());
     sink.reset().unwrap();
     sink.begin().unwrap();
-    assert!(sink.model().query_opt("SELECT * FROM {large}", &[]).unwrap().is_none());
+    assert!(
+        sink.model()
+            .query_opt("SELECT * FROM {large}", &[])
+            .unwrap()
+            .is_none()
+    );
     sink.roll_back().unwrap();
     sink.reset().unwrap();
 }

@@ -21,7 +21,11 @@ fn a_new_version_is_built_beside_appends() {
         let first = Arc::new(bank.inline(balances(1).build().unwrap()).await);
         let over = Arc::new(AtomicBool::new(false));
         let writers = (1..=4_u32).map(|account| {
-            let (first, store, over) = (Arc::clone(&first), Arc::clone(&bank.store), Arc::clone(&over));
+            let (first, store, over) = (
+                Arc::clone(&first),
+                Arc::clone(&bank.store),
+                Arc::clone(&over),
+            );
             tokio::spawn(async move {
                 while !over.load(Ordering::SeqCst) {
                     if account % 2 == 0 {
@@ -55,7 +59,8 @@ fn a_model_that_a_processor_built_is_taken_over() {
     RUNTIME.block_on(async {
         let bank = Bank::open(&url).await;
         append_all(&*bank.store, 1, 30).await;
-        let store: Arc<dyn EventStore> = Arc::<annals_store_postgres::PostgresStore>::clone(&bank.store);
+        let store: Arc<dyn EventStore> =
+            Arc::<annals_store_postgres::PostgresStore>::clone(&bank.store);
         let projection = balances(1).build().unwrap();
         let processor = Processor::builder(store).project(projection.clone(), bank.sink());
         let running = processor.build().unwrap().start();
@@ -81,14 +86,22 @@ fn a_model_with_parked_events_is_not_made_inline() {
             2 => Err("not this one".into()),
             _ => Ok(()),
         });
-        let projection = projection.on_failure(FailurePolicy::park()).build().unwrap();
-        let store: Arc<dyn EventStore> = Arc::<annals_store_postgres::PostgresStore>::clone(&bank.store);
+        let projection = projection
+            .on_failure(FailurePolicy::park())
+            .build()
+            .unwrap();
+        let store: Arc<dyn EventStore> =
+            Arc::<annals_store_postgres::PostgresStore>::clone(&bank.store);
         let processor = Processor::builder(store).project(projection.clone(), bank.sink());
         let running = processor.build().unwrap().start();
         running.wait_until_live("balances").await.unwrap();
         running.stop().await;
         let inline = PostgresInline::builder(Arc::clone(&bank.store));
-        let refused = inline.project(projection, bank.sink()).open().await.unwrap_err();
+        let refused = inline
+            .project(projection, bank.sink())
+            .open()
+            .await
+            .unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Invalid);
         assert!(refused.to_string().contains("parked"), "{refused}");
     });
@@ -106,10 +119,19 @@ fn what_makes_no_sense_inline_is_refused() {
         let part = projection().for_partition(annals_projection::Partition::new(0, 2).unwrap());
         for (what, refused) in [
             ("no projection", builder()),
-            ("two of one name", builder().project(projection(), bank.sink()).project(projection(), bank.sink())),
+            (
+                "two of one name",
+                builder()
+                    .project(projection(), bank.sink())
+                    .project(projection(), bank.sink()),
+            ),
             ("a part", builder().project(part, bank.sink())),
         ] {
-            assert_eq!(refused.open().await.unwrap_err().kind(), ErrorKind::Invalid, "{what}");
+            assert_eq!(
+                refused.open().await.unwrap_err().kind(),
+                ErrorKind::Invalid,
+                "{what}"
+            );
         }
     });
 }

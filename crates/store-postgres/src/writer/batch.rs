@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use annals_core::{AppendId, EventId, Expected, StreamId};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use crate::command::{Command, expected_number, number};
@@ -99,6 +99,40 @@ pub(crate) struct Parameters<'a> {
     ordinals: HashMap<&'a StreamId, i32>,
 }
 
+/// The types of the function's parameters, as [`APPEND_CASTS`](crate::sql::APPEND_CASTS) has them by name.
+const TYPES: [Type; 30] = [
+    Type::TEXT_ARRAY,
+    Type::BYTEA_ARRAY,
+    Type::INT4_ARRAY,
+    Type::INT4_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::INT8_ARRAY,
+    Type::INT4_ARRAY,
+    Type::INT8_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::INT4_ARRAY,
+    Type::UUID_ARRAY,
+    Type::INT4_ARRAY,
+    Type::INT4_ARRAY,
+    Type::INT4_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::INT8_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::INT8_ARRAY,
+    Type::INT4_ARRAY,
+    Type::BYTEA_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::INT8,
+    Type::TEXT,
+];
+
 impl<'a> Parameters<'a> {
     /// `at_time` is what the log's clock shows, where it is not the server's; `bell` the channel to ring.
     pub(crate) fn new(
@@ -172,6 +206,11 @@ impl<'a> Parameters<'a> {
         self.expected_commands.push(place);
         self.expected_streams.push(stream);
         self.expected_versions.push(expected_number(expected));
+    }
+
+    /// The same with their types.
+    pub(crate) fn typed(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        self.values().into_iter().zip(TYPES).collect()
     }
 
     /// In the order of the function's own.

@@ -14,6 +14,7 @@ use tokio_postgres::Row;
 use super::batch::Batch;
 use super::session::{Backend, Session, Trouble, reopen};
 use super::{Answers, BoxedReceipt, Parameters, Waiting};
+use crate::ask::Cells;
 use crate::command::Command;
 use crate::error::{is_certain, is_passing, of_statement, unknown};
 use crate::store::Shared;
@@ -275,12 +276,12 @@ fn out_of_reach(trouble: Option<&Trouble>) -> Error {
 /// What the answer to a call says: the log's new head, and of each command what became of it.
 pub(crate) fn judged(
     commands: &[&Command],
-    row: &Row,
-) -> Result<(Position, Vec<Verdict>), tokio_postgres::Error> {
-    let head: i64 = row.try_get(0)?;
-    let appended_at = Timestamp::from_micros(row.try_get(1)?);
-    let answers: Vec<i32> = row.try_get(2)?;
-    let versions: Vec<i64> = row.try_get(3)?;
+    row: &impl Cells,
+) -> Result<(Position, Vec<Verdict>), Error> {
+    let head: i64 = row.cell(0)?;
+    let appended_at = Timestamp::from_micros(row.cell(1)?);
+    let answers: Vec<i32> = row.cell(2)?;
+    let versions: Vec<i64> = row.cell(3)?;
     let mut head = Position::new(u64::try_from(head).unwrap_or_default());
     let mut versions = versions
         .into_iter()

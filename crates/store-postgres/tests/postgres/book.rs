@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::support;
 use crate::support::RUNTIME;
 use annals_core::{
-    Append, AppendId, BoxError, ContentType, Criteria, EventStore, EventStoreExt, EventType,
-    Expected, Ids, NewEvent, ReadRequest, StreamId, Tag, Tags, UuidIds,
+    Append, AppendId, BoxError, Category, ConsistencyLevel, ContentType, Criteria, EventStore,
+    EventStoreExt, EventType, Expected, Ids, NewEvent, Page, ReadRequest, StreamId, Tag, Tags,
+    UuidIds,
 };
 use annals_store_postgres::{PostgresStore, Settings, WakeUp};
 use tokio_postgres::{Client, NoTls, connect};
@@ -36,6 +37,25 @@ fn without_a_listener(url: &str) -> annals_store_postgres::PostgresStoreBuilder 
     PostgresStore::builder(url).settings(settings)
 }
 // ANCHOR_END: settings
+
+// ANCHOR: replica
+async fn with_a_replica(primary: &str, replica: &str) -> Result<PostgresStore, annals_core::Error> {
+    let mut settings = Settings::default();
+    settings.replica_lag_max = Duration::from_secs(5);
+    PostgresStore::builder(primary)
+        .settings(settings)
+        .replica(replica)
+        .open_or_create()
+        .await
+}
+
+async fn orders_of_late(store: &PostgresStore) -> Result<Page, annals_core::Error> {
+    let orders = ReadRequest::category(Category::from_static("order"));
+    store
+        .read(orders.backward().consistency(ConsistencyLevel::Eventual))
+        .await
+}
+// ANCHOR_END: replica
 
 // ANCHOR: transaction
 async fn place(store: &PostgresStore, client: &mut Client) -> Result<(), BoxError> {
@@ -96,5 +116,8 @@ fn the_code_of_the_chapter_does_what_it_says() {
             .unless(of_customer, annals_core::Cursor::START);
         let refused = polling.append(late.build().unwrap()).await.unwrap_err();
         assert!(refused.conflict().is_some());
+        // Of a server that is no replica nothing is asked.
+        let reading = with_a_replica(&url, &url).await.unwrap();
+        assert!(orders_of_late(&reading).await.unwrap().events.is_empty());
     });
 }

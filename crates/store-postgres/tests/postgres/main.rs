@@ -15,6 +15,9 @@ mod faults;
 mod import;
 mod opening;
 mod plans;
+mod replica;
 mod sharing;
+#[cfg(feature = "sqlx")]
+mod sqlx;
 mod support;
 mod transactions;
