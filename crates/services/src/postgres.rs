@@ -123,10 +123,10 @@ impl PostgresServer {
     /// # Errors
     /// As for [`start`](Self::start).
     pub fn replica(&self) -> Result<Self> {
-        Self::start_as(self.disk_sync, Some(self.url()))
+        Self::start_as(self.disk_sync, Some(&self.url()))
     }
 
-    fn start_as(disk_sync: DiskSync, primary: Option<String>) -> Result<Self> {
+    fn start_as(disk_sync: DiskSync, primary: Option<&str>) -> Result<Self> {
         let binaries = PostgresBinaries::find()?;
         let account = account()?;
         let mut failure = Error::other("no port was tried");
@@ -139,7 +139,7 @@ impl PostgresServer {
                 binaries: binaries.clone(),
                 port: free_port()?,
                 disk_sync,
-                primary: primary.clone(),
+                primary: primary.map(str::to_owned),
             };
             match server.launch() {
                 Ok(()) => return Ok(server),

@@ -1,11 +1,12 @@
 //! A transaction of sqlx as what statements are asked through: the same statements, values and answers.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 
 use annals_core::{Error, ErrorKind};
 use bytes::BytesMut;
 use sqlx::encode::{Encode, IsNull};
-use sqlx::error::BoxDynError;
+use sqlx::error::{BoxDynError, DatabaseError};
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgConnection, PgRow, PgTypeInfo};
 use sqlx::{Arguments, AssertSqlSafe, Postgres, Row, ValueRef};
@@ -105,9 +106,7 @@ impl sqlx::Type<Postgres> for Sent {
 /// As for the client of this crate.
 fn of_sqlx(error: sqlx::Error) -> Error {
     let said = error.as_database_error();
-    let code = said
-        .and_then(|said| said.code())
-        .map(|code| code.into_owned());
+    let code = said.and_then(DatabaseError::code).map(Cow::into_owned);
     let kind = code.as_deref().map_or(ErrorKind::Unavailable, |code| {
         kind_of(&SqlState::from_code(code))
     });

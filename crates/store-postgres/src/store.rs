@@ -153,7 +153,7 @@ impl PostgresStore {
         transaction: &mut sqlx::Transaction<'_, sqlx::Postgres>,
         append: Append,
     ) -> Result<Receipt, Error> {
-        let borrowed = crate::sqlx::Borrowed::new(&mut **transaction);
+        let borrowed = crate::sqlx::Borrowed::new(transaction);
         let appended = self.append_within(&borrowed, append).await;
         appended.map_err(|error| error.during("append"))
     }

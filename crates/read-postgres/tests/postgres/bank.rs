@@ -114,7 +114,10 @@ impl Bank {
         for row in snapshot.query(&query, &[]).await.unwrap() {
             let payload: Vec<u8> = row.get(2);
             let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
-            let cents = payload["cents"].as_i64().unwrap();
+            let cents = payload
+                .get("cents")
+                .and_then(serde_json::Value::as_i64)
+                .unwrap();
             *expected.balances.entry(row.get(1)).or_default() += cents;
             expected.taken.push(row.get(0));
         }

@@ -1,7 +1,6 @@
 //! Read models on a real server of PostgreSQL, which the tests share.
 
 #![expect(
-    clippy::panic,
     clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a failed test is what a panic means here, and a skipped one is told"

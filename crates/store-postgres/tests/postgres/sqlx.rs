@@ -174,9 +174,9 @@ async fn answers(of: Of, url: &str, commits: bool) -> (Vec<String>, Vec<String>)
             event.stream(),
             &event.version(),
             &event.position(),
-            event.payload(),
+            &event.payload(),
             event.tags(),
-            event.metadata(),
+            &event.metadata(),
         ];
         format!("{parts:?}")
     });
