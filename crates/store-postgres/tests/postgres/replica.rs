@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use annals_core::{
-    ConsistencyLevel, Cursor, ErrorKind, EventStore, EventStoreExt, Expected, ReadRequest,
+    ConsistencyLevel, Cursor, ErrorKind, EventStore, EventStoreExt, Expected, ReadRequest, Receipt,
 };
 use annals_services::{DiskSync, PostgresServer};
 use annals_store_postgres::{PostgresStore, ReplicaUse, Settings};
@@ -88,6 +88,36 @@ impl Pair {
     }
 }
 
+/// Whatever shows the newest event, which the replica does not have, or depends on it.
+async fn asks_the_primary(pair: &Pair, receipt: &Receipt) {
+    let store = &pair.store;
+    let session = || ConsistencyLevel::Session(receipt.cursor.clone());
+    // Whoever appended reads it, strongly or by the receipt; so does whoever asks the primary for anything else.
+    assert_eq!(pair.count(ConsistencyLevel::Strong).await, 2);
+    assert_eq!(pair.count(session()).await, 2);
+    assert_eq!(store.head(session()).await.unwrap(), receipt.cursor);
+    assert_eq!(
+        store.head(ConsistencyLevel::Strong).await.unwrap(),
+        receipt.cursor
+    );
+    assert_eq!(
+        store
+            .stream_head(&stream("s-1"))
+            .await
+            .unwrap()
+            .version
+            .value(),
+        2
+    );
+    assert!(store.receipt(&receipt.append_id).await.unwrap().is_some());
+    let seen = Cursor::at(1.into());
+    assert_eq!(store.changed_since(&seen).await.unwrap(), receipt.cursor);
+    // A check is judged by what is there, whatever the replica has.
+    let late = append("s-1", Expected::Exactly(1.into()), "late");
+    let refused = store.append(late).await.unwrap_err();
+    assert_eq!(refused.conflict().unwrap().failures().len(), 1);
+}
+
 #[test]
 fn only_reads_that_may_lag_go_to_the_replica() {
     let Some(pair) = Pair::start("only_reads_that_may_lag_go_to_the_replica", FOR_EVER) else {
@@ -104,7 +134,6 @@ fn only_reads_that_may_lag_go_to_the_replica() {
         pair.replay(false).await;
         let newest = append("s-1", Expected::Exactly(1.into()), "second");
         let receipt = store.append(newest).await.unwrap();
-        let session = || ConsistencyLevel::Session(receipt.cursor.clone());
         let before = pair.used();
 
         assert_eq!(pair.count(ConsistencyLevel::Eventual).await, 1);
@@ -116,30 +145,7 @@ fn only_reads_that_may_lag_go_to_the_replica() {
             (before.reads + 2, before.fallbacks)
         );
 
-        // Whoever appended reads it, strongly or by the receipt; so does whoever asks the primary for anything else.
-        assert_eq!(pair.count(ConsistencyLevel::Strong).await, 2);
-        assert_eq!(pair.count(session()).await, 2);
-        assert_eq!(store.head(session()).await.unwrap(), receipt.cursor);
-        assert_eq!(
-            store.head(ConsistencyLevel::Strong).await.unwrap(),
-            receipt.cursor
-        );
-        assert_eq!(
-            store
-                .stream_head(&stream("s-1"))
-                .await
-                .unwrap()
-                .version
-                .value(),
-            2
-        );
-        assert!(store.receipt(&receipt.append_id).await.unwrap().is_some());
-        let seen = Cursor::at(1.into());
-        assert_eq!(store.changed_since(&seen).await.unwrap(), receipt.cursor);
-        // A check is judged by what is there, whatever the replica has.
-        let late = append("s-1", Expected::Exactly(1.into()), "late");
-        let refused = store.append(late).await.unwrap_err();
-        assert_eq!(refused.conflict().unwrap().failures().len(), 1);
+        asks_the_primary(&pair, &receipt).await;
         assert_eq!(pair.used(), used, "the replica was asked nothing of this");
 
         // A reader that the primary has answered goes on there.
