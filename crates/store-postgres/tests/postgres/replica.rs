@@ -7,7 +7,7 @@ use annals_core::{
 };
 use annals_services::{DiskSync, PostgresServer};
 use annals_store_postgres::{PostgresStore, ReplicaUse, Settings};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::{NoTls, connect};
 
 use crate::support;
@@ -16,6 +16,9 @@ use crate::support::events::{append, stream};
 
 /// Longer than any test takes.
 const FOR_EVER: Duration = Duration::from_hours(24);
+
+/// How long what must come is waited for before the test fails.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A server, its replica, and a store on both.
 struct Pair {
@@ -47,9 +50,12 @@ impl Pair {
 
     /// Waits until reads go to the replica, or do not.
     async fn wait_until(&self, is_current: bool) {
-        while self.used().is_current != is_current {
-            sleep(Duration::from_millis(5)).await;
-        }
+        let waiting = async {
+            while self.used().is_current != is_current {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, waiting).await.unwrap();
     }
 
     /// Has the replica go on or stand still.
@@ -82,9 +88,12 @@ impl Pair {
 
     /// Waits until reads that may lag see so many events.
     async fn wait_for(&self, events: usize) {
-        while self.count(ConsistencyLevel::Eventual).await != events {
-            sleep(Duration::from_millis(5)).await;
-        }
+        let waiting = async {
+            while self.count(ConsistencyLevel::Eventual).await != events {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, waiting).await.unwrap();
     }
 }
 
