@@ -27,6 +27,7 @@ mod ci;
 mod deny;
 mod features;
 mod services;
+mod side_by_side;
 mod smoke;
 mod test;
 mod tidy;
@@ -49,7 +50,7 @@ enum Command {
         /// Skip the tests that need a server, visibly, rather than provide the servers
         #[arg(long)]
         without_services: bool,
-        /// Passed on to `cargo test`: `cargo xtask test -- overdraft -- --nocapture`
+        /// Run `cargo test` with these instead, one binary after the other: `cargo xtask test -- overdraft -- --nocapture`
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
@@ -102,7 +103,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Test {
             without_services,
             arguments,
-        } => test::run(&workspace, Services::from_flag(without_services), arguments),
+        } => test::run(&workspace, Services::from_flag(without_services), arguments)
+            .map(|()| ExitCode::SUCCESS),
         Command::Services => services::provide().map(|()| ExitCode::SUCCESS),
         Command::Bench { arguments } => bench::run(&workspace, arguments),
         Command::Campaign {
