@@ -182,11 +182,11 @@ impl Binary {
 }
 
 /// What was written, and what ended the process if it was not its own exit.
-fn with_signal(mut output: String, status: ExitStatus) -> String {
-    if status.code().is_none() {
-        output.push_str(&format!("\n{status}"));
+fn with_signal(output: String, status: ExitStatus) -> String {
+    match status.code() {
+        Some(_) => output,
+        None => format!("{output}\n{status}"),
     }
-    output
 }
 
 /// Name and version in `path+file:///work/crates/core#annals-core@0.1.0`, where the name may be that of the folder.
