@@ -14,6 +14,7 @@ use crate::machine::Machine;
 use crate::names::{Name, Workload, text};
 use crate::report::Report;
 use crate::run::Figures;
+use crate::server::{self, Server};
 
 /// Orders that a process may write to: no two write to the same.
 const ORDERS_OF_A_PROCESS: u64 = 1 << 34;
@@ -43,6 +44,8 @@ pub struct Options {
 
 struct Comparison {
     url: String,
+    /// The server's processes, where they are on this machine.
+    server: Option<Server>,
     folder: PathBuf,
     subjects: Vec<Name>,
     workloads: Vec<Workload>,
@@ -64,14 +67,14 @@ pub fn compare(options: &Options) -> Result<()> {
     )?;
     let folder = env::temp_dir().join(format!("annals-postgres-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let result = compare_on(url, folder.clone(), options);
+    let result = compare_on(url, own.is_some(), folder.clone(), options);
     fs::remove_dir_all(folder)?;
     result
 }
 
-fn compare_on(url: String, folder: PathBuf, options: &Options) -> Result<()> {
+fn compare_on(url: String, is_own: bool, folder: PathBuf, options: &Options) -> Result<()> {
     let machine = Machine::of(&env::temp_dir())?;
-    let server = server_of(&url)?;
+    let server = server::described(&url)?;
     let (events, rounds, seconds) = if options.quick {
         (1_000, 1, 0.2)
     } else {
@@ -91,6 +94,7 @@ fn compare_on(url: String, folder: PathBuf, options: &Options) -> Result<()> {
         .find_map(|word| word.parse().ok())
         .unwrap_or(0);
     let mut comparison = Comparison {
+        server: is_own.then(|| Server::at(&url)).transpose()?,
         url,
         folder,
         subjects: chosen(&options.subject, Name::value_variants())
@@ -168,6 +172,7 @@ impl Comparison {
         for _ in 0..count {
             processes.push(self.start(subject, workload, writers / count)?);
         }
+        let before = self.server.as_ref().map(Server::cpu).transpose()?;
         for (child, _) in &mut processes {
             let mut input = child.stdin.take().context("no way to say go")?;
             input.write_all(b"go\n")?;
@@ -177,6 +182,9 @@ impl Comparison {
             finish(child).with_context(|| format!("{} {}", text(workload), text(subject)))?;
             let figures: Figures = serde_json::from_slice(&fs::read(figures)?)?;
             all.add(figures);
+        }
+        if let (Some(server), Some(before)) = (&self.server, before) {
+            all.server_cpu = server.cpu()?.saturating_sub(before).as_secs_f64();
         }
         Ok(all)
     }
@@ -231,36 +239,6 @@ fn finish(mut child: Child) -> Result<()> {
         bail!("{} ({status})", said.trim());
     }
     Ok(())
-}
-
-/// What the server says that it is, and how it keeps what it acknowledges.
-fn server_of(url: &str) -> Result<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
-        tokio::spawn(connection);
-        let settings = [
-            "server_version",
-            "fsync",
-            "synchronous_commit",
-            "wal_sync_method",
-        ];
-        let mut said = Vec::new();
-        for setting in settings {
-            let row = client
-                .query_one("SELECT current_setting($1)", &[&setting])
-                .await?;
-            said.push(row.try_get::<_, String>(0)?);
-        }
-        let [version, fsync, commit, method] = &*said else {
-            bail!("the server did not tell its settings");
-        };
-        Ok(format!(
-            "PostgreSQL {version}, fsync {fsync} by {method}, synchronous_commit {commit}"
-        ))
-    })
 }
 
 /// The load of the machine over the last minute.

@@ -16,6 +16,7 @@ mod machine;
 mod names;
 mod report;
 mod run;
+mod server;
 mod subject;
 mod subjects;
 

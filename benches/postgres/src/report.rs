@@ -37,6 +37,8 @@ const fn goal(workload: Workload, of: Name, to: Name, least: f64) -> Goal {
 pub struct Report {
     rates: BTreeMap<(Workload, Name), Vec<f64>>,
     latencies: BTreeMap<(Workload, Name), Vec<u64>>,
+    /// The work of the processor for one of what is counted, in microseconds: of the client, of the server.
+    work: BTreeMap<(Workload, Name), [Vec<f64>; 2]>,
 }
 
 impl Figures {
@@ -49,10 +51,20 @@ impl Figures {
         self.count as f64 / self.seconds
     }
 
+    /// The work of the processor for one of what is counted, in microseconds: of the client, of the server.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a figure is read to three digits"
+    )]
+    fn work_us(&self) -> [f64; 2] {
+        [self.cpu, self.server_cpu].map(|seconds| seconds * 1e6 / self.count as f64)
+    }
+
     /// Adds what another process did at the same time.
     pub fn add(&mut self, other: Self) {
         self.count += other.count;
         self.seconds = self.seconds.max(other.seconds);
+        self.cpu += other.cpu;
         self.latencies.extend(other.latencies);
     }
 }
@@ -61,6 +73,10 @@ impl Report {
     pub fn add(&mut self, workload: Workload, subject: Name, figures: Figures) {
         let key = (workload, subject);
         self.rates.entry(key).or_default().push(figures.rate());
+        let work = self.work.entry(key).or_default();
+        for (all, one) in work.iter_mut().zip(figures.work_us()) {
+            all.push(one);
+        }
         self.latencies
             .entry(key)
             .or_default()
@@ -83,8 +99,15 @@ impl fmt::Display for Report {
                 writeln!(f, "\n{}", workload.title())?;
                 writeln!(
                     f,
-                    "  {:<14}{:>10}{:>22}{:>10}{:>10}{:>10}",
-                    "subject", "median", "least .. greatest", "x bare", "p50 us", "p99 us"
+                    "  {:<14}{:>10}{:>22}{:>10}{:>10}{:>10}{:>12}{:>12}",
+                    "subject",
+                    "median",
+                    "least .. greatest",
+                    "x bare",
+                    "p50 us",
+                    "p99 us",
+                    "client us",
+                    "server us"
                 )?;
             }
             let [least, median, greatest] = spread(rates);
@@ -96,9 +119,14 @@ impl fmt::Display for Report {
                 );
             let latencies = self.latencies.get(&(*workload, *subject));
             let [p50, p99] = percentiles(latencies.map_or(&[], Vec::as_slice));
+            let work = self.work.get(&(*workload, *subject));
+            let [client, server] = [0, 1].map(|place| {
+                let least = work.and_then(|work| spread(work.get(place)?).first().copied());
+                least.unwrap_or(f64::NAN)
+            });
             writeln!(
                 f,
-                "  {:<14}{median:>10.0}{:>22}{to_bare:>10}{p50:>10}{p99:>10}",
+                "  {:<14}{median:>10.0}{:>22}{to_bare:>10}{p50:>10}{p99:>10}{client:>12.2}{server:>12.2}",
                 text(*subject),
                 format!("{least:.0} .. {greatest:.0}"),
             )?;
@@ -171,6 +199,7 @@ mod tests {
             count,
             seconds: 1.0,
             latencies: vec![1],
+            ..Figures::default()
         };
         // The machine is ten times as slow in the second round, and twice as slow in the third.
         for (annals, bare) in [(3000, 1000), (200, 100), (1500, 500)] {
@@ -191,6 +220,7 @@ mod tests {
                 count,
                 seconds,
                 latencies: vec![count],
+                ..Figures::default()
             });
         }
         assert!((all.rate() - 20.0).abs() < 1e-9);

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Line, Tagged};
@@ -54,6 +55,9 @@ pub struct Figures {
     /// How much: events, or streams where those are read.
     pub count: u64,
     pub seconds: f64,
+    /// How long the processor worked for it, in seconds: on all threads of the process, and of the server.
+    pub cpu: f64,
+    pub server_cpu: f64,
     /// How long each call took, in microseconds.
     pub latencies: Vec<u64>,
 }
@@ -90,8 +94,11 @@ impl Run {
         std::io::stdin().lock().read_line(&mut line)?;
         ensure!(!line.is_empty(), "nobody waits for the figures");
         let first = self.first + u64::from(u32::MAX);
-        self.work(&subject, Duration::from_secs_f64(self.seconds), first)
-            .await
+        let before = cpu();
+        let time = Duration::from_secs_f64(self.seconds);
+        let mut figures = self.work(&subject, time, first).await?;
+        figures.cpu = cpu().saturating_sub(before).as_secs_f64();
+        Ok(figures)
     }
 
     async fn work<S: Subject>(
@@ -105,26 +112,27 @@ impl Run {
             Workload::Hundred => self.write(subject, time, first, APPEND_EVENTS).await,
             Workload::Fill => self.fill(subject).await,
             Workload::CatchUp => {
-                let mut after = 0;
-                repeat(time, async || {
+                let (mut watch, mut after) = (Watch::start(time), 0);
+                while watch.goes_on() {
                     let (events, last) = subject.page(after, PAGE_EVENTS).await?;
                     after = last;
-                    Ok(events)
-                })
-                .await
+                    watch.did(events)?;
+                }
+                Ok(watch.figures())
             }
             Workload::Streams => {
-                let mut number: u64 = 0;
-                repeat(time, async || {
+                let (mut watch, mut number) = (Watch::start(time), 0_u64);
+                while watch.goes_on() {
+                    // A generator of Knuth's, whose upper bits are good enough.
                     number = number
                         .wrapping_mul(6_364_136_223_846_793_005)
                         .wrapping_add(1);
                     let order = (number >> 33) % (self.events / STREAM_EVENTS);
                     let events = subject.stream(order).await?;
                     ensure!(events == STREAM_EVENTS, "order {order} has {events} events");
-                    Ok(1)
-                })
-                .await
+                    watch.did(1)?;
+                }
+                Ok(watch.figures())
             }
         }
     }
@@ -137,7 +145,7 @@ impl Run {
         first: u64,
         events: u64,
     ) -> Result<Figures> {
-        let begin = now();
+        let begin = Instant::now();
         let tasks: Vec<_> = (0..self.writers)
             .map(|writer| {
                 let (subject, writers) = (Arc::clone(subject), self.writers as u64);
@@ -145,17 +153,18 @@ impl Run {
                 tokio::spawn(async move {
                     let mut known = S::Known::default();
                     let (mut order, mut before) = (first + place, 0);
-                    repeat(time, async || {
+                    let mut watch = Watch::start(time);
+                    while watch.goes_on() {
                         let lines = lines_of(order, before, events);
                         subject.append(writer, &lines, before, &mut known).await?;
+                        watch.did(events)?;
                         before += events;
                         if before >= STREAM_EVENTS {
                             (order, before) = (order + writers, 0);
                             known = S::Known::default();
                         }
-                        Ok(events)
-                    })
-                    .await
+                    }
+                    anyhow::Ok(watch.figures())
                 })
             })
             .collect();
@@ -204,26 +213,48 @@ fn lines_of(order: u64, before: u64, count: u64) -> Vec<Line> {
     numbers.map(line).collect()
 }
 
-/// Does it again and again for a while; it tells how much it did.
-async fn repeat(time: Duration, mut act: impl AsyncFnMut() -> Result<u64>) -> Result<Figures> {
-    let mut figures = Figures::default();
-    let begin = now();
-    let mut last = begin;
-    while last.duration_since(begin) < time {
-        let did = act().await?;
-        if did == 0 {
-            bail!("there was nothing to do");
-        }
-        figures.count += did;
-        let done = now();
-        let took = done.duration_since(last).as_micros();
-        figures.latencies.push(u64::try_from(took)?);
-        last = done;
-    }
-    figures.seconds = last.duration_since(begin).as_secs_f64();
-    Ok(figures)
+/// How long the processor has worked for this process.
+fn cpu() -> Duration {
+    let worked = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(worked).unwrap_or_default()
 }
 
-fn now() -> Instant {
-    Instant::now()
+/// Tells how long to go on, and notes what was done.
+struct Watch {
+    begin: Instant,
+    last: Instant,
+    time: Duration,
+    figures: Figures,
+}
+
+impl Watch {
+    fn start(time: Duration) -> Self {
+        let begin = Instant::now();
+        Self {
+            begin,
+            last: begin,
+            time,
+            figures: Figures::default(),
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.last.duration_since(self.begin) < self.time
+    }
+
+    /// Notes a call that ended now.
+    fn did(&mut self, count: u64) -> Result<()> {
+        ensure!(count > 0, "there was nothing to do");
+        let now = Instant::now();
+        let took = now.duration_since(self.last).as_micros();
+        self.figures.latencies.push(u64::try_from(took)?);
+        self.figures.count += count;
+        self.last = now;
+        Ok(())
+    }
+
+    fn figures(mut self) -> Figures {
+        self.figures.seconds = self.last.duration_since(self.begin).as_secs_f64();
+        self.figures
+    }
 }

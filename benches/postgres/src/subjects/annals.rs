@@ -12,7 +12,10 @@ use crate::subject::Subject;
 
 const LINE_ADDED: EventType = EventType::from_static(EVENT_TYPE);
 
-/// A store in the schema of its default settings.
+/// Not one that the name of the user leads others to.
+const SCHEMA: &str = "log_of_annals";
+
+/// A store with its default settings.
 #[derive(Debug)]
 pub struct Annals {
     store: PostgresStore,
@@ -24,7 +27,10 @@ impl Subject for Annals {
 
     async fn open(url: &str) -> Result<Self> {
         Ok(Self {
-            store: PostgresStore::builder(url).open_or_create().await?,
+            store: PostgresStore::builder(url)
+                .schema(SCHEMA)
+                .open_or_create()
+                .await?,
             ids: UuidIds::default(),
         })
     }
