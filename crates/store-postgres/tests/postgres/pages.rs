@@ -33,9 +33,9 @@ async fn filled(url: &str) -> PostgresStore {
 async fn pages(store: &PostgresStore, request: ReadRequest) -> Vec<Page> {
     let mut pages = Vec::new();
     let mut next = Some(request);
-    while let Some(request) = next {
+    while let Some(request) = next.take() {
         let page = store.read(request).await.unwrap();
-        next = page.next.clone();
+        next.clone_from(&page.next);
         pages.push(page);
     }
     pages
