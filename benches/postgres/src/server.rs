@@ -55,17 +55,25 @@ impl Server {
 
     /// How long the processor has worked for it and for its processes, those that are gone too.
     pub fn cpu(&self) -> Result<Duration> {
-        let mut ticks = Stat::of(self.process).context("the server is gone")?.all();
-        for entry in fs::read_dir("/proc")? {
-            let name = entry?.file_name();
-            let process = name.to_str().and_then(|name| name.parse().ok());
-            // A process may end while it is looked at.
-            if let Some(stat) = process.and_then(Stat::of)
-                && stat.parent == self.process
-            {
-                ticks += stat.own;
+        let first = || Stat::of(self.process).context("the server is gone");
+        let ticks = loop {
+            let before = first()?;
+            let mut ticks = before.all();
+            for entry in fs::read_dir("/proc")? {
+                let name = entry?.file_name();
+                let process = name.to_str().and_then(|name| name.parse().ok());
+                // A process may end while it is looked at.
+                if let Some(stat) = process.and_then(Stat::of)
+                    && stat.parent == self.process
+                {
+                    ticks += stat.own;
+                }
             }
-        }
+            // Else one ended meanwhile, and was counted twice or not at all.
+            if first()?.children == before.children {
+                break ticks;
+            }
+        };
         Ok(Duration::from_millis(
             ticks * 1000 / rustix::param::clock_ticks_per_second(),
         ))
