@@ -89,7 +89,7 @@ impl Name {
     /// What it is, for the foot of the table.
     pub fn note(self) -> &'static str {
         match self {
-            Self::Annals => "annals-store-postgres, defaults; 9 connections at most",
+            Self::Annals => "annals-store-postgres, defaults; 10 connections at most",
             Self::AnnalsTwo => "the same, 32 writers in each of two processes",
             Self::Bare => {
                 "prepared statements on a table with a sequence and a unique index on stream and version; \
