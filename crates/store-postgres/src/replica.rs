@@ -101,10 +101,12 @@ impl Replica {
     /// A page of the replica's; `None` where the primary has to give it.
     pub(crate) async fn page(&self, shared: &Shared, request: ReadRequest) -> Option<Page> {
         let asking = async {
+            // What it has come to by now is in the page, and more may be.
+            let head = self.newest(shared).await?;
             let client = crate::connection::shared(&self.pool).await?;
             let (schema, at_time) = (&shared.statements.schema, shared.at_time());
-            let has_policies = shared.has_policies();
-            crate::read::page(&client, schema, request, at_time, has_policies).await
+            let page = crate::read::page(&client, schema, request, at_time, &shared.seen).await?;
+            Ok((page, head))
         };
         self.ask(shared.settings.replica_timeout, asking).await
     }

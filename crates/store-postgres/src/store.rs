@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use annals_core::{
@@ -22,6 +21,7 @@ use crate::connection::{Connector, shared};
 use crate::error::{of_statement, unfinished, unknown};
 use crate::judge;
 use crate::migrations::{self, Found};
+use crate::quick::Seen;
 use crate::replica::{Replica, ReplicaUse};
 use crate::settings::Settings;
 use crate::sql::Statements;
@@ -50,8 +50,8 @@ pub(crate) struct Shared {
     pub(crate) statements: Statements,
     pub(crate) settings: Settings,
     pub(crate) bell: Bell,
-    /// Whether a stream of the log was seen to have a policy.
-    has_policies: AtomicBool,
+    /// What reads have seen of the log.
+    pub(crate) seen: Seen,
     pub(crate) replica: Option<Arc<Replica>>,
     clock: Option<Arc<dyn Clock>>,
 }
@@ -336,7 +336,7 @@ impl PostgresStoreBuilder {
             connector,
             statements,
             settings: self.settings,
-            has_policies: AtomicBool::new(false),
+            seen: Seen::default(),
             replica,
             clock: self.clock,
         });
@@ -359,11 +359,6 @@ impl Shared {
     /// What the store's clock shows; `None` where the server's is asked.
     pub(crate) fn at_time(&self) -> Option<i64> {
         self.clock.as_ref().map(|clock| clock.now().as_micros())
-    }
-
-    /// Whether a stream of the log was seen to have a policy.
-    pub(crate) fn has_policies(&self) -> &AtomicBool {
-        &self.has_policies
     }
 
     /// A connection of those that are shared.
@@ -432,9 +427,8 @@ impl Shared {
             return Ok(page);
         }
         let client = self.client().await?;
-        let (schema, has_policies) = (&self.statements.schema, &self.has_policies);
-        let page = crate::read::page(&client, schema, request, self.at_time(), has_policies).await;
-        page.map(|(page, _)| page)
+        let schema = &self.statements.schema;
+        crate::read::page(&client, schema, request, self.at_time(), &self.seen).await
     }
 
     /// The head as fresh as a reader asks for.
