@@ -38,6 +38,7 @@ macro_rules! shell {
         #[expect(unreachable_pub, reason = "the library exports them")]
         mod $name {
             mod error;
+            mod gathering;
             mod group;
             mod settings;
             mod slots;
@@ -50,6 +51,19 @@ macro_rules! shell {
             mod sync {
                 pub(super) use shuttle::sync::{Condvar, Mutex, MutexGuard};
                 pub(super) use shuttle::thread;
+                use std::sync::atomic::{AtomicU64, Ordering};
+                use std::time::Duration;
+
+                /// Few, so that schedules are short.
+                pub(super) const IDLE_LOOKS_MAX: u32 = 3;
+
+                /// A millisecond passes from one look at the clock to the next, so that commits are worth a wait.
+                pub(super) fn clock() -> Duration {
+                    shuttle::lazy_static! {
+                        static ref LOOKS: AtomicU64 = AtomicU64::new(0);
+                    }
+                    Duration::from_millis(LOOKS.fetch_add(1, Ordering::Relaxed))
+                }
             }
 
             mod queue {
@@ -87,6 +101,7 @@ macro_rules! shell {
             use error::SubmitError;
             use group::GroupCommit;
             use settings::{Backlog, GroupSettings, Leader};
+            use submit::Submit;
         }
     };
 }
@@ -98,8 +113,9 @@ shell!(lost_wake {
         &mut self,
         keys: Vec<super::slots::Key>,
         answers: Vec<C::Answer>,
+        took: std::time::Duration,
     ) -> Settled<C> {
-        let mut settled = self.0.settle(keys, answers);
+        let mut settled = self.0.settle(keys, answers, took);
         settled.wakers.pop();
         settled
     }
@@ -116,9 +132,10 @@ shell!(crossed_answers {
         &mut self,
         keys: Vec<super::slots::Key>,
         mut answers: Vec<C::Answer>,
+        took: std::time::Duration,
     ) -> Settled<C> {
         answers.reverse();
-        self.0.settle(keys, answers)
+        self.0.settle(keys, answers, took)
     }
 });
 
@@ -136,6 +153,22 @@ shell!(lost_turn {
         match self.0.give_back(core) {
             Next::Turn => Next::Nobody,
             next => next,
+        }
+    }
+});
+
+shell!(parked_behind_nobody {
+    pub(super) fn approach(
+        &mut self,
+        key: super::slots::Key,
+        came: &mut super::gathering::Came,
+    ) -> super::gathering::Approach {
+        use super::gathering::{Approach, Came};
+
+        let before = *came;
+        match self.0.approach(key, came) {
+            Approach::StepBack if before != Came::Never => Approach::Park,
+            approach => approach,
         }
     }
 });
@@ -182,6 +215,13 @@ fn planted_bugs_are_caught() {
             [
                 forgotten_cancellation::scenarios::CALLER,
                 forgotten_cancellation::scenarios::THREAD,
+            ],
+        ),
+        (
+            "parked behind nobody",
+            [
+                parked_behind_nobody::scenarios::CALLER,
+                parked_behind_nobody::scenarios::THREAD,
             ],
         ),
     ] {

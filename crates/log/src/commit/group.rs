@@ -5,10 +5,11 @@ use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use super::queue::{Batch, Next, Queue, Settled};
 use super::submit::Submit;
-use super::sync::{Condvar, Mutex, MutexGuard, thread};
+use super::sync::{Condvar, Mutex, MutexGuard, clock, thread};
 use super::{Backlog, Commit, GroupSettings, Leader, SubmitError};
 
 /// A committer shared by many callers, whose requests are committed in batches.
@@ -205,8 +206,14 @@ impl<C: Commit> Shared<C> {
         mut enough: impl FnMut(&mut Queue<C>) -> bool,
     ) -> Option<Led<'_, C>> {
         loop {
-            let Batch { keys, requests } = batch;
+            let Batch {
+                keys,
+                requests,
+                has_company,
+            } = batch;
+            let start = has_company.then(clock);
             let answers = panic::catch_unwind(AssertUnwindSafe(|| core.commit(requests)));
+            let took = start.map_or(Duration::ZERO, |start| clock().saturating_sub(start));
             let answers = match answers {
                 Ok(answers) if answers.len() == keys.len() => answers,
                 Ok(_) => {
@@ -221,7 +228,7 @@ impl<C: Commit> Shared<C> {
                 }
             };
             let mut queue = self.lock();
-            let settled = queue.settle(keys, answers);
+            let settled = queue.settle(keys, answers, took);
             let next = if enough(&mut queue) {
                 None
             } else {

@@ -7,6 +7,9 @@
 //! whoever waits through the wakers of their futures.
 
 mod error;
+mod gathering;
+#[cfg(test)]
+mod gathering_tests;
 mod group;
 mod queue;
 mod settings;

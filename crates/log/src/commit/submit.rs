@@ -5,10 +5,11 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::gathering::{Approach, Came};
 use super::group::Shared;
 use super::queue::{Abandoned, Queue};
 use super::slots::Key;
-use super::sync::MutexGuard;
+use super::sync::{MutexGuard, thread};
 use super::{Commit, SubmitError};
 
 /// The answer to one request, to come: see [`GroupCommit::submit`](super::GroupCommit::submit).
@@ -20,7 +21,7 @@ pub struct Submit<'a, C: Commit> {
 
 enum Stage<R> {
     New { request: R, weight: usize },
-    Queued(Key),
+    Queued(Key, Came),
     Done,
 }
 
@@ -35,8 +36,7 @@ impl<'a, C: Commit> Submit<'a, C> {
         }
     }
 
-    /// Queues the request. The caller that finds the core free leads at once, unless others are
-    /// expected: then it steps back once, so that those behind it on the same thread come in.
+    /// Queues the request, and goes on as [`advance`](Self::advance) says.
     fn enter(
         &mut self,
         request: C::Request,
@@ -50,31 +50,38 @@ impl<'a, C: Commit> Submit<'a, C> {
             return Poll::Ready(Err(error));
         }
         let key = queue.push(request, weight);
-        self.stage = Stage::Queued(key);
-        if queue.steps_back() {
-            drop(queue);
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let outcome = self.advance(key, queue, context);
-        if outcome.is_ready() {
-            self.stage = Stage::Done;
-        }
-        outcome
+        self.advance(key, Came::Never, queue, context)
     }
 
-    /// Fetches the answer, or leads if the core is free, or waits. A leader leads until its own
-    /// request is answered, which only those before it can delay, and then hands over.
+    /// Fetches the answer, or leads if the core is free, or waits. Who could lead but expects others steps back, so that
+    /// those come in. A leader leads until its own request is answered, which only those before it can delay, and then
+    /// hands over.
     fn advance(
-        &self,
+        &mut self,
         key: Key,
+        mut came: Came,
         mut queue: MutexGuard<'a, Queue<C>>,
         context: &Context<'_>,
     ) -> Poll<Outcome<C>> {
         if let Some(outcome) = queue.outcome(key) {
             return Poll::Ready(outcome);
         }
-        if let Some((core, batch)) = queue.lead_as_caller() {
+        let approach = queue.approach(key, &mut came);
+        self.stage = Stage::Queued(key, came);
+        let lead = match approach {
+            Approach::Lead => queue.lead_as_caller(),
+            Approach::Park => None,
+            Approach::StepBack | Approach::Linger => {
+                drop(queue);
+                // Whoever is awaited may wait for this processor.
+                if approach == Approach::Linger {
+                    thread::yield_now();
+                }
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        };
+        if let Some((core, batch)) = lead {
             drop(queue);
             let mut outcome = None;
             let led = self.shared.lead(core, batch, |queue| {
@@ -113,17 +120,18 @@ impl<C: Commit> Future for Submit<'_, C> {
         reason = "the contract of futures: none is polled once it is ready"
     )]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match mem::replace(&mut self.stage, Stage::Done) {
+        let outcome = match mem::replace(&mut self.stage, Stage::Done) {
             Stage::New { request, weight } => self.enter(request, weight, context),
-            Stage::Queued(key) => {
-                let outcome = self.advance(key, self.shared.lock(), context);
-                if outcome.is_pending() {
-                    self.stage = Stage::Queued(key);
-                }
-                outcome
+            Stage::Queued(key, came) => {
+                let queue = self.shared.lock();
+                self.advance(key, came, queue, context)
             }
             Stage::Done => panic!("a submitted request is polled after its answer"),
+        };
+        if outcome.is_ready() {
+            self.stage = Stage::Done;
         }
+        outcome
     }
 }
 
@@ -132,7 +140,7 @@ impl<C: Commit> Unpin for Submit<'_, C> {}
 
 impl<C: Commit> Drop for Submit<'_, C> {
     fn drop(&mut self) {
-        if let Stage::Queued(key) = self.stage {
+        if let Stage::Queued(key, _) = self.stage {
             let Abandoned {
                 request,
                 answer,
@@ -149,7 +157,7 @@ impl<C: Commit> fmt::Debug for Submit<'_, C> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
             Stage::New { .. } => "new",
-            Stage::Queued(_) => "queued",
+            Stage::Queued(..) => "queued",
             Stage::Done => "done",
         };
         formatter
