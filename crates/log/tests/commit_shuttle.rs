@@ -2,7 +2,7 @@
 //! which take turns as a seeded scheduler decides.
 //!
 //! `ANNALS_SEED` repeats a run; `ANNALS_CAMPAIGN_SCALE` multiplies the number of schedules: 100 makes
-//! the ten million of the long campaign. A failure prints its schedule, for `shuttle::replay`.
+//! the eleven million of the long campaign. A failure prints its schedule, for `shuttle::replay`.
 //!
 //! The planted bugs replace methods of the queue beneath the same shell and must each be caught.
 
@@ -54,15 +54,19 @@ macro_rules! shell {
                 use std::sync::atomic::{AtomicU64, Ordering};
                 use std::time::Duration;
 
+                use shuttle::rand::{Rng, thread_rng};
+
                 /// Few, so that schedules are short.
                 pub(super) const IDLE_LOOKS_MAX: u32 = 3;
 
-                /// A millisecond passes from one look at the clock to the next, so that commits are worth a wait.
+                /// Up to three milliseconds pass from one look at the clock to the next, so that some
+                /// commits are worth a wait, some waits are long and some are none.
                 pub(super) fn clock() -> Duration {
                     shuttle::lazy_static! {
-                        static ref LOOKS: AtomicU64 = AtomicU64::new(0);
+                        static ref NOW: AtomicU64 = AtomicU64::new(0);
                     }
-                    Duration::from_millis(LOOKS.fetch_add(1, Ordering::Relaxed))
+                    let passed = thread_rng().gen_range(0..4);
+                    Duration::from_millis(NOW.fetch_add(passed, Ordering::Relaxed))
                 }
             }
 
@@ -113,9 +117,9 @@ shell!(lost_wake {
         &mut self,
         keys: Vec<super::slots::Key>,
         answers: Vec<C::Answer>,
-        took: std::time::Duration,
+        timed: Option<(std::time::Duration, std::time::Duration)>,
     ) -> Settled<C> {
-        let mut settled = self.0.settle(keys, answers, took);
+        let mut settled = self.0.settle(keys, answers, timed);
         settled.wakers.pop();
         settled
     }
@@ -132,10 +136,10 @@ shell!(crossed_answers {
         &mut self,
         keys: Vec<super::slots::Key>,
         mut answers: Vec<C::Answer>,
-        took: std::time::Duration,
+        timed: Option<(std::time::Duration, std::time::Duration)>,
     ) -> Settled<C> {
         answers.reverse();
-        self.0.settle(keys, answers, took)
+        self.0.settle(keys, answers, timed)
     }
 });
 

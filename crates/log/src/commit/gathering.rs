@@ -1,9 +1,9 @@
-//! The wait of whoever leads next for those who were answered just now, so that they share its commit instead of
-//! filling the one after.
+//! The wait of whoever leads next for those who were answered just now, so that they share its commit
+//! instead of filling the one after.
 //!
-//! Where as many callers as before are about to come back, a commit of all of them every `commit + wait` carries more than
-//! one of each half every `commit`, as long as the wait is shorter than the commit. So the wait ends when everybody is
-//! back, and at the latest when it has taken as long as the last commit.
+//! Where as many callers as before are about to come back, a commit of all of them every `commit + wait`
+//! carries more than one of each half every `commit`, as long as the wait is the shorter of the two. So the
+//! wait ends when everybody is back, and at the latest when it has taken as long as the last commit.
 
 use std::time::Duration;
 
@@ -13,28 +13,33 @@ use super::sync::{IDLE_LOOKS_MAX, clock};
 /// A commit that is over sooner is not worth a wait.
 const COMMIT_MIN: Duration = Duration::from_micros(30);
 
-/// The logarithm of how many batches at most are taken as they are after one that did not fill.
+/// No wait is longer, however long the last commit took.
+const WAIT_MAX: Duration = Duration::from_millis(20);
+
+/// After so many waits in vain in a row and more, two to the power of it batches are taken as they are.
 const MISSES_MAX: u32 = 8;
 
 /// Who is expected, and who looks whether they have come.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
-    /// How many wait once everybody is back: the requests of the last batch and those that waited when it was done. Zero
-    /// when the next batch is taken as it is.
+    /// How many wait once everybody is back: the requests of the last batch and those that waited when it
+    /// was done. Zero when the next batch is taken as it is.
     full: usize,
-    /// How long the last commit took.
-    longest: Duration,
+    /// How many waited when the last commit was done.
+    found: usize,
+    /// When the last commit was done.
+    since: Duration,
+    /// How long it took.
+    took: Duration,
     /// Who looks.
     by: Option<Key>,
-    /// When it began to.
-    since: Duration,
     /// How many waited at its last look.
     seen: usize,
-    /// How many of its looks found nobody new.
+    /// How many looks since the last commit found nobody new.
     idle_looks: u32,
     /// Looks ever taken, by which others see that somebody looks.
     looks: u64,
-    /// Batches in a row that did not fill.
+    /// Waits in vain in a row.
     misses: u32,
     /// Batches left to take as they are.
     skipped: u32,
@@ -58,54 +63,77 @@ pub(super) enum Approach {
     Lead,
     /// It lets in those behind it on the same thread, and comes again.
     StepBack,
-    /// It lets other threads run first, as nobody came since its last look, and comes again.
+    /// It lets other threads run first, as nobody came since the last look, and comes again.
     Linger,
     /// It waits to be woken, as another looks.
     Park,
 }
 
 impl Gathering {
-    /// Whether a batch of so many is taken as it is.
-    pub(super) const fn is_over(&self, waiting: usize) -> bool {
-        waiting >= self.full
-    }
-
-    /// After a commit that took so long: so many may be back soon.
-    pub(super) fn expect(&mut self, full: usize, took: Duration) {
+    /// After a commit that was timed: so many requests were answered, and so many waited by then.
+    pub(super) fn expect(
+        &mut self,
+        answered: usize,
+        found: usize,
+        since: Duration,
+        took: Duration,
+    ) {
         let is_worth_it = self.skipped == 0 && took >= COMMIT_MIN;
-        self.full = if is_worth_it { full } else { 0 };
-        self.longest = took;
-        self.skipped = self.skipped.saturating_sub(1);
+        *self = Self {
+            full: if is_worth_it { answered + found } else { 0 },
+            found,
+            since,
+            took,
+            by: None,
+            seen: 0,
+            idle_looks: 0,
+            looks: self.looks,
+            misses: self.misses,
+            skipped: self.skipped.saturating_sub(1),
+        };
     }
 
-    /// What a caller does while not everybody is back.
+    /// After a commit that was not timed, or when a request found no place: nobody is awaited.
+    pub(super) fn give_up(&mut self) {
+        self.full = 0;
+        self.by = None;
+    }
+
+    /// What a caller does while others are expected and so many wait; `None` when nobody is.
     ///
-    /// The first that comes looks. Others step back once, and wait to be woken if it has looked meanwhile; if it has not,
-    /// its future may be one that nobody polls, and they look in its place.
-    pub(super) fn approach(&mut self, key: Key, before: Came, waiting: usize) -> Approach {
-        let by_another = self.by.is_some_and(|by| by != key);
-        match before {
-            Came::Never if by_another => return Approach::StepBack,
-            Came::At(looks) if by_another && looks != self.looks => return Approach::Park,
-            _ => {}
+    /// The first that comes looks. Others step back once, and then wait to be woken if it has looked
+    /// meanwhile; if it has not, its future may be one that nobody polls, and they look in its place.
+    pub(super) fn approach(&mut self, key: Key, before: Came, waiting: usize) -> Option<Approach> {
+        if waiting >= self.full {
+            if self.by.is_some() {
+                self.end(waiting, clock());
+            }
+            return None;
         }
+        if self.by.is_some_and(|by| by != key) {
+            match before {
+                Came::Never | Came::Parked => return Some(Approach::StepBack),
+                Came::At(looks) if looks != self.looks => return Some(Approach::Park),
+                Came::At(_) => {}
+            }
+        }
+        let now = clock();
         let is_first = self.by.replace(key).is_none();
         let is_idle = !is_first && waiting <= self.seen;
-        if is_first {
-            self.since = clock();
-            self.idle_looks = 0;
-        }
         self.looks += 1;
         self.seen = waiting;
-        if !is_idle {
-            return Approach::StepBack;
+        if is_idle {
+            self.idle_looks += 1;
         }
-        self.idle_looks += 1;
-        if self.idle_looks < IDLE_LOOKS_MAX && clock().saturating_sub(self.since) < self.longest {
+        if self.waited(now) >= self.took.min(WAIT_MAX) || self.idle_looks >= IDLE_LOOKS_MAX {
+            self.end(waiting, now);
+            return Some(Approach::Lead);
+        }
+        Some(if is_idle {
             Approach::Linger
         } else {
-            Approach::Lead
-        }
+            Approach::StepBack
+        })
     }
 
     /// What a caller that stepped back knows.
@@ -118,19 +146,25 @@ impl Gathering {
         self.by.take_if(|by| *by == key);
     }
 
-    /// A batch is taken when so many wait. Where they did not come, the wait was in vain, and the next ones are taken as
-    /// they are: two, four, eight and so on, until one fills again.
-    pub(super) fn end(&mut self, waiting: usize) {
-        let gathered = self.by.take().is_some();
-        if self.full <= 1 {
-            return;
-        }
-        // Three quarters are worth a wait.
-        if waiting >= self.full - self.full / 4 {
+    fn waited(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.since)
+    }
+
+    /// Judges the wait, at whose end so many wait, and takes the batch as it is.
+    ///
+    /// It was worth it where a fifth more is committed a second: `waiting` a commit and a wait, against those
+    /// who were found, a commit. Requests that come evenly are as many a second with and without a wait. After
+    /// a wait in vain two batches are taken as they are, then four, eight and so on, until one is worth it.
+    fn end(&mut self, waiting: usize, now: Duration) {
+        let commit = self.took.as_secs_f64();
+        let both = commit + self.waited(now).as_secs_f64();
+        let count = |requests: usize| f64::from(u32::try_from(requests).unwrap_or(u32::MAX));
+        if count(waiting) * commit >= 1.2 * count(self.found.max(1)) * both {
             self.misses = 0;
-        } else if gathered {
+        } else {
             self.misses = (self.misses + 1).min(MISSES_MAX);
             self.skipped = 1 << self.misses;
         }
+        self.give_up();
     }
 }

@@ -59,7 +59,7 @@ struct Turns {
 pub(super) struct Batch<R> {
     pub(super) keys: Vec<Key>,
     pub(super) requests: Vec<R>,
-    /// Others wait, or have answers to fetch: how long the commit takes decides whether the next one waits for them.
+    /// Others wait, or have answers to fetch, and may lead next: the commit is timed for them.
     pub(super) has_company: bool,
 }
 
@@ -114,7 +114,7 @@ impl<C: Commit> Queue<C> {
     }
 
     /// Whether a request of this weight may wait.
-    pub(super) fn admit(&self, weight: usize) -> Result<(), SubmitError> {
+    pub(super) fn admit(&mut self, weight: usize) -> Result<(), SubmitError> {
         self.check()?;
         let bytes = self.waiting_bytes.saturating_add(weight);
         let fits = self.waiting.is_empty()
@@ -123,6 +123,8 @@ impl<C: Commit> Queue<C> {
         if fits {
             Ok(())
         } else {
+            // Those who are awaited would not get in.
+            self.gathering.give_up();
             Err(SubmitError::Overloaded)
         }
     }
@@ -148,14 +150,17 @@ impl<C: Commit> Queue<C> {
         if self.settings.leader == Leader::Thread || !self.is_free() {
             return Approach::Lead;
         }
+        if self.waiting_bytes >= self.settings.batch_bytes_max {
+            self.gathering.give_up();
+        }
         let waiting = self.waiting.len();
-        let approach = if !self.gathering.is_over(waiting) {
-            self.gathering.approach(key, before, waiting)
-        } else if before == Came::Never && (self.company || waiting > 1 || self.solo >= SOLO_MAX) {
-            // Others may stand behind it on the same thread, which its commit would block.
-            Approach::StepBack
-        } else {
-            Approach::Lead
+        let gathers = self.gathering.approach(key, before, waiting);
+        // Others may stand behind it on the same thread, which its commit would block.
+        let has_company = self.company || waiting > 1 || self.solo >= SOLO_MAX;
+        let approach = match gathers {
+            Some(approach) => approach,
+            None if before == Came::Never && has_company => Approach::StepBack,
+            None => Approach::Lead,
         };
         if matches!(approach, Approach::StepBack | Approach::Linger) {
             self.solo = 0;
@@ -189,9 +194,8 @@ impl<C: Commit> Queue<C> {
         let mut batch = Batch {
             keys: Vec::new(),
             requests: Vec::new(),
-            has_company: self.slots.used() > 1,
+            has_company: self.settings.leader == Leader::Caller && self.slots.used() > 1,
         };
-        self.gathering.end(self.waiting.len());
         let mut bytes = 0_usize;
         let max = self.settings.batch_bytes_max;
         while let Some(first) = self.waiting.pop_front_if(|first| {
@@ -213,15 +217,23 @@ impl<C: Commit> Queue<C> {
         Some(batch)
     }
 
-    /// Puts the answers of a batch, whose commit took so long, into the slots of its requests.
+    /// Puts the answers of a batch into the slots of its requests. A commit that was timed tells when it began
+    /// and when it was done.
     pub(super) fn settle(
         &mut self,
         keys: Vec<Key>,
         answers: Vec<C::Answer>,
-        took: Duration,
+        timed: Option<(Duration, Duration)>,
     ) -> Settled<C> {
         let mut settled = Settled::new();
-        self.gathering.expect(keys.len() + self.waiting.len(), took);
+        match timed {
+            Some((from, until)) => {
+                let took = until.saturating_sub(from);
+                self.gathering
+                    .expect(keys.len(), self.waiting.len(), until, took);
+            }
+            None => self.gathering.give_up(),
+        }
         for (key, answer) in keys.into_iter().zip(answers) {
             self.finish(key, Ok(answer), &mut settled);
         }

@@ -36,38 +36,35 @@ impl<'a, C: Commit> Submit<'a, C> {
         }
     }
 
-    /// Queues the request, and goes on as [`advance`](Self::advance) says.
+    /// Queues the request.
     fn enter(
-        &mut self,
+        &self,
         request: C::Request,
         weight: usize,
-        context: &Context<'_>,
-    ) -> Poll<Outcome<C>> {
+    ) -> Result<(Key, MutexGuard<'a, Queue<C>>), SubmitError> {
         let mut queue = self.shared.lock();
         if let Err(error) = queue.admit(weight) {
             drop(queue);
             drop(request);
-            return Poll::Ready(Err(error));
+            return Err(error);
         }
-        let key = queue.push(request, weight);
-        self.advance(key, Came::Never, queue, context)
+        Ok((queue.push(request, weight), queue))
     }
 
-    /// Fetches the answer, or leads if the core is free, or waits. Who could lead but expects others steps back, so that
-    /// those come in. A leader leads until its own request is answered, which only those before it can delay, and then
-    /// hands over.
+    /// Fetches the answer, or leads if the core is free, or waits. Who could lead but expects others steps
+    /// back, so that those come in. A leader leads until its own request is answered, which only those before
+    /// it can delay, and then hands over.
     fn advance(
-        &mut self,
+        &self,
         key: Key,
-        mut came: Came,
+        came: &mut Came,
         mut queue: MutexGuard<'a, Queue<C>>,
         context: &Context<'_>,
     ) -> Poll<Outcome<C>> {
         if let Some(outcome) = queue.outcome(key) {
             return Poll::Ready(outcome);
         }
-        let approach = queue.approach(key, &mut came);
-        self.stage = Stage::Queued(key, came);
+        let approach = queue.approach(key, came);
         let lead = match approach {
             Approach::Lead => queue.lead_as_caller(),
             Approach::Park => None,
@@ -120,16 +117,19 @@ impl<C: Commit> Future for Submit<'_, C> {
         reason = "the contract of futures: none is polled once it is ready"
     )]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = match mem::replace(&mut self.stage, Stage::Done) {
-            Stage::New { request, weight } => self.enter(request, weight, context),
-            Stage::Queued(key, came) => {
-                let queue = self.shared.lock();
-                self.advance(key, came, queue, context)
-            }
+        // Ours again where it is pending, and only then: should a waker panic beneath us, the slot may be
+        // another's by the time that we are dropped.
+        let (key, mut came, queue) = match mem::replace(&mut self.stage, Stage::Done) {
+            Stage::New { request, weight } => match self.enter(request, weight) {
+                Ok((key, queue)) => (key, Came::Never, queue),
+                Err(error) => return Poll::Ready(Err(error)),
+            },
+            Stage::Queued(key, came) => (key, came, self.shared.lock()),
             Stage::Done => panic!("a submitted request is polled after its answer"),
         };
-        if outcome.is_ready() {
-            self.stage = Stage::Done;
+        let outcome = self.advance(key, &mut came, queue, context);
+        if outcome.is_pending() {
+            self.stage = Stage::Queued(key, came);
         }
         outcome
     }
