@@ -6,6 +6,7 @@
     reason = "what helpers outside the test functions unwrap fails the test"
 )]
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -103,6 +104,17 @@ impl<'a> Hand<'a> {
         let waker = Waker::from(Arc::clone(&self.bell));
         Pin::new(&mut self.submit).poll(&mut Context::from_waker(&waker))
     }
+
+    /// Polls until it waits for others: again whenever it woke itself, as one does that lets others in.
+    fn go_on(&mut self) -> Poll<Result<usize, SubmitError>> {
+        loop {
+            let rung = self.bell.rung();
+            let polled = self.poll();
+            if polled.is_ready() || self.bell.rung() == rung {
+                return polled;
+            }
+        }
+    }
 }
 
 /// Submits while the core is away, in this order; then the core leads batches until all are answered.
@@ -120,7 +132,7 @@ fn check_batches(set: impl FnOnce(&mut GroupSettings), requests: &[usize], expec
         })
         .unwrap();
     for (hand, bytes) in hands.iter_mut().zip(requests) {
-        assert_eq!(hand.poll(), Poll::Ready(Ok(*bytes)));
+        assert_eq!(hand.go_on(), Poll::Ready(Ok(*bytes)));
     }
     assert_eq!(group.backlog(), Backlog::default());
     assert_eq!(group.close().unwrap().batches, expected);
@@ -230,7 +242,7 @@ fn whoever_was_chosen_to_lead_passes_it_on_when_dropped() {
     );
     hands[1] = None;
     assert_eq!(rung(&hands), [1, 0, 1]);
-    assert_eq!(hands[2].as_mut().unwrap().poll(), Poll::Ready(Ok(1)));
+    assert_eq!(hands[2].as_mut().unwrap().go_on(), Poll::Ready(Ok(1)));
 }
 
 #[test]
@@ -241,7 +253,7 @@ fn anyone_who_polls_leads_when_the_chosen_one_does_not() {
         .with_core(|_| assert!(hands.iter_mut().all(|hand| hand.poll().is_pending())))
         .unwrap();
     assert_eq!(
-        hands[2].poll(),
+        hands[2].go_on(),
         Poll::Ready(Ok(1)),
         "commits the one before it, too"
     );
@@ -262,7 +274,7 @@ fn a_leader_is_not_kept_for_ever() {
     });
     let group: &'static _ = Box::leak(Box::new(group(core, |_| {})));
     *slot.lock().unwrap() = Some(group);
-    assert_eq!(Hand::new(group, 9).poll(), Poll::Ready(Ok(9)));
+    assert_eq!(Hand::new(group, 9).go_on(), Poll::Ready(Ok(9)));
     *slot.lock().unwrap() = None;
     assert_eq!(group.backlog().requests, 1, "is for somebody else to lead");
     assert_eq!(group.close().unwrap().batches, [[9], [1]]);
@@ -322,7 +334,7 @@ fn a_panic_or_a_missing_answer_poisons() {
 fn a_panic_beside_a_commit_poisons_and_goes_on() {
     let group = group(Core::default(), |_| {});
     let mut waiting = Hand::new(&group, 1);
-    let beside = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+    let beside = panic::catch_unwind(AssertUnwindSafe(|| {
         group.with_core(|_| {
             assert!(waiting.poll().is_pending());
             panic::resume_unwind(Box::new("planted"))
@@ -410,6 +422,40 @@ fn a_waker_may_drop_another_request_of_the_group() {
         })
         .unwrap();
     assert_eq!(block_on(first), Ok(1));
+}
+
+#[test]
+fn a_waker_that_panics_mixes_no_answers_up() {
+    struct Broken;
+
+    impl Wake for Broken {
+        fn wake(self: Arc<Self>) {
+            panic::resume_unwind(Box::new("the waker panics"));
+        }
+    }
+
+    let group = group(Core::default(), |settings| settings.batch_bytes_max = 3);
+    let [mut first, mut leads, mut other] = [3, 1, 2].map(|bytes| Hand::new(&group, bytes));
+    let broken = Waker::from(Arc::new(Broken));
+    group
+        .with_core(|_| {
+            assert!(first.poll().is_pending() && leads.poll().is_pending());
+            let mut context = Context::from_waker(&broken);
+            assert!(Pin::new(&mut other.submit).poll(&mut context).is_pending());
+        })
+        .unwrap();
+    // It leads itself and the other, whose waker ends it when it has its answer.
+    panic::catch_unwind(AssertUnwindSafe(|| leads.go_on())).expect_err("the waker panics");
+    drop(leads);
+    assert_eq!(first.go_on(), Poll::Ready(Ok(3)));
+    let mut hands = [5, 6, 7].map(|bytes| Hand::new(&group, bytes));
+    group
+        .with_core(|_| assert!(hands.iter_mut().all(|hand| hand.poll().is_pending())))
+        .unwrap();
+    let answers = hands.each_mut().map(Hand::go_on);
+    assert_eq!(answers, [5, 6, 7].map(|bytes| Poll::Ready(Ok(bytes))));
+    assert_eq!(other.go_on(), Poll::Ready(Ok(2)));
+    assert_eq!(group.backlog(), Backlog::default());
 }
 
 #[test]

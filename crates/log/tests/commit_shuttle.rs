@@ -2,7 +2,7 @@
 //! which take turns as a seeded scheduler decides.
 //!
 //! `ANNALS_SEED` repeats a run; `ANNALS_CAMPAIGN_SCALE` multiplies the number of schedules: 100 makes
-//! the ten million of the long campaign. A failure prints its schedule, for `shuttle::replay`.
+//! the eleven million of the long campaign. A failure prints its schedule, for `shuttle::replay`.
 //!
 //! The planted bugs replace methods of the queue beneath the same shell and must each be caught.
 
@@ -38,6 +38,7 @@ macro_rules! shell {
         #[expect(unreachable_pub, reason = "the library exports them")]
         mod $name {
             mod error;
+            mod gathering;
             mod group;
             mod settings;
             mod slots;
@@ -50,6 +51,23 @@ macro_rules! shell {
             mod sync {
                 pub(super) use shuttle::sync::{Condvar, Mutex, MutexGuard};
                 pub(super) use shuttle::thread;
+                use std::sync::atomic::{AtomicU64, Ordering};
+                use std::time::Duration;
+
+                use shuttle::rand::{Rng, thread_rng};
+
+                /// Few, so that schedules are short.
+                pub(super) const IDLE_LOOKS_MAX: u32 = 3;
+
+                /// Up to three milliseconds pass from one look at the clock to the next, so that some
+                /// commits are worth a wait, some waits are long and some are none.
+                pub(super) fn clock() -> Duration {
+                    shuttle::lazy_static! {
+                        static ref NOW: AtomicU64 = AtomicU64::new(0);
+                    }
+                    let passed = thread_rng().gen_range(0..4);
+                    Duration::from_millis(NOW.fetch_add(passed, Ordering::Relaxed))
+                }
             }
 
             mod queue {
@@ -87,6 +105,7 @@ macro_rules! shell {
             use error::SubmitError;
             use group::GroupCommit;
             use settings::{Backlog, GroupSettings, Leader};
+            use submit::Submit;
         }
     };
 }
@@ -98,8 +117,9 @@ shell!(lost_wake {
         &mut self,
         keys: Vec<super::slots::Key>,
         answers: Vec<C::Answer>,
+        timed: Option<(std::time::Duration, std::time::Duration)>,
     ) -> Settled<C> {
-        let mut settled = self.0.settle(keys, answers);
+        let mut settled = self.0.settle(keys, answers, timed);
         settled.wakers.pop();
         settled
     }
@@ -116,9 +136,10 @@ shell!(crossed_answers {
         &mut self,
         keys: Vec<super::slots::Key>,
         mut answers: Vec<C::Answer>,
+        timed: Option<(std::time::Duration, std::time::Duration)>,
     ) -> Settled<C> {
         answers.reverse();
-        self.0.settle(keys, answers)
+        self.0.settle(keys, answers, timed)
     }
 });
 
@@ -136,6 +157,22 @@ shell!(lost_turn {
         match self.0.give_back(core) {
             Next::Turn => Next::Nobody,
             next => next,
+        }
+    }
+});
+
+shell!(parked_behind_nobody {
+    pub(super) fn approach(
+        &mut self,
+        key: super::slots::Key,
+        came: &mut super::gathering::Came,
+    ) -> super::gathering::Approach {
+        use super::gathering::{Approach, Came};
+
+        let before = *came;
+        match self.0.approach(key, came) {
+            Approach::StepBack if before != Came::Never => Approach::Park,
+            approach => approach,
         }
     }
 });
@@ -182,6 +219,13 @@ fn planted_bugs_are_caught() {
             [
                 forgotten_cancellation::scenarios::CALLER,
                 forgotten_cancellation::scenarios::THREAD,
+            ],
+        ),
+        (
+            "parked behind nobody",
+            [
+                parked_behind_nobody::scenarios::CALLER,
+                parked_behind_nobody::scenarios::THREAD,
             ],
         ),
     ] {

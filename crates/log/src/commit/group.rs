@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::queue::{Batch, Next, Queue, Settled};
 use super::submit::Submit;
-use super::sync::{Condvar, Mutex, MutexGuard, thread};
+use super::sync::{Condvar, Mutex, MutexGuard, clock, thread};
 use super::{Backlog, Commit, GroupSettings, Leader, SubmitError};
 
 /// A committer shared by many callers, whose requests are committed in batches.
@@ -62,7 +62,9 @@ impl<C: Commit> GroupCommit<C> {
     /// Commits a request together with whatever else waits, and gives its answer.
     ///
     /// With [`Leader::Caller`] the future may commit within its poll, its own request and those of
-    /// others, and so block the thread for as long as that takes: until its own is answered.
+    /// others, and so block the thread for as long as that takes: until its own is answered. Where other
+    /// callers are expected back it waits for them first, for as long as the last commit took and 20 ms at
+    /// most, and wakes itself meanwhile.
     ///
     /// # Errors
     ///
@@ -74,7 +76,7 @@ impl<C: Commit> GroupCommit<C> {
     ///
     /// A dropped future leaves no trace of a request that still waited; a request that was in a batch
     /// already happens. Whoever keeps a future that it neither polls nor drops may hold up others that
-    /// wait, until anyone submits again: it may be the one that was woken to lead.
+    /// wait, until anyone submits again: it may be the one that was woken to lead, or looks for others.
     pub fn submit(&self, request: C::Request) -> Submit<'_, C> {
         Submit::new(&self.shared, request)
     }
@@ -205,8 +207,14 @@ impl<C: Commit> Shared<C> {
         mut enough: impl FnMut(&mut Queue<C>) -> bool,
     ) -> Option<Led<'_, C>> {
         loop {
-            let Batch { keys, requests } = batch;
+            let Batch {
+                keys,
+                requests,
+                has_company,
+            } = batch;
+            let start = has_company.then(clock);
             let answers = panic::catch_unwind(AssertUnwindSafe(|| core.commit(requests)));
+            let timed = start.map(|start| (start, clock()));
             let answers = match answers {
                 Ok(answers) if answers.len() == keys.len() => answers,
                 Ok(_) => {
@@ -221,7 +229,7 @@ impl<C: Commit> Shared<C> {
                 }
             };
             let mut queue = self.lock();
-            let settled = queue.settle(keys, answers);
+            let settled = queue.settle(keys, answers, timed);
             let next = if enough(&mut queue) {
                 None
             } else {

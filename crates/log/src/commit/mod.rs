@@ -2,11 +2,15 @@
 //!
 //! [`GroupCommit`] puts a queue before a [`Commit`], a single-threaded committer. The caller that finds
 //! it free *leads*: it takes what waits, commits it on its own thread and answers everybody whose request
-//! was in the batch; others queue meanwhile. So a lone caller pays for no thread hop, and many callers
+//! was in the batch; others queue meanwhile. Before it takes the batch it lets in those who were answered
+//! just now and are about to come again. So a lone caller pays for no thread hop, and many callers
 //! share the price of one commit. The shell knows nothing of files or events, needs no runtime, and wakes
 //! whoever waits through the wakers of their futures.
 
 mod error;
+mod gathering;
+#[cfg(test)]
+mod gathering_tests;
 mod group;
 mod queue;
 mod settings;

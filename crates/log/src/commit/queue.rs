@@ -6,7 +6,9 @@
 
 use std::collections::VecDeque;
 use std::task::Waker;
+use std::time::Duration;
 
+use super::gathering::{Approach, Came, Gathering};
 use super::slots::{Key, Slots, State};
 use super::{Backlog, Commit, GroupSettings, Leader, SubmitError};
 
@@ -26,6 +28,7 @@ pub(super) struct Queue<C: Commit> {
     /// The last batch held more than one request, so that a caller may expect company.
     company: bool,
     solo: u32,
+    gathering: Gathering,
     thread_idle: bool,
 }
 
@@ -56,6 +59,8 @@ struct Turns {
 pub(super) struct Batch<R> {
     pub(super) keys: Vec<Key>,
     pub(super) requests: Vec<R>,
+    /// Others wait, or have answers to fetch, and may lead next: the commit is timed for them.
+    pub(super) has_company: bool,
 }
 
 /// What is left to do after the unlock: wake these, drop those.
@@ -94,6 +99,7 @@ impl<C: Commit> Queue<C> {
             turns: Turns::default(),
             company: false,
             solo: 0,
+            gathering: Gathering::default(),
             thread_idle: false,
         }
     }
@@ -108,7 +114,7 @@ impl<C: Commit> Queue<C> {
     }
 
     /// Whether a request of this weight may wait.
-    pub(super) fn admit(&self, weight: usize) -> Result<(), SubmitError> {
+    pub(super) fn admit(&mut self, weight: usize) -> Result<(), SubmitError> {
         self.check()?;
         let bytes = self.waiting_bytes.saturating_add(weight);
         let fits = self.waiting.is_empty()
@@ -117,6 +123,8 @@ impl<C: Commit> Queue<C> {
         if fits {
             Ok(())
         } else {
+            // Those who are awaited would not get in.
+            self.gathering.give_up();
             Err(SubmitError::Overloaded)
         }
     }
@@ -136,16 +144,29 @@ impl<C: Commit> Queue<C> {
         key
     }
 
-    /// Whether the caller that just pushed could lead, but lets others in first: they may stand
-    /// behind it on the same thread, which its commit would block.
-    pub(super) fn steps_back(&mut self) -> bool {
-        let steps_back = self.settings.leader == Leader::Caller
-            && self.is_free()
-            && (self.company || self.waiting.len() > 1 || self.solo >= SOLO_MAX);
-        if steps_back {
-            self.solo = 0;
+    /// What the caller of a waiting request does now; `came` is brought up to date.
+    pub(super) fn approach(&mut self, key: Key, came: &mut Came) -> Approach {
+        let before = std::mem::replace(came, Came::Parked);
+        if self.settings.leader == Leader::Thread || !self.is_free() {
+            return Approach::Lead;
         }
-        steps_back
+        if self.waiting_bytes >= self.settings.batch_bytes_max {
+            self.gathering.give_up();
+        }
+        let waiting = self.waiting.len();
+        let gathers = self.gathering.approach(key, before, waiting);
+        // Others may stand behind it on the same thread, which its commit would block.
+        let has_company = self.company || waiting > 1 || self.solo >= SOLO_MAX;
+        let approach = match gathers {
+            Some(approach) => approach,
+            None if before == Came::Never && has_company => Approach::StepBack,
+            None => Approach::Lead,
+        };
+        if matches!(approach, Approach::StepBack | Approach::Linger) {
+            self.solo = 0;
+            *came = self.gathering.now();
+        }
+        approach
     }
 
     /// The core and the first batch, if both are here and callers lead.
@@ -173,6 +194,7 @@ impl<C: Commit> Queue<C> {
         let mut batch = Batch {
             keys: Vec::new(),
             requests: Vec::new(),
+            has_company: self.settings.leader == Leader::Caller && self.slots.used() > 1,
         };
         let mut bytes = 0_usize;
         let max = self.settings.batch_bytes_max;
@@ -195,9 +217,23 @@ impl<C: Commit> Queue<C> {
         Some(batch)
     }
 
-    /// Puts the answers of a batch into the slots of its requests.
-    pub(super) fn settle(&mut self, keys: Vec<Key>, answers: Vec<C::Answer>) -> Settled<C> {
+    /// Puts the answers of a batch into the slots of its requests. A commit that was timed tells when it began
+    /// and when it was done.
+    pub(super) fn settle(
+        &mut self,
+        keys: Vec<Key>,
+        answers: Vec<C::Answer>,
+        timed: Option<(Duration, Duration)>,
+    ) -> Settled<C> {
         let mut settled = Settled::new();
+        match timed {
+            Some((from, until)) => {
+                let took = until.saturating_sub(from);
+                self.gathering
+                    .expect(keys.len(), self.waiting.len(), until, took);
+            }
+            None => self.gathering.give_up(),
+        }
         for (key, answer) in keys.into_iter().zip(answers) {
             self.finish(key, Ok(answer), &mut settled);
         }
@@ -262,6 +298,7 @@ impl<C: Commit> Queue<C> {
             State::Done(outcome) => (None, outcome.ok()),
             State::Free | State::Taken | State::Abandoned => (None, None),
         };
+        self.gathering.abandon(key);
         // It may have been the one that was told that the core is here.
         let next = if self.is_free() {
             self.next()

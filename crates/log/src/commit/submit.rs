@@ -5,10 +5,11 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::gathering::{Approach, Came};
 use super::group::Shared;
 use super::queue::{Abandoned, Queue};
 use super::slots::Key;
-use super::sync::MutexGuard;
+use super::sync::{MutexGuard, thread};
 use super::{Commit, SubmitError};
 
 /// The answer to one request, to come: see [`GroupCommit::submit`](super::GroupCommit::submit).
@@ -20,7 +21,7 @@ pub struct Submit<'a, C: Commit> {
 
 enum Stage<R> {
     New { request: R, weight: usize },
-    Queued(Key),
+    Queued(Key, Came),
     Done,
 }
 
@@ -35,46 +36,49 @@ impl<'a, C: Commit> Submit<'a, C> {
         }
     }
 
-    /// Queues the request. The caller that finds the core free leads at once, unless others are
-    /// expected: then it steps back once, so that those behind it on the same thread come in.
+    /// Queues the request.
     fn enter(
-        &mut self,
+        &self,
         request: C::Request,
         weight: usize,
-        context: &Context<'_>,
-    ) -> Poll<Outcome<C>> {
+    ) -> Result<(Key, MutexGuard<'a, Queue<C>>), SubmitError> {
         let mut queue = self.shared.lock();
         if let Err(error) = queue.admit(weight) {
             drop(queue);
             drop(request);
-            return Poll::Ready(Err(error));
+            return Err(error);
         }
-        let key = queue.push(request, weight);
-        self.stage = Stage::Queued(key);
-        if queue.steps_back() {
-            drop(queue);
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let outcome = self.advance(key, queue, context);
-        if outcome.is_ready() {
-            self.stage = Stage::Done;
-        }
-        outcome
+        Ok((queue.push(request, weight), queue))
     }
 
-    /// Fetches the answer, or leads if the core is free, or waits. A leader leads until its own
-    /// request is answered, which only those before it can delay, and then hands over.
+    /// Fetches the answer, or leads if the core is free, or waits. Who could lead but expects others steps
+    /// back, so that those come in. A leader leads until its own request is answered, which only those before
+    /// it can delay, and then hands over.
     fn advance(
         &self,
         key: Key,
+        came: &mut Came,
         mut queue: MutexGuard<'a, Queue<C>>,
         context: &Context<'_>,
     ) -> Poll<Outcome<C>> {
         if let Some(outcome) = queue.outcome(key) {
             return Poll::Ready(outcome);
         }
-        if let Some((core, batch)) = queue.lead_as_caller() {
+        let approach = queue.approach(key, came);
+        let lead = match approach {
+            Approach::Lead => queue.lead_as_caller(),
+            Approach::Park => None,
+            Approach::StepBack | Approach::Linger => {
+                drop(queue);
+                // Whoever is awaited may wait for this processor.
+                if approach == Approach::Linger {
+                    thread::yield_now();
+                }
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        };
+        if let Some((core, batch)) = lead {
             drop(queue);
             let mut outcome = None;
             let led = self.shared.lead(core, batch, |queue| {
@@ -113,17 +117,21 @@ impl<C: Commit> Future for Submit<'_, C> {
         reason = "the contract of futures: none is polled once it is ready"
     )]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match mem::replace(&mut self.stage, Stage::Done) {
-            Stage::New { request, weight } => self.enter(request, weight, context),
-            Stage::Queued(key) => {
-                let outcome = self.advance(key, self.shared.lock(), context);
-                if outcome.is_pending() {
-                    self.stage = Stage::Queued(key);
-                }
-                outcome
-            }
+        // Ours again where it is pending, and only then: should a waker panic beneath us, the slot may be
+        // another's by the time that we are dropped.
+        let (key, mut came, queue) = match mem::replace(&mut self.stage, Stage::Done) {
+            Stage::New { request, weight } => match self.enter(request, weight) {
+                Ok((key, queue)) => (key, Came::Never, queue),
+                Err(error) => return Poll::Ready(Err(error)),
+            },
+            Stage::Queued(key, came) => (key, came, self.shared.lock()),
             Stage::Done => panic!("a submitted request is polled after its answer"),
+        };
+        let outcome = self.advance(key, &mut came, queue, context);
+        if outcome.is_pending() {
+            self.stage = Stage::Queued(key, came);
         }
+        outcome
     }
 }
 
@@ -132,7 +140,7 @@ impl<C: Commit> Unpin for Submit<'_, C> {}
 
 impl<C: Commit> Drop for Submit<'_, C> {
     fn drop(&mut self) {
-        if let Stage::Queued(key) = self.stage {
+        if let Stage::Queued(key, _) = self.stage {
             let Abandoned {
                 request,
                 answer,
@@ -149,7 +157,7 @@ impl<C: Commit> fmt::Debug for Submit<'_, C> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match self.stage {
             Stage::New { .. } => "new",
-            Stage::Queued(_) => "queued",
+            Stage::Queued(..) => "queued",
             Stage::Done => "done",
         };
         formatter

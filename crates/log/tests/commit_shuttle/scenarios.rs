@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::{sync, thread};
 
-use super::{Backlog, Commit, GroupCommit, GroupSettings, Leader, SubmitError};
+use super::{Backlog, Commit, GroupCommit, GroupSettings, Leader, Submit, SubmitError};
 
 /// Every scenario by its name, where callers lead.
 pub(crate) const CALLER: &[(&str, fn())] = &[
@@ -25,6 +25,8 @@ pub(crate) const CALLER: &[(&str, fn())] = &[
     ("bounded", || bounded(Leader::Caller)),
     ("turns", || turns(Leader::Caller)),
     ("turn within a lead", turn_within_a_lead),
+    ("a wait that nobody polls", || wait_without(false)),
+    ("a wait that is dropped", || wait_without(true)),
 ];
 
 /// Every scenario by its name, where a thread of the group's own leads.
@@ -373,6 +375,36 @@ fn turn_within_a_lead() {
     assert_eq!(block_on(first), Ok((0, 0)));
     assert_eq!(join(turn), [Ok(())]);
     check(&group, &[]);
+}
+
+/// The one that looks whether others are back is not polled again, or dropped: the others go on without it.
+fn wait_without(dropped: bool) {
+    let group = group(Core::default(), settings(Leader::Caller, 3));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut poll = |submit: &mut Submit<'_, Core>| Pin::new(submit).poll(&mut context);
+    // Three share a batch, so that three are expected.
+    let mut together = [0, 1, 2].map(|request| group.submit(request));
+    group
+        .with_core(|_| assert!(together.iter_mut().all(|submit| poll(submit).is_pending())))
+        .unwrap();
+    let together = together.map(block_on);
+    let mut looks = group.submit(3);
+    // Where the time for a wait is over, it leads.
+    let led = poll(&mut looks).is_ready();
+    let looks = Some(looks).filter(|_| !dropped && !led);
+    let outcomes = join(spawn(&group, 4..6, |group, request| {
+        (request, Some(block_on(group.submit(request))))
+    }));
+    assert!(
+        outcomes
+            .iter()
+            .all(|(_, outcome)| matches!(outcome, Some(Ok(_)))),
+        "{together:?} {outcomes:?}"
+    );
+    if let Some(looks) = looks {
+        assert!(block_on(looks).is_ok());
+    }
+    check(&group, &outcomes);
 }
 
 /// A group dropped while its thread has work left by futures that are gone.
