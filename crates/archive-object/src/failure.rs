@@ -1,0 +1,33 @@
+//! What is made of the errors of object stores.
+
+use std::io;
+
+use object_store::Error;
+
+/// Whether asking again may help.
+pub(crate) fn is_passing(error: &Error) -> bool {
+    matches!(error, Error::Generic { .. } | Error::JoinError { .. })
+}
+
+/// Whether the store has no such operation.
+pub(crate) fn is_unsupported(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NotSupported { .. } | Error::NotImplemented { .. }
+    )
+}
+
+/// The error as those of files are.
+pub(crate) fn told(error: Error) -> io::Error {
+    let kind = match &error {
+        Error::NotFound { .. } => io::ErrorKind::NotFound,
+        Error::AlreadyExists { .. } => io::ErrorKind::AlreadyExists,
+        Error::NotSupported { .. } | Error::NotImplemented { .. } => io::ErrorKind::Unsupported,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            let message = format!("the store refuses these keys, or has none: {error}");
+            return io::Error::new(io::ErrorKind::PermissionDenied, message);
+        }
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
