@@ -116,7 +116,8 @@ fn opened(
 #[cfg(not(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http")))]
 fn not_built(feature: &str) -> io::Error {
     let message = format!(
-        "this program knows no such stores; build it with the feature `{feature}` of annals-archive-object"
+        "this program was built without such stores; they take the feature `{feature}` of annals-archive-object, \
+        in the command annals its feature `object-stores`"
     );
     io::Error::new(io::ErrorKind::Unsupported, message)
 }

@@ -10,6 +10,8 @@
 mod faults;
 mod locations;
 mod runtimes;
+#[cfg(feature = "aws")]
+mod s3;
 mod support;
 
 use std::sync::Arc;

@@ -161,16 +161,23 @@ pub(crate) fn check(view: &View, records: &[(RecordAt, Vec<u8>)]) {
 
 /// The names of all objects of a store.
 pub(crate) fn names(store: &Arc<dyn ObjectStore>) -> Vec<String> {
-    let store = Arc::clone(store);
+    let paths = names_under(store, "");
+    let names = paths.iter().map(|path| path.filename().unwrap().to_owned());
+    names.collect()
+}
+
+/// Those of objects in whose whole name this stands, in order.
+pub(crate) fn names_under(store: &Arc<dyn ObjectStore>, part: &str) -> Vec<Path> {
+    let (store, part) = (Arc::clone(store), part.to_owned());
     on_a_runtime(async move {
-        let mut names = Vec::new();
+        let mut paths = Vec::new();
         let mut objects = store.list(None);
         while let Some(object) = objects.next().await {
-            let location = object.unwrap().location;
-            names.push(location.filename().unwrap().to_owned());
+            paths.push(object.unwrap().location);
         }
-        names.sort();
-        names
+        paths.retain(|path| path.as_ref().contains(&part));
+        paths.sort();
+        paths
     })
 }
 
@@ -199,7 +206,9 @@ pub(crate) fn overwrite(
     });
 }
 
-fn on_a_runtime<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+pub(crate) fn on_a_runtime<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> T {
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build().unwrap();
