@@ -4,9 +4,21 @@ use std::io;
 
 use object_store::Error;
 
-/// Whether asking again may help.
+/// Whether asking again may help: it is none of the answers that a store gives again.
 pub(crate) fn is_passing(error: &Error) -> bool {
-    matches!(error, Error::Generic { .. } | Error::JoinError { .. })
+    !matches!(
+        error,
+        Error::NotFound { .. }
+            | Error::InvalidPath { .. }
+            | Error::NotSupported { .. }
+            | Error::AlreadyExists { .. }
+            | Error::Precondition { .. }
+            | Error::NotModified { .. }
+            | Error::NotImplemented { .. }
+            | Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::UnknownConfigurationKey { .. }
+    )
 }
 
 /// Whether the store has no such operation.
