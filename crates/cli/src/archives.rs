@@ -1,5 +1,6 @@
 //! The archives that stores of this run may have segments in.
 
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -53,7 +54,14 @@ pub(crate) fn archives() -> Archives {
 /// A place for an archive, as the store keeps it: a URL as it is, a path as an absolute one.
 pub(crate) fn place(text: &str) -> Result<String> {
     if text.contains("://") {
-        return Ok(text.to_owned());
+        // It may hold a key: it is shown once it is known to hold none.
+        return match archives().check(text) {
+            Ok(()) => Ok(text.to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                Err(Failure::usage(error.to_string()))
+            }
+            Err(error) => Err(Failure::usage(format!("{text} can be no archive: {error}"))),
+        };
     }
     let absolute = std::path::absolute(text);
     let absolute = absolute.map_err(|error| Failure::file("find", Path::new(text), &error))?;

@@ -23,7 +23,7 @@ use crate::compress::Pace;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{Files, name_of};
 use crate::format::manifest::{Archived, Form, LOCATION_BYTES_MAX};
-use crate::vfs::{Vfs, VfsFile};
+use crate::vfs::{OsVfs, Vfs, VfsFile};
 
 /// The folder of one log in an archive: whole files under flat names. All methods block.
 pub trait Archive: fmt::Debug + Send + Sync {
@@ -93,6 +93,18 @@ impl Archives {
     pub fn moved(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
         self.moved.push((from.into(), to.into()));
         self
+    }
+
+    /// Whether something could be moved to this location: it is an absolute path or a URL without keys, and somebody opens
+    /// such. It is not asked for.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, location: &str) -> io::Result<()> {
+        let invalid = |error: Error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string());
+        check_location(location).map_err(invalid)?;
+        let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
+        self.open(&vfs, location, "").map(drop)
     }
 
     /// Where the archive is that the log knows to be at this location.

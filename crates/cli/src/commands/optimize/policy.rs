@@ -244,8 +244,8 @@ mod tests {
             rule.archive,
             Some(ArchiveRule::new("/cold").older_than(month))
         );
-        let rule = policy(&["--archive", "s3://bucket/cold"]);
-        assert_eq!(rule.archive, Some(ArchiveRule::new("s3://bucket/cold")));
+        let rule = policy(&["--archive", "file:///cold"]);
+        assert_eq!(rule.archive, Some(ArchiveRule::new("file:///cold")));
         let rule = policy(&["--archive", "cold"]).archive.unwrap();
         assert!(Path::new(&rule.to).is_absolute() && rule.to.ends_with("cold"));
         let line = Line::parse_from(["annals", "--archive-older-than", "30d"]);
