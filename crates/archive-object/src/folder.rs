@@ -51,7 +51,7 @@ impl Folder {
     }
 
     /// Puts a whole object where there is none.
-    fn put_whole(&self, name: &str, bytes: Bytes) -> io::Result<()> {
+    fn put_whole(&self, name: &str, bytes: &Bytes) -> io::Result<()> {
         let put = |mode: PutMode| {
             let (store, path, bytes) = (Arc::clone(&self.store), self.at(name), bytes.clone());
             self.calls.call(move || {
@@ -193,7 +193,7 @@ impl Folder {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        self.put_whole(name, whole.into())?;
+        self.put_whole(name, &whole.into())?;
         Ok(ControlFlow::Continue(()))
     }
 }

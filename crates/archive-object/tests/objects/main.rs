@@ -118,8 +118,8 @@ fn what_was_changed_or_removed_in_the_store_is_damage() {
     it.archive(1).unwrap();
     it.archive(2).unwrap();
     let damage = |it: &Written| {
-        let (log, _) = (Follower::open(&parts, &it.path, ReadMode::Pread), ());
-        let (view, mut scratch) = (log.unwrap().view(), Vec::new());
+        let follower = Follower::open(&parts, &it.path, ReadMode::Pread).unwrap();
+        let (view, mut scratch) = (follower.view(), Vec::new());
         for (place, body) in &it.records {
             match view.record(*place, &mut scratch) {
                 Ok(record) => assert!(record.body == body),
