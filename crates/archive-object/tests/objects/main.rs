@@ -150,7 +150,7 @@ fn what_was_changed_or_removed_in_the_store_is_damage() {
 }
 
 #[test]
-fn an_object_that_took_the_place_of_another_is_not_mixed_in() {
+fn who_has_an_object_open_reads_on_where_it_was_put_again() {
     let store = memory();
     let parts = parts(Arc::clone(&store), limits());
     let mut it = Written::new(&parts, SEGMENT_BYTES, 4);
@@ -162,7 +162,7 @@ fn an_object_that_took_the_place_of_another_is_not_mixed_in() {
         let record = scan.next_record().unwrap().unwrap();
         assert!((record.at, record.body) == (*at, &**body));
     }
-    // Brought back, compressed and moved again: whoever has the first one open goes on with the other.
+    // Brought back and moved again: whoever has the first one open goes on with the other.
     it.restore(1).unwrap();
     it.archive(1).unwrap();
     for (at, body) in &records[3..] {
