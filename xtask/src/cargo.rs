@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -51,13 +51,7 @@ impl Cargo {
 
     /// Like [`status`](Self::status), and gives what the command wrote, which is shown line by line.
     pub(crate) fn output(&self, directory: &Path) -> Result<(ExitStatus, String)> {
-        println!("$ {self}");
-        let started = || format!("`{self}` could not be started");
-        let mut child = self
-            .command(directory)
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(started)?;
+        let mut child = self.spawn(directory)?;
         let mut written = String::new();
         let lines = child
             .stdout
@@ -70,8 +64,26 @@ impl Cargo {
             written.push_str(&line);
             written.push('\n');
         }
-        let status = child.wait().with_context(started)?;
+        let status = child
+            .wait()
+            .with_context(|| format!("`{self}` can't be waited for"))?;
         Ok((status, written))
+    }
+
+    /// Shows the command line and starts it in `directory`, with its standard output for the caller to read.
+    pub(crate) fn spawn(&self, directory: &Path) -> Result<Child> {
+        println!("$ {self}");
+        self.command(directory)
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("`{self}` could not be started"))
+    }
+
+    /// The environment variables that it adds.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.variables
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
     }
 
     /// Like [`status`](Self::status), but a failure of the command is an error.
@@ -79,7 +91,8 @@ impl Cargo {
         self.judge(self.status(directory)?)
     }
 
-    fn judge(&self, status: ExitStatus) -> Result<()> {
+    /// An error that names the command, if it failed.
+    pub(crate) fn judge(&self, status: ExitStatus) -> Result<()> {
         if !status.success() {
             bail!("`{self}` failed ({status})");
         }

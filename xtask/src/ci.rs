@@ -96,7 +96,7 @@ impl Step {
             Self::Tidy => tidy::check(workspace)?,
             Self::Docs => docs().run(root)?,
             Self::Deny => return deny::run(workspace),
-            Self::Tests => test::with(Services::Needed)?.run(root)?,
+            Self::Tests => test::run(workspace, Services::Needed, Vec::new())?,
             Self::Features => run_all(&features::checks(workspace), workspace)?,
             Self::Fuzz => smoke::fuzz(workspace)?,
             Self::Bench => smoke::bench(workspace)?,
@@ -265,9 +265,13 @@ total                   73.7";
         assert_eq!(Summary(&reports).to_string(), expected);
     }
 
+    fn commands() -> impl Iterator<Item = Cargo> {
+        [clippy(), docs()].into_iter().chain(test::commands())
+    }
+
     #[test]
     fn every_step_on_the_workspace_selects_the_same_features() {
-        for command in [clippy(), docs(), test::command()] {
+        for command in commands() {
             let command = command.to_string();
             assert!(command.contains(" --workspace "), "{command}");
             assert!(command.contains(" --all-features "), "{command}");
@@ -276,7 +280,7 @@ total                   73.7";
 
     #[test]
     fn no_step_changes_the_flags_of_the_compiler() {
-        for command in [clippy(), docs(), test::command()] {
+        for command in commands() {
             assert!(!command.to_string().contains("RUSTFLAGS"), "{command}");
         }
     }

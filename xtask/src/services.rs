@@ -120,7 +120,7 @@ fn provide_pip() -> Result<()> {
 }
 
 /// What in a folder has a name that ends so.
-fn only_file(folder: &Path, extension: &str) -> Result<PathBuf> {
+pub(crate) fn only_file(folder: &Path, extension: &str) -> Result<PathBuf> {
     let mut entries = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
     entries
         .find(|path| path.extension().is_some_and(|found| found == extension))
@@ -187,7 +187,7 @@ fn apt_get(apt: &Path, packages: &[&str]) -> Result<()> {
         .env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("$ {command:?}");
     let status = command.stdin(Stdio::null()).status();
     let status = status.with_context(|| format!("{command:?} could not be started"))?;

@@ -103,6 +103,13 @@ impl AnyStoreBuilder {
         self.open_with(Missing::Create).await
     }
 
+    #[cfg_attr(
+        not(any(feature = "nats", feature = "postgres")),
+        expect(
+            clippy::unused_async,
+            reason = "the stores of this build are opened without waiting"
+        )
+    )]
     async fn open_with(self, missing: Missing) -> Result<AnyStore, Error> {
         let Self { address, clock } = self;
         match address {

@@ -19,23 +19,53 @@ impl PostgresBinaries {
     /// The oldest version that annals is made for.
     pub const MAJOR_MIN: u32 = 14;
 
-    /// Looks through `PATH`, then through the places where distributions put them, the newest version first.
+    /// The environment variable that names the folder of the programs to take, of a version of one's own choice.
+    pub const FOLDER: &str = "ANNALS_TEST_POSTGRES_BIN";
+
+    /// Takes the folder that [`FOLDER`](Self::FOLDER) names; else looks through `PATH`, then through the places where
+    /// distributions put them, the newest version first.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`], saying how to get them.
+    /// [`ErrorKind::NotFound`], saying how to get them; [`ErrorKind::InvalidInput`] when the folder that is named does
+    /// not hold them.
     pub fn find() -> Result<Self> {
+        if let Some(named) = env::var_os(Self::FOLDER) {
+            return Self::at(named.into());
+        }
         let path = env::var_os("PATH").unwrap_or_default();
-        let folders = env::split_paths(&path).chain(versions_in(Path::new("/usr/lib/postgresql")));
-        folders
-            .filter(|folder| PROGRAMS.iter().all(|name| folder.join(name).is_file()))
+        let usual = versions_in(Path::new("/usr/lib/postgresql"));
+        env::split_paths(&path)
+            .chain(usual)
+            .find(|folder| holds_programs(folder))
             .map(|folder| Self { folder })
-            .next()
             .ok_or_else(|| {
                 let message = "no PostgreSQL server on this machine; install one by `cargo xtask services`, \
                                name one in ANNALS_TEST_POSTGRES_URL (compose.yaml has one), or do without by \
                                `cargo xtask test --without-services`";
                 Error::new(ErrorKind::NotFound, message)
             })
+    }
+
+    /// The programs of this folder.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] when it does not hold all of them.
+    pub fn at(folder: PathBuf) -> Result<Self> {
+        if holds_programs(&folder) {
+            return Ok(Self { folder });
+        }
+        let message = format!(
+            "{} does not hold {}; name a folder that does in {}",
+            folder.display(),
+            PROGRAMS.join(", "),
+            Self::FOLDER
+        );
+        Err(Error::new(ErrorKind::InvalidInput, message))
+    }
+
+    /// The folder where `cargo xtask services --postgres <major>` puts the programs of that version.
+    pub fn installed_in(major: u32) -> PathBuf {
+        services_folder().join(format!("postgres/{major}/bin"))
     }
 
     /// The path of one of the programs.
@@ -75,17 +105,26 @@ impl NatsBinary {
 
     /// The folder where `cargo xtask services` puts the program.
     pub fn installed_in() -> PathBuf {
-        let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-            PathBuf::from,
-        );
-        target.join("services/nats")
+        services_folder().join("nats")
     }
 
     /// The path of the program.
     pub fn path(&self) -> &Path {
         &self.program
     }
+}
+
+/// Where `cargo xtask services` puts what it fetches.
+fn services_folder() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
+        PathBuf::from,
+    );
+    target.join("services")
+}
+
+fn holds_programs(folder: &Path) -> bool {
+    PROGRAMS.iter().all(|name| folder.join(name).is_file())
 }
 
 /// Major and minor of what the program says its version is.
@@ -131,6 +170,19 @@ mod tests {
         ] {
             assert_eq!(parsed_version(said), version, "{said}");
         }
+    }
+
+    #[test]
+    fn a_folder_that_is_named_holds_every_program() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        for (number, name) in PROGRAMS.iter().enumerate() {
+            let refused = PostgresBinaries::at(folder.path().to_owned()).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{number} of them");
+            fs::write(folder.path().join(name), "")?;
+        }
+        let taken = PostgresBinaries::at(folder.path().to_owned())?;
+        assert_eq!(taken.program("postgres"), folder.path().join("postgres"));
+        Ok(())
     }
 
     #[test]

@@ -25,6 +25,7 @@
 //! | variable | means |
 //! |---|---|
 //! | `ANNALS_TEST_POSTGRES_URL` | a server of one's own, taken in place of one that is started |
+//! | `ANNALS_TEST_POSTGRES_BIN` | the folder of the programs with which servers are started, of another version than the machine's |
 //! | `ANNALS_TEST_NATS_URL` | the same for NATS |
 //! | `ANNALS_WITHOUT_SERVICES` | when it is `1`, tests that need a server are skipped, and say so |
 //!

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use annals_core::{Criteria, CriteriaItem, Direction, Error, EventType, Selection, Tag};
+use annals_core::{
+    Criteria, CriteriaItem, Direction, Error, EventType, ReadRequest, Selection, Tag,
+};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
 
+use crate::command::bigint;
 use crate::error::of_statement;
 
 /// Microseconds since 1970 on the server's clock, the same throughout a statement.
@@ -99,6 +102,13 @@ impl Query {
             self.require(format!("{place} <= {until}"));
         }
         self.span = (since.to_owned(), until.map(str::to_owned));
+    }
+
+    /// Only events of the versions that a request asks for.
+    pub(crate) fn versions(&mut self, request: &ReadRequest) {
+        self.beyond("e.version", bigint(request.after_version.value()));
+        let until = self.value(bigint(request.until_version.value()), Type::INT8);
+        self.require(format!("e.version <= {until}"));
     }
 
     /// Only events of a selection.

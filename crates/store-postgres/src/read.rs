@@ -1,24 +1,24 @@
 //! Pages of events: one statement each, so that all of a page is of one state of the log.
 
 use std::cmp::Reverse;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use annals_core::{
-    ConsistencyLevel, Direction, Error, Page, ReadRequest, RecordedEvent, Selection, Timestamp,
+    ConsistencyLevel, Direction, Error, ErrorKind, Page, Position, ReadRequest, RecordedEvent,
+    Selection, StreamHead, Timestamp,
 };
 use deadpool_postgres::Object;
 use tokio_postgres::types::Type;
-use tokio_postgres::{IsolationLevel, Row, Transaction};
+use tokio_postgres::{IsolationLevel, Row, Statement, Transaction};
 
 use crate::command::{bigint, number};
 use crate::error::of_statement;
 use crate::judge::stream_head_of;
 use crate::query::{Query, order_of};
+use crate::quick::{self, Quick, Seen};
 use crate::row::{COLUMNS, COLUMNS_COUNT, event_of};
 use crate::store::{check_not_ahead, position};
 
-/// The column after those that tell where the log and the request's span end: why a quick query gives no events, in
-/// one for every log whether there is an event after this one.
+/// The column after those that tell where the log and the request's span end: whether there is an event after this one.
 const TOLD: usize = 2;
 
 /// The column where the event begins.
@@ -41,60 +41,29 @@ pub(crate) async fn snapshot(client: &mut Object) -> Result<Transaction<'_>, Err
     builder.start().await.map_err(of_statement)
 }
 
-/// One page of the answer to a request that was validated. Whether the log has policies is noted, as a log never
-/// loses the last one.
+/// One page of the answer to a request that was validated, by what was seen of the log before.
 pub(crate) async fn page(
     client: &Object,
     schema: &str,
     request: ReadRequest,
     at_time: Option<i64>,
-    has_policies: &AtomicBool,
+    seen: &Seen,
 ) -> Result<Page, Error> {
-    if is_usual(&request) && !has_policies.load(Ordering::Relaxed) {
-        let query = query_of(schema, &request, at_time, Form::Quick)?;
-        let rows = run_usual(client, &query).await?;
-        match refusal_of(&rows)? {
-            None => return page_of(&request, &rows, Form::Quick),
-            Some(Refusal::Policies) => has_policies.store(true, Ordering::Relaxed),
-            Some(Refusal::Bytes) => {}
+    if is_usual(&request)
+        && let Some(each) = seen.bytes_of_each(&request)
+    {
+        match quick::page(client, schema, &request, each).await? {
+            Quick::Page(page) => return Ok(*page),
+            Quick::Refused(refusal) => seen.note(refusal),
         }
     }
-    let query = query_of(schema, &request, at_time, Form::Whole)?;
+    let query = query_of(schema, &request, at_time)?;
     let rows = if is_usual(&request) {
         run_usual(client, &query).await?
     } else {
         query.run(&***client).await?
     };
-    page_of(&request, &rows, Form::Whole)
-}
-
-/// Which of the two queries of a page it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// For a log without policies and events that fit into the page: looks at nothing else, and tells where that is
-    /// not so.
-    Quick,
-    /// For every log.
-    Whole,
-}
-
-/// Why a quick query gave no events.
-enum Refusal {
-    /// There are policies, which it does not look at.
-    Policies,
-    /// The events are too large for one page.
-    Bytes,
-}
-
-impl Refusal {
-    /// As the query tells it.
-    fn of_name(name: &str) -> Self {
-        if name == "policies" {
-            Self::Policies
-        } else {
-            Self::Bytes
-        }
-    }
+    page_of(&request, &rows)
 }
 
 /// Whether a plan is good for every request of this form, so that it is made once for each connection.
@@ -104,27 +73,19 @@ fn is_usual(request: &ReadRequest) -> bool {
 
 /// Runs a query whose plan is kept.
 async fn run_usual(client: &Object, query: &Query) -> Result<Vec<Row>, Error> {
-    let types = query.types();
-    let statement = client.prepare_typed_cached(query.text(), &types).await;
-    let statement = statement.map_err(of_statement)?;
+    let statement = prepared(client, query).await?;
     let rows = client.query(&statement, &query.values()).await;
     rows.map_err(of_statement)
 }
 
-fn refusal_of(rows: &[Row]) -> Result<Option<Refusal>, Error> {
-    let Some(first) = rows.first() else {
-        return Ok(None);
-    };
-    let refusal: Option<&str> = first.try_get(TOLD).map_err(of_statement)?;
-    Ok(refusal.map(Refusal::of_name))
+/// The statement of a query, prepared once for each connection.
+pub(crate) async fn prepared(client: &Object, query: &Query) -> Result<Statement, Error> {
+    let types = query.types();
+    let statement = client.prepare_typed_cached(query.text(), &types).await;
+    statement.map_err(of_statement)
 }
 
-fn query_of(
-    schema: &str,
-    request: &ReadRequest,
-    at_time: Option<i64>,
-    form: Form,
-) -> Result<Query, Error> {
+fn query_of(schema: &str, request: &ReadRequest, at_time: Option<i64>) -> Result<Query, Error> {
     let mut query = Query::new(schema, at_time);
     let Span { head, since, until } = span_of(&mut query, request)?;
     match &request.selection {
@@ -135,33 +96,19 @@ fn query_of(
     let order = order_of(request.direction);
     let (key, stream) = match &request.selection {
         Selection::Stream(stream) => {
-            query.beyond("e.version", bigint(request.after_version.value()));
-            let until = query.value(bigint(request.until_version.value()), Type::INT8);
-            query.require(format!("e.version <= {until}"));
+            query.versions(request);
             let stream = query.value(stream.to_string(), Type::TEXT);
-            ("version", stream_of(schema, &stream, form))
+            ("version", stream_of(schema, &stream))
         }
         _ => ("position", Stream::default()),
     };
-    let text = match form {
-        Form::Quick => {
-            let (refusal, events) = uncut(&mut query, request, (key, order));
-            format!(
-                "WITH h AS MATERIALIZED ({head}), c AS MATERIALIZED ({refusal}) \
-                 SELECT h.position, h.until, c.refusal, {COLUMNS}{} FROM h CROSS JOIN c{} LEFT JOIN ({events}) q ON true",
-                stream.columns, stream.joins
-            )
-        }
-        Form::Whole => {
-            query.shown(NOW);
-            let events = cut(&mut query, request, (key, order));
-            format!(
-                "WITH h AS MATERIALIZED ({head}) \
-                 SELECT h.position, h.until, q.more, {COLUMNS}{} FROM h{} LEFT JOIN ({events}) q ON true",
-                stream.columns, stream.joins
-            )
-        }
-    };
+    query.shown(NOW);
+    let events = cut(&mut query, request, (key, order));
+    let text = format!(
+        "WITH h AS MATERIALIZED ({head}) \
+         SELECT h.position, h.until, q.more, {COLUMNS}{} FROM h{} LEFT JOIN ({events}) q ON true",
+        stream.columns, stream.joins
+    );
     Ok(query.with_text(text))
 }
 
@@ -174,22 +121,21 @@ struct Stream {
     joins: String,
 }
 
-fn stream_of(schema: &str, stream: &str, form: Form) -> Stream {
-    let version = format!(
-        "coalesce((SELECT v.version FROM {schema}.events v WHERE v.stream = {stream} ORDER BY v.version DESC LIMIT 1), 0)"
-    );
-    match form {
-        Form::Quick => Stream {
-            columns: format!(", {version}, NULL::smallint"),
-            joins: String::new(),
-        },
-        Form::Whole => Stream {
-            columns: format!(
-                ", {version}, p.state, p.truncate_before, p.max_age::text, p.max_count::text"
-            ),
-            joins: format!(" LEFT JOIN {schema}.stream_policies p ON p.stream = {stream}"),
-        },
+fn stream_of(schema: &str, stream: &str) -> Stream {
+    let version = version_of(schema, stream);
+    Stream {
+        columns: format!(
+            ", {version}, p.state, p.truncate_before, p.max_age::text, p.max_count::text"
+        ),
+        joins: format!(" LEFT JOIN {schema}.stream_policies p ON p.stream = {stream}"),
     }
+}
+
+/// The version of a stream, in SQL.
+pub(crate) fn version_of(schema: &str, stream: &str) -> String {
+    format!(
+        "coalesce((SELECT v.version FROM {schema}.events v WHERE v.stream = {stream} ORDER BY v.version DESC LIMIT 1), 0)"
+    )
 }
 
 /// Limits of a page as parameters: one event more than it has, and its bytes.
@@ -197,20 +143,6 @@ fn limits_of(query: &mut Query, request: &ReadRequest) -> [String; 2] {
     let count = i64::from(number(request.events_max));
     let bytes = i64::try_from(request.bytes_max).unwrap_or(i64::MAX);
     [count + 1, bytes].map(|limit| query.value(limit, Type::INT8))
-}
-
-/// Whether the events of a page and one more may be taken as they are: no stream has a policy, and the sum of their
-/// sizes fits. And these events, where they may.
-fn uncut(query: &mut Query, request: &ReadRequest, by: (&str, &str)) -> (String, String) {
-    let [limit, bytes] = limits_of(query, request);
-    let schema = query.schema();
-    let sizes = query.events("e.bytes", by, &limit);
-    let refusal = format!(
-        "SELECT CASE WHEN EXISTS (SELECT FROM {schema}.stream_policies) THEN 'policies' \
-         WHEN (SELECT sum(n.bytes) FROM ({sizes}) n) > {bytes} THEN 'bytes' END AS refusal"
-    );
-    let count = format!("CASE WHEN (SELECT c.refusal FROM c) IS NULL THEN {limit} ELSE 0 END");
-    (refusal, query.events("e.*", by, &count))
 }
 
 /// The events of a page as far as it has room for them, and whether there is one after each.
@@ -262,60 +194,71 @@ fn span_of(query: &mut Query, request: &ReadRequest) -> Result<Span, Error> {
     Ok(Span { head, since, until })
 }
 
-fn page_of(request: &ReadRequest, rows: &[Row], form: Form) -> Result<Page, Error> {
-    let Some(first) = rows.first() else {
-        return Err(Error::new(
-            annals_core::ErrorKind::Corrupt,
-            "the log has lost the row of its head; restore it",
-        ));
+fn page_of(request: &ReadRequest, rows: &[Row]) -> Result<Page, Error> {
+    let first = rows.first().ok_or_else(headless)?;
+    let ends = Ends {
+        head: position(first.try_get(0).map_err(of_statement)?),
+        until: position(first.try_get(1).map_err(of_statement)?),
     };
-    let head = position(first.try_get(0).map_err(of_statement)?);
-    let until = position(first.try_get(1).map_err(of_statement)?);
-    check_not_ahead(&request.after, head)?;
-    if let ConsistencyLevel::Session(cursor) = &request.consistency {
-        check_not_ahead(cursor, head)?;
-    }
     let stream = match &request.selection {
         Selection::Stream(stream) => Some(stream_head_of(first, STREAM, stream)?),
         _ => None,
     };
-    let (events, rest) = events_of(request, rows, form)?;
-    Ok(request.page(events, rest, until, stream))
-}
-
-/// The events in the rows, in order, and whether there is one after the last.
-fn events_of(
-    request: &ReadRequest,
-    rows: &[Row],
-    form: Form,
-) -> Result<(Vec<RecordedEvent>, bool), Error> {
     let mut events = Vec::with_capacity(rows.len());
     for row in rows {
         // Nothing, where there is no event at all.
         let found: Option<i64> = row.try_get(EVENT).map_err(of_statement)?;
         if found.is_some() {
-            events.push((event_of(row, EVENT)?, more_of(row, form)?));
+            let more: bool = row.try_get(TOLD).map_err(of_statement)?;
+            events.push((event_of(row, EVENT)?, more));
         }
     }
-    // They come in order, but no rule of SQL says so, and to sort what is sorted costs next to nothing.
-    match request.direction {
-        Direction::Forward => events.sort_by_key(|(event, _)| event.position()),
-        Direction::Backward => events.sort_by_key(|(event, _)| Reverse(event.position())),
-    }
-    let is_whole = events.len() <= request.events_max;
-    events.truncate(request.events_max);
-    // Where the server does not tell, it was asked for one more than the page has.
-    let rest = match events.last() {
-        Some((_, Some(more))) => *more,
-        _ => !is_whole,
-    };
-    Ok((events.into_iter().map(|(event, _)| event).collect(), rest))
+    in_order(request.direction, &mut events, |(event, _)| {
+        event.position()
+    });
+    let rest = events.last().is_some_and(|(_, more)| *more);
+    let events = events.into_iter().map(|(event, _)| event).collect();
+    ends.page(request, events, rest, stream)
 }
 
-/// Whether there is an event after the one in this row, where the query tells.
-fn more_of(row: &Row, form: Form) -> Result<Option<bool>, Error> {
-    match form {
-        Form::Quick => Ok(None),
-        Form::Whole => row.try_get(TOLD).map_err(of_statement),
+/// Where the log and the span of a request end.
+#[derive(Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) head: Position,
+    pub(crate) until: Position,
+}
+
+impl Ends {
+    /// The page of these events; `rest` where there is one after the last.
+    pub(crate) fn page(
+        self,
+        request: &ReadRequest,
+        events: Vec<RecordedEvent>,
+        rest: bool,
+        stream: Option<StreamHead>,
+    ) -> Result<Page, Error> {
+        check_not_ahead(&request.after, self.head)?;
+        if let ConsistencyLevel::Session(cursor) = &request.consistency {
+            check_not_ahead(cursor, self.head)?;
+        }
+        Ok(request.page(events, rest, self.until, stream))
+    }
+}
+
+/// The log without the row of its head.
+pub(crate) fn headless() -> Error {
+    let message = "the log has lost the row of its head; restore it";
+    Error::new(ErrorKind::Corrupt, message)
+}
+
+/// Sorts what comes in order already: no rule of SQL says so, and to sort what is sorted costs next to nothing.
+pub(crate) fn in_order<T>(
+    direction: Direction,
+    events: &mut [T],
+    position: impl Fn(&T) -> Position,
+) {
+    match direction {
+        Direction::Forward => events.sort_by_key(position),
+        Direction::Backward => events.sort_by_key(|event| Reverse(position(event))),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use annals_core::{
@@ -21,6 +20,7 @@ use crate::connection::{Connector, shared};
 use crate::error::{of_statement, unfinished, unknown};
 use crate::judge;
 use crate::migrations::{self, Found};
+use crate::quick::Seen;
 use crate::settings::Settings;
 use crate::sql::Statements;
 use crate::writer::{Parameters, Verdict, Writer, judged};
@@ -48,8 +48,8 @@ pub(crate) struct Shared {
     pub(crate) statements: Statements,
     pub(crate) settings: Settings,
     pub(crate) bell: Bell,
-    /// Whether a stream of the log was seen to have a policy.
-    has_policies: AtomicBool,
+    /// What reads have seen of the log.
+    seen: Seen,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -273,7 +273,7 @@ impl PostgresStoreBuilder {
             connector,
             statements,
             settings: self.settings,
-            has_policies: AtomicBool::new(false),
+            seen: Seen::default(),
             clock: self.clock,
         });
         let mut capabilities = Capabilities::COMPLETE;
@@ -353,8 +353,8 @@ impl Shared {
 
     async fn page(&self, request: ReadRequest) -> Result<Page, Error> {
         let client = self.client().await?;
-        let (schema, has_policies) = (&self.statements.schema, &self.has_policies);
-        crate::read::page(&client, schema, request, self.at_time(), has_policies).await
+        let schema = &self.statements.schema;
+        crate::read::page(&client, schema, request, self.at_time(), &self.seen).await
     }
 
     async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {

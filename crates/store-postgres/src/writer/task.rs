@@ -8,6 +8,7 @@ use annals_core::{
     Version,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 
@@ -81,6 +82,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut receiver: UnboundedReceiver<Wai
         let answers = task.answers(&commands).await;
         let unreachable = matches!(answers.last(), Some(Err(error)) if error.kind() == ErrorKind::Unavailable)
             && task.session.is_none();
+        let is_shared = batch.len() > 1;
         for (one, answer) in batch.into_iter().zip(answers) {
             // Who asked may be gone.
             drop(one.answer.send(answer));
@@ -90,6 +92,11 @@ pub(super) async fn run(shared: Arc<Shared>, mut receiver: UnboundedReceiver<Wai
             for one in waiting.drain(..) {
                 drop(one.answer.send(Err(out_of_reach(task.trouble.as_ref()))));
             }
+        }
+        if is_shared {
+            // Those that were answered may append again at once: with the others that wait, rather than after them, so
+            // that all share a commit and not each half its own.
+            yield_now().await;
         }
     }
 }

@@ -14,6 +14,7 @@ mod conformance;
 mod faults;
 mod import;
 mod opening;
+mod pages;
 mod plans;
 mod sharing;
 mod support;
