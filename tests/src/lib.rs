@@ -3,6 +3,7 @@
 //!
 //! The laws themselves stand in `tests/tests`, one law a file.
 
+pub mod cold;
 pub mod counted;
 pub mod evolving;
 pub mod fuzz;

@@ -15,6 +15,7 @@ use annals_core::{
     EventStoreExt, Optimizable, ReadRequest, RecordedEvent, SegmentState, SegmentSummary, StreamId,
 };
 use annals_store_log::LogStore;
+use annals_tests::cold::Cold;
 use futures_executor::block_on;
 use proptest::prelude::RngExt;
 use proptest::test_runner::{RngAlgorithm, TestRng};
@@ -42,9 +43,10 @@ struct Optimizing {
 }
 
 impl Optimizing {
-    fn start(directory: &Path) -> Self {
+    fn start(directory: &Path, cold: Cold) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_optimize_until_killed"))
             .arg(directory)
+            .arg(cold.name())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -98,11 +100,13 @@ fn random() -> (u64, TestRng) {
 }
 
 /// The store verifies clean, and holds every number up to the newest acknowledged one at least.
-fn check(directory: &Path, acknowledged: u64, counts: &mut Counts) {
-    let verified = LogStore::builder(directory).verify(&mut |_| {}).unwrap();
+fn check(directory: &Path, cold: Cold, acknowledged: u64, counts: &mut Counts) {
+    let (_, archives) = cold.place(directory).unwrap();
+    let builder = LogStore::builder(directory).archives(archives);
+    let verified = builder.verify(&mut |_| {}).unwrap();
     assert!(verified.is_whole(), "{verified:?}");
     counts.unfinished += verified.log.unfinished.len();
-    let store = LogStore::builder(directory).open().unwrap();
+    let store = builder.open().unwrap();
     let states = store.segments().unwrap();
     let has = |state| states.iter().any(|it| it.state == state);
     counts.mixed += u64::from(has(SegmentState::Compressed) && has(SegmentState::Plain));
@@ -137,12 +141,21 @@ fn check(directory: &Path, acknowledged: u64, counts: &mut Counts) {
 
 #[test]
 fn a_killed_optimizer_leaves_a_store_that_verifies_clean() {
+    campaign(Cold::Directory, KILLS);
+}
+
+#[test]
+fn a_killed_optimizer_with_an_object_store_leaves_a_store_that_verifies_clean() {
+    campaign(Cold::Objects, KILLS / 4);
+}
+
+fn campaign(cold: Cold, kills: u64) {
     let (seed, mut rng) = random();
     println!("ANNALS_SEED={seed}");
     let scale = env::var("ANNALS_CAMPAIGN_SCALE")
         .ok()
         .and_then(|text| text.parse().ok());
-    let kills = KILLS * scale.unwrap_or(1_u64);
+    let kills = kills * scale.unwrap_or(1_u64);
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut store = directory.path().join("0");
     let (mut acknowledged, mut counts) = (0, Counts::default());
@@ -152,14 +165,14 @@ fn a_killed_optimizer_leaves_a_store_that_verifies_clean() {
             store = directory.path().join(run.to_string());
             acknowledged = 0;
         }
-        let mut process = Optimizing::start(&store);
+        let mut process = Optimizing::start(&store, cold);
         for _ in 0..rng.random_range(1..150) {
             acknowledged = acknowledged.max(process.next(&mut counts).unwrap_or(0));
         }
         acknowledged = acknowledged.max(process.kill(&mut counts));
-        check(&store, acknowledged, &mut counts);
+        check(&store, cold, acknowledged, &mut counts);
     }
-    println!("campaign T16: {{\"kills\": {kills}, \"found\": \"{counts:?}\"}}");
+    println!("campaign T16 ({cold:?}): {{\"kills\": {kills}, \"found\": \"{counts:?}\"}}");
     assert!(
         counts.compressed > 0 && counts.undone > 0 && counts.reclaimed > 0,
         "{counts:?}"

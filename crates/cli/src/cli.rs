@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::archives::Moved;
 use crate::commands::{
     append, at, backup, completions, copy, diff, doctor, export, find, history, import, init, man,
     optimize, parked, profile, projections, read, repair, restore, schema, schemas, show, stats,
@@ -43,6 +44,15 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) store: StoreAddress,
+    /// An archive of the store is at another place by now than the store knows: absolute paths or URLs; may be given
+    /// several times.
+    #[arg(
+        long = "archive-moved",
+        global = true,
+        value_name = "FROM=TO",
+        help_heading = "Global options"
+    )]
+    pub(crate) archives_moved: Vec<Moved>,
     /// A line of JSON for each item, of a shape that stays.
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,

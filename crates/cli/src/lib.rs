@@ -32,6 +32,7 @@
 //! | events of one `trace` | 100,000 |
 
 mod ago;
+mod archives;
 mod cli;
 mod commands;
 mod copy;

@@ -24,7 +24,8 @@ pub fn reference() -> String {
 
 const HEAD: &str = "# The command line\n\n\
 <!-- This page is made of the program by `UPDATE_EXPECT=1 cargo test -p annals-cli reference`; a test holds the two together. -->\n\n\
-The command `annals` looks into event stores, and keeps them. Install it with `cargo install --path crates/cli`.\n\n\
+The command `annals` looks into event stores, and keeps them. Install it with `cargo install --path crates/cli`\n\
+(and `--features object-stores`, for archives in object stores).\n\n\
 A store is named by `--store` or by the variable `ANNALS_STORE`; else it is the directory that you are in. A store that an\n\
 application writes can be read, followed, checked and backed up meanwhile; what writes to it (`append`, `import`, `repair`,\n\
 `optimize apply`, `optimize undo`, `subjects erase`) needs it alone.\n\n\

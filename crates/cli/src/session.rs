@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use crate::archives;
 use crate::cli::{Cli, Color, Command, Global};
 use crate::commands::{
     append, at, backup, completions, copy, diff, doctor, export, find, history, import, init, man,
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     } else {
         Form::Text
     };
+    archives::begin(&cli.global.archives_moved);
     let mut session = Session {
         out: Out::standard(form, has_color(&cli.global), zone(&cli.global)),
         store: cli.global.store,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use annals_core::{Checkpoint, CheckpointName, EventStore};
 use annals_store_log::{LogFollower, LogStore, LogStoreBuilder, StoreHistory, is_locked};
 
+use crate::archives::archives;
 use crate::failure::{Failure, Result};
 
 /// Where a store is.
@@ -60,7 +61,7 @@ impl StoreAddress {
 
     /// What opens it in any way.
     pub(crate) fn builder(&self) -> LogStoreBuilder {
-        LogStore::builder(self.directory())
+        LogStore::builder(self.directory()).archives(archives())
     }
 
     /// Opens it to read, also while another process writes it.

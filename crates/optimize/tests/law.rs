@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use annals_archive_object::ObjectArchives;
+use annals_archive_object::object_store::memory::InMemory;
 use annals_core::{
     Answer, Append, AppendId, Category, Clock, ContentType, Criteria, Cursor, ErrorKind, EventId,
     EventStore, EventStoreExt, EventType, Expected, FailedCheck, HistoryEntry, Ids, NewEvent,
@@ -23,7 +25,7 @@ use annals_optimize::{
     ApplySettings, ArchiveRule, Control, JOURNAL, JournalMode, LegalHold, OptimizePolicy,
     Optimizer, Plan, ReclaimRule, RetentionRule, Step,
 };
-use annals_store_log::{LogStore, Settings};
+use annals_store_log::{Archives, LogStore, Settings};
 use annals_store_memory::MemoryStore;
 use futures_executor::block_on;
 
@@ -39,6 +41,7 @@ impl Clock for Hand {
 
 /// The store and its oracle.
 struct Both {
+    archives: Archives,
     log: Arc<LogStore>,
     oracle: Arc<MemoryStore>,
     clock: Arc<Hand>,
@@ -57,8 +60,13 @@ fn settings() -> Settings {
 
 impl Both {
     fn new(directory: &Path) -> Self {
+        Self::with(directory, Archives::default())
+    }
+
+    fn with(directory: &Path, archives: Archives) -> Self {
         let clock = Arc::new(Hand::default());
         let log = LogStore::builder(directory.join("store")).settings(settings());
+        let log = log.archives(archives.clone());
         let log = log
             .clock(Arc::clone(&clock) as Arc<dyn Clock>)
             .create()
@@ -67,6 +75,7 @@ impl Both {
             .clock(Arc::clone(&clock) as Arc<dyn Clock>)
             .build();
         Self {
+            archives,
             log: Arc::new(log),
             oracle: Arc::new(oracle),
             clock,
@@ -184,7 +193,7 @@ impl Both {
 
     /// That a follower reads the same, and every byte is as it was written.
     fn check_others(&self) {
-        let builder = || LogStore::builder(self.log.directory());
+        let builder = || LogStore::builder(self.log.directory()).archives(self.archives.clone());
         let follower = builder().follow().unwrap();
         let seen = block_on(follower.collect(ReadRequest::all())).unwrap();
         assert!(seen == block_on(self.oracle.collect(ReadRequest::all())).unwrap());
@@ -249,12 +258,24 @@ fn reads_answer_the_same_while_segments_are_compressed_and_undone() {
 #[test]
 fn reads_answer_the_same_while_segments_are_archived_and_restored() {
     let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("cold");
     let both = Both::new(directory.path());
+    check_archiving(&both, archive.to_str().unwrap());
+}
+
+#[test]
+fn reads_answer_the_same_while_segments_go_to_an_object_store_and_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let objects = ObjectArchives::default().store("test://cold", Arc::new(InMemory::new()));
+    let archives = Archives::default().opened_by(Arc::new(objects));
+    check_archiving(&Both::with(directory.path(), archives), "test://cold/shop");
+}
+
+fn check_archiving(both: &Both, to: &str) {
     (0..150).for_each(|_| both.append());
     let optimizer = both.optimizer();
-    let archive = directory.path().join("cold");
     let mut policy = OptimizePolicy::default();
-    policy.archive = Some(ArchiveRule::new(archive.to_str().unwrap()).newest_kept_local(1));
+    policy.archive = Some(ArchiveRule::new(to).newest_kept_local(1));
     let mut uncompressed = policy.clone();
     uncompressed.compression = None;
     both.read_and_written_while(|| {

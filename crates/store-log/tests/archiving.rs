@@ -5,7 +5,10 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use annals_archive_object::ObjectArchives;
+use annals_archive_object::object_store::memory::InMemory;
 use annals_core::{
     Answer, Append, AppendId, ContentType, Error, ErrorKind, EventStore, EventStoreExt, EventType,
     Expected, NewEvent, Optimizable, Position, ReadRequest, Receipt, SegmentArchiving,
@@ -245,4 +248,80 @@ fn moves_there_and_back_at_once_lose_nothing() {
     assert_eq!(count(&store), 600);
     store.close().unwrap();
     assert_eq!(count(&place.builder().open().unwrap()), 600);
+}
+
+fn opened(directory: PathBuf) -> Result<LogStore, Error> {
+    // ANCHOR: open
+    let objects = Arc::new(ObjectArchives::from_env());
+    let store = LogStore::builder(directory)
+        .archives(Archives::default().opened_by(objects))
+        .open_or_create()?;
+    // ANCHOR_END: open
+    Ok(store)
+}
+
+#[test]
+fn an_object_store_is_opened_by_who_knows_it_and_none_in_memory() {
+    let place = Place::new();
+    place.builder().create().unwrap().close().unwrap();
+    let store = opened(place.path("store")).unwrap();
+    for number in 0..60 {
+        append(&store, number).unwrap();
+    }
+    store.close().unwrap();
+    let objects = ObjectArchives::default().store("test://cold", Arc::new(InMemory::new()));
+    let archives = Archives::default().opened_by(Arc::new(objects));
+    let store = place.builder().archives(archives.clone()).open().unwrap();
+    for number in 60..90 {
+        append(&store, number).unwrap();
+    }
+    let sealed = store.segments().unwrap();
+    let sealed = sealed.iter().filter(|it| it.state != SegmentState::Active);
+    for segment in sealed {
+        let refused = archive(&store, segment.segment, Path::new("memory:///cold")).unwrap_err();
+        assert!(
+            refused.to_string().contains("no archive can be opened"),
+            "{refused}"
+        );
+        archive(&store, segment.segment, Path::new("test://cold/shop")).unwrap();
+    }
+    let all = || block_on(store.collect(ReadRequest::all())).unwrap().len();
+    assert_eq!(all(), 900);
+    assert_eq!(append(&store, 3).unwrap().answer, Answer::Duplicate);
+    let builder = place.builder().archives(archives);
+    builder.reach_archive("test://cold/shop").unwrap();
+    assert!(builder.verify(&mut |_| {}).unwrap().is_whole());
+    builder
+        .fork(place.path("fork"), Position::MAX, &mut |_| {})
+        .unwrap();
+    for segment in store.segments().unwrap() {
+        if segment.archived_bytes.is_some() {
+            let restored = store.restore_segment(segment.segment, &mut go_on);
+            assert!(restored.unwrap().unwrap().bytes_after > 0);
+        }
+    }
+    assert_eq!(all(), 900);
+}
+
+#[test]
+fn a_url_of_a_file_is_the_directory() {
+    let place = Place::new();
+    let store = place.builder().create().unwrap();
+    for number in 0..60 {
+        append(&store, number).unwrap();
+    }
+    let cold = place.path("cold");
+    let url = format!("file://{}", cold.display());
+    archive(&store, 1, Path::new(&url)).unwrap();
+    let folder = fs::read_dir(&cold).unwrap().next().unwrap().unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let locations = place.builder().archives_in_use().unwrap();
+    assert_eq!(locations[0].location, url);
+    assert_eq!(
+        block_on(store.collect(ReadRequest::all())).unwrap().len(),
+        600
+    );
+    store.restore_segment(1, &mut go_on).unwrap();
+    let encoded = archive(&store, 1, Path::new("file:///mnt/my%20cold")).unwrap_err();
+    assert!(encoded.to_string().contains("can be opened"), "{encoded}");
 }

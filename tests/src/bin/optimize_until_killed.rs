@@ -1,6 +1,6 @@
 //! Appends to the store in a directory and makes it smaller and larger all the while, until it is killed.
 //!
-//! `optimize_until_killed <directory>`. A line is the number of the newest event that is acknowledged, or what was
+//! `optimize_until_killed <directory> <kind of archive>`. A line is the number of the newest event that is acknowledged, or what was
 //! done to a segment.
 
 use std::env;
@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::thread;
 
 use annals_core::{
-    Append, Category, ContentType, Error, ErrorKind, EventStore, EventType, Expected, Ids,
-    NewEvent, StreamId, UuidIds, Version,
+    Append, Category, ContentType, Error, EventStore, EventType, Expected, Ids, NewEvent, StreamId,
+    UuidIds, Version,
 };
 use annals_optimize::{
     ApplySettings, ArchiveRule, Control, JournalMode, OptimizePolicy, Optimizer, Plan, ReclaimRule,
     RetentionRule,
 };
 use annals_store_log::{LogStore, Settings};
+use annals_tests::cold::Cold;
 use futures_executor::block_on;
 
 const STREAM: StreamId = StreamId::from_static("number-all");
@@ -30,13 +31,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut settings = Settings::default();
     settings.segment_bytes = 32 * 1024;
     settings.index_bytes_max = 16 * 1024;
+    let cold = env::args().nth(2).and_then(|name| Cold::of_name(&name));
+    let cold = cold.ok_or("give a kind of archive")?;
+    let (to, archives) = cold.place(directory.as_ref())?;
     let store = LogStore::builder(directory)
         .settings(settings)
+        .archives(archives)
         .open_or_create()?;
     let store = Arc::new(store);
     let writer = Arc::clone(&store);
     let writer = thread::spawn(move || append_for_ever(&*writer));
-    optimize_for_ever(&store)?;
+    optimize_for_ever(&store, &to)?;
     writer.join().map_err(|_| "the writer panicked")??;
     Ok(())
 }
@@ -69,7 +74,7 @@ fn append_for_ever(store: &dyn EventStore) -> Result<(), Error> {
 
 /// Compresses all segments that are sealed, undoes it, archives them, undoes it, reclaims the scrap of one, and begins
 /// again.
-fn optimize_for_ever(store: &Arc<LogStore>) -> Result<(), Error> {
+fn optimize_for_ever(store: &Arc<LogStore>, to: &str) -> Result<(), Error> {
     let optimizer = Optimizer::of(Arc::clone(store));
     let mut settings = ApplySettings::default();
     settings.bytes_per_second_max = None;
@@ -81,7 +86,7 @@ fn optimize_for_ever(store: &Arc<LogStore>) -> Result<(), Error> {
         let plan = match what {
             "compressed" => optimizer.plan(&OptimizePolicy::default())?,
             "undone" => optimizer.plan_undo()?,
-            "archived" => optimizer.plan(&archiving(store)?)?,
+            "archived" => optimizer.plan(&archiving(to))?,
             _ => plan_reclaim(&optimizer)?,
         };
         let control = Control::new();
@@ -93,18 +98,14 @@ fn optimize_for_ever(store: &Arc<LogStore>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Moves all segments that are sealed beside the store, some of them compressed.
-fn archiving(store: &LogStore) -> Result<OptimizePolicy, Error> {
-    let archive = std::path::absolute(store.directory().with_extension("archive"));
-    let archive = archive.map_err(|error| {
-        Error::new(ErrorKind::Invalid, "the store's directory has no path").caused_by(error)
-    })?;
+/// Moves all segments that are sealed to the archive, some of them compressed.
+fn archiving(to: &str) -> OptimizePolicy {
     let mut policy = OptimizePolicy::default();
     if let Some(rule) = &mut policy.compression {
         rule.newest_kept_plain = 2;
     }
-    policy.archive = Some(ArchiveRule::new(archive.to_string_lossy()));
-    Ok(policy)
+    policy.archive = Some(ArchiveRule::new(to));
+    policy
 }
 
 /// Hides scrap, where that is not done yet, and reclaims that of one segment.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::init::{cannot_be_made, refuse_what_is_there};
 use super::verify::on_progress;
+use crate::archives::archives;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::progress::Step;
 use crate::output::table::{Align, Table};
@@ -156,6 +157,7 @@ fn make(args: &Backup, session: &Session, previous: Option<&Path>, making: &Path
     };
     let parts = Parts {
         vfs: Arc::new(vfs),
+        archives: archives(),
         ..Parts::os()
     };
     let fork = session.store.builder().parts(parts).fork(

@@ -182,7 +182,7 @@ fn store(session: &Session) -> Check {
 /// Whether the archives that the store has segments in are within reach.
 fn archives(session: &Session) -> Vec<Check> {
     const NAME: &str = "archive";
-    const ADVICE: &str = "events there can't be read, and all else can; bring it within reach";
+    const ADVICE: &str = "events there can't be read, and all else can; bring it within reach, or tell where it is by --archive-moved";
     let builder = session.store.builder();
     let found = builder.archives_in_use().unwrap_or_default();
     let check = |archive: ArchiveSummary| {
@@ -191,7 +191,11 @@ fn archives(session: &Session) -> Vec<Check> {
         let what = format!("{segments}, {bytes} in {}", archive.location);
         match builder.reach_archive(&archive.location) {
             Ok(()) => Check::new(NAME, Verdict::Good, what, ""),
-            Err(_) => Check::new(NAME, Verdict::Bad, format!("{what}: out of reach"), ADVICE),
+            Err(error) => {
+                let why = Failure::from(error).message;
+                let what = format!("{what}: out of reach: {why}");
+                Check::new(NAME, Verdict::Bad, what, ADVICE)
+            }
         }
     };
     found.into_iter().map(check).collect()

@@ -14,6 +14,7 @@ use super::backup::{
 };
 use super::init::refuse_what_is_there;
 use super::verify::on_progress;
+use crate::archives::archives;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::progress::Step;
 use crate::output::{GOOD, note, text};
@@ -119,6 +120,7 @@ fn make(
     let vfs = CopyingVfs { shares: None };
     let parts = Parts {
         vfs: Arc::new(vfs),
+        archives: archives(),
         ..Parts::os()
     };
     let fork = source

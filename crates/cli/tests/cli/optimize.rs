@@ -337,3 +337,69 @@ fn what_is_hidden_is_reclaimed_on_demand_and_never_by_itself() {
             .starts_with("nothing to do")
     );
 }
+
+#[test]
+fn an_archive_that_moved_is_told_where_it_is_by_now() {
+    let place = Place::empty();
+    sealed(&place);
+    let before = place.export("shop");
+    let cold = place.path("cold");
+    let line = format!("annals optimize apply --archive file://{}", cold.display());
+    assert!(place.ok(&line).starts_with("done: "));
+    check_same(&place, &before);
+    let archived = place.export("shop");
+    let doctor = place.shell("annals doctor").out;
+    assert!(doctor.contains("in file:///"), "{doctor}");
+    fs::rename(&cold, place.path("away")).unwrap();
+    assert_ne!(place.shell("annals read").code, 0);
+    let moved = format!(
+        "--archive-moved file://{}={}",
+        cold.display(),
+        place.path("away").display()
+    );
+    for line in [
+        "read",
+        "verify --deep",
+        "stats",
+        "doctor",
+        "backup backups",
+        "copy shop copied",
+        "optimize status",
+        "optimize undo",
+    ] {
+        let ran = place.shell(&format!("annals {line} {moved}"));
+        assert!(ran.code == 0 || line == "doctor", "{line}: {}", ran.err);
+        assert!(!ran.out.contains("out of reach"), "{line}: {}", ran.out);
+    }
+    check_same(&place, &before);
+    for store in ["backups/000001", "copied"] {
+        assert!(place.export(store) == archived, "{store}");
+    }
+    let refused = place.shell("annals read --archive-moved cold=away");
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("two places"), "{}", refused.err);
+}
+
+#[test]
+fn a_place_that_can_t_be_an_archive_is_refused_before_anything_moves() {
+    let place = Place::empty();
+    sealed(&place);
+    let files = segments(&place);
+    let mut refused = vec![
+        ("memory:///cold", "gone with the process"),
+        ("tape://1/cold", "nobody opens archives of this kind"),
+        ("s3://user:secret@bucket/cold", "give keys to what opens it"),
+    ];
+    if !cfg!(feature = "object-stores") {
+        refused.push(("s3://bucket/cold", "its feature `object-stores`"));
+    }
+    for (to, says) in refused {
+        for verb in ["plan", "apply"] {
+            let ran = place.run(&["optimize", verb, "--archive", to]);
+            assert_ne!(ran.code, 0);
+            assert!(ran.err.contains(says), "{}", ran.err);
+            assert!(!ran.err.contains("secret"), "{}", ran.err);
+        }
+    }
+    assert!(segments(&place) == files);
+}

@@ -23,7 +23,7 @@ use crate::compress::Pace;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{Files, name_of};
 use crate::format::manifest::{Archived, Form, LOCATION_BYTES_MAX};
-use crate::vfs::{Vfs, VfsFile};
+use crate::vfs::{OsVfs, Vfs, VfsFile};
 
 /// The folder of one log in an archive: whole files under flat names. All methods block.
 pub trait Archive: fmt::Debug + Send + Sync {
@@ -32,7 +32,8 @@ pub trait Archive: fmt::Debug + Send + Sync {
     /// [`remove`](Self::remove) removes.
     ///
     /// # Errors
-    /// What the place refuses; nothing is known of the name then.
+    /// [`io::ErrorKind::AlreadyExists`] where the place can tell that there is a file of this name, which stays as it is:
+    /// it may be the one that an earlier attempt put. For all else that the place refuses, nothing is known of the name.
     fn put(
         &self,
         name: &str,
@@ -71,8 +72,8 @@ pub trait OpenArchive: fmt::Debug + Send + Sync {
     fn open_archive(&self, location: &str, folder: &str) -> Option<io::Result<Arc<dyn Archive>>>;
 }
 
-/// How a log finds its archives. Directories are found without being told; whatever is no absolute path, as a URL, is
-/// opened by who knows such.
+/// How a log finds its archives. Directories are found without being told, by their absolute path or a URL `file://`
+/// with it; whatever else there is, as `s3://`, is opened by who knows such.
 #[derive(Clone, Debug, Default)]
 pub struct Archives {
     openers: Vec<Arc<dyn OpenArchive>>,
@@ -94,6 +95,18 @@ impl Archives {
         self
     }
 
+    /// Whether something could be moved to this location: it is an absolute path or a URL without keys, and somebody opens
+    /// such. It is not asked for.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, location: &str) -> io::Result<()> {
+        let invalid = |error: Error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string());
+        check_location(location).map_err(invalid)?;
+        let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
+        self.open(&vfs, location, "").map(drop)
+    }
+
     /// Where the archive is that the log knows to be at this location.
     fn now_at<'a>(&'a self, location: &'a str) -> &'a str {
         let mut moved = self.moved.iter();
@@ -108,18 +121,45 @@ impl Archives {
         folder: &str,
     ) -> io::Result<Arc<dyn Archive>> {
         let location = self.now_at(location);
+        if is_secretive(location) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, NO_SECRETS));
+        }
         let mut openers = self.openers.iter();
         if let Some(opened) = openers.find_map(|opener| opener.open_archive(location, folder)) {
             return opened;
         }
-        if !Path::new(location).is_absolute() {
+        let Some(directory) = directory_of(location) else {
             let message = "nobody opens archives of this kind here; give an absolute path, \
                 or build in what knows such URLs";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
-        }
-        let directory = Path::new(location).join(folder);
+        };
+        let directory = directory.join(folder);
         Ok(Arc::new(DirectoryArchive::new(Arc::clone(vfs), directory)))
     }
+}
+
+/// What is said where a location has keys in it, which is not repeated.
+const NO_SECRETS: &str = "the URL of an archive is written down and shown: leave passwords, parameters and fragments out of \
+    it, and give keys to what opens it";
+
+/// Whether something in a URL may be a key.
+fn is_secretive(location: &str) -> bool {
+    let Some((_, rest)) = location.split_once("://") else {
+        return false;
+    };
+    let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
+    user.contains(':') || rest.contains(['?', '#'])
+}
+
+/// The directory that a location is, by its absolute path or as a URL of a file, in which nothing is encoded.
+fn directory_of(location: &str) -> Option<&Path> {
+    let path = match location.strip_prefix("file://") {
+        Some(path) if path.contains('%') => return None,
+        Some(path) => path,
+        None => location,
+    };
+    let path = Path::new(path);
+    path.is_absolute().then_some(path)
 }
 
 /// The folder of a log in an archive. A fork of a log has the same id and another key, so that neither meets files
@@ -151,7 +191,9 @@ impl Files {
 
     /// What messages call the file of an archived segment.
     pub(crate) fn archived_path(&self, log: LogId, id: u32, form: Form, of: &Archived) -> PathBuf {
-        let location = Path::new(self.archives.now_at(&of.location));
+        let now_at = self.archives.now_at(&of.location);
+        let is_shown = !is_secretive(now_at);
+        let location = Path::new(if is_shown { now_at } else { &of.location });
         location.join(of.folder(log)).join(name_of(id, form))
     }
 
@@ -199,6 +241,9 @@ fn out_of_reach(id: u32, location: &str, error: io::Error) -> Error {
 
 /// Refuses what is no location of an archive.
 fn check_location(location: &str) -> Result<()> {
+    if is_secretive(location) {
+        return Err(Error::new(ErrorKind::Invalid, NO_SECRETS));
+    }
     let is_known = Path::new(location).is_absolute() || location.contains("://");
     if is_known && location.len() <= LOCATION_BYTES_MAX {
         return Ok(());

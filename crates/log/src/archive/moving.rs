@@ -63,23 +63,20 @@ impl View {
         let bytes = bytes_of(segment, &end);
         let name = name_of(segment.id(), segment.form);
         if differs(&*file, &*archive, (&name, bytes), pace).map_err(failed)? {
-            let message = format!(
-                "the archive {location} has another file {name} of this log: a copy of its directory may \
-                be in use as well; if not, remove the file"
-            );
-            return Err(Error::new(ErrorKind::Invalid, message));
+            return Err(is_another(location, &name));
         }
-        let copied = archive.put(&name, &*file, bytes, pace).and_then(|copied| {
-            if copied.is_break() {
-                return Ok(None);
+        let (copied, is_ours) = put_and_compared(&*file, &*archive, (&name, bytes), pace);
+        let checksum = match copied {
+            Ok(Some(checksum)) => checksum,
+            Err(error) if !is_ours && error.kind() == io::ErrorKind::InvalidData => {
+                return Err(is_another(location, &name));
             }
-            compared(&*file, &*archive, &name, bytes, pace)
-        });
-        let Ok(Some(checksum)) = copied else {
-            if let Err(error) = archive.remove(&name) {
-                tracing::debug!(%error, name, "an unfinished copy stays in the archive for now");
+            copied => {
+                if is_ours && let Err(error) = archive.remove(&name) {
+                    tracing::debug!(%error, name, "an unfinished copy stays in the archive for now");
+                }
+                return copied.map(|_| None).map_err(failed);
             }
-            return copied.map(|_| None).map_err(failed);
         };
         let length = file.length().map_err(failed)?;
         if planted::is_active(Bug::ArchivedTooEarly) {
@@ -222,6 +219,32 @@ impl View {
         let location = Path::new(location);
         swept.map_err(|error| Error::io("the archive can't be emptied", location, error))
     }
+}
+
+/// Puts a file and compares what is there then with it: the checksum of both, and whether it may be removed otherwise.
+/// Where there was one it may be another's; or that of an attempt whose answer was lost, as shows when it is read.
+fn put_and_compared(
+    file: &dyn VfsFile,
+    archive: &dyn Archive,
+    (name, bytes): (&str, u64),
+    pace: &mut Pace<'_>,
+) -> (io::Result<Option<u32>>, bool) {
+    let is_ours = match archive.put(name, file, bytes, pace) {
+        Ok(ControlFlow::Continue(())) => true,
+        Ok(ControlFlow::Break(())) => return (Ok(None), true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return (Err(error), true),
+    };
+    (compared(file, archive, name, bytes, pace), is_ours)
+}
+
+#[cold]
+fn is_another(location: &str, name: &str) -> Error {
+    let message = format!(
+        "the archive {location} has another file {name} of this log: a copy of its directory may \
+        be in use as well; if not, remove the file"
+    );
+    Error::new(ErrorKind::Invalid, message)
 }
 
 /// Whether the archive has a file of this name that is another.

@@ -11,6 +11,7 @@ use annals_optimize::{
 use clap::{ArgGroup, Args};
 
 use crate::ago;
+use crate::archives;
 use crate::failure::{Failure, Result};
 
 const HEADING: &str = "What to make smaller";
@@ -51,8 +52,10 @@ pub(crate) struct PolicyArgs {
     /// good then. Only streams that a --hold or the file names are spared.
     #[arg(long, help_heading = HEADING)]
     reclaim: bool,
-    /// Move segments to this directory, in which they are read from then on; what is compressed is so before.
-    #[arg(long, value_name = "DIRECTORY", help_heading = HEADING)]
+    /// Move segments to this directory or URL of an object store, in which they are read from then on; what is compressed is
+    /// so before. URLs are s3://, gs://, az://, https:// and file://; all but the last take a program that was built with the
+    /// feature `object-stores`.
+    #[arg(long, value_name = "PLACE", help_heading = HEADING)]
     archive: Option<String>,
     /// Move only segments of which every event is older than this: 12h, 30d, 4w.
     #[arg(long, value_name = "AGE", value_parser = ago::age, help_heading = HEADING)]
@@ -133,20 +136,12 @@ impl PolicyArgs {
                 Some(_) => Err(Failure::usage(
                     "--archive-older-than says what to move, and nothing says where to",
                 )
-                .hint("add --archive <DIRECTORY>")),
+                .hint("add --archive <PLACE>")),
                 None => Ok(()),
             };
         };
         rule.older_than = self.archive_older_than.or(rule.older_than);
-        if rule.to.contains("://") {
-            let message = format!(
-                "{} is no directory, and nothing here opens other archives",
-                rule.to
-            );
-            return Err(Failure::usage(message)
-                .hint("name a directory; a program may open others, by `OpenArchive`"));
-        }
-        rule.to = absolute(&rule.to)?;
+        rule.to = archives::place(&rule.to)?;
         Ok(())
     }
 
@@ -175,18 +170,6 @@ impl Policy {
         }
         Ok(plan)
     }
-}
-
-/// The path of an archive, as the store keeps it.
-fn absolute(path: &str) -> Result<String> {
-    let absolute = std::path::absolute(path);
-    let absolute = absolute.map_err(|error| Failure::file("find", Path::new(path), &error))?;
-    let text = absolute.into_os_string().into_string();
-    text.map_err(|path| {
-        let path = path.display();
-        Failure::usage(format!("{path} can't be kept as the place of an archive"))
-            .hint("name a directory whose path is UTF-8")
-    })
 }
 
 /// The policy of a file, which tells its form by its first sign.
@@ -254,16 +237,15 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_is_an_absolute_path() {
+    fn an_archive_is_an_absolute_path_or_a_url() {
         let rule = policy(&["--archive", "/cold", "--archive-older-than", "30d"]);
         let month = Duration::from_hours(30 * 24);
         assert_eq!(
             rule.archive,
             Some(ArchiveRule::new("/cold").older_than(month))
         );
-        let line = Line::parse_from(["annals", "--archive", "s3://bucket/cold"]);
-        let refused = line.policy.policy().unwrap_err();
-        assert!(refused.message.contains("no directory"));
+        let rule = policy(&["--archive", "file:///cold"]);
+        assert_eq!(rule.archive, Some(ArchiveRule::new("file:///cold")));
         let rule = policy(&["--archive", "cold"]).archive.unwrap();
         assert!(Path::new(&rule.to).is_absolute() && rule.to.ends_with("cold"));
         let line = Line::parse_from(["annals", "--archive-older-than", "30d"]);
