@@ -2,6 +2,7 @@
 //! verifies clean.
 
 #![expect(
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a panic is a failed test, and long runs show their counts"
 )]
@@ -113,8 +114,8 @@ fn check(directory: &Path, cold: Cold, acknowledged: u64, counts: &mut Counts) {
     let is_sealed = |it: &&SegmentSummary| it.state != SegmentState::Active;
     let is_archived = |it: &&SegmentSummary| it.archived_bytes.is_some();
     let sealed = states.iter().filter(is_sealed).count();
-    let archived = states.iter().filter(is_archived).count();
-    counts.moving += u64::from(archived > 0 && archived < sealed);
+    let moved = states.iter().filter(is_archived).count();
+    counts.moving += u64::from(moved > 0 && moved < sealed);
     let says = |event: &RecordedEvent, number: u64| {
         let payload = String::from_utf8(event.payload().to_vec()).unwrap();
         assert_eq!(payload.split(' ').next().unwrap(), number.to_string());

@@ -6,7 +6,7 @@ use super::gathering::{Approach, Came, Gathering};
 use super::slots::{Key, Slots};
 use super::sync::{IDLE_LOOKS_MAX, clock};
 
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 /// Keys of different futures.
 fn keys<const N: usize>() -> [Key; N] {
@@ -41,7 +41,7 @@ fn nobody_is_awaited_long_after_a_commit() {
     let [one] = keys();
     let mut gathering = Gathering::default();
     // Done before the clock began.
-    gathering.expect(64, 0, Duration::ZERO, Duration::from_nanos(30_000));
+    gathering.expect(64, 0, Duration::ZERO, Duration::from_micros(30));
     while clock() < Duration::from_micros(40) {}
     let approach = gathering.approach(one, Came::Never, 1);
     assert_eq!(approach, Some(Approach::Lead));

@@ -65,7 +65,7 @@ impl<'a, C: Commit> Submit<'a, C> {
             return Poll::Ready(outcome);
         }
         let approach = queue.approach(key, came);
-        let lead = match approach {
+        let taken = match approach {
             Approach::Lead => queue.lead_as_caller(),
             Approach::Park => None,
             Approach::StepBack | Approach::Linger => {
@@ -78,7 +78,7 @@ impl<'a, C: Commit> Submit<'a, C> {
                 return Poll::Pending;
             }
         };
-        if let Some((core, batch)) = lead {
+        if let Some((core, batch)) = taken {
             drop(queue);
             let mut outcome = None;
             let led = self.shared.lead(core, batch, |queue| {
