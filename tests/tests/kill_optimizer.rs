@@ -71,7 +71,7 @@ impl Optimizing {
     }
 
     /// Kills it with SIGKILL; the newest number that it had acknowledged by then.
-    fn kill(mut self, counts: &mut Counts) -> u64 {
+    fn kill(mut self) -> u64 {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         let mut newest = 0;
@@ -82,7 +82,6 @@ impl Optimizing {
                 .and_then(|it| it.parse().ok());
             newest = newest.max(number.unwrap_or(0));
         }
-        counts.acknowledged = counts.acknowledged.max(newest);
         newest
     }
 }
@@ -170,7 +169,8 @@ fn campaign(cold: Cold, kills: u64) {
         for _ in 0..rng.random_range(1..150) {
             acknowledged = acknowledged.max(process.next(&mut counts).unwrap_or(0));
         }
-        acknowledged = acknowledged.max(process.kill(&mut counts));
+        acknowledged = acknowledged.max(process.kill());
+        counts.acknowledged = counts.acknowledged.max(acknowledged);
         check(&store, cold, acknowledged, &mut counts);
     }
     println!("campaign T16 ({cold:?}): {{\"kills\": {kills}, \"found\": \"{counts:?}\"}}");
@@ -178,6 +178,7 @@ fn campaign(cold: Cold, kills: u64) {
         counts.compressed > 0 && counts.undone > 0 && counts.reclaimed > 0,
         "{counts:?}"
     );
+    assert!(counts.acknowledged > 0, "{counts:?}");
     assert!(counts.archived > 0 && counts.moving > 0, "{counts:?}");
     assert!(counts.mixed > 0 && counts.unfinished > 0, "{counts:?}");
 }
