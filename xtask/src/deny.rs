@@ -23,11 +23,21 @@ const FETCH_TIMEOUT: Duration = Duration::from_mins(2);
 /// Checks the dependency tree; returns a notice where the advisories could not be checked.
 pub(crate) fn run(workspace: &Workspace) -> Result<Option<String>> {
     let program = find_or_install(workspace)?;
-    check(
-        &program,
-        &workspace.root,
-        &["check", "bans", "licenses", "sources"],
-    )?;
+    // Who depends on each crate with several versions fills thousands of lines; it is asked for where something is refused.
+    let brief = [
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ];
+    if check(&program, &workspace.root, &brief).is_err() {
+        check(
+            &program,
+            &workspace.root,
+            &["check", "bans", "licenses", "sources"],
+        )?;
+    }
     match fetch_advisories(&program, &workspace.root) {
         Ok(()) => {
             check(
