@@ -8,8 +8,8 @@ use annals_core::{
     PolicyChange, ReadRequest, Receipt, StreamHead, StreamId,
 };
 use annals_projection::Projection;
+use annals_store_postgres::PostgresStore;
 use annals_store_postgres::error::of_change;
-use annals_store_postgres::{Connector, PostgresStore};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, Transaction};
@@ -104,7 +104,6 @@ pub struct PostgresInline {
 struct Inner {
     store: Arc<PostgresStore>,
     models: Vec<InlineModel>,
-    connector: Connector,
     /// The connection of appends that are transactions of their own. One is enough: they go one after the other in
     /// the log too.
     client: Mutex<Option<Client>>,
@@ -159,7 +158,7 @@ impl PostgresInline {
     /// # Errors
     /// [`ErrorKind::Refused`] where a projection can't take an event; those of the sink and of the store.
     pub async fn catch_up(&self) -> Result<(), Error> {
-        self.inner.catch_up().await
+        self.inner.catch_up().await.map(drop)
     }
 }
 
@@ -181,10 +180,9 @@ impl PostgresInlineBuilder {
         let refused = |message: &'static str| {
             Err(Error::new(ErrorKind::Invalid, message).during("open inline projections"))
         };
-        let Some((_, first)) = models.first() else {
+        if models.is_empty() {
             return refused("no projection to bring up; give one with `project`");
-        };
-        let connector = first.connector().clone();
+        }
         for (index, (projection, _)) in models.iter().enumerate() {
             let id = projection.model_id();
             if models
@@ -204,10 +202,11 @@ impl PostgresInlineBuilder {
         let inner = Inner {
             store,
             models: models.collect(),
-            connector,
             client: Mutex::new(None),
         };
         inner.catch_up().await?;
+        let usable = inner.look_at_tables().await;
+        usable.map_err(|error| error.during("open inline projections"))?;
         Ok(PostgresInline {
             inner: Arc::new(inner),
         })
@@ -221,25 +220,77 @@ impl Inner {
         append: Append,
     ) -> Result<Receipt, Error> {
         let receipt = self.store.append_in(transaction, append).await?;
-        for model in &self.models {
-            let brought_up = model.bring_up(&self.store, transaction).await;
-            brought_up.map_err(|error| error.during("append"))?;
-        }
+        let brought_up = self.bring_up(transaction, &receipt).await;
+        brought_up.map_err(|error| error.during("append"))?;
         Ok(receipt)
     }
 
-    async fn catch_up(&self) -> Result<(), Error> {
+    async fn bring_up(
+        &self,
+        transaction: &Transaction<'_>,
+        receipt: &Receipt,
+    ) -> Result<(), Error> {
+        let mut in_hand = Vec::with_capacity(self.models.len());
+        // All of them first: a transaction that ends between two is not committed either.
         for model in &self.models {
-            model.catch_up(&self.store).await?;
+            in_hand.push((model, model.take_in_hand(transaction).await?));
+        }
+        for (model, kept) in in_hand {
+            let brought_up = model.bring_up(&self.store, transaction, kept, receipt);
+            brought_up.await?;
         }
         Ok(())
     }
 
+    /// Looks whether the store's role can take each model in hand, in the store's database.
+    async fn look_at_tables(&self) -> Result<(), Error> {
+        let mut client = self.store.connector().client().await?;
+        let begun = client.transaction().await;
+        let transaction = begun.map_err(annals_store_postgres::error::of_statement)?;
+        for model in &self.models {
+            model.take_in_hand(&transaction).await.map_err(|error| {
+                let is_of_the_database = std::error::Error::source(&error).is_some();
+                let is_missing = match error.kind() {
+                    ErrorKind::Invalid => is_of_the_database,
+                    kind => kind == ErrorKind::Refused,
+                };
+                if !is_missing {
+                    return error;
+                }
+                let message = "the store can't write to this model's tables: give the sink the address of the store's \
+                               database, and the store's role what the model's schema takes";
+                let told = Error::new(ErrorKind::Invalid, message).with("model", model.id());
+                told.caused_by(error)
+            })?;
+        }
+        transaction
+            .rollback()
+            .await
+            .map_err(annals_store_postgres::error::of_statement)
+    }
+
+    /// The places of the models when they have caught up.
+    async fn catch_up(&self) -> Result<Vec<Cursor>, Error> {
+        let mut reached = Vec::with_capacity(self.models.len());
+        for model in &self.models {
+            reached.push(model.catch_up(&self.store).await?);
+        }
+        Ok(reached)
+    }
+
     /// Appends in a transaction of its own.
     async fn append(&self, append: Append) -> Result<Receipt, Error> {
+        let mut reached = Vec::new();
         for _ in 1..ATTEMPTS_MAX {
             match self.try_append(append.clone()).await {
-                Err(error) if InlineModel::is_behind(&error) => self.catch_up().await?,
+                Err(error) if InlineModel::is_behind(&error) => {
+                    let now = self.catch_up().await?;
+                    // Where nobody moves, one more try finds what this one has found.
+                    if now == reached {
+                        return Err(error);
+                    }
+                    reached = now;
+                }
                 done => return done,
             }
         }
@@ -250,7 +301,7 @@ impl Inner {
         let mut kept = self.client.lock().await;
         let mut client = match kept.take().filter(|client| !client.is_closed()) {
             Some(client) => client,
-            None => self.connector.client().await?,
+            None => self.store.connector().client().await?,
         };
         let appended = {
             let begun = client.transaction().await;
@@ -285,7 +336,13 @@ impl EventStore for PostgresInline {
         // On the runtime: a caller that stops to poll keeps no lock.
         let inner = Arc::clone(&self.inner);
         let appending = async move { inner.append(append).await };
-        let appended = self.inner.connector.runtime().spawn(appending).await;
+        let appended = self
+            .inner
+            .store
+            .connector()
+            .runtime()
+            .spawn(appending)
+            .await;
         let appended = appended.unwrap_or_else(|source| {
             let message = "the append was given up on its way; send it again with the same id";
             Err(Error::new(ErrorKind::Unknown, message).caused_by(source))

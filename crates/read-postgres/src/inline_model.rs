@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use annals_core::{BoxError, Cursor, Error, ErrorKind, EventStore, Page, ReadRequest};
+use annals_core::{
+    BoxError, Cursor, Error, ErrorKind, EventStore, Page, ReadRequest, Receipt, limits,
+};
 use annals_projection::{
     Batch, Consumer, FeedPage, Handled, ModelId, Projection, ProjectionConsumer, Step,
 };
@@ -15,12 +17,12 @@ use tokio_postgres::Transaction;
 use crate::errors;
 use crate::model::{Known, PostgresModel};
 use crate::names::Names;
-use crate::progress::{self, Kept, Lock};
+use crate::progress::{self, Kept};
 use crate::schema;
 use crate::session::Session;
 use crate::sink::{Place, PostgresSink};
 
-/// How many events a model may be behind for an append to bring it up on its way.
+/// How many events a model may be behind, the append's own aside, for an append to bring it up on its way.
 pub(crate) const BEHIND_EVENTS_MAX: usize = 1024;
 
 /// How many events are taken in one step while a model catches up.
@@ -56,24 +58,32 @@ impl InlineModel {
         }
     }
 
+    pub(crate) fn id(&self) -> &ModelId {
+        &self.id
+    }
+
     /// Whether it is why an append was refused that a model is too far behind.
     pub(crate) fn is_behind(error: &Error) -> bool {
         error.kind() == ErrorKind::Unavailable && error.context().any(|(name, _)| name == BEHIND)
     }
 
-    /// Takes everything that the log has after the model's place, within a transaction that has locked the log.
+    /// Takes everything that the log has after the model's place, within a transaction that has the model in hand and has
+    /// locked the log by the append of this receipt.
     pub(crate) async fn bring_up(
         &self,
         store: &PostgresStore,
         transaction: &Transaction<'_>,
+        kept: Kept,
+        receipt: &Receipt,
     ) -> Result<(), Error> {
         let Kept {
             progress, revision, ..
-        } = self.locked(transaction).await?;
+        } = kept;
         let mut cursor = progress.cursor.clone();
-        let mut left = BEHIND_EVENTS_MAX;
+        let mut left = BEHIND_EVENTS_MAX.saturating_add(own_events(receipt));
         loop {
-            let request = self.after(&cursor).events_max(left);
+            let request = self.after(&cursor);
+            let request = request.events_max(left.min(limits::PAGE_EVENTS_MAX));
             let page = store.read_in(transaction, request).await?;
             left = left.saturating_sub(page.events.len());
             let (next, more) = (page.cursor.clone(), page.next.is_some());
@@ -89,18 +99,28 @@ impl InlineModel {
                 return Err(error.with(BEHIND, &self.id));
             }
         }
-        if cursor != progress.cursor {
-            self.save(transaction, revision, &cursor).await?;
+        if cursor == progress.cursor {
+            return self.put_back(transaction).await;
         }
-        Ok(())
+        self.save(transaction, revision, &cursor).await
     }
 
-    /// What is kept of the model, which is kept so until the transaction ends.
-    async fn locked(&self, transaction: &Transaction<'_>) -> Result<Kept, Error> {
-        let find = progress::find(self.names.schema(), &self.id, Lock::UntilTheEnd);
-        let found = transaction.query_typed(&find.text, &find.typed()).await;
+    /// What is kept of the model, which is this transaction's until it ends. It can't be committed before the model is
+    /// brought up, or rolled back to before.
+    pub(crate) async fn take_in_hand(&self, transaction: &Transaction<'_>) -> Result<Kept, Error> {
+        let schema = self.names.schema();
+        let at_the_end = progress::look_at_the_end(schema);
+        let take = progress::take_in_hand(schema, &self.id);
+        let typed = take.typed();
+        // Sent together, as neither waits for the other's answer.
+        let (looks, found) = join(
+            transaction.batch_execute(&at_the_end),
+            transaction.query_typed(&take.text, &typed),
+        )
+        .await;
+        looks.map_err(errors::of)?;
         let kept = progress::kept(&self.id, &found.map_err(errors::of)?)?;
-        let kept = kept.ok_or_else(|| progress::taken_away(&self.id))?;
+        let kept = kept.ok_or_else(|| progress::gone(&self.id))?;
         schema::same(&self.id, &kept.made_by, &self.place.tables)?;
         self.refuse_parked(&kept.progress)?;
         Ok(kept)
@@ -139,6 +159,12 @@ impl InlineModel {
         applied.map_err(|(index, error)| self.refused(&batch, index, error))
     }
 
+    async fn put_back(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        let back = progress::put_back(self.names.schema(), &self.id);
+        let done = transaction.execute_typed(&back.text, &back.typed()).await;
+        done.map(drop).map_err(errors::of)
+    }
+
     async fn save(
         &self,
         transaction: &Transaction<'_>,
@@ -153,12 +179,12 @@ impl InlineModel {
         let saved = transaction.execute_typed(&save.text, &save.typed()).await;
         match saved.map_err(errors::of)? {
             1 => Ok(()),
-            _ => Err(progress::taken_away(&self.id)),
+            _ => Err(progress::gone(&self.id)),
         }
     }
 
-    /// Brings the model up to what is recorded by now, in steps of its own.
-    pub(crate) async fn catch_up(&self, store: &PostgresStore) -> Result<(), Error> {
+    /// Brings the model up to what is recorded by now, in steps of its own; gives its place then.
+    pub(crate) async fn catch_up(&self, store: &PostgresStore) -> Result<Cursor, Error> {
         let mut consumer = self.consumer.lock().await;
         let mut overtaken = 0;
         loop {
@@ -176,7 +202,7 @@ impl InlineModel {
         &self,
         consumer: &mut ProjectionConsumer<PostgresSink>,
         store: &PostgresStore,
-    ) -> Result<(), Error> {
+    ) -> Result<Cursor, Error> {
         let progress = consumer.open().await?;
         self.refuse_parked(&progress)?;
         let mut cursor = progress.cursor;
@@ -194,7 +220,7 @@ impl InlineModel {
                 }
             }
             if !more {
-                return Ok(());
+                return Ok(cursor);
             }
         }
     }
@@ -217,6 +243,16 @@ impl InlineModel {
         };
         refused.caused_by(error)
     }
+}
+
+/// How many events an append has recorded just now, which no model has yet.
+fn own_events(receipt: &Receipt) -> usize {
+    if receipt.is_duplicate() {
+        return 0;
+    }
+    let (first, last) = (receipt.first_position, receipt.last_position);
+    let own = last.value().saturating_sub(first.value());
+    usize::try_from(own).unwrap_or(usize::MAX).saturating_add(1)
 }
 
 impl fmt::Debug for InlineModel {

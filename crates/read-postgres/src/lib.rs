@@ -46,7 +46,7 @@
 //!
 //! # Limits
 //! Names of tables have up to 63 bytes, with their version. A model that is behind is brought up by an append on its
-//! way by up to 1024 events of its choice; further behind, it has to catch up first. A step of a processor, and a
+//! way by up to 1024 events beside the append's own; further behind, it has to catch up first. A step of a processor, and a
 //! transaction that appends, wait for each statement of each handler.
 //!
 //! # Features

@@ -28,13 +28,21 @@ pub(crate) struct Asked {
 
 const KEY: &str = "name = $1 AND version = $2 AND partition = $3 AND partitions = $4";
 
+/// What a model is marked with from when it is taken in hand until its place is saved: a version that no model has.
+const IN_HAND: i64 = -1;
+
 /// The table of the progress of a schema's models.
+///
+/// A model in hand refers to a row that is never there, and the reference is looked at when the transaction commits: one
+/// that has rows of a model without its place can't be committed, whoever tries.
 pub(crate) fn table(schema: &str) -> String {
     format!(
         "CREATE TABLE IF NOT EXISTS {schema}.annals_progress (name text COLLATE \"C\" NOT NULL, version bigint NOT NULL, \
          partition bigint NOT NULL, partitions bigint NOT NULL, cursor text NOT NULL, revision bigint NOT NULL, \
-         made_by text NOT NULL, parked text, PRIMARY KEY (name, version, partition, partitions)) \
-         WITH (fillfactor = 50)"
+         made_by text NOT NULL, parked text, in_hand bigint CHECK (in_hand = {IN_HAND}), \
+         PRIMARY KEY (name, version, partition, partitions), \
+         CONSTRAINT annals_model_is_brought_up FOREIGN KEY (name, in_hand, partition, partitions) \
+         REFERENCES {schema}.annals_progress DEFERRABLE INITIALLY DEFERRED) WITH (fillfactor = 50)"
     )
 }
 
@@ -55,6 +63,26 @@ pub(crate) fn find(schema: &str, model: &ModelId, lock: Lock) -> Asked {
         "SELECT cursor, revision, made_by, parked FROM {schema}.annals_progress WHERE {KEY}{lock}"
     );
     Asked::new(&query, model)
+}
+
+/// Locks what is kept of a model until the transaction ends, marks it as in hand, and asks for it.
+pub(crate) fn take_in_hand(schema: &str, model: &ModelId) -> Asked {
+    let update = format!(
+        "UPDATE {schema}.annals_progress SET in_hand = {IN_HAND} WHERE {KEY} \
+         RETURNING cursor, revision, made_by, parked"
+    );
+    Asked::new(&update, model)
+}
+
+/// Lets the look at what is in hand wait for the commit, whatever the application has it do.
+pub(crate) fn look_at_the_end(schema: &str) -> String {
+    format!("SET CONSTRAINTS {schema}.annals_model_is_brought_up DEFERRED")
+}
+
+/// Leaves a model that was taken in hand as it was.
+pub(crate) fn put_back(schema: &str, model: &ModelId) -> Asked {
+    let update = format!("UPDATE {schema}.annals_progress SET in_hand = NULL WHERE {KEY}");
+    Asked::new(&update, model)
 }
 
 /// Notes a new model, at the start, unless there is one.
@@ -94,7 +122,7 @@ pub(crate) fn save(
     };
     let update = format!(
         "UPDATE {schema}.annals_progress SET cursor = $5, revision = revision + 1, \
-         parked = coalesce($7, parked) WHERE {KEY} AND revision = $6"
+         parked = coalesce($7, parked), in_hand = NULL WHERE {KEY} AND revision = $6"
     );
     Ok(Asked::new(&update, model)
         .with(step.cursor.to_string(), Type::TEXT)
@@ -176,6 +204,12 @@ pub(crate) fn kept(model: &ModelId, rows: &[Row]) -> Result<Option<Kept>, Error>
 pub(crate) fn taken_away(model: &ModelId) -> Error {
     let message = "another process writes this model, or dropped it; stop one of the two";
     Error::new(ErrorKind::Conflict, message).with("model", model)
+}
+
+/// The answer to an append whose model is not there any more. It is no conflict: to decide anew does not help.
+pub(crate) fn gone(model: &ModelId) -> Error {
+    let message = "the model was dropped; open the inline projections again, which makes it anew";
+    Error::new(ErrorKind::Refused, message).with("model", model)
 }
 
 fn damaged(model: &ModelId) -> Error {

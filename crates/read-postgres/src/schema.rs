@@ -15,6 +15,9 @@ use crate::{errors, progress};
 /// Held by whoever makes tables, so that two processes do not make the same: any number that nobody else takes.
 const MAKING: i64 = 0x616e_6e61_6c73;
 
+/// Whatever has a name among the tables of a schema: tables, views, indexes, sequences, types of rows.
+const NAMED: &str = "rpvmfiISc";
+
 /// Whether a schema of models has a table of progress.
 pub(crate) fn is_made(session: &Session, names: &Names) -> Result<bool, Error> {
     let table = format!("{}.annals_progress", names.schema());
@@ -45,6 +48,20 @@ pub(crate) fn create(
     made_by: &str,
 ) -> Result<(), Error> {
     let expanded = names.expand_schema(made_by)?;
+    let roots: BTreeSet<String> = expanded
+        .names
+        .iter()
+        .map(|name| names.whole(name))
+        .collect();
+    // Whatever its rows are of, a model that begins would put its own beside them.
+    if let Some(taken) = relations(session, schema, NAMED)?
+        .intersection(&roots)
+        .next()
+    {
+        let message = "a table, view, index, sequence or type of this name is there already, of another model or left \
+                       behind; choose another name, or drop it if nobody needs it";
+        return Err(Error::new(ErrorKind::Invalid, message).with("name", taken));
+    }
     let before = tables(session, schema)?;
     // In front of what there is, so that types and functions of extensions are found.
     let path = format!(
@@ -53,11 +70,6 @@ pub(crate) fn create(
     );
     session.batch(&path)?;
     session.batch(&expanded.text)?;
-    let roots: BTreeSet<String> = expanded
-        .names
-        .iter()
-        .map(|name| names.whole(name))
-        .collect();
     let made = tables(session, schema)?;
     match made.difference(&before).find(|made| !roots.contains(*made)) {
         None => Ok(()),
@@ -82,7 +94,13 @@ pub(crate) fn drop_all(
         .iter()
         .map(|name| names.whole(name))
         .collect();
-    for (kinds, of) in [("v", "VIEW"), ("m", "MATERIALIZED VIEW"), ("rp", "TABLE")] {
+    for (kinds, of) in [
+        ("v", "VIEW"),
+        ("m", "MATERIALIZED VIEW"),
+        ("rp", "TABLE"),
+        ("S", "SEQUENCE"),
+        ("c", "TYPE"),
+    ] {
         let found = relations(session, schema, kinds)?;
         let dropped: Vec<String> = found
             .intersection(&roots)

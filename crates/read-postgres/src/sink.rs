@@ -108,10 +108,6 @@ impl PostgresSink {
         &self.place
     }
 
-    pub(crate) fn connector(&self) -> &Connector {
-        &self.connector
-    }
-
     /// Does something in a transaction that is the whole of it.
     fn at_once<T>(&mut self, call: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         self.model.begin()?;

@@ -65,6 +65,11 @@ impl Bell {
         advance(&self.known, head.value());
     }
 
+    /// Whether this process has seen the log's head at this, or beyond.
+    pub(crate) fn knows(&self, head: Position) -> bool {
+        *self.known.borrow() >= head.value()
+    }
+
     /// The channel that a call has to ring within its transaction, where nobody rings it afterwards.
     pub(crate) fn within_the_call(&self) -> Option<&str> {
         self.channel.as_deref()

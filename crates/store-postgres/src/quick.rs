@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use annals_core::{
-    Error, Page, ReadRequest, RecordedEvent, Selection, StreamHead, StreamPolicy, Version,
+    Error, ReadRequest, RecordedEvent, Selection, StreamHead, StreamPolicy, Version,
 };
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
@@ -14,7 +14,7 @@ use tokio_postgres::types::Type;
 use crate::command::{bigint, number};
 use crate::error::of_statement;
 use crate::query::{Query, order_of};
-use crate::read::{Ends, headless, in_order, prepared, version_of};
+use crate::read::{Ends, Told, headless, in_order, prepared, version_of};
 use crate::row::{COLUMNS, event_of};
 use crate::store::position;
 
@@ -46,7 +46,7 @@ pub(crate) struct Seen {
 
 /// The answer to a request.
 pub(crate) enum Quick {
-    Page(Box<Page>),
+    Page(Box<Told>),
     /// It has to be put for every log.
     Refused(Refusal),
 }
@@ -143,7 +143,7 @@ impl Head {
     }
 
     /// The page of these events, of which one may be more than it has.
-    fn page(self, request: &ReadRequest, mut events: Vec<RecordedEvent>) -> Result<Page, Error> {
+    fn page(self, request: &ReadRequest, mut events: Vec<RecordedEvent>) -> Result<Told, Error> {
         in_order(request.direction, &mut events, RecordedEvent::position);
         let rest = events.len() > request.events_max;
         events.truncate(request.events_max);

@@ -41,6 +41,12 @@ pub(crate) async fn snapshot(client: &mut Object) -> Result<Transaction<'_>, Err
     builder.start().await.map_err(of_statement)
 }
 
+/// A page, and the head of the log that it is of.
+pub(crate) struct Told {
+    pub(crate) page: Page,
+    pub(crate) head: Position,
+}
+
 /// One page of the answer to a request that was validated, by what was seen of the log before.
 pub(crate) async fn page(
     client: &Object,
@@ -48,12 +54,12 @@ pub(crate) async fn page(
     request: ReadRequest,
     at_time: Option<i64>,
     seen: &Seen,
-) -> Result<Page, Error> {
+) -> Result<Told, Error> {
     if is_usual(&request)
         && let Some(each) = seen.bytes_of_each(&request)
     {
         match quick::page(client, schema, &request, each).await? {
-            Quick::Page(page) => return Ok(*page),
+            Quick::Page(told) => return Ok(*told),
             Quick::Refused(refusal) => seen.note(refusal),
         }
     }
@@ -74,7 +80,8 @@ pub(crate) async fn page_in(
     at_time: Option<i64>,
 ) -> Result<Page, Error> {
     let query = query_of(schema, &request, at_time)?;
-    page_of(&request, &query.run(transaction).await?)
+    let rows = query.run(transaction).await?;
+    page_of(&request, &rows).map(|told| told.page)
 }
 
 /// Whether a plan is good for every request of this form, so that it is made once for each connection.
@@ -205,7 +212,7 @@ fn span_of(query: &mut Query, request: &ReadRequest) -> Result<Span, Error> {
     Ok(Span { head, since, until })
 }
 
-fn page_of(request: &ReadRequest, rows: &[Row]) -> Result<Page, Error> {
+fn page_of(request: &ReadRequest, rows: &[Row]) -> Result<Told, Error> {
     let first = rows.first().ok_or_else(headless)?;
     let ends = Ends {
         head: position(first.try_get(0).map_err(of_statement)?),
@@ -247,12 +254,15 @@ impl Ends {
         events: Vec<RecordedEvent>,
         rest: bool,
         stream: Option<StreamHead>,
-    ) -> Result<Page, Error> {
+    ) -> Result<Told, Error> {
         check_not_ahead(&request.after, self.head)?;
         if let ConsistencyLevel::Session(cursor) = &request.consistency {
             check_not_ahead(cursor, self.head)?;
         }
-        Ok(request.page(events, rest, self.until, stream))
+        Ok(Told {
+            page: request.page(events, rest, self.until, stream),
+            head: self.head,
+        })
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use annals_core::{Error, ErrorKind, Page, Position, ReadRequest};
-use deadpool_postgres::Pool;
+use annals_core::{Cursor, Error, ErrorKind, Page, Position, ReadRequest, Version};
+use deadpool_postgres::{Object, Pool};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::connection::{Connector, shared};
 use crate::error::of_statement;
+use crate::read::Told;
 use crate::settings::Settings;
 use crate::store::{Shared, position};
 
@@ -72,43 +73,61 @@ impl Replica {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
     }
 
-    /// What the replica answers, or `None` where the primary has to: it is gone, too slow, or lags too much.
+    /// What the replica answers, or `None` where the primary has to: it is gone, too slow, lags too much, or has not
+    /// what the reader goes by.
     async fn ask<T>(
         &self,
-        patience: Duration,
+        shared: &Shared,
         asking: impl Future<Output = Result<(T, Position), Error>>,
     ) -> Option<T> {
-        let seen = self.current();
-        let answered = match seen {
-            Some(_) => timeout(patience, asking).await,
-            None => Ok(Err(lags())),
+        let answer = self.answer(shared, asking).await;
+        let counter = match &answer {
+            Some(_) => &self.reads,
+            None => &self.fallbacks,
         };
-        match (answered, seen) {
+        counter.fetch_add(1, Ordering::Relaxed);
+        answer
+    }
+
+    async fn answer<T>(
+        &self,
+        shared: &Shared,
+        asking: impl Future<Output = Result<(T, Position), Error>>,
+    ) -> Option<T> {
+        let seen = self.current()?;
+        // An answer that comes later might be of a state that is too old by then.
+        let left = || self.lag_max.saturating_sub(seen.at.elapsed());
+        let patience = shared.settings.replica_timeout;
+        match timeout(patience.min(left()), asking).await {
             // One that was set back, or started again, may have less than it was seen to have.
-            (Ok(Ok((answer, head))), Some(seen)) if head >= seen.head => {
-                self.reads.fetch_add(1, Ordering::Relaxed);
-                return Some(answer);
+            Ok(Ok((_, head))) if head < seen.head => self.note(None),
+            Ok(Ok((answer, head))) => {
+                let has = timeout(left(), primary_has(shared, head)).await;
+                return has.is_ok_and(|has| has).then_some(answer);
             }
-            // A reader that the primary has answered before may be ahead of it.
-            (Ok(Err(error)), Some(_)) if error.kind() == ErrorKind::CursorAhead => {}
-            (_, Some(_)) => self.note(None),
-            (_, None) => {}
+            Ok(Err(error)) if !is_of_the_server(error.kind()) => {}
+            Ok(Err(_)) | Err(_) => self.note(None),
         }
-        self.fallbacks.fetch_add(1, Ordering::Relaxed);
         None
     }
 
     /// A page of the replica's; `None` where the primary has to give it.
     pub(crate) async fn page(&self, shared: &Shared, request: ReadRequest) -> Option<Page> {
         let asking = async {
-            // What it has come to by now is in the page, and more may be.
-            let head = self.newest(shared).await?;
             let client = crate::connection::shared(&self.pool).await?;
             let (schema, at_time) = (&shared.statements.schema, shared.at_time());
-            let page = crate::read::page(&client, schema, request, at_time, &shared.seen).await?;
-            Ok((page, head))
+            let reading = request.clone();
+            let Told { page, head } =
+                crate::read::page(&client, schema, reading, at_time, &shared.seen).await?;
+            // Asked afterwards, of the same session: one that still replays has done so all the time.
+            replayed(&client, shared).await?;
+            if covers(&request, &page, head) {
+                return Ok((page, head));
+            }
+            let message = "the replica has not come to where the reader is";
+            Err(Error::new(ErrorKind::CursorAhead, message))
         };
-        self.ask(shared.settings.replica_timeout, asking).await
+        self.ask(shared, asking).await
     }
 
     /// The replica's head; `None` where the primary has to tell its own.
@@ -117,24 +136,59 @@ impl Replica {
             let head = self.newest(shared).await?;
             Ok((head, head))
         };
-        self.ask(shared.settings.replica_timeout, asking).await
+        self.ask(shared, asking).await
     }
 
     /// How far it has come; refused by a server that replays nothing, as one that was promoted.
     async fn newest(&self, store: &Shared) -> Result<Position, Error> {
         let client = shared(&self.pool).await?;
-        let statement = client.prepare_cached(&store.statements.replayed).await;
-        let statement = statement.map_err(of_statement)?;
-        let row = client.query_one(&statement, &[]).await;
-        let row = row.map_err(of_statement)?;
-        if row.try_get(1).map_err(of_statement)? {
-            return Ok(position(row.try_get(0).map_err(of_statement)?));
-        }
-        Err(Error::new(
-            ErrorKind::Unavailable,
-            "the server is no replica: it replays nothing",
-        ))
+        replayed(&client, store).await
     }
+}
+
+/// How far a server has come; refused by one that replays nothing.
+async fn replayed(client: &Object, store: &Shared) -> Result<Position, Error> {
+    let statement = client.prepare_cached(&store.statements.replayed).await;
+    let statement = statement.map_err(of_statement)?;
+    let row = client.query_one(&statement, &[]).await;
+    let row = row.map_err(of_statement)?;
+    if row.try_get(1).map_err(of_statement)? {
+        return Ok(position(row.try_get(0).map_err(of_statement)?));
+    }
+    Err(Error::new(
+        ErrorKind::Unavailable,
+        "the server is no replica: it replays nothing",
+    ))
+}
+
+/// Whether the primary has what a replica's head tells of: a commit may be replayed before the primary shows it, and a
+/// reader must not be ahead of the next answer.
+async fn primary_has(shared: &Shared, head: Position) -> bool {
+    shared.bell.knows(head) || shared.newest().await.is_ok_and(|newest| newest >= head)
+}
+
+/// Whether a page has all that its request goes by: what the primary has told of may be missing from a replica, in the
+/// middle of a walk.
+fn covers(request: &ReadRequest, page: &Page, head: Position) -> bool {
+    let head = Cursor::at(head);
+    let until = request.until.as_ref();
+    let stream = page.stream.as_ref();
+    until.is_none_or(|until| head.covers(until))
+        && stream.is_none_or(|stream| {
+            let until = request.until_version;
+            stream.version >= request.after_version
+                && (until == Version::MAX || stream.version >= until)
+        })
+}
+
+/// Whether an error is the server's, and not of what it was asked.
+fn is_of_the_server(kind: ErrorKind) -> bool {
+    let of_the_server = [
+        ErrorKind::Unavailable,
+        ErrorKind::Overloaded,
+        ErrorKind::Corrupt,
+    ];
+    of_the_server.contains(&kind)
 }
 
 /// Looks again and again how far the replica is, until the store is gone.
@@ -175,11 +229,4 @@ async fn look(store: &Weak<Shared>) -> Option<Duration> {
         drop(shared);
         sleep(pause / 4).await;
     }
-}
-
-fn lags() -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        "the replica lags, or is out of reach",
-    )
 }

@@ -93,6 +93,11 @@ impl PostgresStore {
         &self.shared.settings.schema
     }
 
+    /// How the store connects to its database, for whoever keeps something beside the log.
+    pub fn connector(&self) -> &Connector {
+        &self.shared.connector
+    }
+
     /// How the replica is used; `None` without one.
     pub fn replica(&self) -> Option<ReplicaUse> {
         let replica = self.shared.replica.as_ref();
@@ -428,7 +433,8 @@ impl Shared {
         }
         let client = self.client().await?;
         let schema = &self.statements.schema;
-        crate::read::page(&client, schema, request, self.at_time(), &self.seen).await
+        let told = crate::read::page(&client, schema, request, self.at_time(), &self.seen).await?;
+        Ok(told.page)
     }
 
     /// The head as fresh as a reader asks for.

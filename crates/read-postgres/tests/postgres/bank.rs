@@ -60,7 +60,12 @@ impl Bank {
     }
 
     pub(crate) fn sink(&self) -> PostgresSink {
-        let sink = PostgresSink::builder(&self.url).in_schema(&self.models);
+        self.sink_at(&self.url)
+    }
+
+    /// The same at another address.
+    pub(crate) fn sink_at(&self, url: &str) -> PostgresSink {
+        let sink = PostgresSink::builder(url).in_schema(&self.models);
         let sink = sink.schema(BALANCES).schema(TAKEN);
         sink.runtime(RUNTIME.handle().clone()).build().unwrap()
     }

@@ -136,7 +136,7 @@ async fn end_while_saving(bank: &Bank, times: u32) {
          IF nextval('{models}.saved') <= {times} THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; \
          RETURN NEW; END $$; \
          CREATE TRIGGER ending BEFORE UPDATE ON {models}.annals_progress \
-         FOR EACH ROW EXECUTE FUNCTION {models}.end_session()"
+         FOR EACH ROW WHEN (NEW.revision <> OLD.revision) EXECUTE FUNCTION {models}.end_session()"
     );
     client(&bank.url)
         .await

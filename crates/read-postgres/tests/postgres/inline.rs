@@ -204,6 +204,98 @@ fn a_model_that_is_too_far_behind_catches_up_first() {
     });
 }
 
+#[test]
+fn an_append_of_many_events_does_not_count_as_behind() {
+    let Some(url) = support::server("an_append_of_many_events_does_not_count_as_behind") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        let inline = bank.inline(balances(1).build().unwrap()).await;
+        let many: Vec<i64> = (0..1500).collect();
+        inline.append(changes(1, &many)).await.unwrap();
+        bank.assert_even(1).await;
+        // With as many of others before them as an append takes on its way.
+        let others: Vec<i64> = (0..1000).collect();
+        bank.store.append(changes(2, &others)).await.unwrap();
+        let mut client = client(&url).await;
+        let transaction = client.transaction().await.unwrap();
+        let own = inline.append_in(&transaction, changes(1, &many)).await;
+        own.unwrap();
+        transaction.commit().await.unwrap();
+        bank.assert_even(1).await;
+        assert_eq!(bank.events().await, 4000);
+    });
+}
+
+/// The connection of an application, for which each of the cases below does something halfway.
+async fn assert_not_committed(bank: &Bank, transaction: tokio_postgres::Transaction<'_>) {
+    let refused = transaction.commit().await.unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "23503", "{refused}");
+    assert_eq!(bank.events().await, 1);
+    bank.assert_even(1).await;
+}
+
+#[test]
+fn a_transaction_is_not_committed_halfway() {
+    let Some(url) = support::server("a_transaction_is_not_committed_halfway") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let (go_on, waits) = std::sync::mpsc::channel::<()>();
+        let waits = std::sync::Mutex::new(waits);
+        let projection = balances_and(1, move |_, cents| match cents {
+            666 => Err("not this one".into()),
+            700 => {
+                told.send(()).unwrap();
+                Ok(waits.lock().unwrap().recv()?)
+            }
+            _ => Ok(()),
+        });
+        let inline = bank.inline(projection.build().unwrap()).await;
+        inline.append(change(1, 1)).await.unwrap();
+        let mut client = client(&url).await;
+
+        // An append that is dropped on its way, when rows of the model are written.
+        let transaction = client.transaction().await.unwrap();
+        {
+            let dropped = inline.append_in(&transaction, changes(1, &[5, 700]));
+            tokio::select! {
+                done = dropped => panic!("it waits for the handler: {done:?}"),
+                _ = hears.recv() => {}
+            }
+        }
+        go_on.send(()).unwrap();
+        assert_not_committed(&bank, transaction).await;
+
+        // A refusal that is ignored, in a transaction that looks at constraints at once, too.
+        for setting in ["", "SET CONSTRAINTS ALL IMMEDIATE"] {
+            let transaction = client.transaction().await.unwrap();
+            transaction.batch_execute(setting).await.unwrap();
+            let refused = inline.append_in(&transaction, changes(1, &[5, 666])).await;
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Refused);
+            assert_not_committed(&bank, transaction).await;
+        }
+
+        // Back to before it, all is as it was.
+        let mut transaction = client.transaction().await.unwrap();
+        let savepoint = transaction.transaction().await.unwrap();
+        let refused = inline.append_in(&savepoint, changes(1, &[5, 666])).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Refused);
+        savepoint.rollback().await.unwrap();
+        inline.append_in(&transaction, change(1, 7)).await.unwrap();
+        let again = change(1, 8);
+        for _ in 0..2 {
+            inline.append_in(&transaction, again.clone()).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+        assert_eq!(bank.events().await, 3);
+        bank.assert_even(1).await;
+    });
+}
+
 /// One changes its own row and appends, the other appends and changes the row: each may wait for the other.
 #[test]
 fn transactions_in_opposite_orders_end_without_loss() {

@@ -158,3 +158,58 @@ fn a_reset_makes_the_tables_of_the_present_schema() {
     sink.roll_back().unwrap();
     sink.reset().unwrap();
 }
+
+#[test]
+fn tables_that_are_there_already_are_not_taken_over() {
+    let Some(url) = server("tables_that_are_there_already_are_not_taken_over") else {
+        return;
+    };
+    let models = fresh_schema();
+    let tolerant = SUMS.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS");
+    let sink = |schema: &str| builder(&url, &models).schema(schema).build().unwrap();
+    let run = |sql: &str| {
+        RUNTIME
+            .block_on(async { client(&url).await.batch_execute(sql).await })
+            .unwrap();
+    };
+    sink(&tolerant).open(&model_id()).unwrap();
+    // As it is: opened once more.
+    sink(&tolerant).open(&model_id()).unwrap();
+
+    // Another projection, which would share the table, or what is called as its index is.
+    let mut other = model_id();
+    other.name = annals_core::CheckpointName::parse("others").unwrap();
+    run(&format!("CREATE INDEX taken_v1 ON {models}.sums_v1 (sum)"));
+    for taken in [&*tolerant, "CREATE TABLE IF NOT EXISTS {taken} (x int)"] {
+        let error = sink(taken).open(&other).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{taken}");
+        assert!(error.to_string().contains("drop it"), "{error}");
+    }
+
+    // What is left of a model whose place is gone.
+    run(&format!("DELETE FROM {models}.annals_progress"));
+    let error = sink(&tolerant).open(&model_id()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+}
+
+#[test]
+fn a_reset_drops_whatever_the_schema_made() {
+    let Some(url) = server("a_reset_drops_whatever_the_schema_made") else {
+        return;
+    };
+    let schema = "CREATE SEQUENCE {numbers}; CREATE TYPE {pair} AS (x int, y int); \
+                  CREATE TABLE {sums} (key text PRIMARY KEY, sum bigint NOT NULL, \
+                  number bigint DEFAULT nextval('NUMBERS'), pair {pair}); CREATE INDEX {by_sum} ON {sums} (sum)";
+    let models = fresh_schema();
+    let schema = schema.replace("NUMBERS", &format!("{models}.numbers_v1"));
+    let mut sink = builder(&url, &models).schema(&schema).build().unwrap();
+    sink.open(&model_id()).unwrap();
+    for _ in 0..2 {
+        sink.reset().unwrap();
+    }
+    sink.begin().unwrap();
+    let add = "INSERT INTO {sums} (key, sum) VALUES ($1, $2) RETURNING number";
+    let row = sink.model().query_opt(add, &[&"a", &1_i64]).unwrap();
+    assert_eq!(row.unwrap().get::<_, i64>(0), 1);
+    sink.roll_back().unwrap();
+}

@@ -8,7 +8,7 @@ use annals_projection::{FailurePolicy, Processor};
 use annals_read_postgres::PostgresInline;
 
 use crate::bank::{Bank, append_all, balances, balances_and, change};
-use crate::support::{self, RUNTIME};
+use crate::support::{self, RUNTIME, client};
 
 #[test]
 fn a_new_version_is_built_beside_appends() {
@@ -133,5 +133,48 @@ fn what_makes_no_sense_inline_is_refused() {
                 "{what}"
             );
         }
+    });
+}
+
+#[test]
+fn tables_of_another_database_are_refused_and_the_store_has_its_own_role() {
+    let name = "tables_of_another_database_are_refused_and_the_store_has_its_own_role";
+    let Some(url) = support::server(name) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        let other = format!("other_{}", bank.schema);
+        let made = format!("CREATE DATABASE {other}");
+        client(&url).await.batch_execute(&made).await.unwrap();
+        // The path of the address is the database.
+        let (server, database) = url.rsplit_once('/').unwrap();
+        let apart = if database.contains('?') { "&" } else { "?" };
+        let elsewhere = format!("{server}/{other}");
+        let names = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let noted = Arc::clone(&names);
+        let projection = balances_and(1, move |model, _| {
+            let name = model.query("SELECT current_setting('application_name')", &[])?;
+            let name: String = name.first().map(|row| row.get(0)).unwrap_or_default();
+            noted.lock().unwrap().push(name);
+            Ok(())
+        });
+        let projection = projection.build().unwrap();
+        let refused = PostgresInline::builder(Arc::clone(&bank.store))
+            .project(projection.clone(), bank.sink_at(&elsewhere))
+            .open()
+            .await
+            .unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
+        assert!(refused.to_string().contains("database"), "{refused}");
+
+        let named = format!("{url}{apart}application_name=models");
+        let inline = PostgresInline::builder(Arc::clone(&bank.store))
+            .project(projection, bank.sink_at(&named))
+            .open()
+            .await
+            .unwrap();
+        inline.append(change(1, 1)).await.unwrap();
+        assert_eq!(*names.lock().unwrap(), ["annals"]);
     });
 }
