@@ -8,6 +8,9 @@ use tokio_postgres::error::Severity;
 /// constraint, a role that may not, syntax, a view's check, what a function raised, a name that is not there.
 const OF_THE_STATEMENT: [&str; 8] = ["0A", "21", "22", "23", "42", "44", "P0", "3F"];
 
+/// The name of the fact that is the code of what the server said.
+pub(crate) const CODE: &str = "code";
+
 /// An error of a statement.
 pub(crate) fn of(error: tokio_postgres::Error) -> Error {
     // Without a code it is of the connection, or of a value that does not fit its parameter.
@@ -34,6 +37,19 @@ pub(crate) fn of(error: tokio_postgres::Error) -> Error {
 /// Whether an error is of the database and not of the statement, so that it says nothing of an event.
 pub(crate) fn is_of_the_database(kind: ErrorKind) -> bool {
     !matches!(kind, ErrorKind::Invalid)
+}
+
+/// Whether the server gave something up for the sake of another transaction, so that it may be asked again.
+pub(crate) fn is_passing(error: &Error) -> bool {
+    let mut context = error.context();
+    context.any(|(name, said)| name == CODE && matches!(said, "40001" | "40P01"))
+}
+
+/// What the server gave as the code of an error, if it did.
+pub(crate) fn code(error: &Error) -> Option<String> {
+    let mut context = error.context();
+    let code = context.find(|(name, _)| *name == CODE);
+    code.map(|(_, code)| code.to_owned())
 }
 
 /// What is asked of a session that has ended.

@@ -9,17 +9,22 @@ use annals_core::{
 };
 use annals_projection::Projection;
 use annals_store_postgres::PostgresStore;
-use annals_store_postgres::error::of_change;
+use annals_store_postgres::error::{of_change, of_statement};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, Transaction};
 
+use crate::errors;
 use crate::inline_model::InlineModel;
 use crate::model::PostgresModel;
 use crate::sink::PostgresSink;
 
 /// How often an append of a transaction of its own is tried while others leave the models behind.
 const ATTEMPTS_MAX: usize = 16;
+
+/// How often an append of a transaction of its own is tried again after its connection was lost, or the database gave it
+/// up for another.
+const RETRIES_MAX: usize = 3;
 
 /// A store on PostgreSQL whose appends bring read models up in their own transaction: the events, the rows of the
 /// models and how far each model is are committed together, or not at all.
@@ -140,9 +145,16 @@ impl PostgresInline {
     ///
     /// # Errors
     /// As for [`PostgresStore::append_in`], which leaves the transaction as it was after a conflict and a reused id.
-    /// After any other error roll it back: [`ErrorKind::Refused`] where a projection can't take an event, with the
-    /// event's position and the handler's error; [`ErrorKind::Unavailable`] where others have appended so much that a
+    /// After any other error roll it back, all of it or to a savepoint of before; once a model is in hand the database
+    /// refuses to commit it (`annals_model_is_brought_up`). [`ErrorKind::Refused`] where a projection can't take an event,
+    /// with the event's position and the handler's error, where its rows break a deferred constraint of its tables, and
+    /// where the model was dropped; [`ErrorKind::Unavailable`] where others have appended so much that a
     /// model is too far behind: [`catch_up`](Self::catch_up), and run the transaction again.
+    ///
+    /// # Cancellation
+    /// Not safe: a future that is dropped leaves the transaction halfway. Roll it back, as after an error; the database
+    /// refuses to commit a model that is in hand. Events that are appended without any model in hand yet, as by a
+    /// future that is dropped at its first statement, are in the models with the next append.
     pub async fn append_in(
         &self,
         transaction: &Transaction<'_>,
@@ -157,8 +169,19 @@ impl PostgresInline {
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] where a projection can't take an event; those of the sink and of the store.
+    ///
+    /// # Cancellation
+    /// Goes on by itself where its future is dropped.
     pub async fn catch_up(&self) -> Result<(), Error> {
-        self.inner.catch_up().await.map(drop)
+        // On the runtime: the sink of a model is back when the step ends.
+        let inner = Arc::clone(&self.inner);
+        let catching_up = async move { inner.catch_up().await.map(drop) };
+        let runtime = self.inner.store.connector().runtime();
+        runtime.spawn(catching_up).await.unwrap_or_else(|source| {
+            let message =
+                "the runtime that the store was opened on has ended, or a step has panicked";
+            Err(Error::new(ErrorKind::Unavailable, message).caused_by(source))
+        })
     }
 }
 
@@ -246,7 +269,7 @@ impl Inner {
     async fn look_at_tables(&self) -> Result<(), Error> {
         let mut client = self.store.connector().client().await?;
         let begun = client.transaction().await;
-        let transaction = begun.map_err(annals_store_postgres::error::of_statement)?;
+        let transaction = begun.map_err(of_statement)?;
         for model in &self.models {
             model.take_in_hand(&transaction).await.map_err(|error| {
                 let is_of_the_database = std::error::Error::source(&error).is_some();
@@ -263,10 +286,7 @@ impl Inner {
                 told.caused_by(error)
             })?;
         }
-        transaction
-            .rollback()
-            .await
-            .map_err(annals_store_postgres::error::of_statement)
+        transaction.rollback().await.map_err(of_statement)
     }
 
     /// The places of the models when they have caught up.
@@ -281,46 +301,101 @@ impl Inner {
     /// Appends in a transaction of its own.
     async fn append(&self, append: Append) -> Result<Receipt, Error> {
         let mut reached = Vec::new();
-        for _ in 1..ATTEMPTS_MAX {
-            match self.try_append(append.clone()).await {
-                Err(error) if InlineModel::is_behind(&error) => {
-                    let now = self.catch_up().await?;
-                    // Where nobody moves, one more try finds what this one has found.
-                    if now == reached {
-                        return Err(error);
-                    }
-                    reached = now;
+        let (mut retries, mut is_open) = (0, false);
+        for _ in 0..ATTEMPTS_MAX {
+            let Failed { error, is_passing } = match self.try_append(append.clone()).await {
+                Ok(receipt) => return Ok(receipt),
+                Err(failed) => failed,
+            };
+            is_open |= error.kind() == ErrorKind::Unknown;
+            if InlineModel::is_behind(&error) {
+                let caught_up = self.catch_up().await;
+                let now = caught_up.map_err(|error| as_open(error, is_open))?;
+                // Where nobody moves, one more try finds what this one has found.
+                if now == reached {
+                    return Err(as_open(error, is_open));
                 }
-                done => return done,
+                reached = now;
+            } else if is_passing && retries < RETRIES_MAX {
+                retries += 1;
+            } else {
+                return Err(as_open(error, is_open));
             }
         }
-        self.try_append(append).await
+        let message = "others append so much that the models stay behind; retry later";
+        Err(as_open(Error::new(ErrorKind::Overloaded, message), is_open))
     }
 
-    async fn try_append(&self, append: Append) -> Result<Receipt, Error> {
+    /// Once. A transaction of before whose connection is lost keeps the log locked until it has ended, one way or the
+    /// other: this one then finds what became of it, by the append's id.
+    async fn try_append(&self, append: Append) -> Result<Receipt, Failed> {
         let mut kept = self.client.lock().await;
         let mut client = match kept.take().filter(|client| !client.is_closed()) {
             Some(client) => client,
-            None => self.store.connector().client().await?,
+            None => self.store.connector().client().await.map_err(Failed::of)?,
         };
-        let appended = {
-            let begun = client.transaction().await;
-            let transaction = begun.map_err(annals_store_postgres::error::of_statement)?;
-            match self.append_in(&transaction, append).await {
-                Ok(receipt) => {
-                    let committed = transaction.commit().await;
-                    committed.map(|()| receipt).map_err(of_change)
-                }
-                // What is left of it ends with the connection where this fails.
-                Err(error) => match transaction.rollback().await {
-                    Ok(()) => Err(error),
-                    Err(_) => return Err(error),
-                },
+        let begun = client.transaction().await;
+        let transaction = begun.map_err(|error| Failed::by_the_connection(of_statement(error)))?;
+        let appended = match self.append_in(&transaction, append).await {
+            Ok(receipt) => {
+                let committed = transaction.commit().await;
+                committed.map(|()| receipt).map_err(of_change)
             }
+            // What is left of it ends with the connection where this fails.
+            Err(error) => match transaction.rollback().await {
+                Ok(()) => Err(error),
+                Err(_) => return Err(Failed::by_the_connection(error)),
+            },
         };
-        *kept = Some(client);
-        appended
+        match appended {
+            Err(error) if error.kind() == ErrorKind::Unknown => {
+                Err(Failed::by_the_connection(error))
+            }
+            done => {
+                *kept = Some(client);
+                done.map_err(Failed::of)
+            }
+        }
     }
+}
+
+/// An attempt at an append that failed.
+struct Failed {
+    error: Error,
+    /// Whether it may go another way the next time.
+    is_passing: bool,
+}
+
+impl Failed {
+    fn of(error: Error) -> Self {
+        Self {
+            is_passing: errors::is_passing(&error),
+            error,
+        }
+    }
+
+    fn by_the_connection(error: Error) -> Self {
+        Self {
+            error,
+            is_passing: true,
+        }
+    }
+}
+
+/// The answer to an append that failed now. Where the answer to an earlier commit was lost, it may be recorded for all
+/// that; but not where the log, which was locked, had something against it.
+fn as_open(error: Error, is_open: bool) -> Error {
+    let tells = [
+        ErrorKind::Unknown,
+        ErrorKind::Conflict,
+        ErrorKind::AppendIdReused,
+    ];
+    if !is_open || tells.contains(&error.kind()) {
+        return error;
+    }
+    let message = "the connection was lost while the append was committed, and what became of it could not be found \
+                   out; send it again with the same id";
+    Error::new(ErrorKind::Unknown, message).caused_by(error)
 }
 
 #[async_trait]
@@ -331,7 +406,8 @@ impl EventStore for PostgresInline {
     }
 
     /// Appends in a transaction of its own, and brings the models up in it; where they are too far behind, they catch
-    /// up first.
+    /// up first. Tried again up to three times where the connection is lost, or the database gives the transaction up
+    /// for another: the id keeps it from being recorded twice.
     async fn append(&self, append: Append) -> Result<Receipt, Error> {
         // On the runtime: a caller that stops to poll keeps no lock.
         let inner = Arc::clone(&self.inner);

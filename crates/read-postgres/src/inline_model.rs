@@ -11,7 +11,7 @@ use annals_projection::{
 };
 use annals_store_postgres::PostgresStore;
 use futures_util::future::join;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres::Transaction;
 
 use crate::errors;
@@ -40,6 +40,8 @@ pub(crate) struct InlineModel {
     place: Place,
     names: Names,
     known: Known,
+    /// The constraints of its tables that are looked at when a transaction commits, as SQL names them.
+    deferred: OnceCell<Option<String>>,
     /// What the model catches up by, in transactions of its own. Nobody who has appended waits for it.
     consumer: Mutex<ProjectionConsumer<PostgresSink>>,
 }
@@ -52,6 +54,7 @@ impl InlineModel {
             names: Names::new(&place.schema, &id),
             consumer: Mutex::new(ProjectionConsumer::new(projection.clone(), sink)),
             known: Known::default(),
+            deferred: OnceCell::new(),
             projection,
             id,
             place,
@@ -149,7 +152,7 @@ impl InlineModel {
         let mut model = PostgresModel::within(session, self.names.clone(), self.known.clone());
         let (projection, taken) = (self.projection.clone(), batch.clone());
         let taking = blocking::unblock(move || {
-            let applied = projection.apply(&mut model, &taken);
+            let applied = apply_each(&projection, &mut model, &taken);
             (applied, model.broken())
         });
         let ((applied, broken), ()) = join(taking, requests.serve_in(transaction)).await;
@@ -157,6 +160,26 @@ impl InlineModel {
             return Err(broken);
         }
         applied.map_err(|(index, error)| self.refused(&batch, index, error))
+    }
+
+    /// Has the deferred constraints of the model's tables looked at now, while it can be told whose they are.
+    async fn look_at_constraints(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        let deferred = self
+            .deferred
+            .get_or_try_init(|| schema::deferred(transaction, &self.names, &self.place));
+        let Some(names) = deferred.await? else {
+            return Ok(());
+        };
+        let look = format!("SET CONSTRAINTS {names} IMMEDIATE; SET CONSTRAINTS {names} DEFERRED");
+        let looked = transaction.batch_execute(&look).await.map_err(errors::of);
+        looked.map_err(|error| match error.kind() {
+            ErrorKind::Invalid => {
+                let message = "rows of a projection break a deferred constraint of its tables";
+                let refused = Error::new(ErrorKind::Refused, message).with("model", &self.id);
+                refused.caused_by(error)
+            }
+            _ => error,
+        })
     }
 
     async fn put_back(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
@@ -171,6 +194,7 @@ impl InlineModel {
         revision: i64,
         cursor: &Cursor,
     ) -> Result<(), Error> {
+        self.look_at_constraints(transaction).await?;
         let step = Step {
             cursor,
             parked: None,
@@ -243,6 +267,23 @@ impl InlineModel {
         };
         refused.caused_by(error)
     }
+}
+
+/// Takes the events of a batch one at a time, so that a statement's failure that a handler keeps to itself is its own
+/// event's.
+fn apply_each(
+    projection: &Projection<PostgresModel>,
+    model: &mut PostgresModel,
+    batch: &Batch,
+) -> Result<(), (usize, BoxError)> {
+    for index in batch.indexes() {
+        let one = Batch::of(Arc::clone(batch.page()), [index]);
+        projection.apply(model, &one)?;
+        model
+            .refuse_outside()
+            .map_err(|error| (index, error.into()))?;
+    }
+    Ok(())
 }
 
 /// How many events an append has recorded just now, which no model has yet.

@@ -61,7 +61,16 @@ pub struct PostgresModel {
     known: Known,
     is_begun: bool,
     /// Why the step can't go on, whatever a handler makes of it.
-    broken: Option<(ErrorKind, String)>,
+    broken: Option<Broken>,
+}
+
+/// What broke a step.
+#[derive(Clone, Debug)]
+struct Broken {
+    kind: ErrorKind,
+    message: String,
+    /// What the server called it.
+    code: Option<String>,
 }
 
 /// The statements of handlers as they wrote them, with the names of one model in them, and the types of their
@@ -137,7 +146,11 @@ impl PostgresModel {
         self.refuse_outside()?;
         let ran = self.try_run(sql, params, call);
         ran.map_err(|error| {
-            self.broken = Some((error.kind(), error.to_string()));
+            self.broken = Some(Broken {
+                kind: error.kind(),
+                message: error.to_string(),
+                code: errors::code(&error),
+            });
             error.during("project")
         })
     }
@@ -180,7 +193,7 @@ impl PostgresModel {
     /// Refuses what would be outside of the step, or after its failure.
     pub(crate) fn refuse_outside(&self) -> Result<(), Error> {
         match &self.broken {
-            Some((kind, message)) => {
+            Some(Broken { kind, message, .. }) => {
                 let error =
                     Error::new(*kind, "a statement of the step has failed; nothing follows");
                 Err(error.with("failed", message))
@@ -243,7 +256,7 @@ impl PostgresModel {
         self.is_begun = false;
         self.session()?.batch("ROLLBACK")?;
         match broken {
-            Some((kind, message)) if errors::is_of_the_database(kind) => {
+            Some(Broken { kind, message, .. }) if errors::is_of_the_database(kind) => {
                 Err(Error::new(kind, message).during("roll back"))
             }
             _ => Ok(()),
@@ -252,8 +265,19 @@ impl PostgresModel {
 
     /// What broke the step, where that is the database's.
     pub(crate) fn broken(&self) -> Option<Error> {
-        let (kind, message) = self.broken.as_ref()?;
-        errors::is_of_the_database(*kind).then(|| Error::new(*kind, message.clone()))
+        let Broken {
+            kind,
+            message,
+            code,
+        } = self.broken.clone()?;
+        if !errors::is_of_the_database(kind) {
+            return None;
+        }
+        let error = Error::new(kind, message);
+        Some(match code {
+            Some(code) => error.with(errors::CODE, code),
+            None => error,
+        })
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use annals_core::{Error, ErrorKind};
 use annals_projection::ModelId;
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, Transaction};
 
 use crate::names::{Names, quoted};
 use crate::session::{Encoded, Session};
+use crate::sink::Place;
 use crate::{errors, progress};
 
 /// Held by whoever makes tables, so that two processes do not make the same: any number that nobody else takes.
@@ -112,6 +113,37 @@ pub(crate) fn drop_all(
         }
     }
     Ok(())
+}
+
+/// The constraints of a model's tables that are looked at when a transaction commits, as SQL names them; `None` where
+/// there are none.
+pub(crate) async fn deferred(
+    transaction: &Transaction<'_>,
+    names: &Names,
+    place: &Place,
+) -> Result<Option<String>, Error> {
+    let expanded = names.expand_schema(&place.tables)?;
+    let tables: Vec<String> = expanded
+        .names
+        .iter()
+        .map(|name| names.whole(name))
+        .collect();
+    let query = "SELECT DISTINCT o.conname::text FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid \
+                 JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = $1 AND c.relname::text = ANY($2) AND o.condeferred ORDER BY 1";
+    let values: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&place.schema, Type::TEXT), (&tables, Type::TEXT_ARRAY)];
+    let rows = transaction.query_typed(query, &values).await;
+    let found = rows.map_err(errors::of)?;
+    let found: Vec<String> = found
+        .iter()
+        .map(|row| row.try_get(0).map_err(errors::of))
+        .collect::<Result<_, _>>()?;
+    let named = found
+        .iter()
+        .map(|name| format!("{}.{}", names.schema(), quoted(name)));
+    let named: Vec<String> = named.collect();
+    Ok((!named.is_empty()).then(|| named.join(", ")))
 }
 
 /// Refuses a schema that is not the one that made the tables.

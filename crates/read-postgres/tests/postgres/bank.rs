@@ -9,7 +9,7 @@ use annals_core::{
 };
 use annals_macros::Event;
 use annals_projection::{ModelId, Projection, ProjectionBuilder};
-use annals_read_postgres::{PostgresInline, PostgresModel, PostgresSink};
+use annals_read_postgres::{PostgresInline, PostgresModel, PostgresSink, PostgresSinkBuilder};
 use annals_store_postgres::PostgresStore;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, IsolationLevel};
@@ -65,9 +65,13 @@ impl Bank {
 
     /// The same at another address.
     pub(crate) fn sink_at(&self, url: &str) -> PostgresSink {
+        self.sink_builder(url).build().unwrap()
+    }
+
+    pub(crate) fn sink_builder(&self, url: &str) -> PostgresSinkBuilder {
         let sink = PostgresSink::builder(url).in_schema(&self.models);
         let sink = sink.schema(BALANCES).schema(TAKEN);
-        sink.runtime(RUNTIME.handle().clone()).build().unwrap()
+        sink.runtime(RUNTIME.handle().clone())
     }
 
     pub(crate) async fn inline(&self, projection: Projection<PostgresModel>) -> PostgresInline {

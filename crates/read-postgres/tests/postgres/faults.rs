@@ -1,7 +1,7 @@
 //! Connections, servers and handlers that end between the rows of a model and its checkpoint.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use annals_core::{ErrorKind, EventStore};
 use annals_projection::Processor;
@@ -43,10 +43,7 @@ fn a_session_that_ends_between_rows_and_checkpoint_leaves_neither() {
         let inline = bank.inline(ending(2, 2).build().unwrap()).await;
         inline.append(changes(1, &[1, 3])).await.unwrap();
         let append = changes(1, &[4, 2, 5]);
-        // In a transaction of its own, and in one of the application.
-        let error = inline.append(append.clone()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-        bank.assert_even(1).await;
+        // In a transaction of the application, which runs it again, and in one of its own.
         let mut client = client(&url).await;
         let transaction = client.transaction().await.unwrap();
         let error = inline
@@ -128,6 +125,11 @@ fn a_server_that_is_killed_leaves_events_and_models_together() {
 
 /// Has the session end that saves a checkpoint, so many times, when the rows of the model are written.
 async fn end_while_saving(bank: &Bank, times: u32) {
+    end_session(bank, "TRIGGER ending BEFORE", "", times).await;
+}
+
+/// Has the session end in a trigger on the saving of a checkpoint, so many times.
+async fn end_session(bank: &Bank, trigger: &str, when: &str, times: u32) {
     let models = &bank.models;
     // A sequence: what it has counted is not rolled back.
     let trigger = format!(
@@ -135,7 +137,7 @@ async fn end_while_saving(bank: &Bank, times: u32) {
          CREATE FUNCTION {models}.end_session() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
          IF nextval('{models}.saved') <= {times} THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; \
          RETURN NEW; END $$; \
-         CREATE TRIGGER ending BEFORE UPDATE ON {models}.annals_progress \
+         CREATE {trigger} UPDATE ON {models}.annals_progress {when} \
          FOR EACH ROW WHEN (NEW.revision <> OLD.revision) EXECUTE FUNCTION {models}.end_session()"
     );
     client(&bank.url)
@@ -155,11 +157,72 @@ fn a_session_that_ends_while_the_checkpoint_is_saved_leaves_neither() {
         let bank = Bank::open(&url).await;
         let inline = bank.inline(balances(1).build().unwrap()).await;
         inline.append(change(1, 1)).await.unwrap();
-        end_while_saving(&bank, 1).await;
+        end_while_saving(&bank, 4 + 1).await;
+        // As often as an append is tried: it is told, and not tried for ever.
         let error = inline.append(change(1, 2)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         bank.assert_even(1).await;
         inline.append(change(1, 3)).await.unwrap();
+        bank.assert_even(1).await;
+        assert_eq!(bank.events().await, 2);
+    });
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_looked_for_and_never_told_as_not_recorded() {
+    let name = "a_commit_whose_answer_is_lost_is_looked_for_and_never_told_as_not_recorded";
+    let Some(url) = support::server(name) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        let refusing = AtomicBool::new(false);
+        let projection = balances_and(1, move |_, cents| {
+            if cents == 5 && refusing.swap(true, Ordering::SeqCst) {
+                return Err("not twice".into());
+            }
+            Ok(())
+        });
+        let inline = bank.inline(projection.build().unwrap()).await;
+        inline.append(change(1, 1)).await.unwrap();
+        // The session ends within the commit: once, then three times.
+        let trigger = "CONSTRAINT TRIGGER ending AFTER";
+        end_session(&bank, trigger, "DEFERRABLE INITIALLY DEFERRED", 1 + 3).await;
+        // It is refused when it is tried again: that says nothing of the first time.
+        let error = inline.append(change(1, 5)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unknown, "{error}");
+        bank.assert_even(1).await;
+        inline.append(change(1, 2)).await.unwrap();
+        bank.assert_even(1).await;
+        assert_eq!(bank.events().await, 2);
+    });
+}
+
+#[test]
+fn an_append_that_the_database_gives_up_for_another_is_tried_again() {
+    let name = "an_append_that_the_database_gives_up_for_another_is_tried_again";
+    let Some(url) = support::server(name) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        let models = &bank.models;
+        let give_up = format!("SELECT {models}.give_up()");
+        let projection = balances_and(1, move |model, cents| {
+            if cents == 5 {
+                model.query(&give_up, &[])?;
+            }
+            Ok(())
+        });
+        let inline = bank.inline(projection.build().unwrap()).await;
+        let function = format!(
+            "CREATE SEQUENCE {models}.given_up; \
+             CREATE FUNCTION {models}.give_up() RETURNS void LANGUAGE plpgsql AS $$ BEGIN \
+             IF nextval('{models}.given_up') <= 2 THEN \
+             RAISE 'deadlock' USING ERRCODE = '40P01'; END IF; END $$"
+        );
+        client(&url).await.batch_execute(&function).await.unwrap();
+        inline.append(changes(1, &[4, 5])).await.unwrap();
         bank.assert_even(1).await;
         assert_eq!(bank.events().await, 2);
     });

@@ -8,7 +8,7 @@ use annals_core::{
 use annals_services::{DiskSync, PostgresServer};
 use annals_store_postgres::{PostgresStore, ReplicaUse, Settings};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{NoTls, connect};
+use tokio_postgres::{Client, NoTls, connect};
 
 use crate::support;
 use crate::support::RUNTIME;
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A server, its replica, and a store on both.
 struct Pair {
-    _primary: PostgresServer,
+    primary: PostgresServer,
     replica: PostgresServer,
     store: PostgresStore,
 }
@@ -30,15 +30,19 @@ struct Pair {
 impl Pair {
     /// `None` when the test is to be skipped, which it says.
     fn start(test: &str, lag_max: Duration) -> Option<Self> {
-        let primary = support::own_server(test, DiskSync::OffLosesCommitsOnPowerLoss)?;
-        let replica = primary.replica().unwrap();
         let mut settings = Settings::default();
         settings.replica_lag_max = lag_max;
+        Self::start_with(test, settings)
+    }
+
+    fn start_with(test: &str, settings: Settings) -> Option<Self> {
+        let primary = support::own_server(test, DiskSync::OffLosesCommitsOnPowerLoss)?;
+        let replica = primary.replica().unwrap();
         let store = PostgresStore::builder(&primary.url()).settings(settings);
         let store = store.replica(&replica.url()).open_or_create();
         let store = RUNTIME.block_on(store).unwrap();
         Some(Self {
-            _primary: primary,
+            primary,
             replica,
             store,
         })
@@ -60,8 +64,7 @@ impl Pair {
 
     /// Has the replica go on or stand still.
     async fn replay(&self, goes_on: bool) {
-        let (client, connection) = connect(&self.replica.url(), NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let client = client(&self.replica).await;
         let verb = if goes_on { "resume" } else { "pause" };
         let said = client
             .batch_execute(&format!("SELECT pg_wal_replay_{verb}()"))
@@ -95,6 +98,24 @@ impl Pair {
         };
         timeout(PATIENCE, waiting).await.unwrap();
     }
+}
+
+async fn client(server: &PostgresServer) -> Client {
+    let (client, connection) = connect(&server.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// Waits until a server says yes.
+async fn wait_for_yes(server: &PostgresServer, question: &str) {
+    let client = client(server).await;
+    let waiting = async {
+        let says = async || client.query_one(question, &[]).await.unwrap().get(0);
+        while !says().await {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap();
 }
 
 /// Whatever shows the newest event, which the replica does not have, or depends on it.
@@ -275,5 +296,135 @@ fn a_server_that_is_no_replica_is_not_asked() {
                 .await
                 .is_err()
         );
+    });
+}
+
+/// A walk whose first page is the primary's, and the others are from wherever reads that may lag go; the positions.
+async fn walk(store: &PostgresStore, request: ReadRequest) -> Vec<u64> {
+    let mut next = Some(request.events_max(2));
+    let mut found = Vec::new();
+    while let Some(request) = next {
+        let page = store.read(request).await.unwrap();
+        found.extend(page.events.iter().map(|event| event.position().value()));
+        let rest = page.next;
+        next = rest.map(|rest| rest.consistency(ConsistencyLevel::Eventual));
+    }
+    found
+}
+
+#[test]
+fn a_walk_that_the_primary_began_has_no_gap() {
+    let Some(pair) = Pair::start("a_walk_that_the_primary_began_has_no_gap", FOR_EVER) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let store = &pair.store;
+        let add = async |id: &str| {
+            let append = append("s-1", Expected::Any, id);
+            store.append(append).await.unwrap();
+        };
+        add("x-1").await;
+        pair.wait_until(true).await;
+        pair.wait_for(1).await;
+        pair.replay(false).await;
+        for number in 2..=7 {
+            add(&format!("x-{number}")).await;
+        }
+        let of_stream = || ReadRequest::stream(stream("s-1"));
+        let forward: Vec<u64> = (1..=7).collect();
+        let backward: Vec<u64> = (1..=7).rev().collect();
+        // The last page of a backward one is what the replica has.
+        for (what, request, expected, by_the_primary) in [
+            ("all", ReadRequest::all().backward(), &backward, 2),
+            ("the stream, backward", of_stream().backward(), &backward, 2),
+            ("the stream", of_stream(), &forward, 3),
+        ] {
+            let before = pair.used();
+            assert_eq!(walk(store, request).await, *expected, "{what}");
+            let used = pair.used();
+            assert_eq!(used.fallbacks, before.fallbacks + by_the_primary, "{what}");
+            assert!(used.is_current, "{what}: it has done nothing wrong");
+        }
+        // What it has to the end it does answer.
+        let first = of_stream().until_version(1.into());
+        let first = first.consistency(ConsistencyLevel::Eventual);
+        let before = pair.used();
+        assert_eq!(store.read(first).await.unwrap().events.len(), 1);
+        assert_eq!(pair.used().reads, before.reads + 1);
+        pair.replay(true).await;
+    });
+}
+
+#[test]
+fn what_the_primary_does_not_show_yet_is_not_told() {
+    let Some(pair) = Pair::start("what_the_primary_does_not_show_yet_is_not_told", FOR_EVER) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let store = &pair.store;
+        let first = append("s-1", Expected::Any, "first");
+        store.append(first).await.unwrap();
+        pair.wait_until(true).await;
+        pair.wait_for(1).await;
+        // A commit waits for a server that never answers; the replica replays it all the same.
+        let primary = client(&pair.primary).await;
+        let wait_for = async |name: &str| {
+            let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
+            primary.batch_execute(&set).await.unwrap();
+            primary
+                .batch_execute("SELECT pg_reload_conf()")
+                .await
+                .unwrap();
+            let said = format!("SELECT current_setting('synchronous_standby_names') = '{name}'");
+            wait_for_yes(&pair.primary, &said).await;
+        };
+        wait_for("nobody").await;
+        let second = append("s-1", Expected::Any, "second");
+        let looking = async {
+            let has = format!("SELECT position = 2 FROM {}.log", store.schema());
+            wait_for_yes(&pair.replica, &has).await;
+            assert_eq!(pair.count(ConsistencyLevel::Eventual).await, 1);
+            let head = store.head(ConsistencyLevel::Eventual).await.unwrap();
+            assert_eq!(head, Cursor::at(1.into()));
+            assert!(pair.used().is_current);
+            wait_for("").await;
+        };
+        let (appended, ()) = tokio::join!(store.append(second), looking);
+        appended.unwrap();
+        pair.wait_for(2).await;
+        assert_eq!(pair.count(ConsistencyLevel::Eventual).await, 2);
+    });
+}
+
+#[test]
+fn an_answer_is_not_waited_for_longer_than_a_replica_may_lag() {
+    let mut settings = Settings::default();
+    settings.replica_lag_max = Duration::from_secs(1);
+    settings.replica_timeout = FOR_EVER;
+    let test = "an_answer_is_not_waited_for_longer_than_a_replica_may_lag";
+    let Some(pair) = Pair::start_with(test, settings) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let store = &pair.store;
+        let first = append("s-1", Expected::Any, "first");
+        store.append(first).await.unwrap();
+        pair.wait_until(true).await;
+        pair.wait_for(1).await;
+        // A lock that the replica keeps, as it does not hear that it is over.
+        let mut primary = client(&pair.primary).await;
+        let transaction = primary.transaction().await.unwrap();
+        let lock = format!("LOCK TABLE {}.events", store.schema());
+        transaction.batch_execute(&lock).await.unwrap();
+        let is_locked = "SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND locktype = 'relation')";
+        wait_for_yes(&pair.replica, is_locked).await;
+        pair.replay(false).await;
+        transaction.rollback().await.unwrap();
+        pair.wait_until(true).await;
+        let before = pair.used();
+        let read = timeout(PATIENCE, pair.count(ConsistencyLevel::Eventual)).await;
+        assert_eq!(read.unwrap(), 1);
+        assert_eq!(pair.used().fallbacks, before.fallbacks + 1);
+        pair.replay(true).await;
     });
 }
