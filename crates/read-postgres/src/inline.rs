@@ -43,6 +43,7 @@ const RETRIES_MAX: usize = 3;
 /// # What is promised
 /// - Whoever sees an event that was appended through it, in any transaction, sees it in the models too.
 /// - A model has no event that is not recorded: what is rolled back is gone from both.
+/// - Events that a policy hides by then are passed over, as for any other reader.
 /// - Appends of others, as through the store itself or of other programs, are recorded as ever, and are in the models
 ///   with the next append through it, or after [`catch_up`](Self::catch_up).
 ///
