@@ -139,11 +139,11 @@ pub(crate) async fn deferred(
         .iter()
         .map(|row| row.try_get(0).map_err(errors::of))
         .collect::<Result<_, _>>()?;
-    let named = found
+    let quoted = found
         .iter()
         .map(|name| format!("{}.{}", names.schema(), quoted(name)));
-    let named: Vec<String> = named.collect();
-    Ok((!named.is_empty()).then(|| named.join(", ")))
+    let quoted: Vec<String> = quoted.collect();
+    Ok((!quoted.is_empty()).then(|| quoted.join(", ")))
 }
 
 /// Refuses a schema that is not the one that made the tables.

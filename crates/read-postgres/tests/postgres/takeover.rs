@@ -168,9 +168,9 @@ fn tables_of_another_database_are_refused_and_the_store_has_its_own_role() {
         assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
         assert!(refused.to_string().contains("database"), "{refused}");
 
-        let named = format!("{url}{apart}application_name=models");
+        let by_another_name = format!("{url}{apart}application_name=models");
         let inline = PostgresInline::builder(Arc::clone(&bank.store))
-            .project(projection, bank.sink_at(&named))
+            .project(projection, bank.sink_at(&by_another_name))
             .open()
             .await
             .unwrap();
