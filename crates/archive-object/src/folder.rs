@@ -143,7 +143,7 @@ impl Folder {
         Ok(part.into())
     }
 
-    /// Gives up the parts that were uploaded; what can't be removed stays unseen.
+    /// Gives up the parts that were uploaded; what can't be removed stays unseen, and is told.
     fn abort(&self, name: &str, upload: Upload) {
         let path = self.at(name);
         let abort = async move { upload.lock().await.abort().await };

@@ -12,7 +12,7 @@ pub struct Settings {
     /// How often a request is made until one succeeds, at most; what is refused for good is not asked again. 3 by default.
     pub attempts_max: u32,
     /// How long an attempt may take. Stores that are opened by a URL repeat some requests within it by themselves, those
-    /// that the server had no time for. 30 seconds by default.
+    /// that the server had no time for, and end a little earlier, so that they can say why. 30 seconds by default.
     pub attempt_timeout: Duration,
     /// How much is uploaded at once, in bytes. Stores refuse parts of less than 5 MiB, but for the last. 8 MiB by default.
     pub part_bytes: usize,
