@@ -3,7 +3,7 @@
 use std::path::{Path, absolute};
 use std::sync::Arc;
 
-use annals_archive_object::ObjectArchives;
+use annals_archive_object::{ObjectArchives, Settings};
 use annals_core::{Error, ErrorKind};
 use annals_store_log::Archives;
 use object_store::local::LocalFileSystem;
@@ -50,7 +50,12 @@ impl Cold {
         let objects = objects
             .map_err(|error| invalid(error.into()))?
             .with_fsync(true);
-        let opener = ObjectArchives::default().store("objects://cold", Arc::new(objects));
+        // So that a segment is an upload of several parts.
+        let mut settings = Settings::default();
+        settings.part_bytes = 8 * 1024;
+        let opener = ObjectArchives::default()
+            .store("objects://cold", Arc::new(objects))
+            .settings(settings);
         let archives = Archives::default().opened_by(Arc::new(opener));
         Ok(("objects://cold".to_owned(), archives))
     }

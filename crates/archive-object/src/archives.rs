@@ -106,7 +106,7 @@ impl ObjectArchives {
                 }));
             }
         }
-        place::open(location, &self.options)
+        place::open(location, &self.options, self.settings.attempt_timeout)
     }
 
     fn folder(&self, location: &str, folder: &str) -> Option<io::Result<Folder>> {
@@ -134,6 +134,7 @@ impl ObjectArchives {
         if let Some(running) = &opened.machine {
             return Ok(running.clone());
         }
+        self.settings.check()?;
         let bridge = Arc::new(Bridge::start()?);
         let calls = Calls::new(bridge, Arc::new(self.settings.clone()));
         let ahead = Arc::new(Ahead::new(self.settings.ahead_bytes_max));

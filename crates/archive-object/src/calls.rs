@@ -8,11 +8,14 @@ use std::time::Duration;
 use object_store::Result;
 
 use crate::bridge::Bridge;
-use crate::failure::{is_passing, told};
+use crate::failure::{NO_ANSWER, is_passing, told};
 use crate::settings::Settings;
 
 /// How long to wait before the second attempt; four times as long before each further one.
 const BACKOFF: Duration = Duration::from_millis(100);
+
+/// How long to wait before an attempt at most.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// Makes requests on the thread that has the runtime.
 #[derive(Clone, Debug)]
@@ -64,14 +67,12 @@ impl Calls {
     {
         let (attempts_max, timeout) = (self.settings.attempts_max, self.settings.attempt_timeout);
         self.bridge.run(async move {
-            let mut pause = BACKOFF;
-            for _ in 1..attempts_max {
+            for pause in pauses(attempts_max) {
                 match in_time(timeout, request()).await {
                     Attempt::Again(error) => tracing::debug!(%error, "asked again"),
                     ended => return ended.result(),
                 }
                 tokio::time::sleep(pause).await;
-                pause *= 4;
             }
             in_time(timeout, request()).await.result()
         })?
@@ -88,10 +89,29 @@ impl Calls {
     }
 }
 
+/// How long to wait after each attempt but the last.
+fn pauses(attempts_max: u32) -> impl Iterator<Item = Duration> {
+    let pauses = std::iter::successors(Some(BACKOFF), |pause| Some((*pause * 4).min(BACKOFF_MAX)));
+    pauses.zip(1..attempts_max).map(|(pause, _)| pause)
+}
+
 async fn in_time<T>(timeout: Duration, request: impl Future<Output = Attempt<T>>) -> Attempt<T> {
     let ended = tokio::time::timeout(timeout, request).await;
     ended.unwrap_or_else(|_| {
-        let message = format!("no answer within {timeout:?}");
+        let message = format!("no answer within {timeout:?}: {NO_ANSWER}");
         Attempt::Again(io::Error::new(io::ErrorKind::TimedOut, message))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_have_an_end() {
+        let found: Vec<u128> = pauses(7).map(|pause| pause.as_millis()).collect();
+        assert_eq!(found, [100, 400, 1600, 5000, 5000, 5000]);
+        assert_eq!(pauses(1).count(), 0);
+        assert!(pauses(1000).all(|pause| pause <= BACKOFF_MAX));
+    }
 }

@@ -143,12 +143,17 @@ impl Folder {
         Ok(part.into())
     }
 
-    /// Gives up the parts that were uploaded; what can't be removed stays unseen.
-    fn abort(&self, upload: Upload) {
+    /// Gives up the parts that were uploaded; what can't be removed stays unseen, and is told.
+    fn abort(&self, name: &str, upload: Upload) {
+        let path = self.at(name);
         let abort = async move { upload.lock().await.abort().await };
         let aborted = self.calls.once(abort).and_then(Attempt::result);
         if let Err(error) = aborted {
-            tracing::debug!(%error, "parts of an upload stay in the store");
+            tracing::warn!(
+                %error,
+                path = %path,
+                "parts of an upload stay in the store, unseen, until a rule of the bucket removes them"
+            );
         }
     }
 
@@ -161,6 +166,8 @@ impl Folder {
         let mut attempts_left = self.calls.settings().attempts_max;
         loop {
             attempts_left = attempts_left.saturating_sub(1);
+            // A name that is taken costs no upload; it is looked for again before it is given.
+            self.check_free(name)?;
             let Some(upload) = self.begin(name)? else {
                 return self.put_at_once(name, (file, bytes), pace);
             };
@@ -168,7 +175,7 @@ impl Folder {
             if matches!(put, Ok(Attempt::Done(ControlFlow::Continue(())))) {
                 return Ok(ControlFlow::Continue(()));
             }
-            self.abort(upload);
+            self.abort(name, upload);
             match put? {
                 Attempt::Again(error) if attempts_left > 0 => {
                     tracing::debug!(%error, "uploaded again");

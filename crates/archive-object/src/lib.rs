@@ -38,12 +38,16 @@
 //!
 //! Reads are requests for ranges. Who reads on from where the last request ended is given more than what was asked for,
 //! twice as much each time, and the same backward, so that a replay of a segment of 64 MiB takes about twenty requests and
-//! not one for each block. All requests that read an object ask for the one that was opened, by its entity tag: another
-//! one under its name is never mixed in.
+//! not one for each block. Where the store has strong entity tags, all requests that read an object ask for the one that
+//! was opened, by its tag, and another one under its name is never mixed in; elsewhere its length and the checksums of
+//! what is in it tell.
 //!
 //! A file is put only where there is none of its name: the store itself refuses the rest where it can and the file is
 //! no longer than a part ([`Settings::part_bytes`]); for longer ones, which are uploaded in parts, and where the store can't, it is
-//! looked for before. It is read back and compared afterwards, as in a directory.
+//! looked for before the upload begins and before it is completed. It is read back and compared afterwards, as in a
+//! directory. Two that put a file of one name in the same moment, where the store itself can't refuse the second, may
+//! write one over the other: it takes two copies of a log's directory that were made by hand. A name that has a file is
+//! not removed again but by an undo.
 //!
 //! # Limits
 //! | limit | |
@@ -54,8 +58,13 @@
 //! | memory for what was read ahead, of all archives together | [`Settings::ahead_bytes_max`], 32 MiB by default |
 //! | a part of an upload | [`Settings::part_bytes`], 8 MiB by default |
 //!
-//! Parts of an upload that ended with its process stay in the bucket, unseen: give it a rule that removes incomplete
-//! uploads.
+//! Parts of an upload that ended with its process stay in the bucket, unseen, and so do those of one that could not be
+//! given up, which is logged as a warning: give the bucket a rule that removes incomplete uploads.
+//!
+//! A WebDAV server has neither conditions nor parts. A whole segment is in memory then, and is put by one request under its
+//! final name, within [`Settings::attempt_timeout`]: where that is broken off a server may keep a part of it under the
+//! name. It is never taken for the segment, but refused as another file until somebody removes it. Keys for such a server
+//! are given to the store that a program [gives](ObjectArchives::store).
 //!
 //! # Features
 //! | feature | gives |

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreScheme};
@@ -17,7 +18,11 @@ pub(crate) struct Place {
 }
 
 /// Opens the store of a URL; `None` for what is no URL of an object store.
-pub(crate) fn open(location: &str, options: &[(String, String)]) -> Option<io::Result<Place>> {
+pub(crate) fn open(
+    location: &str,
+    options: &[(String, String)],
+    attempt_timeout: Duration,
+) -> Option<io::Result<Place>> {
     let (kind, _) = location.split_once("://")?;
     let url = match Url::parse(location) {
         Ok(url) => url,
@@ -35,7 +40,7 @@ pub(crate) fn open(location: &str, options: &[(String, String)]) -> Option<io::R
         Err(_) if is_known(kind) => return Some(Err(invalid("it is no URL of an object store"))),
         Err(_) => return None,
     };
-    let opened = opened(&scheme, &url, options)?;
+    let opened = opened(&scheme, &url, options, attempt_timeout)?;
     Some(opened.map(|store| Place { store, prefix }))
 }
 
@@ -49,16 +54,17 @@ fn is_known(kind: &str) -> bool {
 /// How a store is made whose builder this is. Options that it does not know are those of others.
 #[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
 macro_rules! built {
-    ($builder:ty, $url:expr, $options:expr) => {{
+    ($builder:ty, $url:expr, $options:expr, $attempt_timeout:expr) => {{
         chosen_provider();
-        let builder = <$builder>::new().with_url($url);
+        let client = object_store::ClientOptions::new().with_timeout($attempt_timeout / 10 * 9);
+        let builder = <$builder>::new().with_url($url).with_client_options(client);
         let with_options = $options.iter().fold(builder, |builder, (name, value)| {
             match name.to_ascii_lowercase().parse() {
                 Ok(key) => builder.with_config(key, value),
                 Err(_) => builder,
             }
         });
-        let built = with_options.with_retry(retries()).build();
+        let built = with_options.with_retry(retries($attempt_timeout)).build();
         built
             .map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
             .map_err(crate::failure::told)
@@ -74,11 +80,17 @@ fn opened(
     scheme: &ObjectStoreScheme,
     url: &Url,
     options: &[(String, String)],
+    attempt_timeout: Duration,
 ) -> Option<io::Result<Arc<dyn ObjectStore>>> {
     Some(match scheme {
         #[cfg(feature = "aws")]
         ObjectStoreScheme::AmazonS3 => {
-            built!(object_store::aws::AmazonS3Builder, url.as_str(), options)
+            built!(
+                object_store::aws::AmazonS3Builder,
+                url.as_str(),
+                options,
+                attempt_timeout
+            )
         }
         #[cfg(not(feature = "aws"))]
         ObjectStoreScheme::AmazonS3 => Err(not_built("aws")),
@@ -87,7 +99,8 @@ fn opened(
             built!(
                 object_store::azure::MicrosoftAzureBuilder,
                 url.as_str(),
-                options
+                options,
+                attempt_timeout
             )
         }
         #[cfg(not(feature = "azure"))]
@@ -97,7 +110,8 @@ fn opened(
             built!(
                 object_store::gcp::GoogleCloudStorageBuilder,
                 url.as_str(),
-                options
+                options,
+                attempt_timeout
             )
         }
         #[cfg(not(feature = "gcp"))]
@@ -105,7 +119,12 @@ fn opened(
         #[cfg(feature = "http")]
         ObjectStoreScheme::Http => {
             let server = &url[..url::Position::BeforePath];
-            built!(object_store::http::HttpBuilder, server, options)
+            built!(
+                object_store::http::HttpBuilder,
+                server,
+                options,
+                attempt_timeout
+            )
         }
         #[cfg(not(feature = "http"))]
         ObjectStoreScheme::Http => Err(not_built("http")),
@@ -122,11 +141,13 @@ fn not_built(feature: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, message)
 }
 
-/// How a store repeats a request that the server had no time for, within an attempt of ours.
+/// How a store repeats a request that the server had no time for, within an attempt of ours. It ends before the
+/// attempt does, as a request does, so that it can say why.
 #[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
-fn retries() -> object_store::RetryConfig {
+fn retries(attempt_timeout: Duration) -> object_store::RetryConfig {
     object_store::RetryConfig {
         max_retries: 3,
+        retry_timeout: attempt_timeout / 2,
         ..object_store::RetryConfig::default()
     }
 }

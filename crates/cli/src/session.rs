@@ -31,6 +31,10 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Form::Text
     };
     archives::begin(&cli.global.archives_moved);
+    // A copy is about other stores than this one.
+    if !matches!(cli.command, Command::Copy(_)) {
+        warn_of_moved(&cli.global);
+    }
     let mut session = Session {
         out: Out::standard(form, has_color(&cli.global), zone(&cli.global)),
         store: cli.global.store,
@@ -44,6 +48,22 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             tell(&failure, form);
             failure.exit.into()
         }
+    }
+}
+
+/// Says where an archive is said to have moved that is none of the store.
+fn warn_of_moved(global: &Global) {
+    if global.archives_moved.is_empty() || !global.store.exists() {
+        return;
+    }
+    let Ok(in_use) = global.store.builder().archives_in_use() else {
+        // Why it can't be told, the command says.
+        return;
+    };
+    let locations: Vec<String> = in_use.into_iter().map(|it| it.location).collect();
+    if let Some(unknown) = archives::unknown(&global.archives_moved, &locations) {
+        // Where even this can't be written, the command goes on.
+        let _ = writeln!(io::stderr(), "warning: {unknown}");
     }
 }
 

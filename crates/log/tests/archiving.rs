@@ -201,11 +201,15 @@ fn a_run_that_is_broken_off_leaves_what_there_was() {
     for calls_before in 0..4 {
         let mut pace = broken_off_after(calls_before);
         let copied = it.log.view().archive(1, &cold, key, &mut pace).unwrap();
+        // Once it is whole it stays, for a copy of the log's directory may have taken it over.
+        let there = names(&it.folder());
+        assert_eq!(there.is_empty(), calls_before == 0, "{there:?}");
+        assert!(there.iter().all(|name| name.ends_with("1.segment")));
         if let Some(copied) = copied {
             assert!(calls_before > 1);
             copied.discard();
+            assert_eq!(names(&it.folder()), there);
         }
-        assert!(names(&it.folder()).is_empty());
         assert_eq!(names(&it.path), local);
     }
     it.archive(1).unwrap();
@@ -515,6 +519,21 @@ struct Objects {
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     /// Whether reads end early, as those of a connection that breaks off.
     is_cut_off: Arc<AtomicBool>,
+    put: Arc<Mutex<Outcome>>,
+}
+
+/// What comes of a put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Outcome {
+    #[default]
+    Done,
+    AnswerLost,
+    /// It is stopped, and was done.
+    Stopped,
+    /// Somebody else puts another file, and no answer comes.
+    Overtaken,
+    /// Somebody else puts another file over it.
+    WrittenOver,
 }
 
 /// A folder or a file of it.
@@ -550,12 +569,17 @@ impl Archive for Object {
     ) -> io::Result<ControlFlow<()>> {
         let mut object = vec![0; usize::try_from(bytes).unwrap()];
         assert_eq!(file.read_at(&mut object, 0)?, object.len());
-        self.objects
-            .files
-            .lock()
-            .unwrap()
-            .insert(self.at(name), object);
-        Ok(pace(bytes))
+        let outcome = *self.objects.put.lock().unwrap();
+        if matches!(outcome, Outcome::Overtaken | Outcome::WrittenOver) {
+            object = b"theirs".to_vec();
+        }
+        let mut files = self.objects.files.lock().unwrap();
+        files.insert(self.at(name), object);
+        match outcome {
+            Outcome::Done | Outcome::WrittenOver => Ok(pace(bytes)),
+            Outcome::Stopped => Ok(ControlFlow::Break(())),
+            Outcome::AnswerLost | Outcome::Overtaken => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn VfsFile>> {
@@ -672,5 +696,83 @@ fn an_archive_can_be_more_than_a_directory() {
             let record = scan.next_record().unwrap().unwrap();
             assert!((record.at, record.body) == (*at, &**body));
         }
+    }
+}
+
+/// A log whose archive is in memory, and one of which it is the copy: a twin that has the same id and the same key.
+fn twins(objects: &Objects) -> (Written, Written) {
+    let parts = Parts {
+        archives: Archives::default().opened_by(Arc::new(objects.clone())),
+        ..Parts::os()
+    };
+    let mut it = written(ReadMode::Pread);
+    it.log.archive_key().unwrap();
+    it.log.close().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    fs::create_dir(&path).unwrap();
+    for name in names(&it.path) {
+        fs::copy(it.path.join(&name), path.join(&name)).unwrap();
+    }
+    let opened = |path: &Path| {
+        Log::open(&parts, path, settings(ReadMode::Pread))
+            .unwrap()
+            .0
+    };
+    let cold = PathBuf::from("memory://cold");
+    let twin = Written {
+        _directory: directory,
+        log: opened(&path),
+        path,
+        cold: cold.clone(),
+        records: it.records.clone(),
+    };
+    let log = opened(&it.path);
+    (Written { cold, log, ..it }, twin)
+}
+
+#[test]
+fn what_a_twin_took_over_is_not_removed_by_a_move_that_failed() {
+    for outcome in [Outcome::AnswerLost, Outcome::Stopped, Outcome::Done] {
+        let objects = Objects::default();
+        let (mut it, mut twin) = twins(&objects);
+        twin.archive(1).unwrap();
+        *objects.put.lock().unwrap() = outcome;
+        let (key, cold) = (it.log.archive_key().unwrap(), it.cold());
+        // The third is stopped while what was put is compared.
+        let mut pace = broken_off_after(if outcome == Outcome::Done { 2 } else { 99 });
+        let moved = it.log.view().archive(1, &cold, key, &mut pace);
+        match outcome {
+            Outcome::AnswerLost => assert_eq!(moved.unwrap_err().kind(), ErrorKind::Io),
+            _ => assert!(moved.unwrap().is_none()),
+        }
+        check(&twin.log.view(), &twin.records);
+        *objects.put.lock().unwrap() = Outcome::Done;
+        it.log
+            .view()
+            .archive(1, &cold, key, &mut go_on)
+            .unwrap()
+            .unwrap()
+            .discard();
+        check(&twin.log.view(), &twin.records);
+        it.archive(1).unwrap();
+        check(&it.log.view(), &it.records);
+    }
+}
+
+#[test]
+fn what_somebody_else_put_stays_whatever_came_of_our_own() {
+    for outcome in [Outcome::Overtaken, Outcome::WrittenOver] {
+        let objects = Objects::default();
+        let (mut it, _twin) = twins(&objects);
+        *objects.put.lock().unwrap() = outcome;
+        let error = it.archive(1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        *objects.put.lock().unwrap() = Outcome::Done;
+        let error = it.archive(1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        let files = objects.files.lock().unwrap();
+        assert!(files.values().all(|file| file == b"theirs"));
+        assert_eq!(files.len(), 1);
     }
 }

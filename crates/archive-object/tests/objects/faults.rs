@@ -2,6 +2,7 @@
 //! the store is well again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use annals_log::{Error, ErrorKind, verify};
 use object_store::ObjectStore;
@@ -34,8 +35,11 @@ fn campaign(fault: Fault, attempts_max: u32, part_bytes: usize) -> u64 {
     for request in 0.. {
         lying.fail(fault, request..request + 1);
         let done = there_and_back(&mut it);
-        let was_reached = lying.requests.load(std::sync::atomic::Ordering::Relaxed) > request;
+        let was_reached = lying.faults.requests.load(Ordering::Relaxed) > request;
         lying.heal();
+        let met_abort = lying.faults.met_abort.load(Ordering::Relaxed);
+        let left_open = lying.uploads_left_open();
+        assert!(left_open == 0 || met_abort, "{fault:?} at {request}");
         let again = attempts_max > 1 && fault != Fault::Flipped;
         if let Err(error) = &done {
             // With a second attempt one fault is none, but for an upload, of which a part can't be put again.
@@ -95,9 +99,38 @@ fn a_store_that_never_answers_is_not_waited_for() {
 }
 
 #[test]
-fn a_move_that_is_broken_off_leaves_nothing() {
+fn an_upload_whose_abort_fails_is_all_that_stays_open() {
+    let lying = Lying::new(memory());
+    let mut it = Written::new(
+        &parts(Arc::clone(&lying) as Arc<dyn ObjectStore>, limits()),
+        SEGMENT_BYTES,
+        3,
+    );
+    let mut left_open = 0;
+    for request in 0..8 {
+        // The abort that follows goes wrong as well.
+        lying.fail(Fault::Refused, request..request + 2);
+        let moved = it.archive(1);
+        lying.heal();
+        if moved.is_err() && lying.faults.met_abort.load(Ordering::Relaxed) {
+            left_open += lying.uploads_left_open();
+        }
+        assert_eq!(lying.uploads_left_open(), 0, "at {request}");
+        if moved.is_ok() {
+            it.restore(1).unwrap();
+        }
+    }
+    // After each part, and instead of completion.
+    assert!(left_open > 1, "{left_open} uploads");
+    it.archive(1).unwrap();
+    check(&it.log.view(), &it.records);
+}
+
+#[test]
+fn a_move_that_is_broken_off_leaves_what_is_whole_and_no_part() {
     for part_bytes in [20_000, 1024 * 1024] {
-        let store = memory();
+        let lying = Lying::new(memory());
+        let store = Arc::clone(&lying) as Arc<dyn ObjectStore>;
         let mut limits = limits();
         limits.part_bytes = part_bytes;
         let parts = parts(Arc::clone(&store), limits);
@@ -115,13 +148,23 @@ fn a_move_that_is_broken_off_leaves_nothing() {
                     }
                     go_on(bytes)
                 });
+            assert_eq!(lying.uploads_left_open(), 0, "after {calls}");
+            // What is whole stays: somebody else may count on it.
+            let there = names(&store);
+            let is_whole = calls >= if part_bytes > 20_000 { 1 } else { 4 };
+            let expected = ["00000000000000000001.segment"];
+            assert_eq!(there, expected[usize::from(!is_whole)..], "after {calls}");
             if let Some(copied) = copied.unwrap() {
                 assert!(calls > 1);
                 copied.discard();
-                assert!(names(&store).is_empty());
+                assert_eq!(names(&store), expected);
                 break;
             }
-            assert!(names(&store).is_empty(), "after {calls}");
         }
+        // It is taken over, and no part of it is put again.
+        lying.faults.parts.store(0, Ordering::Relaxed);
+        it.archive(1).unwrap();
+        assert_eq!(lying.faults.parts.load(Ordering::Relaxed), 0);
+        check(&it.log.view(), &it.records);
     }
 }

@@ -1,8 +1,10 @@
 //! Which locations are archives in object stores, and what is said of the others.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use annals_archive_object::ObjectArchives;
+use annals_archive_object::{ObjectArchives, Settings};
 use annals_log::{Archives, Error, ErrorKind, OpenArchive, Parts};
 
 use crate::SEGMENT_BYTES;
@@ -84,6 +86,8 @@ fn a_url_with_keys_in_it_is_refused_and_not_repeated() {
         "test://cold/shop?token=secret",
         "test://cold/shop#secret",
         "test://user:sec/secret@cold/shop",
+        "test://secret@cold/shop",
+        "test://user%3Asecret@cold/shop",
     ] {
         let error = it.archive_to(1, location).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -136,4 +140,71 @@ fn another_place_is_out_of_reach_and_not_damage() {
     let moved = archives.moved(crate::support::COLD, "test://new/shop");
     let it = it.reopened(&parts(moved), SEGMENT_BYTES);
     check(&it.log.view(), &it.records);
+}
+
+#[test]
+fn settings_by_which_nothing_could_be_done_are_refused() {
+    for name in ["part_bytes", "attempts_max", "attempt_timeout"] {
+        let mut settings = Settings::default();
+        match name {
+            "part_bytes" => settings.part_bytes = 0,
+            "attempts_max" => settings.attempts_max = 0,
+            _ => settings.attempt_timeout = Duration::ZERO,
+        }
+        let archives = ObjectArchives::default()
+            .store("test://cold", memory())
+            .settings(settings);
+        assert!(archives.open_archive("/mnt/cold", "folder").is_none());
+        let opened = archives.open_archive("test://cold", "folder").unwrap();
+        let error = opened.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+/// What is said where the archive is asked for its names.
+#[cfg(feature = "aws")]
+fn said(archives: ObjectArchives) -> String {
+    let mut settings = Settings::default();
+    settings.attempts_max = 1;
+    settings.attempt_timeout = Duration::from_secs(2);
+    let archives = archives.settings(settings);
+    let opened = archives.open_archive("s3://bucket/cold", "folder").unwrap();
+    opened.unwrap().names().unwrap_err().to_string()
+}
+
+/// Where somebody listens who never answers.
+#[cfg(feature = "aws")]
+fn silent() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn who_gives_no_keys_is_told_so() {
+    let (_listener, url) = silent();
+    let archives = ObjectArchives::default()
+        .option("aws_region", "eu-west-1")
+        .option("aws_metadata_endpoint", url);
+    let said = said(archives);
+    assert!(said.starts_with("no keys were given"), "{said}");
+    assert!(said.contains("AWS_ACCESS_KEY_ID"), "{said}");
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn a_server_that_does_not_answer_is_told_by_the_store_itself() {
+    let (_listener, url) = silent();
+    let archives = ObjectArchives::default()
+        .option("aws_region", "eu-west-1")
+        .option("aws_access_key_id", "id")
+        .option("aws_secret_access_key", "key")
+        .option("aws_allow_http", "true")
+        .option("aws_endpoint", url.clone());
+    let said = said(archives);
+    assert!(said.contains("AWS_ENDPOINT"), "{said}");
+    // And why, which who only waits does not know.
+    assert!(said.contains(&url), "{said}");
 }

@@ -1,9 +1,10 @@
 //! A log to archive segments of, and stores that count and fail.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    RenameOptions, Result,
+    RenameOptions, Result, UploadPart,
 };
 
 /// Where the archives of these tests are.
@@ -248,31 +249,65 @@ pub(crate) enum Fault {
 #[derive(Debug)]
 pub(crate) struct Lying {
     inner: Arc<dyn ObjectStore>,
-    pub(crate) requests: AtomicU64,
     pub(crate) reads: AtomicU64,
-    pub(crate) fault: Mutex<Option<(Fault, Range<u64>)>>,
+    pub(crate) faults: Arc<Faults>,
+}
+
+/// What goes wrong, and what was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) requests: AtomicU64,
+    /// Parts of uploads that were asked to be put.
+    pub(crate) parts: AtomicU64,
+    fault: Mutex<Option<(Fault, Range<u64>)>>,
+    /// Whether an abort went wrong.
+    pub(crate) met_abort: AtomicBool,
+    uploads: AtomicU64,
+    open_uploads: Mutex<BTreeSet<u64>>,
 }
 
 impl Lying {
     pub(crate) fn new(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
         Arc::new(Self {
             inner,
-            requests: AtomicU64::new(0),
             reads: AtomicU64::new(0),
-            fault: Mutex::default(),
+            faults: Arc::default(),
         })
     }
 
     /// Has the requests of these numbers from now on go wrong.
     pub(crate) fn fail(&self, fault: Fault, requests: Range<u64>) {
-        self.requests.store(0, Ordering::Relaxed);
-        *self.fault.lock().unwrap() = Some((fault, requests));
+        self.faults.requests.store(0, Ordering::Relaxed);
+        self.faults.met_abort.store(false, Ordering::Relaxed);
+        *self.faults.fault.lock().unwrap() = Some((fault, requests));
     }
 
     pub(crate) fn heal(&self) {
-        *self.fault.lock().unwrap() = None;
+        *self.faults.fault.lock().unwrap() = None;
     }
 
+    /// How many uploads in parts were neither completed nor aborted; they are forgotten by this.
+    pub(crate) fn uploads_left_open(&self) -> usize {
+        std::mem::take(&mut *self.faults.open_uploads.lock().unwrap()).len()
+    }
+
+    /// Somebody else puts an object, where that is what goes wrong with the next request.
+    async fn be_overtaken(&self, path: &Path) -> Result<()> {
+        let is_overtaken = {
+            let number = self.faults.requests.load(Ordering::Relaxed);
+            let fault = self.faults.fault.lock().unwrap();
+            fault.as_ref().is_some_and(|(fault, requests)| {
+                *fault == Fault::Overtaken && requests.contains(&number)
+            })
+        };
+        if is_overtaken {
+            self.inner.put(path, Bytes::from("theirs").into()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Faults {
     /// Counts a request; what goes wrong with it.
     fn next(&self) -> Option<Fault> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
@@ -282,15 +317,76 @@ impl Lying {
 
     /// Does something, or lets it go wrong.
     async fn answered<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
-        match self.next() {
-            Some(Fault::Refused) => Err(refused()),
-            Some(Fault::AnswerLost) => {
-                let _ = request.await;
-                Err(refused())
-            }
-            Some(Fault::Silent) => std::future::pending().await,
-            _ => request.await,
+        went(self.next(), request).await
+    }
+}
+
+/// What becomes of a request of which this goes wrong.
+async fn went<T>(fault: Option<Fault>, request: impl Future<Output = Result<T>>) -> Result<T> {
+    match fault {
+        Some(Fault::Refused) => Err(refused()),
+        Some(Fault::AnswerLost) => {
+            let _ = request.await;
+            Err(refused())
         }
+        Some(Fault::Silent) => std::future::pending().await,
+        _ => request.await,
+    }
+}
+
+/// An upload of such a store.
+#[derive(Debug)]
+struct LyingUpload {
+    inner: Box<dyn MultipartUpload>,
+    faults: Arc<Faults>,
+    number: u64,
+}
+
+impl LyingUpload {
+    fn new(inner: Box<dyn MultipartUpload>, faults: &Arc<Faults>) -> Self {
+        let number = faults.uploads.fetch_add(1, Ordering::Relaxed);
+        faults.open_uploads.lock().unwrap().insert(number);
+        Self {
+            inner,
+            faults: Arc::clone(faults),
+            number,
+        }
+    }
+}
+
+#[async_trait]
+impl MultipartUpload for LyingUpload {
+    fn put_part(&mut self, part: PutPayload) -> UploadPart {
+        self.faults.parts.fetch_add(1, Ordering::Relaxed);
+        let fault = self.faults.next();
+        if matches!(fault, Some(Fault::Refused | Fault::Silent)) {
+            return Box::pin(went(fault, std::future::pending()));
+        }
+        Box::pin(went(fault, self.inner.put_part(part)))
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let (inner, faults) = (&mut self.inner, Arc::clone(&self.faults));
+        let completed = async {
+            let put = inner.complete().await?;
+            faults.open_uploads.lock().unwrap().remove(&self.number);
+            Ok(put)
+        };
+        self.faults.answered(completed).await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let fault = self.faults.next();
+        self.faults
+            .met_abort
+            .fetch_or(fault.is_some(), Ordering::Relaxed);
+        let (inner, faults) = (&mut self.inner, Arc::clone(&self.faults));
+        let aborted = async {
+            inner.abort().await?;
+            faults.open_uploads.lock().unwrap().remove(&self.number);
+            Ok(())
+        };
+        went(fault, aborted).await
     }
 }
 
@@ -315,17 +411,9 @@ impl ObjectStore for Lying {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        let is_overtaken = {
-            let number = self.requests.load(Ordering::Relaxed);
-            let fault = self.fault.lock().unwrap();
-            fault.as_ref().is_some_and(|(fault, requests)| {
-                *fault == Fault::Overtaken && requests.contains(&number)
-            })
-        };
-        if is_overtaken {
-            self.inner.put(path, Bytes::from("theirs").into()).await?;
-        }
-        self.answered(self.inner.put_opts(path, payload, options))
+        self.be_overtaken(path).await?;
+        self.faults
+            .answered(self.inner.put_opts(path, payload, options))
             .await
     }
 
@@ -334,14 +422,16 @@ impl ObjectStore for Lying {
         path: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.answered(self.inner.put_multipart_opts(path, options))
-            .await
+        self.be_overtaken(path).await?;
+        let begun = self.inner.put_multipart_opts(path, options);
+        let upload = self.faults.answered(begun).await?;
+        Ok(Box::new(LyingUpload::new(upload, &self.faults)))
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let is_head = options.head;
-        let fault = self.next();
+        let fault = self.faults.next();
         match fault {
             Some(Fault::Refused | Fault::AnswerLost) => return Err(refused()),
             Some(Fault::Silent) => return std::future::pending().await,
@@ -373,7 +463,7 @@ impl ObjectStore for Lying {
         &self,
         paths: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        match self.next() {
+        match self.faults.next() {
             Some(Fault::Refused) => stream::once(async { Err(refused()) }).boxed(),
             Some(Fault::Silent) => stream::pending().boxed(),
             Some(Fault::AnswerLost) => {
@@ -385,7 +475,7 @@ impl ObjectStore for Lying {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.next() {
+        match self.faults.next() {
             Some(Fault::Refused | Fault::AnswerLost) => {
                 stream::once(async { Err(refused()) }).boxed()
             }

@@ -352,8 +352,9 @@ fn an_archive_that_moved_is_told_where_it_is_by_now() {
     assert!(doctor.contains("in file:///"), "{doctor}");
     fs::rename(&cold, place.path("away")).unwrap();
     assert_ne!(place.shell("annals read").code, 0);
+    // The store has it as a URL, without a slash.
     let moved = format!(
-        "--archive-moved file://{}={}",
+        "--archive-moved {}/={}",
         cold.display(),
         place.path("away").display()
     );
@@ -365,16 +366,29 @@ fn an_archive_that_moved_is_told_where_it_is_by_now() {
         "backup backups",
         "copy shop copied",
         "optimize status",
+        "optimize undo --dry-run",
         "optimize undo",
     ] {
         let ran = place.shell(&format!("annals {line} {moved}"));
         assert!(ran.code == 0 || line == "doctor", "{line}: {}", ran.err);
+        assert!(!ran.err.contains("warning: "), "{line}: {}", ran.err);
+        if line.starts_with("optimize undo") {
+            let told = format!("removed from file://{}", cold.display());
+            assert!(ran.err.contains(&told) || ran.out.contains(&told), "{line}");
+        }
         assert!(!ran.out.contains("out of reach"), "{line}: {}", ran.out);
     }
     check_same(&place, &before);
     for store in ["backups/000001", "copied"] {
         assert!(place.export(store) == archived, "{store}");
     }
+    let warned = place.shell("annals read --archive-moved /mnt/other=/mnt/new");
+    assert_eq!(warned.code, 0);
+    assert!(
+        warned.err.contains("no archive of this store"),
+        "{}",
+        warned.err
+    );
     let refused = place.shell("annals read --archive-moved cold=away");
     assert_eq!(refused.code, 2);
     assert!(refused.err.contains("two places"), "{}", refused.err);
@@ -388,6 +402,8 @@ fn a_place_that_can_t_be_an_archive_is_refused_before_anything_moves() {
     let mut refused = vec![
         ("memory:///cold", "gone with the process"),
         ("tape://1/cold", "nobody opens archives of this kind"),
+        ("s3:/bucket/secret", "two slashes"),
+        ("s3:bucket", "two slashes"),
         ("s3://user:secret@bucket/cold", "give keys to what opens it"),
     ];
     if !cfg!(feature = "object-stores") {

@@ -38,6 +38,28 @@ impl DirectoryArchive {
         Ok(())
     }
 
+    /// Copies a file under the one name, and gives it the other when it is whole.
+    fn put_staged(
+        &self,
+        (new_path, path): (&Path, &Path),
+        file: &dyn VfsFile,
+        bytes: u64,
+        pace: &mut Pace<'_>,
+    ) -> io::Result<ControlFlow<()>> {
+        let copied = self.vfs.open(new_path, Access::Create)?;
+        if copy(file, &*copied, bytes, pace)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        if planted::is_active(Bug::ArchiveNotSynced) {
+            self.vfs.rename(new_path, path)?;
+            return Ok(ControlFlow::Continue(()));
+        }
+        copied.sync_all()?;
+        self.vfs.rename(new_path, path)?;
+        self.vfs.sync_directory(&self.directory)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
     /// Removes a file if it is there; whether it was.
     fn remove_file(&self, path: &Path) -> io::Result<bool> {
         match self.vfs.remove(path) {
@@ -60,18 +82,13 @@ impl Archive for DirectoryArchive {
         let path = self.directory.join(name);
         let new_path = staged(&path);
         self.remove_file(&new_path)?;
-        let copied = self.vfs.open(&new_path, Access::Create)?;
-        if copy(file, &*copied, bytes, pace)?.is_break() {
-            return Ok(ControlFlow::Break(()));
+        let put = self.put_staged((&new_path, &path), file, bytes, pace);
+        if !matches!(put, Ok(ControlFlow::Continue(())))
+            && let Err(error) = self.remove_file(&new_path)
+        {
+            tracing::debug!(%error, name, "an unfinished copy stays in the archive for now");
         }
-        if planted::is_active(Bug::ArchiveNotSynced) {
-            self.vfs.rename(&new_path, &path)?;
-            return Ok(ControlFlow::Continue(()));
-        }
-        copied.sync_all()?;
-        self.vfs.rename(&new_path, &path)?;
-        self.vfs.sync_directory(&self.directory)?;
-        Ok(ControlFlow::Continue(()))
+        put
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn VfsFile>> {

@@ -28,12 +28,14 @@ use crate::vfs::{OsVfs, Vfs, VfsFile};
 /// The folder of one log in an archive: whole files under flat names. All methods block.
 pub trait Archive: fmt::Debug + Send + Sync {
     /// Copies the first `bytes` of a file there under this name, in place of one that has it. The copy is durable when
-    /// this returns, with its name; after an error, and where `pace` broke it off, there may be a part of it, which
-    /// [`remove`](Self::remove) removes.
+    /// this returns, with its name. A file has its name only when it is whole: after an error, and where `pace` broke
+    /// it off, what was copied in part is removed by this itself, as far as it can. The name itself is never removed
+    /// again: whoever has a copy of the log may have put the file, or count on it.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] where the place can tell that there is a file of this name, which stays as it is:
-    /// it may be the one that an earlier attempt put. For all else that the place refuses, nothing is known of the name.
+    /// it may be the one that an earlier attempt put. For all else that the place refuses, nothing is known of the name:
+    /// it may be free, or have the whole file.
     fn put(
         &self,
         name: &str,
@@ -139,16 +141,28 @@ impl Archives {
 }
 
 /// What is said where a location has keys in it, which is not repeated.
-const NO_SECRETS: &str = "the URL of an archive is written down and shown: leave passwords, parameters and fragments out of \
-    it, and give keys to what opens it";
+const NO_SECRETS: &str = "the URL of an archive is written down and shown: leave users, passwords, parameters and fragments \
+    out of it, and give keys to what opens it";
 
-/// Whether something in a URL may be a key.
+/// Whether something in a URL may be a key. A `@` is where a key may stand before it, also one that is no password: only
+/// the container of Azure's `abfs` has its name there. That of a file has no server, and so no key.
 fn is_secretive(location: &str) -> bool {
-    let Some((_, rest)) = location.split_once("://") else {
+    let Some((scheme, rest)) = location.split_once("://") else {
         return false;
     };
-    let user = rest.rsplit_once('@').map_or("", |(user, _)| user);
-    user.contains(':') || rest.contains(['?', '#'])
+    if rest.contains(['?', '#']) {
+        return true;
+    }
+    if scheme == "file" && rest.starts_with('/') {
+        return false;
+    }
+    if matches!(scheme, "abfs" | "abfss")
+        && let Some((container, account)) = rest.split_once('@')
+    {
+        let is_of_names = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-';
+        return !container.chars().all(is_of_names) || account.contains('@');
+    }
+    rest.contains('@')
 }
 
 /// The directory that a location is, by its absolute path or as a URL of a file, in which nothing is encoded.
@@ -253,4 +267,39 @@ fn check_location(location: &str) -> Result<()> {
         {LOCATION_BYTES_MAX} bytes"
     );
     Err(Error::new(ErrorKind::Invalid, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_secretive;
+
+    #[test]
+    fn what_may_be_a_key_in_a_url_is_known() {
+        for secretive in [
+            "https://TOKEN@host/cold",
+            "https://user:password@host/cold",
+            "https://user%3Apassword@host/cold",
+            "s3://AKIAIOSFODNN7EXAMPLE@bucket/cold",
+            "s3://user:pass/word@bucket/cold",
+            "s3://bucket/cold?token=1",
+            "s3://bucket/cold#1",
+            "abfs://user:key@shop.dfs.core.windows.net/cold",
+            "abfs://user%3Akey@shop.dfs.core.windows.net/cold",
+            "abfss://cold@key@shop.dfs.core.windows.net/cold",
+            "az://key@container/cold",
+            "file://user@host/cold",
+        ] {
+            assert!(is_secretive(secretive), "{secretive}");
+        }
+        for other in [
+            "/mnt/me@home/cold",
+            "file:///mnt/me@home/cold",
+            "s3://bucket/a:b",
+            "https://host:8443/cold",
+            "abfs://cold@shop.dfs.core.windows.net/a",
+            "abfss://cold-2@shop.dfs.core.windows.net",
+        ] {
+            assert!(!is_secretive(other), "{other}");
+        }
+    }
 }

@@ -25,11 +25,12 @@ pub struct ArchiveKey(u64);
 
 impl View {
     /// Copies the file of a sealed segment to the archive at this location, which is an absolute path or a URL: durable,
-    /// read back and compared byte by byte; `None` when `pace` broke it off, and nothing is left of it then. The
-    /// log goes on with the file that it has until the copy is [adopted](Log::adopt).
+    /// read back and compared byte by byte; `None` when `pace` broke it off. The log goes on with the file that it has
+    /// until the copy is [adopted](Log::adopt).
     ///
-    /// Copies that a crash left unfinished in the log's folder there are removed first. Whoever writes the log calls
-    /// it, for one segment at a time.
+    /// A whole copy that was not compared to its end stays, whatever happened: a copy of the log's directory may count on
+    /// it by now. The next move takes it over, if it is the same. Copies that a crash left unfinished in the log's
+    /// folder there are removed first. Whoever writes the log calls it, for one segment at a time.
     ///
     /// # Errors
     /// `NotFound` when there is no such segment. `Invalid` when it is the one that is written to, is archived already,
@@ -65,18 +66,11 @@ impl View {
         if differs(&*file, &*archive, (&name, bytes), pace).map_err(failed)? {
             return Err(is_another(location, &name));
         }
-        let (copied, is_ours) = put_and_compared(&*file, &*archive, (&name, bytes), pace);
-        let checksum = match copied {
-            Ok(Some(checksum)) => checksum,
-            Err(error) if !is_ours && error.kind() == io::ErrorKind::InvalidData => {
-                return Err(is_another(location, &name));
-            }
-            copied => {
-                if is_ours && let Err(error) = archive.remove(&name) {
-                    tracing::debug!(%error, name, "an unfinished copy stays in the archive for now");
-                }
-                return copied.map(|_| None).map_err(failed);
-            }
+        let checksum = match put_and_compared(&*file, &*archive, (&name, bytes), pace) {
+            Ok(Put::Compared(checksum)) => checksum,
+            Ok(Put::BrokenOff) => return Ok(None),
+            Ok(Put::Another) => return Err(is_another(location, &name)),
+            Err(error) => return Err(failed(error)),
         };
         let length = file.length().map_err(failed)?;
         if planted::is_active(Bug::ArchivedTooEarly) {
@@ -221,28 +215,43 @@ impl View {
     }
 }
 
-/// Puts a file and compares what is there then with it: the checksum of both, and whether it may be removed otherwise.
-/// Where there was one it may be another's; or that of an attempt whose answer was lost, as shows when it is read.
+/// What came of putting a file.
+enum Put {
+    /// It is there: the checksum of it.
+    Compared(u32),
+    BrokenOff,
+    /// There was another of its name.
+    Another,
+}
+
+/// Puts a file and compares what is there then with it. Where there was one it may be another's; or that of an attempt
+/// whose answer was lost, as shows when it is read. Nothing is removed here: whoever has a copy of the log's directory
+/// may have put, or taken over, what has the name.
 fn put_and_compared(
     file: &dyn VfsFile,
     archive: &dyn Archive,
     (name, bytes): (&str, u64),
     pace: &mut Pace<'_>,
-) -> (io::Result<Option<u32>>, bool) {
-    let is_ours = match archive.put(name, file, bytes, pace) {
+) -> io::Result<Put> {
+    let was_free = match archive.put(name, file, bytes, pace) {
         Ok(ControlFlow::Continue(())) => true,
-        Ok(ControlFlow::Break(())) => return (Ok(None), true),
+        Ok(ControlFlow::Break(())) => return Ok(Put::BrokenOff),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-        Err(error) => return (Err(error), true),
+        Err(error) => return Err(error),
     };
-    (compared(file, archive, name, bytes, pace), is_ours)
+    match compared(file, archive, name, bytes, pace) {
+        Ok(Some(checksum)) => Ok(Put::Compared(checksum)),
+        Ok(None) => Ok(Put::BrokenOff),
+        Err(error) if !was_free && error.kind() == io::ErrorKind::InvalidData => Ok(Put::Another),
+        Err(error) => Err(error),
+    }
 }
 
 #[cold]
 fn is_another(location: &str, name: &str) -> Error {
     let message = format!(
         "the archive {location} has another file {name} of this log: a copy of its directory may \
-        be in use as well; if not, remove the file"
+        be in use as well, or what was put there came to harm; if no copy is in use, remove the file"
     );
     Error::new(ErrorKind::Invalid, message)
 }

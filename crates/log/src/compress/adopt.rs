@@ -81,8 +81,12 @@ impl SegmentList {
 
 impl Rewritten {
     /// Removes the form that was written, which the log did not go over to. Where that fails the next opening
-    /// does it.
+    /// does it. A copy in an archive stays: a copy of the log's directory may count on it by now, and the next move
+    /// takes it over.
     pub fn discard(self) {
+        if self.kept.archived.is_some() {
+            return;
+        }
         if let Err(error) = self.remove(&self.kept) {
             let segment = self.segment();
             tracing::debug!(%error, segment, "an unfinished file stays for now");

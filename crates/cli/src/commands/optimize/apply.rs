@@ -1,6 +1,7 @@
 //! Doing what a plan says, and undoing what can be undone.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use annals_optimize::{Applied, ApplySettings, Control, Optimizer, Plan, Progress};
@@ -93,15 +94,35 @@ pub(super) fn apply(args: &Apply, session: &mut Session) -> Result {
 pub(super) fn undo(args: &Undo, session: &mut Session) -> Result {
     if args.how.dry_run {
         let optimizer = Optimizer::of(Arc::new(session.store.follower()?));
-        return told::plan(
-            &optimizer.plan_undo()?,
-            told::NOTHING_UNDONE,
-            &mut session.out,
-        );
+        let mut plan = optimizer.plan_undo()?;
+        plan.notes.extend(removed_by_undo(session)?);
+        return told::plan(&plan, told::NOTHING_UNDONE, &mut session.out);
     }
-    work(&args.how, told::NOTHING_UNDONE, session, |optimizer, _| {
-        Ok(optimizer.plan_undo()?)
-    })
+    work(
+        &args.how,
+        told::NOTHING_UNDONE,
+        session,
+        |optimizer, session| {
+            for note in removed_by_undo(session)? {
+                // Where it can't be written, the work goes on.
+                let _ = writeln!(io::stderr(), "note: {}", text::one_line(&note));
+            }
+            Ok(optimizer.plan_undo()?)
+        },
+    )
+}
+
+/// What an undo removes, and who loses it by that.
+fn removed_by_undo(session: &Session) -> Result<Vec<String>> {
+    let archives = session.store.builder().archives_in_use()?;
+    let told = archives.iter().map(|it| {
+        format!(
+            "{} removed from {}: a copy of this store's directory that was made by hand would lose what is there",
+            text::count(it.segments as u64, "segment"),
+            it.location
+        )
+    });
+    Ok(told.collect())
 }
 
 /// What to do where an application has the store.
