@@ -47,6 +47,20 @@ impl ModelId {
         let (index, count) = (partition.index(), partition.count());
         format!("_v{}_p{index}of{count}", self.version)
     }
+
+    /// Holds the schema that a model is opened with against the one that made its tables.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) where they differ: a changed schema is another version of the projection.
+    pub fn check_schema(&self, made_by: &str, schema: &str) -> Result<(), Error> {
+        if made_by == schema {
+            return Ok(());
+        }
+        let message = "schema is another than the one that made the tables of this version; raise the version of the \
+                       projection, or reset it";
+        Err(Error::new(ErrorKind::Invalid, message).with("model", self))
+    }
 }
 
 impl SqlDialect {

@@ -124,7 +124,7 @@ impl InlineModel {
         looks.map_err(errors::of)?;
         let kept = progress::kept(&self.id, &found.map_err(errors::of)?)?;
         let kept = kept.ok_or_else(|| progress::gone(&self.id))?;
-        schema::same(&self.id, &kept.made_by, &self.place.tables)?;
+        self.id.check_schema(&kept.made_by, &self.place.tables)?;
         self.refuse_parked(&kept.progress)?;
         Ok(kept)
     }

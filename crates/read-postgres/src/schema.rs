@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use annals_core::{Error, ErrorKind};
-use annals_projection::ModelId;
+use annals_projection::ExpandedSql;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, Transaction};
 
@@ -49,11 +49,7 @@ pub(crate) fn create(
     made_by: &str,
 ) -> Result<(), Error> {
     let expanded = names.expand_schema(made_by)?;
-    let roots: BTreeSet<String> = expanded
-        .names
-        .iter()
-        .map(|name| names.whole(name))
-        .collect();
+    let roots = roots(names, &expanded);
     // Whatever its rows are of, a model that begins would put its own beside them.
     if let Some(taken) = relations(session, schema, NAMED)?
         .intersection(&roots)
@@ -82,6 +78,12 @@ pub(crate) fn create(
     }
 }
 
+/// What the schema makes, by its whole names.
+fn roots(names: &Names, expanded: &ExpandedSql) -> BTreeSet<String> {
+    let made = expanded.names.iter();
+    made.map(|name| names.whole(name)).collect()
+}
+
 /// Drops the tables that this schema made. What the application has made of them, as a view, stands in the way.
 pub(crate) fn drop_all(
     session: &Session,
@@ -90,11 +92,7 @@ pub(crate) fn drop_all(
     made_by: &str,
 ) -> Result<(), Error> {
     let expanded = names.expand_schema(made_by)?;
-    let roots: BTreeSet<String> = expanded
-        .names
-        .iter()
-        .map(|name| names.whole(name))
-        .collect();
+    let roots = roots(names, &expanded);
     for (kinds, of) in [
         ("v", "VIEW"),
         ("m", "MATERIALIZED VIEW"),
@@ -144,16 +142,6 @@ pub(crate) async fn deferred(
         .map(|name| format!("{}.{}", names.schema(), quoted(name)));
     let quoted: Vec<String> = quoted.collect();
     Ok((!quoted.is_empty()).then(|| quoted.join(", ")))
-}
-
-/// Refuses a schema that is not the one that made the tables.
-pub(crate) fn same(model: &ModelId, made_by: &str, schema: &str) -> Result<(), Error> {
-    if made_by == schema {
-        return Ok(());
-    }
-    let message = "schema is another than the one that made the tables of this version; raise the version of the \
-                   projection, or reset it";
-    Err(Error::new(ErrorKind::Invalid, message).with("model", model))
 }
 
 fn tables(session: &Session, schema: &str) -> Result<BTreeSet<String>, Error> {

@@ -254,13 +254,13 @@ impl Sink for PostgresSink {
             revision: kept.revision,
             made_by: kept.made_by,
         });
-        schema::same(model, &opened.made_by, &self.place.tables)?;
+        model.check_schema(&opened.made_by, &self.place.tables)?;
         Ok(kept.progress)
     }
 
     fn begin(&mut self) -> Result<(), Error> {
         let Opened { id, made_by, .. } = self.opened()?;
-        schema::same(id, made_by, &self.place.tables)?;
+        id.check_schema(made_by, &self.place.tables)?;
         if self.model.is_begun() {
             self.model.roll_back()?;
         }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use annals_core::{Error, ErrorKind};
-use annals_projection::ModelId;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::access::{self, Access, Who};
@@ -102,16 +101,6 @@ pub(crate) fn tables(
     )?;
     tables.retain(|name| found.contains(&format!("{name}{suffix}")));
     Ok(tables)
-}
-
-/// Refuses a schema that is not the one that made the tables.
-pub(crate) fn same(model: &ModelId, made_by: &str, schema: &str) -> Result<(), Error> {
-    if made_by == schema {
-        return Ok(());
-    }
-    let message = "schema is another than the one that made the tables of this version; raise the version of the \
-                   projection, or reset it";
-    Err(Error::new(ErrorKind::Invalid, message).with("model", model))
 }
 
 fn roots(names: &[String], suffix: &str) -> BTreeSet<String> {

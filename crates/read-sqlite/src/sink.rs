@@ -196,7 +196,7 @@ impl Sink for SqliteSink {
             revision: kept.revision,
             made_by: kept.schema,
         });
-        schema::same(model, &opened.made_by, &self.schema)?;
+        model.check_schema(&opened.made_by, &self.schema)?;
         let (connection, access) = (self.model.connection()?, self.model.access());
         schema::allow(connection, access, &self.schema, self.model.suffix())?;
         Ok(kept.progress)
@@ -204,7 +204,7 @@ impl Sink for SqliteSink {
 
     fn begin(&mut self) -> Result<(), Error> {
         let Opened { id, made_by, .. } = self.opened()?;
-        schema::same(id, made_by, &self.schema)?;
+        id.check_schema(made_by, &self.schema)?;
         if self.model.is_begun() {
             self.model.roll_back()?;
         }
