@@ -1,7 +1,8 @@
 //! Appends to the store in a directory and makes it smaller and larger all the while, until it is killed.
 //!
-//! `optimize_until_killed <directory> <kind of archive>`. A line is the number of the newest event that is acknowledged, or what was
-//! done to a segment.
+//! `optimize_until_killed <directory> <kind of archive> [undo | archive | halt | reclaim]`. A line is the number of the newest event that
+//! is acknowledged, or what was done to a segment. With a last word it does that alone; `halt` moves segments to the archive, and
+//! stops between two of them.
 
 use std::env;
 use std::io::Write;
@@ -14,7 +15,7 @@ use annals_core::{
 };
 use annals_optimize::{
     ApplySettings, ArchiveRule, Control, JournalMode, OptimizePolicy, Optimizer, Plan, ReclaimRule,
-    RetentionRule,
+    RetentionRule, Step,
 };
 use annals_store_log::{LogStore, Settings};
 use annals_tests::cold::Cold;
@@ -33,6 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     settings.index_bytes_max = 16 * 1024;
     let cold = env::args().nth(2).and_then(|name| Cold::of_name(&name));
     let cold = cold.ok_or("give a kind of archive")?;
+    let only = env::args().nth(3);
     let (to, archives) = cold.place(directory.as_ref())?;
     let store = LogStore::builder(directory)
         .settings(settings)
@@ -41,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = Arc::new(store);
     let writer = Arc::clone(&store);
     let writer = thread::spawn(move || append_for_ever(&*writer));
-    optimize_for_ever(&store, &to)?;
+    optimize_for_ever(&store, &to, only.as_deref())?;
     writer.join().map_err(|_| "the writer panicked")??;
     Ok(())
 }
@@ -73,24 +75,40 @@ fn append_for_ever(store: &dyn EventStore) -> Result<(), Error> {
 }
 
 /// Compresses all segments that are sealed, undoes it, archives them, undoes it, reclaims the scrap of one, and begins
-/// again.
-fn optimize_for_ever(store: &Arc<LogStore>, to: &str) -> Result<(), Error> {
+/// again; or does one of these alone.
+fn optimize_for_ever(store: &Arc<LogStore>, to: &str, only: Option<&str>) -> Result<(), Error> {
     let optimizer = Optimizer::of(Arc::clone(store));
     let mut settings = ApplySettings::default();
     settings.bytes_per_second_max = None;
     settings.journal = JournalMode::Silent;
-    for what in ["compressed", "undone", "archived", "undone", "reclaimed"]
-        .into_iter()
-        .cycle()
-    {
-        let plan = match what {
+    let halts = only == Some("halt");
+    let turns: &[&str] = match only {
+        Some("undo") => &["compressed", "undone"],
+        Some("archive" | "halt") => &["archived"],
+        Some("reclaim") => &["reclaimed"],
+        _ => &["compressed", "undone", "archived", "undone", "reclaimed"],
+    };
+    for &what in turns.iter().cycle() {
+        let mut plan = match what {
             "compressed" => optimizer.plan(&OptimizePolicy::default())?,
             "undone" => optimizer.plan_undo()?,
-            "archived" => optimizer.plan(&archiving(to))?,
+            "archived" => optimizer.plan(&archiving(to, halts))?,
             _ => plan_reclaim(&optimizer)?,
         };
+        // The writer goes on meanwhile, so that all takes longer from turn to turn.
+        if only.is_some() {
+            plan.steps.truncate(4);
+        }
         let control = Control::new();
-        let done = optimizer.apply(&plan, &settings, &control, &mut |_| {})?;
+        let mut moved = None;
+        let done = optimizer.apply(&plan, &settings, &control, &mut |at| {
+            if !halts || !matches!(at.step, Step::Archive { .. }) {
+                return;
+            }
+            if *moved.get_or_insert(at.step_index) < at.step_index && told("halted 1") {
+                wait_for_the_kill();
+            }
+        })?;
         if done.steps_done > 0 && !told(&format!("{what} {}", done.steps_done)) {
             break;
         }
@@ -98,11 +116,21 @@ fn optimize_for_ever(store: &Arc<LogStore>, to: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Moves all segments that are sealed to the archive, some of them compressed.
-fn archiving(to: &str) -> OptimizePolicy {
+/// The kill comes from outside, while the writer goes on.
+fn wait_for_the_kill() -> ! {
+    loop {
+        thread::park();
+    }
+}
+
+/// Moves all segments that are sealed to the archive, some of them compressed, or does nothing but move them.
+fn archiving(to: &str, only_moves: bool) -> OptimizePolicy {
     let mut policy = OptimizePolicy::default();
     if let Some(rule) = &mut policy.compression {
         rule.newest_kept_plain = 2;
+    }
+    if only_moves {
+        policy.compression = None;
     }
     policy.archive = Some(ArchiveRule::new(to));
     policy

@@ -33,7 +33,7 @@ pub(super) fn take(path: &Path, holder: &str) -> io::Result<Box<dyn VfsLock>> {
     Ok(Box::new(OsLock { file }))
 }
 
-/// A held lock; closing the file lets go.
+/// A held lock; dropping it lets go.
 #[derive(Debug)]
 struct OsLock {
     file: File,
@@ -43,9 +43,15 @@ impl VfsLock for OsLock {}
 
 impl Drop for OsLock {
     /// Takes the name back before letting go, so that no later holder is called by it.
+    ///
+    /// Closing the file would let go only with its last copy, and a process that another thread starts just now has one until
+    /// it runs its program.
     fn drop(&mut self) {
         if let Err(error) = self.file.set_len(0) {
             tracing::debug!(%error, "the holder's name stays in the lock file");
+        }
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the lock goes when the last copy of its file is closed");
         }
     }
 }
@@ -71,5 +77,32 @@ fn holder(file: &mut File) -> String {
     match read {
         Ok(_) if !text.is_empty() => text,
         _ => "a process that did not say its name".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_was_dropped_is_free_while_a_new_process_has_a_copy_of_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let _first = take(&path, "the first").unwrap();
+        let refused = take(&path, "the second").unwrap_err();
+        assert!(refused.to_string().contains("the first"), "{refused}");
+
+        let path = directory.path().join("another");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .unwrap();
+        file.try_lock().unwrap();
+        let copy = file.try_clone().unwrap();
+        drop(OsLock { file });
+        take(&path, "the next").unwrap();
+        drop(copy);
     }
 }
