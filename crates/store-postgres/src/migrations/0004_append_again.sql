@@ -22,14 +22,15 @@ $$;
 -- Records the commands that may be recorded, in their order, in one step.
 --
 -- The commands are lists of equal length, and so are their expectations (of written and of checked streams), the items
--- of their conditions, and the event ids that the application chose; each of these names its command by its place, from 1. An
--- expectation is a version, or -1 for any state, -2 for no stream, -3 for a stream that exists. Types and tags of an item are array literals, or nothing for any. Whoever
--- calls sees to it that no command bears on the judgement of a later one.
+-- of their conditions, and the event ids that the application chose; each of these names its command by its place, from
+-- 1. An expectation is a version, or -1 for any state, -2 for no stream, -3 for a stream that exists. Types and tags of
+-- an item are array literals, or nothing for any. Whoever calls sees to it that no command bears on the judgement of a
+-- later one.
 --
 -- An event names the expectation of its stream by its place. Of the lists of events, those of ids, sizes, payloads and
--- expectations are as long as there are events. Types, versions of schemas and content types have one entry where all events
--- have the same. The others end at their last entry that is not nothing. The ordinals are the places of events among
--- the call's events of their streams, from 1; the list is empty where these are their places in the call.
+-- expectations are as long as there are events. Types, versions of schemas and content types have one entry where all
+-- events have the same. The others end at their last entry that is not nothing. The ordinals are the places of events
+-- among the call's events of their streams, from 1; the list is empty where these are their places in the call.
 --
 -- A run is events one after the other, from the place of its first to that of its last, of one type and one category.
 --

@@ -1,6 +1,6 @@
 //! Calls that record many events, of which some fields are said once and some are left away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use annals_core::{
     Append, AppendId, CausationId, ContentType, EventStore, EventStoreExt, EventType, Expected,
@@ -69,16 +69,23 @@ fn append(number: u64) -> Append {
     let mut events: Vec<NewEvent> = numbers(number).map(event).collect();
     let others = events.split_off(events.len() / 2);
     let append = Append::builder(AppendId::parse(&format!("a{number}")).unwrap());
-    let append = append.write(stream("all-1"), Expected::Any, others);
+    let is_refused = number.is_multiple_of(3);
+    let (to, other) = if is_refused {
+        (stream("refused-1"), stream("all-1"))
+    } else {
+        (stream("all-1"), stream(&format!("c{}-1", number % 4)))
+    };
+    let append = append.write(to, Expected::Any, others);
     let append = if events.is_empty() {
         append
     } else {
-        append.write(stream(&format!("c{}-1", number % 4)), Expected::Any, events)
+        append.write(other, Expected::Any, events)
     };
     // Nothing is ever there, which no other append of the call has a bearing on.
-    let append = match number % 3 {
-        0 => append.check(stream("none-1"), Expected::StreamExists),
-        _ => append,
+    let append = if is_refused {
+        append.check(stream("none-1"), Expected::StreamExists)
+    } else {
+        append
     };
     append.build().unwrap()
 }
@@ -107,7 +114,11 @@ fn what_shares_a_call_keeps_its_own_fields_and_places() {
         let log = store.collect(ReadRequest::all()).await.unwrap();
         let expected: BTreeSet<u64> = recorded.iter().copied().flat_map(numbers).collect();
         let mut found = BTreeSet::new();
+        let mut versions = BTreeMap::new();
         for (place, event_found) in (1..).zip(&log) {
+            let version = versions.entry(event_found.stream()).or_insert(0);
+            *version += 1;
+            assert_eq!(event_found.version().value(), *version);
             assert_eq!(event_found.position().value(), place);
             let number = std::str::from_utf8(event_found.payload()).unwrap();
             let number: u64 = number.parse().unwrap();

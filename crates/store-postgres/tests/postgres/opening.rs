@@ -161,7 +161,7 @@ fn what_appended_before_a_migration_may_go_on() {
         store.append(append("a-1", two, "new")).await.unwrap();
         before(3, 2).await;
         let four = Expected::Exactly(3.into());
-        store.append(append("a-1", four, "new")).await.unwrap();
+        store.append(append("a-1", four, "newer")).await.unwrap();
         let category = Category::parse("a").unwrap();
         for request in [ReadRequest::all(), ReadRequest::category(category)] {
             let log = store.collect(request).await.unwrap();
