@@ -117,12 +117,12 @@ impl Line {
             quoted(&self.channel)
         );
         client.batch_execute(&listen).await?;
-        let ring = client.prepare("SELECT pg_notify($1, $2)").await?;
+        let telling = client.prepare("SELECT pg_notify($1, $2)").await?;
         let mut told = 0;
         loop {
             let rung = std::pin::pin!(self.rung.notified());
             match select(rung, &mut connection).await {
-                Either::Left(_) => told = self.tell(&client, &ring, told).await?,
+                Either::Left(_) => told = self.tell(&client, &telling, told).await?,
                 Either::Right(_) => return Ok(()),
             }
         }
@@ -132,13 +132,13 @@ impl Line {
     async fn tell(
         &self,
         client: &Client,
-        ring: &Statement,
+        telling: &Statement,
         told: u64,
     ) -> Result<u64, tokio_postgres::Error> {
         let head = *self.known.borrow();
         if head > told {
             let payload = head.to_string();
-            client.execute(ring, &[&self.channel, &payload]).await?;
+            client.execute(telling, &[&self.channel, &payload]).await?;
         }
         Ok(head)
     }

@@ -156,7 +156,7 @@ impl<'a> Parameters<'a> {
         parameters
     }
 
-    /// Leaves away what the function of `append` makes up for: each entry of a list costs the server time.
+    /// Leaves away what the function `append` makes up for: each entry of a list costs the server time.
     fn shorten(&mut self) {
         if (1..)
             .zip(&self.event_ordinals)
