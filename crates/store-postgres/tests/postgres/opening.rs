@@ -97,10 +97,11 @@ fn older(schema: &str, version: usize) -> String {
     );
     for step in &MIGRATIONS[..version] {
         made.push_str(step.sql);
-        made.push_str(&format!(
+        let note = format!(
             "INSERT INTO schema_migrations (version, name) VALUES ({}, '{}');",
             step.version, step.name
-        ));
+        );
+        made.push_str(&note);
     }
     made
 }
