@@ -8,7 +8,7 @@ use futures_util::future::{Either, select};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{AsyncMessage, Client};
+use tokio_postgres::{AsyncMessage, Client, Statement};
 
 use crate::connection::{Connector, Heard};
 use crate::settings::{Settings, WakeUp};
@@ -117,24 +117,28 @@ impl Line {
             quoted(&self.channel)
         );
         client.batch_execute(&listen).await?;
+        let telling = client.prepare("SELECT pg_notify($1, $2)").await?;
         let mut told = 0;
         loop {
             let rung = std::pin::pin!(self.rung.notified());
             match select(rung, &mut connection).await {
-                Either::Left(_) => told = self.tell(&client, told).await?,
+                Either::Left(_) => told = self.tell(&client, &telling, told).await?,
                 Either::Right(_) => return Ok(()),
             }
         }
     }
 
     /// Tells the newest head, unless it was told.
-    async fn tell(&self, client: &Client, told: u64) -> Result<u64, tokio_postgres::Error> {
+    async fn tell(
+        &self,
+        client: &Client,
+        telling: &Statement,
+        told: u64,
+    ) -> Result<u64, tokio_postgres::Error> {
         let head = *self.known.borrow();
         if head > told {
             let payload = head.to_string();
-            client
-                .execute("SELECT pg_notify($1, $2)", &[&self.channel, &payload])
-                .await?;
+            client.execute(telling, &[&self.channel, &payload]).await?;
         }
         Ok(head)
     }

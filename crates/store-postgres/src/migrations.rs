@@ -35,6 +35,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "0003_auxiliary",
         sql: include_str!("migrations/0003_auxiliary.sql"),
     },
+    Migration {
+        version: 4,
+        name: "0004_append_again",
+        sql: include_str!("migrations/0004_append_again.sql"),
+    },
 ];
 
 /// What the owner of a schema grants to the role of an application, as SQL with `annals_app` for the role and `annals`

@@ -57,14 +57,14 @@ pub(crate) struct Auxiliary {
 }
 
 /// How many parameters `append` takes.
-const APPEND_PARAMETERS: usize = 30;
+const APPEND_PARAMETERS: usize = 32;
 
 /// The types of these parameters, which the server could work out but need not.
 pub(crate) const APPEND_CASTS: [&str; APPEND_PARAMETERS] = [
     "text[]", "bytea[]", "int[]", "int[]", "text[]", "bigint[]", "int[]", "bigint[]", "text[]",
-    "text[]", "int[]", "uuid[]", "int[]", "int[]", "int[]", "text[]", "uuid[]", "text[]",
-    "bigint[]", "text[]", "text[]", "text[]", "text[]", "text[]", "bigint[]", "int[]", "bytea[]",
-    "text[]", "bigint", "text",
+    "text[]", "int[]", "uuid[]", "int[]", "int[]", "uuid[]", "text[]", "bigint[]", "text[]",
+    "text[]", "text[]", "text[]", "text[]", "bigint[]", "int[]", "bytea[]", "text[]", "text[]",
+    "text[]", "int[]", "int[]", "bigint", "text",
 ];
 
 impl Statements {

@@ -77,10 +77,8 @@ pub(crate) struct Parameters<'a> {
     condition_tags: Vec<Option<&'a str>>,
     given_commands: Vec<i32>,
     given_ids: Vec<Uuid>,
-    event_commands: Vec<i32>,
     event_expectations: Vec<i32>,
     event_ordinals: Vec<i32>,
-    event_streams: Vec<&'a str>,
     event_ids: Vec<Uuid>,
     event_types: Vec<&'a str>,
     event_schema_versions: Vec<i64>,
@@ -93,6 +91,10 @@ pub(crate) struct Parameters<'a> {
     event_bytes: Vec<i32>,
     event_payloads: Vec<&'a [u8]>,
     event_append_ids: Vec<Option<&'a str>>,
+    run_types: Vec<&'a str>,
+    run_categories: Vec<&'a str>,
+    run_firsts: Vec<i32>,
+    run_lasts: Vec<i32>,
     at_time: Option<i64>,
     bell: Option<&'a str>,
     /// How many events of each stream there are so far.
@@ -100,7 +102,7 @@ pub(crate) struct Parameters<'a> {
 }
 
 /// The types of the function's parameters, as [`APPEND_CASTS`](crate::sql::APPEND_CASTS) has them by name.
-const TYPES: [Type; 30] = [
+const TYPES: [Type; 32] = [
     Type::TEXT_ARRAY,
     Type::BYTEA_ARRAY,
     Type::INT4_ARRAY,
@@ -115,8 +117,6 @@ const TYPES: [Type; 30] = [
     Type::UUID_ARRAY,
     Type::INT4_ARRAY,
     Type::INT4_ARRAY,
-    Type::INT4_ARRAY,
-    Type::TEXT_ARRAY,
     Type::UUID_ARRAY,
     Type::TEXT_ARRAY,
     Type::INT8_ARRAY,
@@ -129,6 +129,10 @@ const TYPES: [Type; 30] = [
     Type::INT4_ARRAY,
     Type::BYTEA_ARRAY,
     Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::INT4_ARRAY,
+    Type::INT4_ARRAY,
     Type::INT8,
     Type::TEXT,
 ];
@@ -148,7 +152,27 @@ impl<'a> Parameters<'a> {
         for command in commands {
             parameters.add(command);
         }
+        parameters.shorten();
         parameters
+    }
+
+    /// Leaves away what the function `append` makes up for: each entry of a list costs the server time.
+    fn shorten(&mut self) {
+        if (1..)
+            .zip(&self.event_ordinals)
+            .all(|(place, ordinal)| place == *ordinal)
+        {
+            self.event_ordinals.clear();
+        }
+        once(&mut self.event_types);
+        once(&mut self.event_schema_versions);
+        once(&mut self.event_content_types);
+        up_to_last(&mut self.event_tags);
+        up_to_last(&mut self.event_correlations);
+        up_to_last(&mut self.event_causations);
+        up_to_last(&mut self.event_headers);
+        up_to_last(&mut self.event_recorded);
+        up_to_last(&mut self.event_append_ids);
     }
 
     fn add(&mut self, command: &'a Command) {
@@ -177,10 +201,9 @@ impl<'a> Parameters<'a> {
                     self.given_commands.push(place);
                     self.given_ids.push(parts.id.as_uuid());
                 }
-                self.event_commands.push(place);
                 self.event_expectations.push(expectation);
-                self.event_streams.push(write.stream.as_str());
                 self.event_ids.push(parts.id.as_uuid());
+                self.run(event.event_type().as_str(), write.stream.category_str());
                 self.event_types.push(event.event_type().as_str());
                 self.event_schema_versions
                     .push(event.schema_version().value().into());
@@ -202,6 +225,22 @@ impl<'a> Parameters<'a> {
         }
     }
 
+    /// Counts the newest event into the newest run, or begins one.
+    fn run(&mut self, event_type: &'a str, category: &'a str) {
+        let place = number(self.event_ids.len());
+        let goes_on = self.run_types.last() == Some(&event_type)
+            && self.run_categories.last() == Some(&category);
+        match self.run_lasts.last_mut() {
+            Some(last) if goes_on => *last = place,
+            _ => {
+                self.run_types.push(event_type);
+                self.run_categories.push(category);
+                self.run_firsts.push(place);
+                self.run_lasts.push(place);
+            }
+        }
+    }
+
     fn expect(&mut self, place: i32, stream: &'a str, expected: Expected) {
         self.expected_commands.push(place);
         self.expected_streams.push(stream);
@@ -214,7 +253,7 @@ impl<'a> Parameters<'a> {
     }
 
     /// In the order of the function's own.
-    pub(crate) fn values(&self) -> [&(dyn ToSql + Sync); 30] {
+    pub(crate) fn values(&self) -> [&(dyn ToSql + Sync); 32] {
         [
             &self.command_ids,
             &self.command_contents,
@@ -228,10 +267,8 @@ impl<'a> Parameters<'a> {
             &self.condition_tags,
             &self.given_commands,
             &self.given_ids,
-            &self.event_commands,
             &self.event_expectations,
             &self.event_ordinals,
-            &self.event_streams,
             &self.event_ids,
             &self.event_types,
             &self.event_schema_versions,
@@ -244,10 +281,31 @@ impl<'a> Parameters<'a> {
             &self.event_bytes,
             &self.event_payloads,
             &self.event_append_ids,
+            &self.run_types,
+            &self.run_categories,
+            &self.run_firsts,
+            &self.run_lasts,
             &self.at_time,
             &self.bell,
         ]
     }
+}
+
+/// One entry in place of many that are the same.
+fn once<T: PartialEq>(list: &mut Vec<T>) {
+    let is_same = match list.split_first() {
+        Some((first, rest)) => rest.iter().all(|other| other == first),
+        None => false,
+    };
+    if is_same {
+        list.truncate(1);
+    }
+}
+
+/// No entries of nothing at the end.
+fn up_to_last<T>(list: &mut Vec<Option<T>>) {
+    let length = list.iter().rposition(Option::is_some);
+    list.truncate(length.map_or(0, |last| last + 1));
 }
 
 #[cfg(test)]
@@ -341,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn the_columns_are_of_equal_lengths() {
+    fn a_call_says_once_what_holds_for_all_its_events() {
         let commands = [
             command(
                 append("1", "a-1", Expected::Any).unless(Criteria::everything(), Cursor::START),
@@ -350,11 +408,58 @@ mod tests {
         ];
         let commands: Vec<&Command> = commands.iter().collect();
         let parameters = Parameters::new(&commands, None, None);
-        assert_eq!(parameters.event_streams, ["a-1", "a-2"]);
+        assert_eq!(parameters.expected_streams, ["a-1", "a-2"]);
         assert_eq!(parameters.event_expectations, [1, 2]);
         assert_eq!(parameters.event_ordinals, [1, 1]);
         assert_eq!(parameters.event_append_ids, [Some("1"), Some("2")]);
+        assert_eq!(parameters.event_types, ["e"]);
+        assert_eq!(parameters.event_tags.len(), 2);
+        assert!(parameters.event_headers.is_empty());
         assert_eq!(parameters.condition_commands, [1]);
         assert_eq!(parameters.condition_types, [None]);
+        assert_eq!(parameters.run_categories, ["a"]);
+        assert_eq!(
+            (parameters.run_firsts, parameters.run_lasts),
+            (vec![1], vec![2])
+        );
+    }
+
+    #[test]
+    fn a_run_ends_where_the_type_or_the_category_does() {
+        let of_type = |name: &'static str| {
+            NewEvent::new(EventType::from_static(name), ContentType::JSON, "{}").unwrap()
+        };
+        let stream = |name| StreamId::parse(name).unwrap();
+        let append = Append::builder(AppendId::parse("1").unwrap())
+            .write(
+                stream("a-1"),
+                Expected::Any,
+                [of_type("e"), of_type("e"), of_type("f")],
+            )
+            .write(stream("b-1"), Expected::Any, [of_type("f")]);
+        let command = command(append);
+        let parameters = Parameters::new(&[&command], None, None);
+        assert_eq!(parameters.event_types, ["e", "e", "f", "f"]);
+        assert_eq!(parameters.event_ordinals, [1, 2, 3, 1]);
+        assert_eq!(parameters.event_append_ids, [Some("1")]);
+        assert_eq!(parameters.run_types, ["e", "f", "f"]);
+        assert_eq!(parameters.run_categories, ["a", "a", "b"]);
+        assert_eq!(parameters.run_firsts, [1, 3, 4]);
+        assert_eq!(parameters.run_lasts, [2, 3, 4]);
+    }
+
+    #[test]
+    fn one_stream_needs_no_ordinals() {
+        let append = Append::builder(AppendId::parse("1").unwrap()).write(
+            StreamId::parse("a-1").unwrap(),
+            Expected::Any,
+            [event("x:1"), event("x:2")],
+        );
+        let command = command(append);
+        assert!(
+            Parameters::new(&[&command], None, None)
+                .event_ordinals
+                .is_empty()
+        );
     }
 }

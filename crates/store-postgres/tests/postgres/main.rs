@@ -13,6 +13,7 @@ mod book;
 mod conformance;
 mod faults;
 mod import;
+mod lists;
 mod opening;
 mod pages;
 mod plans;

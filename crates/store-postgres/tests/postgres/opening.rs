@@ -3,22 +3,16 @@
 use std::time::Duration;
 
 use crate::support;
-use crate::support::RUNTIME;
 use crate::support::events::append;
+use crate::support::{RUNTIME, client};
 use annals_core::{
-    ConsistencyLevel, Durability, Error, ErrorKind, EventStore, EventStoreExt, Expected,
+    Category, ConsistencyLevel, Durability, Error, ErrorKind, EventStore, EventStoreExt, Expected,
     ReadRequest,
 };
 use annals_services::DiskSync;
 use annals_store_postgres::{MIGRATIONS, PostgresStore, ROLES, Settings};
+use tokio_postgres::Config;
 use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config, NoTls, connect};
-
-async fn client(url: &str) -> Client {
-    let (client, connection) = connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
 
 /// The same address for another role.
 fn as_role(url: &str, role: &str, password: &str) -> String {
@@ -95,6 +89,23 @@ fn a_newer_log_is_refused() {
     });
 }
 
+/// What makes a log in a schema as builds of this version made it.
+fn older(schema: &str, version: usize) -> String {
+    let mut made = format!(
+        "CREATE SCHEMA {schema}; SET search_path TO {schema}, pg_temp; CREATE TABLE schema_migrations \
+         (version int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());"
+    );
+    for step in &MIGRATIONS[..version] {
+        made.push_str(step.sql);
+        let note = format!(
+            "INSERT INTO schema_migrations (version, name) VALUES ({}, '{}');",
+            step.version, step.name
+        );
+        made.push_str(&note);
+    }
+    made
+}
+
 #[test]
 fn an_older_log_is_migrated_only_when_asked() {
     let Some(url) = support::server("an_older_log_is_migrated_only_when_asked") else {
@@ -102,21 +113,65 @@ fn an_older_log_is_migrated_only_when_asked() {
     };
     RUNTIME.block_on(async {
         let schema = support::fresh_schema();
-        let first = &MIGRATIONS[0];
-        let made = format!(
-            "CREATE SCHEMA {schema}; SET search_path TO {schema}; CREATE TABLE schema_migrations (version int PRIMARY KEY, \
-             name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()); {} \
-             INSERT INTO schema_migrations (version, name) VALUES (1, '{}')",
-            first.sql, first.name
-        );
-        client(&url).await.batch_execute(&made).await.unwrap();
+        client(&url)
+            .await
+            .batch_execute(&older(&schema, 1))
+            .await
+            .unwrap();
         let open = || PostgresStore::builder(&url).schema(&schema);
         let error = open().open().await.unwrap_err().to_string();
         assert!(error.contains("older version"), "{error}");
         open().migrate().await.unwrap();
         open().migrate().await.unwrap();
         let store = open().open().await.unwrap();
-        store.append(append("a-1", Expected::NoStream, "x")).await.unwrap();
+        store
+            .append(append("a-1", Expected::NoStream, "x"))
+            .await
+            .unwrap();
+    });
+}
+
+/// A process of before may run on while the log is of this version.
+#[test]
+fn what_appended_before_a_migration_may_go_on() {
+    let Some(url) = support::server("what_appended_before_a_migration_may_go_on") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let schema = support::fresh_schema();
+        let client = client(&url).await;
+        client.batch_execute(&older(&schema, 3)).await.unwrap();
+        let before = async |id: u128, expected: i64| {
+            let call = format!(
+                "SELECT answers FROM {schema}.append('{{{id}}}', '{{x}}', '{{1}}', '{{1}}', '{{a-1}}', '{{{expected}}}', \
+                 '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{1}}', '{{1}}', '{{1}}', '{{a-1}}', '{{{}}}', '{{e}}', '{{1}}', \
+                 '{{application/json}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{2}}', '{{y}}', \
+                 '{{{id}}}', NULL, NULL)",
+                uuid::Uuid::from_u128(id)
+            );
+            let answers: Vec<i32> = client.query_one(&call, &[]).await.unwrap().get(0);
+            assert_eq!(answers, [0]);
+        };
+        before(1, -2).await;
+        let store = PostgresStore::builder(&url)
+            .schema(&schema)
+            .open_or_create()
+            .await
+            .unwrap();
+        let two = Expected::Exactly(1.into());
+        store.append(append("a-1", two, "new")).await.unwrap();
+        before(3, 2).await;
+        let four = Expected::Exactly(3.into());
+        store.append(append("a-1", four, "newer")).await.unwrap();
+        let category = Category::parse("a").unwrap();
+        for request in [ReadRequest::all(), ReadRequest::category(category)] {
+            let log = store.collect(request).await.unwrap();
+            let places = log
+                .iter()
+                .map(|event| (event.position().value(), event.version().value()));
+            let expected: Vec<(u64, u64)> = (1..=4).map(|place| (place, place)).collect();
+            assert_eq!(places.collect::<Vec<_>>(), expected);
+        }
     });
 }
 

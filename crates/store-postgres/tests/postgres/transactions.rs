@@ -4,20 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support;
-use crate::support::RUNTIME;
 use crate::support::events::{append, event, insist, stream};
+use crate::support::{RUNTIME, client};
 use annals_core::{
     Append, AppendId, Cursor, ErrorKind, EventStore, EventStoreExt, Expected, ReadRequest,
 };
 use annals_store_postgres::PostgresStore;
 use futures_util::StreamExt;
-use tokio_postgres::{Client, IsolationLevel, NoTls, connect};
-
-async fn client(url: &str) -> Client {
-    let (client, connection) = connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
+use tokio_postgres::{Client, IsolationLevel};
 
 #[test]
 fn an_append_and_rows_are_one_transaction() {

@@ -10,6 +10,7 @@ use annals_core::{Ids, UuidIds};
 use annals_services::{DiskSync, PostgresServer};
 use annals_store_postgres::{PostgresStore, PostgresStoreBuilder};
 use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::{Client, NoTls, connect};
 
 pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let mut builder = Builder::new_multi_thread();
@@ -32,6 +33,13 @@ pub(crate) fn own_server(test: &str, disk_sync: DiskSync) -> Option<PostgresServ
         eprintln!("SKIPPED {test}: told to do without services, or to use one that is not ours");
     }
     server
+}
+
+/// A connection of a test's own.
+pub(crate) async fn client(url: &str) -> Client {
+    let (client, connection) = connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
 }
 
 /// A name that no other log of this server has, nor anything else of somebody who shares it.
