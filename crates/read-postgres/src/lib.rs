@@ -52,6 +52,7 @@
 //! # Features
 //! | feature | default | gives |
 //! |---|---|---|
+//! | `sqlx` | no | `PostgresInline::append_in_sqlx`: the same in a transaction of sqlx |
 //! | `tls` | no | connections over rustls, with the certificates that the machine trusts; it takes a C compiler to build |
 
 mod errors;
@@ -60,6 +61,7 @@ mod inline_model;
 mod model;
 mod names;
 mod progress;
+mod row;
 mod schema;
 mod session;
 mod sink;
@@ -67,4 +69,5 @@ mod sink;
 pub use annals_store_postgres::tokio_postgres::types::ToSql;
 pub use inline::{PostgresInline, PostgresInlineBuilder};
 pub use model::PostgresModel;
+pub use row::{PostgresColumn, PostgresRow};
 pub use sink::{PostgresSink, PostgresSinkBuilder};

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use annals_core::{Error, ErrorKind};
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::errors;
 use crate::names::Names;
+use crate::row::PostgresRow;
 use crate::session::{Encoded, Session};
 
 /// How many statements a model remembers the parameters of.
@@ -121,7 +121,11 @@ impl PostgresModel {
     ///
     /// # Errors
     /// As for [`execute`](Self::execute).
-    pub fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    pub fn query(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<PostgresRow>, Error> {
         self.run(sql, params, Session::query)
     }
 
@@ -133,7 +137,7 @@ impl PostgresModel {
         &mut self,
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, Error> {
+    ) -> Result<Option<PostgresRow>, Error> {
         Ok(self.query(sql, params)?.into_iter().next())
     }
 

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use annals_core::{Cursor, Error, ErrorKind};
 use annals_projection::{ModelId, ParkedEvents, Progress, Step};
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::errors;
+use crate::row::PostgresRow;
 use crate::session::{Encoded, Session};
 
 /// What is kept of a model beside its rows.
@@ -157,7 +156,7 @@ impl Asked {
             .collect()
     }
 
-    pub(crate) fn query(&self, session: &Session) -> Result<Vec<Row>, Error> {
+    pub(crate) fn query(&self, session: &Session) -> Result<Vec<PostgresRow>, Error> {
         session.query(&self.text, self.encoded()?)
     }
 
@@ -178,12 +177,12 @@ impl Asked {
 }
 
 /// What is kept of a model, by the rows that were found; `None` where there is none.
-pub(crate) fn kept(model: &ModelId, rows: &[Row]) -> Result<Option<Kept>, Error> {
+pub(crate) fn kept(model: &ModelId, rows: &[PostgresRow]) -> Result<Option<Kept>, Error> {
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let cursor: String = row.try_get(0).map_err(errors::of)?;
-    let parked: Option<String> = row.try_get(3).map_err(errors::of)?;
+    let cursor: String = row.get(0)?;
+    let parked: Option<String> = row.get(3)?;
     let parked = match parked {
         Some(parked) => {
             serde_json::from_str(&parked).map_err(|source| damaged(model).caused_by(source))?
@@ -195,8 +194,8 @@ pub(crate) fn kept(model: &ModelId, rows: &[Row]) -> Result<Option<Kept>, Error>
         .map_err(|source: Error| damaged(model).caused_by(source))?;
     Ok(Some(Kept {
         progress: Progress { cursor, parked },
-        revision: row.try_get(1).map_err(errors::of)?,
-        made_by: row.try_get(2).map_err(errors::of)?,
+        revision: row.get(1)?,
+        made_by: row.get(2)?,
     }))
 }
 

@@ -11,5 +11,7 @@ mod book;
 mod faults;
 mod inline;
 mod sink;
+#[cfg(feature = "sqlx")]
+mod sqlx;
 mod support;
 mod takeover;
