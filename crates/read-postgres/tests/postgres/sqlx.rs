@@ -153,6 +153,7 @@ fn reads(model: &mut PostgresModel, cents: i64) -> Result<(), annals_core::BoxEr
     ] {
         assert_eq!(missing.unwrap_err().kind(), ErrorKind::Invalid);
     }
+    let Mood = row.get(4)?;
     let told = format!("{number} {text} {none:?} {numbers:?} {bytes:?} {real}");
     // A parameter of the application's own type.
     let note = "INSERT INTO {notes} SELECT $1, $2 WHERE NOT $3::{mood} = 'bright'";
@@ -184,6 +185,20 @@ impl annals_read_postgres::ToSql for Mood {
     tokio_postgres::types::to_sql_checked!();
 }
 
+impl<'a> tokio_postgres::types::FromSql<'a> for Mood {
+    fn from_sql(
+        _: &tokio_postgres::types::Type,
+        raw: &'a [u8],
+    ) -> Result<Self, annals_core::BoxError> {
+        assert_eq!(raw, b"dull");
+        Ok(Self)
+    }
+
+    fn accepts(of: &tokio_postgres::types::Type) -> bool {
+        <Self as annals_read_postgres::ToSql>::accepts(of)
+    }
+}
+
 #[test]
 fn handlers_read_and_are_refused_alike_in_both_clients() {
     let Some(url) = support::server("handlers_read_and_are_refused_alike_in_both_clients") else {
@@ -191,28 +206,30 @@ fn handlers_read_and_are_refused_alike_in_both_clients() {
     };
     RUNTIME.block_on(async {
         let bank = Bank::open(&url).await;
-        let projection = balances_and(1, |model, cents| {
-            reads(model, cents)?;
-            let wrong = match cents {
-                666 => "INSERT INTO {balances} VALUES (NULL, 1)",
-                667 => "SELECT nothing FROM {balances}",
-                668 => "INSERT INTO {kids} VALUES (1)",
-                669 => "COMMIT",
-                _ => return Ok(()),
-            };
-            model.execute(wrong, &[])?;
-            Ok(())
-        });
-        let sink = bank.sink_builder(&url).schema(
-            "CREATE TYPE {mood} AS ENUM ('dull', 'bright'); CREATE TABLE {notes} (cents bigint, told text); \
-             CREATE TABLE {parents} (id bigint PRIMARY KEY); CREATE TABLE {kids} \
-             (parent bigint REFERENCES {parents} DEFERRABLE INITIALLY DEFERRED)",
-        );
-        let inline = PostgresInline::builder(Arc::clone(&bank.store))
-            .project(projection.build().unwrap(), sink.build().unwrap())
-            .open()
-            .await
-            .unwrap();
+        let open = || async {
+            let projection = balances_and(1, |model, cents| {
+                reads(model, cents)?;
+                let wrong = match cents {
+                    666 => "INSERT INTO {balances} VALUES (NULL, 1)",
+                    667 => "SELECT nothing FROM {balances}",
+                    668 => "INSERT INTO {kids} VALUES (1)",
+                    669 => "COMMIT",
+                    _ => return Ok(()),
+                };
+                model.execute(wrong, &[])?;
+                Ok(())
+            });
+            let sink = bank.sink_builder(&url).schema(
+                "CREATE TYPE {mood} AS ENUM ('dull', 'bright'); CREATE TABLE {notes} (cents bigint, told text); \
+                 CREATE TABLE {parents} (id bigint PRIMARY KEY); CREATE TABLE {kids} \
+                 (parent bigint REFERENCES {parents} DEFERRABLE INITIALLY DEFERRED)",
+            );
+            let inline = PostgresInline::builder(Arc::clone(&bank.store));
+            let inline = inline.project(projection.build().unwrap(), sink.build().unwrap());
+            inline.open().await.unwrap()
+        };
+        // Each knows the statements by its own client.
+        let (inline, inline_of_sqlx) = (open().await, open().await);
         let mut client = support::client(&url).await;
         let mut connection = PgConnection::connect(&url).await.unwrap();
         for cents in [666, 667, 668, 669] {
@@ -222,7 +239,7 @@ fn handlers_read_and_are_refused_alike_in_both_clients() {
             assert!(expected.starts_with("Refused "), "{expected}");
             let mut transaction = begun(&mut connection).await;
             let append = changes(1, &[1, cents]);
-            let found = said(inline.append_in_sqlx(&mut transaction, append).await);
+            let found = said(inline_of_sqlx.append_in_sqlx(&mut transaction, append).await);
             transaction.rollback().await.unwrap();
             assert_eq!(found, expected, "{cents}");
         }
@@ -231,7 +248,7 @@ fn handlers_read_and_are_refused_alike_in_both_clients() {
         transaction.commit().await.unwrap();
         let mut transaction = begun(&mut connection).await;
         for _ in 0..2 {
-            let again = inline.append_in_sqlx(&mut transaction, change(1, 5)).await;
+            let again = inline_of_sqlx.append_in_sqlx(&mut transaction, change(1, 5)).await;
             again.unwrap();
         }
         transaction.commit().await.unwrap();
