@@ -22,12 +22,14 @@ pub(crate) fn of(error: impl Into<StatementError>) -> Error {
     if !is_of_the_statement {
         return of_statement(error);
     }
-    let said = error.message().map(str::to_owned);
+    let text = |said: Option<&str>| said.unwrap_or_default().to_owned();
+    let (said, code) = (text(error.message()), text(error.code()));
     Error::new(
         ErrorKind::Invalid,
         "the database refuses the statement; see what it said",
     )
-    .with("said", said.unwrap_or_default())
+    .with("said", said)
+    .with(CODE, code)
     .caused_by(error)
 }
 

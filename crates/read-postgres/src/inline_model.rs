@@ -18,6 +18,7 @@ use crate::errors;
 use crate::model::{Known, PostgresModel};
 use crate::names::Names;
 use crate::progress::{self, Kept};
+use crate::roles::Right;
 use crate::row::PostgresRow;
 use crate::schema;
 use crate::session::{self, Session};
@@ -130,8 +131,9 @@ impl InlineModel {
             transaction.ask(&take.text, &typed),
         )
         .await;
-        looks.map_err(errors::of)?;
-        let found = session::own(found.map_err(errors::of)?);
+        let refused = |error| Right::Rows.named(schema, errors::of(error));
+        looks.map_err(refused)?;
+        let found = session::own(found.map_err(refused)?);
         let kept = progress::kept(&self.id, &found)?;
         let kept = kept.ok_or_else(|| progress::gone(&self.id))?;
         self.id.check_schema(&kept.made_by, &self.place.tables)?;

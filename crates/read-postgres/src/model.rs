@@ -9,6 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::errors;
 use crate::names::Names;
+use crate::roles::Right;
 use crate::row::PostgresRow;
 use crate::session::{Encoded, Session};
 
@@ -150,6 +151,7 @@ impl PostgresModel {
         self.refuse_outside()?;
         let ran = self.try_run(sql, params, call);
         ran.map_err(|error| {
+            let error = Right::Rows.named(self.names.schema(), error);
             self.broken = Some(Broken {
                 kind: error.kind(),
                 message: error.to_string(),

@@ -9,6 +9,7 @@ use annals_store_postgres::ask::Ask;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::names::{Names, quoted};
+use crate::roles::Right;
 use crate::row::PostgresRow;
 use crate::session::{self, Encoded, Session};
 use crate::sink::Place;
@@ -34,10 +35,12 @@ pub(crate) fn make(session: &Session, names: &Names, schema: &str) -> Result<(),
     // Asked first: a role that may not make a schema may use one that is there.
     let query = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
     if !first(&ask(session, query, schema)?)? {
-        session.batch(&format!("CREATE SCHEMA {}", names.schema()))?;
+        let made = session.batch(&format!("CREATE SCHEMA {}", names.schema()));
+        made.map_err(|error| Right::MakeSchema.named(names.schema(), error))?;
     }
     if !is_made(session, names)? {
-        session.batch(&progress::table(names.schema()))?;
+        let made = session.batch(&progress::table(names.schema()));
+        made.map_err(|error| Right::MakeTables.named(names.schema(), error))?;
     }
     Ok(())
 }

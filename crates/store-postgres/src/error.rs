@@ -101,8 +101,14 @@ pub fn of_statement(error: impl Into<StatementError>) -> Error {
             .with("cause", &source)
             .caused_by(source);
     };
-    let kind = kind_of(&SqlState::from_code(&code));
-    Error::new(kind, message_of(kind, true))
+    let state = SqlState::from_code(&code);
+    let kind = kind_of(&state);
+    let tells = if state == SqlState::INSUFFICIENT_PRIVILEGE {
+        "the role lacks a right; grant it what `annals schema postgres --roles` prints"
+    } else {
+        message_of(kind, true)
+    };
+    Error::new(kind, tells)
         .with("said", message)
         .with("code", code)
         .caused_by(source)

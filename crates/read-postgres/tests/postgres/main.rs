@@ -9,6 +9,7 @@
 mod bank;
 mod book;
 mod faults;
+mod grants;
 mod inline;
 mod sink;
 #[cfg(feature = "sqlx")]
