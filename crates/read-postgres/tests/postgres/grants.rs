@@ -156,7 +156,7 @@ fn what_a_role_lacks_is_told() {
     };
     RUNTIME.block_on(async {
         let bank = Bank::open(&url).await;
-        let models = &bank.models;
+        let models = bank.models.clone();
         let role = Role::new(&bank).await;
         let refused = role.store(&bank).await.unwrap_err();
         assert!(refused.to_string().contains("--roles"), "{refused}");
@@ -183,7 +183,11 @@ fn what_a_role_lacks_is_told() {
         }
         drop(open().await.unwrap());
 
-        // The tables of another role, which fills them too: the store's has to be let in.
+        // The schema of another role, which makes its tables and fills them: the store's has to be let in.
+        let bank = Bank {
+            models: support::fresh_schema(),
+            ..bank
+        };
         let inline = || async {
             let inline = PostgresInline::builder(Arc::clone(&store));
             let inline = inline.project(balances(2).build().unwrap(), bank.sink());
