@@ -4,8 +4,9 @@ use annals_core::{Error, ErrorKind};
 use annals_store_postgres::error::{StatementError, of_statement};
 
 /// What the classes of SQLSTATE begin with that tell of a statement, or of a value in it: a cardinality, data, a
-/// constraint, a role that may not, syntax, a view's check, what a function raised, a name that is not there.
-const OF_THE_STATEMENT: [&str; 8] = ["0A", "21", "22", "23", "42", "44", "P0", "3F"];
+/// constraint, what hangs on what is dropped, a role that may not, syntax, a view's check, what a function raised, a name
+/// that is not there.
+const OF_THE_STATEMENT: [&str; 9] = ["0A", "21", "22", "23", "2B", "42", "44", "P0", "3F"];
 
 /// The name of the fact that is the code of what the server said.
 pub(crate) const CODE: &str = "code";

@@ -84,6 +84,24 @@ pub(crate) fn put_back(schema: &str, model: &ModelId) -> Asked {
     Asked::new(&update, model)
 }
 
+/// Asks for all models: name, version, partition, partitions, cursor.
+pub(crate) fn all(schema: &str) -> Asked {
+    let query = format!(
+        "SELECT name, version, partition, partitions, cursor FROM {schema}.annals_progress \
+         ORDER BY name, version, partitions, partition"
+    );
+    Asked {
+        text: query.into(),
+        values: Vec::new(),
+    }
+}
+
+/// Forgets a model.
+pub(crate) fn remove(schema: &str, model: &ModelId) -> Asked {
+    let delete = format!("DELETE FROM {schema}.annals_progress WHERE {KEY}");
+    Asked::new(&delete, model)
+}
+
 /// Notes a new model, at the start, unless there is one.
 pub(crate) fn create(schema: &str, model: &ModelId, made_by: &str) -> Asked {
     let insert = format!(

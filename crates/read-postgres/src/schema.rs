@@ -151,6 +151,19 @@ where
     Ok((!quoted.is_empty()).then(|| quoted.join(", ")))
 }
 
+/// The names, without what tells versions apart, of the tables that a schema made.
+pub(crate) fn tables_of(
+    session: &Session,
+    names: &Names,
+    schema: &str,
+    made_by: &str,
+) -> Result<Vec<String>, Error> {
+    let mut tables = names.expand_schema(made_by)?.names;
+    let found = relations(session, schema, "rp")?;
+    tables.retain(|name| found.contains(&names.whole(name)));
+    Ok(tables)
+}
+
 fn tables(session: &Session, schema: &str) -> Result<BTreeSet<String>, Error> {
     relations(session, schema, "rpvm")
 }

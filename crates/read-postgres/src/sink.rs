@@ -7,6 +7,7 @@ use annals_projection::{ModelId, Progress, Sink, Step};
 use annals_store_postgres::Connector;
 use tokio::runtime::Handle;
 
+use crate::inspect::PostgresInspect;
 use crate::model::PostgresModel;
 use crate::names::Names;
 use crate::progress::{self, Kept, Lock};
@@ -107,6 +108,12 @@ impl PostgresSink {
     pub fn expand(&self, model: &ModelId, sql: &str) -> Result<String, Error> {
         let expanded = Names::new(&self.place.schema, model).expand(sql)?;
         Ok(expanded.text)
+    }
+
+    /// What looks into a model of this database from outside, as a [`Rebuild`](annals_projection::Rebuild) does that
+    /// compares two versions.
+    pub fn inspect(&self, model: &ModelId) -> PostgresInspect {
+        PostgresInspect::new(self.connector.clone(), &self.place.schema, model)
     }
 
     pub(crate) fn place(&self) -> &Place {

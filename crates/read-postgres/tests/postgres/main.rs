@@ -8,6 +8,7 @@
 
 mod bank;
 mod book;
+mod comparing;
 mod faults;
 mod grants;
 mod inline;
