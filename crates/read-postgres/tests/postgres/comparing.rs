@@ -108,7 +108,8 @@ impl Shop {
             .schema(&format!(
                 "CREATE TABLE {{balances}} (account text PRIMARY KEY, cents bigint NOT NULL{column})"
             ))
-            .schema("CREATE TABLE {changes} (position bigint PRIMARY KEY, note text NOT NULL)");
+            .schema("CREATE TABLE {changes} (position bigint PRIMARY KEY, note text NOT NULL)")
+            .schema("CREATE VIEW {rich} AS SELECT * FROM {balances} WHERE cents > 100");
         if is_more {
             sink = sink.schema("CREATE TABLE {more} (id text PRIMARY KEY)");
         }
@@ -240,6 +241,9 @@ fn what_hangs_on_a_model_keeps_it_from_being_dropped() {
             50,
             "all of it is there"
         );
+        let rich = look.query("SELECT count(*) FROM {rich}", &[]).unwrap();
+        let rich: i64 = rich.first().unwrap().get(0).unwrap();
+        assert_eq!(rich, 7, "its own view too, which goes first");
     });
 }
 
