@@ -45,12 +45,11 @@ impl PostgresRows {
         session.batch(LOOK)?;
         let lacks = |error| Right::Rows.named(names.schema(), error);
         // The first read chooses the moment.
-        let kept = match schema::is_made(&session, &names).map_err(lacks)? {
-            true => {
-                let find = progress::find(names.schema(), id, Lock::None);
-                progress::kept(id, &find.query(&session).map_err(lacks)?)?
-            }
-            false => None,
+        let kept = if schema::is_made(&session, &names).map_err(lacks)? {
+            let find = progress::find(names.schema(), id, Lock::None);
+            progress::kept(id, &find.query(&session).map_err(lacks)?)?
+        } else {
+            None
         };
         let kept = kept.ok_or_else(|| {
             let message = "database does not have this model; project into it first";

@@ -1,5 +1,7 @@
 //! A table that is compared.
 
+use std::fmt::Write as _;
+
 use annals_core::Error;
 use annals_projection::{ModelRow, ModelValue, RowKey};
 use serde_json::{Map, Value};
@@ -73,9 +75,10 @@ impl Table {
         }
         let is_keyed = !key.is_empty();
         key.sort_unstable();
-        let key = match is_keyed {
-            true => key.into_iter().map(|(_, place)| place).collect(),
-            false => (0..columns.len()).collect(),
+        let key = if is_keyed {
+            key.into_iter().map(|(_, place)| place).collect()
+        } else {
+            (0..columns.len()).collect()
         };
         let count = model.query_opt(&format!("SELECT count(*) FROM {{{name}}}"), &[])?;
         let count: i64 = count.map_or(Ok(0), |row| row.get(0))?;
@@ -95,9 +98,10 @@ impl Table {
         rows_max: u64,
         seed: u64,
     ) -> Result<Vec<ModelRow>, Error> {
-        let order = match self.is_keyed {
-            true => self.key().map(|column| quoted(&column.name)).collect(),
-            false => vec!["ctid".to_owned()],
+        let order = if self.is_keyed {
+            self.key().map(|column| quoted(&column.name)).collect()
+        } else {
+            vec!["ctid".to_owned()]
         };
         // A row is taken wherever its share of the sample goes up by one.
         let query = format!(
@@ -133,11 +137,15 @@ impl Table {
             let (name, of) = (quoted(&column.name), &column.of);
             let value = sql_of(value);
             // The key has an index; not every type of another column can be compared, but its text.
-            query.push_str(&if self.is_keyed {
-                format!(" AND {name} = ${place}::text::{of}")
+            // Writing into a text does not fail.
+            let _ = if self.is_keyed {
+                write!(query, " AND {name} = ${place}::text::{of}")
             } else {
-                format!(" AND {name}::text IS NOT DISTINCT FROM (${place}::text::{of})::text")
-            });
+                write!(
+                    query,
+                    " AND {name}::text IS NOT DISTINCT FROM (${place}::text::{of})::text"
+                )
+            };
             values.push(value);
         }
         query.push_str(" LIMIT 1");
@@ -158,10 +166,9 @@ impl Table {
         let columns = self.columns.iter().map(|column| {
             let name = quoted(&column.name);
             match column.read {
-                Read::Bool => name,
+                Read::Bool | Read::Bytes => name,
                 Read::Integer => format!("{name}::bigint"),
                 Read::Real => format!("{name}::float8"),
-                Read::Bytes => name,
                 Read::Text => format!("{name}::text"),
             }
         });
