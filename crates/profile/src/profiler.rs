@@ -1,21 +1,35 @@
 //! Measuring, and what was measured.
 
+use std::cell::Cell;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use annals_concurrency::Timer;
 use annals_core::{Error, StreamId};
+use hashbrown::DefaultHashBuilder;
 
 use crate::operation::Operation;
 use crate::report::ProfileReport;
 use crate::settings::ProfilerSettings;
-use crate::shard::Shard;
+use crate::shard::{Measured, Recorded, Streams};
 use crate::totals::{Measurement, Totals};
 
-/// How many locks there are; a stream is always behind the same one.
+/// How many locks there are of each kind: a stream is always behind the same one, and so is what a thread records.
 const SHARDS: usize = 8;
+
+/// How many measurements wait behind a lock to be added up.
+const PENDING_MAX: usize = 32;
+
+thread_local! {
+    /// Behind which lock is what this thread records.
+    static PLACE: Cell<usize> = {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS)
+    };
+}
 
 /// Counts, sums and latencies of operations, and the streams that take the most time; in bounded memory, whatever
 /// the number of streams. Clones are the same profiler.
@@ -43,9 +57,10 @@ const SHARDS: usize = 8;
 /// ```
 ///
 /// # Limits
-/// [`ProfilerSettings::streams_max`] streams are kept by name, about 1 KiB each; the others are one sum. A
-/// latency histogram takes 30 KiB, for each operation that is measured and for each of 8 locks; a category takes
-/// 1 KiB, for each of the 8.
+/// [`ProfilerSettings::streams_max`] streams are kept by name, some 200 bytes each where two operations were done on it, and 64
+/// for each one more; the others are one sum. A latency histogram takes 30 KiB, for each operation that is measured and for
+/// each of 8 locks; a category takes as much as a stream, for each of the 8. Up to 32 measurements wait behind each of the 8
+/// until they are added up, at the latest when somebody looks.
 #[derive(Clone)]
 pub struct Profiler {
     inner: Arc<Inner>,
@@ -54,8 +69,9 @@ pub struct Profiler {
 struct Inner {
     timer: Arc<dyn Timer>,
     settings: ProfilerSettings,
-    hasher: RandomState,
-    shards: [Mutex<Shard>; SHARDS],
+    hasher: DefaultHashBuilder,
+    measured: [Mutex<Measured>; SHARDS],
+    streams: [Mutex<Streams>; SHARDS],
     begun: Mutex<Duration>,
 }
 
@@ -76,13 +92,15 @@ impl Profiler {
 
     fn of(timer: Arc<dyn Timer>, settings: ProfilerSettings) -> Self {
         let begun = Mutex::new(timer.elapsed());
-        let shards = std::array::from_fn(|_| Mutex::new(shard_of(&settings)));
+        let measured = std::array::from_fn(|_| Mutex::new(measured_of(&settings)));
+        let streams = std::array::from_fn(|_| Mutex::new(streams_of(&settings)));
         Self {
             inner: Arc::new(Inner {
                 timer,
                 settings,
-                hasher: RandomState::new(),
-                shards,
+                hasher: DefaultHashBuilder::default(),
+                measured,
+                streams,
                 begun,
             }),
         }
@@ -90,11 +108,12 @@ impl Profiler {
 
     /// Records what was measured of an operation, on a stream if it is of one.
     pub fn record(&self, operation: Operation, stream: Option<&StreamId>, measured: Measurement) {
-        let mut shard = self.shard(stream);
-        shard.note(operation, &measured);
-        if let Some(stream) = stream {
-            shard.note_stream(operation, stream, &measured);
-        }
+        self.keep(Recorded {
+            operation,
+            stream: stream.cloned(),
+            measured,
+            operation_events: Some(measured.events),
+        });
     }
 
     /// Records what was measured of one operation on several streams: once for the operation, and for each stream
@@ -105,25 +124,40 @@ impl Profiler {
         streams: impl IntoIterator<Item = (&'s StreamId, u64)>,
         measured: Measurement,
     ) {
-        let mut streams = streams.into_iter();
-        let Some((first, events)) = streams.next() else {
-            return self.record(operation, None, measured);
-        };
-        {
-            let mut shard = self.shard(Some(first));
-            shard.note(operation, &measured);
-            shard.note_stream(operation, first, &measured.events(events));
-        }
+        let mut operation_events = Some(measured.events);
         for (stream, events) in streams {
-            let mut shard = self.shard(Some(stream));
-            shard.note_stream(operation, stream, &measured.events(events));
+            self.keep(Recorded {
+                operation,
+                stream: Some(stream.clone()),
+                measured: measured.events(events),
+                operation_events: operation_events.take(),
+            });
         }
+        if operation_events.is_some() {
+            self.record(operation, None, measured);
+        }
+    }
+
+    /// Keeps it with what else this thread recorded, and adds all of that up when there is enough.
+    fn keep(&self, recorded: Recorded) {
+        let mut measured = self.measured_here();
+        measured.pending.push(recorded);
+        if measured.pending.len() >= PENDING_MAX {
+            self.add_up(&mut measured);
+        }
+    }
+
+    /// Whoever holds the lock meanwhile lets nobody look who would miss something.
+    fn add_up(&self, measured: &mut Measured) {
+        measured.add_up(|operation, stream, measured| {
+            self.streams_with(stream).add(operation, stream, measured);
+        });
     }
 
     /// Records that an operation failed that is not among those that were measured: failures are counted one by one,
     /// where times are sampled.
     pub(crate) fn record_failure(&self, operation: Operation) {
-        self.shard(None).note_failure(operation);
+        self.measured_here().note_failure(operation);
     }
 
     /// Does something and records how long it took.
@@ -147,8 +181,8 @@ impl Profiler {
     /// The sums of an operation.
     pub fn totals(&self, operation: Operation) -> Totals {
         let mut totals = Totals::default();
-        for shard in self.shards() {
-            if let Some(operated) = shard.operated(operation) {
+        for measured in self.measured() {
+            if let Some(operated) = measured.operated(operation) {
                 totals.add(&operated.totals);
             }
         }
@@ -159,13 +193,16 @@ impl Profiler {
     pub fn report(&self) -> ProfileReport {
         let begun = *self.begun();
         let covers = self.now().saturating_sub(begun);
-        ProfileReport::of(covers, self.shards())
+        ProfileReport::of(covers, self.measured(), self.inner.streams.iter().map(lock))
     }
 
     /// Forgets all that was recorded.
     pub fn reset(&self) {
-        for mut shard in self.shards() {
-            *shard = shard_of(&self.inner.settings);
+        for mut measured in self.inner.measured.iter().map(lock) {
+            *measured = measured_of(&self.inner.settings);
+        }
+        for mut streams in self.inner.streams.iter().map(lock) {
+            *streams = streams_of(&self.inner.settings);
         }
         *self.begun() = self.now();
     }
@@ -185,18 +222,32 @@ impl Profiler {
         Measurement::took(self.now().saturating_sub(begun))
     }
 
-    fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
-        self.inner.shards.iter().map(lock)
+    /// What was measured, added up.
+    fn measured(&self) -> impl Iterator<Item = MutexGuard<'_, Measured>> {
+        self.inner.measured.iter().map(|measured| {
+            let mut measured = lock(measured);
+            self.add_up(&mut measured);
+            measured
+        })
+    }
+
+    /// What was measured by this thread, and by others behind the same lock.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a place is below the number of locks"
+    )]
+    fn measured_here(&self) -> MutexGuard<'_, Measured> {
+        lock(&self.inner.measured[PLACE.get()])
     }
 
     #[expect(
         clippy::indexing_slicing,
         reason = "an index below the number of shards"
     )]
-    fn shard(&self, stream: Option<&StreamId>) -> MutexGuard<'_, Shard> {
-        let hash = stream.map_or(0, |stream| self.inner.hasher.hash_one(stream));
+    fn streams_with(&self, stream: &StreamId) -> MutexGuard<'_, Streams> {
+        let hash = self.inner.hasher.hash_one(stream);
         let index = usize::try_from(hash % SHARDS as u64).unwrap_or(0);
-        lock(&self.inner.shards[index])
+        lock(&self.inner.streams[index])
     }
 
     fn begun(&self) -> MutexGuard<'_, Duration> {
@@ -204,11 +255,12 @@ impl Profiler {
     }
 }
 
-fn shard_of(settings: &ProfilerSettings) -> Shard {
-    Shard::new(
-        settings.streams_max.div_ceil(SHARDS),
-        settings.categories_max,
-    )
+fn measured_of(settings: &ProfilerSettings) -> Measured {
+    Measured::new(PENDING_MAX, settings.categories_max)
+}
+
+fn streams_of(settings: &ProfilerSettings) -> Streams {
+    Streams::new(settings.streams_max.div_ceil(SHARDS))
 }
 
 /// Who panicked with it left it whole: sums that lack a part.

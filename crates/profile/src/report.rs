@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::nanos;
 use crate::operation::Operation;
-use crate::shard::{Operated, PerOperation, Shard};
+use crate::shard::{Measured, Operated, PerOperation, Streams};
 use crate::totals::Totals;
 
 /// What a profiler recorded. As data by serde, times in nanoseconds; for people by `Display`.
@@ -98,30 +98,37 @@ impl ProfileReport {
     /// How many streams `Display` shows.
     pub const STREAMS_SHOWN: usize = 10;
 
-    pub(crate) fn of<S: Deref<Target = Shard>>(
+    pub(crate) fn of<M: Deref<Target = Measured>, S: Deref<Target = Streams>>(
         covers: Duration,
+        measured: impl Iterator<Item = M>,
         shards: impl Iterator<Item = S>,
     ) -> Self {
         let mut operated = PerOperation::<Option<Operated>>::default();
-        let mut others = PerOperation::<Totals>::default();
-        let mut streams = Vec::new();
         let mut categories = BTreeMap::<Category, PerOperation<Totals>>::new();
-        for shard in shards {
+        for measured in measured {
             for operation in Operation::ALL {
-                if let Some(more) = shard.operated(operation) {
+                if let Some(more) = measured.operated(operation) {
                     operated.of_mut(operation).get_or_insert_default().add(more);
                 }
-                others.of_mut(operation).add(shard.others.of(operation));
             }
-            for (entry, _) in shard.categories.iter() {
+            for (entry, _) in measured.categories.iter() {
                 let known = categories.entry(entry.key.clone()).or_default();
-                known.add_all(&entry.value);
+                for (operation, totals) in entry.value.iter() {
+                    known.of_mut(operation).add(totals);
+                }
             }
-            streams.extend(shard.streams.iter().map(|(entry, weight)| StreamReport {
+        }
+        let mut others = PerOperation::<Totals>::default();
+        let mut streams = Vec::new();
+        for shard in shards {
+            for (operation, totals) in shard.others.iter() {
+                others.of_mut(operation).add(totals);
+            }
+            streams.extend(shard.held.iter().map(|(entry, weight)| StreamReport {
                 stream: entry.key.clone(),
                 weight: Duration::from_nanos(weight),
                 estimated: Duration::from_nanos(entry.inherited),
-                operations: done(&entry.value),
+                operations: done(entry.value.iter()),
             }));
         }
         streams.sort_by_cached_key(|report| (Reverse(report.weight), report.stream.clone()));
@@ -134,7 +141,7 @@ impl ProfileReport {
             operations: operations.collect(),
             categories: by_weight(categories),
             streams,
-            other_streams: done(&others),
+            other_streams: done(others.iter()),
         }
     }
 }
@@ -155,7 +162,7 @@ impl OperationReport {
 
 fn by_weight(categories: BTreeMap<Category, PerOperation<Totals>>) -> Vec<CategoryReport> {
     let categories = categories.into_iter().map(|(category, totals)| {
-        let operations = done(&totals);
+        let operations = done(totals.iter());
         let times = operations.iter().map(|done| done.totals.total);
         CategoryReport {
             category,
@@ -168,14 +175,17 @@ fn by_weight(categories: BTreeMap<Category, PerOperation<Totals>>) -> Vec<Catego
     categories
 }
 
-/// The operations that were done at all.
-fn done(totals: &PerOperation<Totals>) -> Vec<StreamOperation> {
-    let done = totals.iter().filter(|(_, totals)| totals.count > 0);
-    let done = done.map(|(operation, totals)| StreamOperation {
-        operation,
-        totals: *totals,
-    });
-    done.collect()
+/// The operations that were done at all, in the order of declaration.
+fn done<'t>(totals: impl Iterator<Item = (Operation, &'t Totals)>) -> Vec<StreamOperation> {
+    let done = totals.filter(|(_, totals)| totals.count > 0);
+    let mut done: Vec<_> = done
+        .map(|(operation, totals)| StreamOperation {
+            operation,
+            totals: *totals,
+        })
+        .collect();
+    done.sort_by_key(|done| done.operation);
+    done
 }
 
 impl fmt::Display for ProfileReport {

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ProfilerSettings {
-    /// How many streams are kept by name, those that took the longest in all; 1024 by default. About 1 KiB each.
+    /// How many streams are kept by name, those that took the longest in all; 1024 by default. Some 200 bytes
+    /// each, and more where more than two operations are done on it.
     pub streams_max: usize,
-    /// How many categories of streams are kept by name, those that took the longest in all; 128 by default. About
-    /// 1 KiB each, for each of 8 locks.
+    /// How many categories of streams are kept by name, those that took the longest in all; 128 by default. As much
+    /// memory each, for each of 8 locks.
     pub categories_max: usize,
     /// Of how many events that a [`ProfiledCodec`](crate::ProfiledCodec) encodes or decodes one is measured, for
     /// all of them; 64 by default. A measurement takes some 50 ns, an event some 500.

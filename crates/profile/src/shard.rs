@@ -1,26 +1,47 @@
-//! What is kept behind one lock.
+//! What is kept behind locks.
 
 use std::time::Duration;
 
 use annals_core::{Category, StreamId};
 use hdrhistogram::Histogram;
+use smallvec::SmallVec;
 
 use crate::nanos::{self, Nanos};
 use crate::operation::Operation;
 use crate::sketch::SpaceSaving;
 use crate::totals::{Measurement, Totals};
 
-/// What was measured of some of the streams, and of what has no stream.
+/// What was measured of some of the streams.
 #[derive(Debug)]
-pub(crate) struct Shard {
-    operations: PerOperation<Option<Box<Operated>>>,
-    pub(crate) streams: SpaceSaving<StreamId, PerOperation<Totals>>,
-    pub(crate) categories: SpaceSaving<Category, PerOperation<Totals>>,
-    /// Of the categories that are not kept by name any more.
-    pub(crate) other_categories: PerOperation<Totals>,
+pub(crate) struct Streams {
+    pub(crate) held: SpaceSaving<StreamId, FewTotals>,
     /// Of the streams that are not kept by name any more.
     pub(crate) others: PerOperation<Totals>,
 }
+
+/// What was measured by some of the threads: all of it that is not by stream.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    /// What is not added up yet. One by one, each would find the sums out of the processor's caches, which after a sync
+    /// takes longer than to add.
+    pub(crate) pending: Vec<Recorded>,
+    operations: PerOperation<Option<Box<Operated>>>,
+    pub(crate) categories: SpaceSaving<Category, FewTotals>,
+}
+
+/// What was recorded.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub(crate) operation: Operation,
+    pub(crate) stream: Option<StreamId>,
+    pub(crate) measured: Measurement,
+    /// How many events the operation had on all of its streams; `None` where it was counted with another of them.
+    pub(crate) operation_events: Option<u64>,
+}
+
+/// The sums of the operations that were done at all, which for one stream are few.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FewTotals(SmallVec<[(Operation, Totals); 2]>);
 
 /// One value for each operation.
 #[derive(Clone, Debug, Default)]
@@ -37,41 +58,57 @@ pub(crate) struct Operated {
 #[derive(Clone, Debug)]
 pub(crate) struct Latencies(Histogram<u64>);
 
-impl Shard {
-    pub(crate) fn new(streams_max: usize, categories_max: usize) -> Self {
+impl Streams {
+    pub(crate) fn new(streams_max: usize) -> Self {
         Self {
-            operations: PerOperation::default(),
-            streams: SpaceSaving::new(streams_max),
-            categories: SpaceSaving::new(categories_max),
-            other_categories: PerOperation::default(),
+            held: SpaceSaving::new(streams_max),
             others: PerOperation::default(),
         }
     }
 
-    /// Notes what was measured of an operation; of no stream yet.
-    pub(crate) fn note(&mut self, operation: Operation, measured: &Measurement) {
+    /// Adds what was measured of a stream.
+    pub(crate) fn add(&mut self, operation: Operation, stream: &StreamId, measured: &Measurement) {
         let took = nanos::of(measured.took);
-        let operated = self.operations.of_mut(operation).get_or_insert_default();
-        operated.totals.note(measured, took);
-        operated.latencies.note(took, measured.times);
+        let note = |own: &mut FewTotals| own.of_mut(operation).note(measured, took);
+        let weight = took.saturating_mul(measured.times);
+        if let Some(evicted) = self.held.add(stream, || stream.clone(), weight, note) {
+            for (operation, totals) in evicted.iter() {
+                self.others.of_mut(operation).add(totals);
+            }
+        }
+    }
+}
+
+impl Measured {
+    pub(crate) fn new(pending_max: usize, categories_max: usize) -> Self {
+        Self {
+            pending: Vec::with_capacity(pending_max),
+            operations: PerOperation::default(),
+            categories: SpaceSaving::new(categories_max),
+        }
     }
 
-    /// Notes what was measured of a stream.
-    pub(crate) fn note_stream(
-        &mut self,
-        operation: Operation,
-        stream: &StreamId,
-        measured: &Measurement,
-    ) {
-        let took = nanos::of(measured.took);
-        let weight = took.saturating_mul(measured.times);
-        let note = |own: &mut PerOperation<Totals>| own.of_mut(operation).note(measured, took);
-        if let Some(evicted) = self.streams.add(stream, weight, note) {
-            self.others.add_all(&evicted);
-        }
-        let (name, key) = (stream.category_str(), || stream.category());
-        if let Some(evicted) = self.categories.add_as(name, key, weight, note) {
-            self.other_categories.add_all(&evicted);
+    /// Adds up what is pending; what is of a stream is handed on.
+    pub(crate) fn add_up(&mut self, mut of_stream: impl FnMut(Operation, &StreamId, &Measurement)) {
+        let Self {
+            pending,
+            operations,
+            categories,
+        } = self;
+        for recorded in pending.drain(..) {
+            let (operation, measured) = (recorded.operation, &recorded.measured);
+            let took = nanos::of(measured.took);
+            if let Some(events) = recorded.operation_events {
+                let operated = operations.of_mut(operation).get_or_insert_default();
+                operated.totals.note(&measured.events(events), took);
+                operated.latencies.note(took, measured.times);
+            }
+            if let Some(stream) = &recorded.stream {
+                let weight = took.saturating_mul(measured.times);
+                let note = |own: &mut FewTotals| own.of_mut(operation).note(measured, took);
+                categories.add(stream.category_str(), || stream.category(), weight, note);
+                of_stream(operation, stream, measured);
+            }
         }
     }
 
@@ -87,6 +124,28 @@ impl Shard {
     }
 }
 
+impl FewTotals {
+    pub(crate) fn of_mut(&mut self, operation: Operation) -> &mut Totals {
+        let known = self.0.iter().position(|(held, _)| *held == operation);
+        let place = known.unwrap_or_else(|| {
+            self.0.push((operation, Totals::default()));
+            self.0.len() - 1
+        });
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "a place that was found, or the last one"
+        )]
+        let (_, totals) = &mut self.0[place];
+        totals
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Operation, &Totals)> {
+        self.0
+            .iter()
+            .map(|(operation, totals)| (*operation, totals))
+    }
+}
+
 impl Operated {
     pub(crate) fn add(&mut self, other: &Self) {
         self.totals.add(&other.totals);
@@ -99,15 +158,6 @@ impl Default for Operated {
         Self {
             totals: Totals::default(),
             latencies: Latencies::new(),
-        }
-    }
-}
-
-impl PerOperation<Totals> {
-    /// Adds what was measured elsewhere.
-    pub(crate) fn add_all(&mut self, other: &Self) {
-        for (operation, totals) in other.iter() {
-            self.of_mut(operation).add(totals);
         }
     }
 }

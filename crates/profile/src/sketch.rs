@@ -1,8 +1,8 @@
 //! The heaviest of many, in bounded memory.
 
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::{DefaultHashBuilder, Equivalent, HashTable};
 
 /// The heaviest of what was seen: a space-saving sketch with weights.
 ///
@@ -15,7 +15,8 @@ use hashbrown::{Equivalent, HashMap};
 #[derive(Debug)]
 pub(crate) struct SpaceSaving<K, V> {
     capacity: usize,
-    places: HashMap<K, usize>,
+    hasher: DefaultHashBuilder,
+    places: HashTable<usize>,
     entries: Vec<Entry<K, V>>,
     /// The weights of the entries, apart from them: the lightest is found by a look at all.
     weights: Vec<u64>,
@@ -31,33 +32,37 @@ pub(crate) struct Entry<K, V> {
     pub(crate) value: V,
 }
 
-impl<K: Clone + Eq + Hash, V: Default> SpaceSaving<K, V> {
+impl<K: Eq + Hash, V: Default> SpaceSaving<K, V> {
     /// Holds so many, at least one.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
-            places: HashMap::new(),
+            hasher: DefaultHashBuilder::default(),
+            places: HashTable::new(),
             entries: Vec::new(),
             weights: Vec::new(),
         }
     }
 
-    /// Adds to the weight of a key and lets its value be changed; gives the value of the one that made place for it.
-    pub(crate) fn add(&mut self, key: &K, weight: u64, change: impl FnOnce(&mut V)) -> Option<V> {
-        self.add_as(key, || key.clone(), weight, change)
-    }
-
-    /// The same for a key that is made where it is new.
-    pub(crate) fn add_as<Q: ?Sized + Equivalent<K> + Hash>(
+    /// Adds to the weight of a key, which is made where it is new, and lets its value be changed; gives the value of the
+    /// one that made place for it.
+    pub(crate) fn add<Q: ?Sized + Equivalent<K> + Hash>(
         &mut self,
         known_as: &Q,
         key: impl FnOnce() -> K,
         weight: u64,
         change: impl FnOnce(&mut V),
     ) -> Option<V> {
-        let (place, evicted) = match self.places.get(known_as) {
+        let hash = self.hasher.hash_one(known_as);
+        let entries = &self.entries;
+        let is_it = |place: &usize| {
+            entries
+                .get(*place)
+                .is_some_and(|it| known_as.equivalent(&it.key))
+        };
+        let (place, evicted) = match self.places.find(hash, is_it) {
             Some(&place) => (place, None),
-            None => self.admit(key()),
+            None => self.admit(key(), hash),
         };
         if let Some(held) = self.weights.get_mut(place) {
             *held = held.saturating_add(weight);
@@ -74,28 +79,37 @@ impl<K: Clone + Eq + Hash, V: Default> SpaceSaving<K, V> {
     }
 
     /// Gives a new key a place, and the value of the one that had it.
-    fn admit(&mut self, key: K) -> (usize, Option<V>) {
+    fn admit(&mut self, key: K, hash: u64) -> (usize, Option<V>) {
         let mut entry = Entry {
-            key: key.clone(),
+            key,
             inherited: 0,
             value: V::default(),
         };
         let place = self.entries.len();
         if place < self.capacity {
-            self.places.insert(key, place);
             self.entries.push(entry);
             self.weights.push(0);
+            self.hold(hash, place);
             return (place, None);
         }
         let (place, lightest) = self.lightest();
         entry.inherited = lightest;
         let evicted = self.entries.get_mut(place).map(|held| {
             let evicted = std::mem::replace(held, entry);
-            self.places.remove(&evicted.key);
+            let hash = self.hasher.hash_one(&evicted.key);
+            if let Ok(held) = self.places.find_entry(hash, |held| *held == place) {
+                held.remove();
+            }
             evicted.value
         });
-        self.places.insert(key, place);
+        self.hold(hash, place);
         (place, evicted)
+    }
+
+    fn hold(&mut self, hash: u64, place: usize) {
+        let (hasher, entries) = (&self.hasher, &self.entries);
+        let again = |place: &usize| entries.get(*place).map_or(0, |it| hasher.hash_one(&it.key));
+        self.places.insert_unique(hash, place, again);
     }
 
     fn lightest(&self) -> (usize, u64) {
@@ -122,7 +136,7 @@ mod tests {
             let (mut truth, mut evicted) = (BTreeMap::<u8, u64>::new(), 0);
             for (key, weight) in &seen {
                 *truth.entry(*key).or_default() += weight;
-                evicted += sketch.add(key, *weight, |own| *own += weight).unwrap_or(0);
+                evicted += sketch.add(key, || *key, *weight, |own| *own += weight).unwrap_or(0);
             }
             let total: u64 = truth.values().sum();
             let held: BTreeMap<u8, (u64, u64, u64)> = sketch

@@ -1,6 +1,7 @@
 //! The contract of an event store.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -82,44 +83,75 @@ pub trait EventStore: fmt::Debug + Send + Sync {
     async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error>;
 }
 
+/// A call on its way, as `async_trait` has it.
+type Call<'f, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'f>>;
+
+// What a pointer's store answers with is handed on as it is: no future around it, and no allocation.
 macro_rules! forward {
     ($pointer:ty) => {
-        #[async_trait]
         #[deny(clippy::missing_trait_methods)]
         impl<S: EventStore + ?Sized> EventStore for $pointer {
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
             }
 
-            async fn append(&self, append: Append) -> Result<Receipt, Error> {
-                (**self).append(append).await
+            fn append<'s, 'f>(&'s self, append: Append) -> Call<'f, Receipt>
+            where
+                's: 'f,
+                Self: 'f,
+            {
+                (**self).append(append)
             }
 
-            async fn receipt(&self, id: &AppendId) -> Result<Option<Receipt>, Error> {
-                (**self).receipt(id).await
+            fn receipt<'s, 'i, 'f>(&'s self, id: &'i AppendId) -> Call<'f, Option<Receipt>>
+            where
+                's: 'f,
+                'i: 'f,
+                Self: 'f,
+            {
+                (**self).receipt(id)
             }
 
-            async fn read(&self, request: ReadRequest) -> Result<Page, Error> {
-                (**self).read(request).await
+            fn read<'s, 'f>(&'s self, request: ReadRequest) -> Call<'f, Page>
+            where
+                's: 'f,
+                Self: 'f,
+            {
+                (**self).read(request)
             }
 
-            async fn head(&self, consistency: ConsistencyLevel) -> Result<Cursor, Error> {
-                (**self).head(consistency).await
+            fn head<'s, 'f>(&'s self, consistency: ConsistencyLevel) -> Call<'f, Cursor>
+            where
+                's: 'f,
+                Self: 'f,
+            {
+                (**self).head(consistency)
             }
 
-            async fn stream_head(&self, stream: &StreamId) -> Result<StreamHead, Error> {
-                (**self).stream_head(stream).await
+            fn stream_head<'s, 'i, 'f>(&'s self, stream: &'i StreamId) -> Call<'f, StreamHead>
+            where
+                's: 'f,
+                'i: 'f,
+                Self: 'f,
+            {
+                (**self).stream_head(stream)
             }
 
-            async fn change_stream_policy(
-                &self,
-                change: PolicyChange,
-            ) -> Result<StreamHead, Error> {
-                (**self).change_stream_policy(change).await
+            fn change_stream_policy<'s, 'f>(&'s self, change: PolicyChange) -> Call<'f, StreamHead>
+            where
+                's: 'f,
+                Self: 'f,
+            {
+                (**self).change_stream_policy(change)
             }
 
-            async fn changed_since(&self, cursor: &Cursor) -> Result<Cursor, Error> {
-                (**self).changed_since(cursor).await
+            fn changed_since<'s, 'i, 'f>(&'s self, cursor: &'i Cursor) -> Call<'f, Cursor>
+            where
+                's: 'f,
+                'i: 'f,
+                Self: 'f,
+            {
+                (**self).changed_since(cursor)
             }
         }
     };
