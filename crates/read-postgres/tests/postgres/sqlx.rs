@@ -26,7 +26,9 @@ fn said(answer: Result<Receipt, Error>) -> String {
 /// Its commit is refused, as a model is in hand.
 async fn assert_not_committed(bank: &Bank, transaction: Transaction<'_, Postgres>, events: usize) {
     let refused = transaction.commit().await.unwrap_err();
-    let code = refused.as_database_error().and_then(|said| said.code());
+    let code = refused
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     assert_eq!(code.as_deref(), Some("23503"), "{refused}");
     assert_eq!(bank.events().await, events);
     bank.assert_even(1).await;
@@ -156,8 +158,8 @@ fn reads(model: &mut PostgresModel, cents: i64) -> Result<(), annals_core::BoxEr
     let Mood = row.get(4)?;
     let told = format!("{number} {text} {none:?} {numbers:?} {bytes:?} {real}");
     // A parameter of the application's own type.
-    let note = "INSERT INTO {notes} SELECT $1, $2 WHERE NOT $3::{mood} = 'bright'";
-    assert_eq!(model.execute(note, &[&cents, &told, &Mood])?, 1);
+    let keep = "INSERT INTO {notes} SELECT $1, $2 WHERE NOT $3::{mood} = 'bright'";
+    assert_eq!(model.execute(keep, &[&cents, &told, &Mood])?, 1);
     Ok(())
 }
 
