@@ -202,7 +202,7 @@
 //! | `partitioned` | no | `Partitioned`: one store over several |
 //! | `postcard` | no | [`PostcardCodec`] |
 //! | `postgres` | no | `PostgresStore`; it needs a tokio runtime, and takes a C compiler to build |
-//! | `postgres-sqlx` | no | `PostgresStore::append_in_sqlx`: appends within transactions of sqlx |
+//! | `postgres-sqlx` | no | `append_in_sqlx` of `PostgresStore` and `PostgresInline`: appends within transactions of sqlx |
 //! | `postgres-models` | no | `postgres_models`: read models in PostgreSQL, in the transaction of the append too |
 //! | `metrics` | no | `profile::Metrics`: metrics by the facade of the crate `metrics` |
 //! | `opentelemetry` | no | `profile::OpenTelemetryTraces`: trace contexts of `tracing-opentelemetry` |

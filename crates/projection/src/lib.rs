@@ -77,6 +77,7 @@ pub use rebuild::plan::{RebuildPlan, RebuildStep};
 pub use rebuild::rows::{Inspect, ModelRow, ModelRows, ModelVersion};
 pub use rebuild::running::{Rebuild, RebuildStatus};
 pub use rebuild::settings::{ComparedFields, RebuildSettings};
+pub use rebuild::value::{ModelValue, RowKey, sample_shares};
 pub use rebuild::versions::{Checks, ProjectionVersions, RecordedVersions, VersionStanding};
 pub use sql_names::{ExpandedSql, SqlDialect};
 pub use timers::change::TimerChange;

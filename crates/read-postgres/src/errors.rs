@@ -1,36 +1,36 @@
 //! Errors of PostgreSQL, sorted by what the caller does next.
 
 use annals_core::{Error, ErrorKind};
-use annals_store_postgres::error::of_statement;
-use tokio_postgres::error::Severity;
+use annals_store_postgres::error::{StatementError, of_statement};
 
 /// What the classes of SQLSTATE begin with that tell of a statement, or of a value in it: a cardinality, data, a
-/// constraint, a role that may not, syntax, a view's check, what a function raised, a name that is not there.
-const OF_THE_STATEMENT: [&str; 8] = ["0A", "21", "22", "23", "42", "44", "P0", "3F"];
+/// constraint, what hangs on what is dropped, a role that may not, syntax, a view's check, what a function raised, a name
+/// that is not there.
+const OF_THE_STATEMENT: [&str; 9] = ["0A", "21", "22", "23", "2B", "42", "44", "P0", "3F"];
 
 /// The name of the fact that is the code of what the server said.
 pub(crate) const CODE: &str = "code";
 
 /// An error of a statement.
-pub(crate) fn of(error: tokio_postgres::Error) -> Error {
+pub(crate) fn of(error: impl Into<StatementError>) -> Error {
+    let error = error.into();
     // Without a code it is of the connection, or of a value that does not fit its parameter.
-    let is_of_the_statement = match error.as_db_error() {
-        Some(said) => {
-            let code = said.code().code();
-            said.parsed_severity() == Some(Severity::Error)
-                && OF_THE_STATEMENT.iter().any(|class| code.starts_with(class))
-        }
-        None => false,
-    };
+    let is_of_the_statement = error.is_survived()
+        && error.code().is_some_and(|code| {
+            let mut classes = OF_THE_STATEMENT.iter();
+            classes.any(|class| code.starts_with(class))
+        });
     if !is_of_the_statement {
         return of_statement(error);
     }
-    let said = error.as_db_error().map(|said| said.message().to_owned());
+    let text = |said: Option<&str>| said.unwrap_or_default().to_owned();
+    let (said, code) = (text(error.message()), text(error.code()));
     Error::new(
         ErrorKind::Invalid,
         "the database refuses the statement; see what it said",
     )
-    .with("said", said.unwrap_or_default())
+    .with("said", said)
+    .with(CODE, code)
     .caused_by(error)
 }
 

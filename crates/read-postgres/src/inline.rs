@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::{Client, Transaction};
 
 use crate::errors;
-use crate::inline_model::InlineModel;
+use crate::inline_model::{InTransaction, InlineModel};
 use crate::model::PostgresModel;
 use crate::sink::PostgresSink;
 
@@ -30,7 +30,7 @@ const RETRIES_MAX: usize = 3;
 /// models and how far each model is are committed together, or not at all.
 ///
 /// An append through it, in a transaction of its own ([`append`](EventStore::append)) or of the application
-/// ([`append_in`](Self::append_in)), hands each projection everything that the log has after its place, this append's
+/// ([`append_in`](Self::append_in), and with the feature `sqlx` `append_in_sqlx`), hands each projection everything that the log has after its place, this append's
 /// events last, in the order of positions. So a model that is at the head stays there, whoever looks; one that other
 /// writers have left behind is brought up on the way; no event is left out, and none taken twice. A projection that
 /// can't take an event refuses the append.
@@ -164,6 +164,29 @@ impl PostgresInline {
         self.inner.append_in(transaction, append).await
     }
 
+    /// As [`append_in`](Self::append_in), within a transaction of sqlx: the events, rows of the application, the models and
+    /// their checkpoints are committed together, or not at all.
+    ///
+    /// Statements of handlers are kept prepared on the transaction's connection, as those of the application are.
+    ///
+    /// # Durability
+    /// As for `append_in`.
+    ///
+    /// # Errors
+    /// As for `append_in`.
+    ///
+    /// # Cancellation
+    /// As for `append_in`.
+    #[cfg(feature = "sqlx")]
+    pub async fn append_in_sqlx(
+        &self,
+        transaction: &mut sqlx::Transaction<'_, sqlx::Postgres>,
+        append: Append,
+    ) -> Result<Receipt, Error> {
+        let borrowed = annals_store_postgres::ask::Borrowed::new(transaction);
+        self.inner.append_in(&borrowed, append).await
+    }
+
     /// Brings every model up to what is recorded by now, in steps of their own, beside whoever appends.
     ///
     /// Call it outside of a transaction that has appended: it would wait for that.
@@ -240,10 +263,10 @@ impl PostgresInlineBuilder {
 impl Inner {
     async fn append_in(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &impl InTransaction,
         append: Append,
     ) -> Result<Receipt, Error> {
-        let receipt = self.store.append_in(transaction, append).await?;
+        let receipt = self.store.append_within(transaction, append).await?;
         let brought_up = self.bring_up(transaction, &receipt).await;
         brought_up.map_err(|error| error.during("append"))?;
         Ok(receipt)
@@ -251,7 +274,7 @@ impl Inner {
 
     async fn bring_up(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &impl InTransaction,
         receipt: &Receipt,
     ) -> Result<(), Error> {
         let mut in_hand = Vec::with_capacity(self.models.len());

@@ -10,16 +10,18 @@ use annals_projection::{
     Batch, Consumer, FeedPage, Handled, ModelId, Projection, ProjectionConsumer, Step,
 };
 use annals_store_postgres::PostgresStore;
+use annals_store_postgres::ask::Ask;
 use futures_util::future::join;
 use tokio::sync::{Mutex, OnceCell};
-use tokio_postgres::Transaction;
 
 use crate::errors;
 use crate::model::{Known, PostgresModel};
 use crate::names::Names;
 use crate::progress::{self, Kept};
+use crate::roles::Right;
+use crate::row::PostgresRow;
 use crate::schema;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::sink::{Place, PostgresSink};
 
 /// How many events a model may be behind, the append's own aside, for an append to bring it up on its way.
@@ -33,6 +35,11 @@ const OVERTAKEN_MAX: usize = 1000;
 
 /// The name of the fact that an error of a model that is behind has.
 const BEHIND: &str = "behind";
+
+/// A transaction that models are brought up in, whoever's client it is of.
+pub(crate) trait InTransaction: Ask<Answer: Into<PostgresRow>> {}
+
+impl<A: Ask<Answer: Into<PostgresRow>>> InTransaction for A {}
 
 pub(crate) struct InlineModel {
     projection: Projection<PostgresModel>,
@@ -75,7 +82,7 @@ impl InlineModel {
     pub(crate) async fn bring_up(
         &self,
         store: &PostgresStore,
-        transaction: &Transaction<'_>,
+        transaction: &impl InTransaction,
         kept: Kept,
         receipt: &Receipt,
     ) -> Result<(), Error> {
@@ -87,7 +94,7 @@ impl InlineModel {
         loop {
             let request = self.after(&cursor);
             let request = request.events_max(left.min(limits::PAGE_EVENTS_MAX));
-            let page = store.read_in(transaction, request).await?;
+            let page = store.read_within(transaction, request).await?;
             left = left.saturating_sub(page.events.len());
             let (next, more) = (page.cursor.clone(), page.next.is_some());
             self.take(transaction, &cursor, page).await?;
@@ -110,19 +117,24 @@ impl InlineModel {
 
     /// What is kept of the model, which is this transaction's until it ends. It can't be committed before the model is
     /// brought up, or rolled back to before.
-    pub(crate) async fn take_in_hand(&self, transaction: &Transaction<'_>) -> Result<Kept, Error> {
+    pub(crate) async fn take_in_hand(
+        &self,
+        transaction: &impl InTransaction,
+    ) -> Result<Kept, Error> {
         let schema = self.names.schema();
         let at_the_end = progress::look_at_the_end(schema);
         let take = progress::take_in_hand(schema, &self.id);
         let typed = take.typed();
         // Sent together, as neither waits for the other's answer.
         let (looks, found) = join(
-            transaction.batch_execute(&at_the_end),
-            transaction.query_typed(&take.text, &typed),
+            transaction.batch(&at_the_end),
+            transaction.ask(&take.text, &typed),
         )
         .await;
-        looks.map_err(errors::of)?;
-        let kept = progress::kept(&self.id, &found.map_err(errors::of)?)?;
+        let refused = |error| Right::Rows.named(schema, errors::of(error));
+        looks.map_err(refused)?;
+        let found = session::own(found.map_err(refused)?);
+        let kept = progress::kept(&self.id, &found)?;
         let kept = kept.ok_or_else(|| progress::gone(&self.id))?;
         self.id.check_schema(&kept.made_by, &self.place.tables)?;
         self.refuse_parked(&kept.progress)?;
@@ -140,7 +152,7 @@ impl InlineModel {
     /// Hands the events of a page to the handlers, on a thread that may block; their statements run here.
     async fn take(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &impl InTransaction,
         after: &Cursor,
         page: Page,
     ) -> Result<(), Error> {
@@ -163,7 +175,7 @@ impl InlineModel {
     }
 
     /// Has the deferred constraints of the model's tables looked at now, while it can be told whose they are.
-    async fn look_at_constraints(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+    async fn look_at_constraints(&self, transaction: &impl InTransaction) -> Result<(), Error> {
         let deferred = self
             .deferred
             .get_or_try_init(|| schema::deferred(transaction, &self.names, &self.place));
@@ -171,7 +183,7 @@ impl InlineModel {
             return Ok(());
         };
         let look = format!("SET CONSTRAINTS {names} IMMEDIATE; SET CONSTRAINTS {names} DEFERRED");
-        let looked = transaction.batch_execute(&look).await.map_err(errors::of);
+        let looked = transaction.batch(&look).await.map_err(errors::of);
         looked.map_err(|error| match error.kind() {
             ErrorKind::Invalid => {
                 let message = "rows of a projection break a deferred constraint of its tables";
@@ -182,15 +194,15 @@ impl InlineModel {
         })
     }
 
-    async fn put_back(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+    async fn put_back(&self, transaction: &impl InTransaction) -> Result<(), Error> {
         let back = progress::put_back(self.names.schema(), &self.id);
-        let done = transaction.execute_typed(&back.text, &back.typed()).await;
+        let done = transaction.change(&back.text, &back.typed()).await;
         done.map(drop).map_err(errors::of)
     }
 
     async fn save(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &impl InTransaction,
         revision: i64,
         cursor: &Cursor,
     ) -> Result<(), Error> {
@@ -200,7 +212,7 @@ impl InlineModel {
             parked: None,
         };
         let save = progress::save(self.names.schema(), &self.id, revision, &step)?;
-        let saved = transaction.execute_typed(&save.text, &save.typed()).await;
+        let saved = transaction.change(&save.text, &save.typed()).await;
         match saved.map_err(errors::of)? {
             1 => Ok(()),
             _ => Err(progress::gone(&self.id)),

@@ -4,7 +4,9 @@
 //! transaction, so that an event is in the rows exactly once, whenever the process or the server dies. With it a
 //! [`Processor`](annals_projection::Processor) keeps a model up with the events of any store. [`PostgresInline`] goes
 //! further where the events are in the same database: the same projection, with the same tables, takes the events in the
-//! transaction that appends them, together with rows of the application, so that the model is never behind.
+//! transaction that appends them, together with rows of the application, so that the model is never behind. A new version
+//! of a projection is compared with the live one through [`PostgresInspect`]; [`models`] and [`drop_model`] clear away what
+//! is not read any more.
 //!
 //! It is *not* a store of events, and no mapper of objects: handlers write SQL ([`PostgresModel`]). It needs PostgreSQL
 //! 14 or later and a tokio runtime.
@@ -52,19 +54,28 @@
 //! # Features
 //! | feature | default | gives |
 //! |---|---|---|
+//! | `sqlx` | no | `PostgresInline::append_in_sqlx`: the same in a transaction of sqlx |
 //! | `tls` | no | connections over rustls, with the certificates that the machine trusts; it takes a C compiler to build |
 
 mod errors;
 mod inline;
 mod inline_model;
+mod inspect;
 mod model;
 mod names;
 mod progress;
+mod roles;
+mod row;
 mod schema;
+mod schema_models;
 mod session;
 mod sink;
 
 pub use annals_store_postgres::tokio_postgres::types::ToSql;
 pub use inline::{PostgresInline, PostgresInlineBuilder};
+pub use inspect::{PostgresInspect, PostgresRows};
 pub use model::PostgresModel;
+pub use roles::ROLES;
+pub use row::{PostgresColumn, PostgresRow};
+pub use schema_models::{drop_model, models};
 pub use sink::{PostgresSink, PostgresSinkBuilder};

@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use annals_core::{Error, ErrorKind};
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::errors;
 use crate::names::Names;
+use crate::roles::Right;
+use crate::row::PostgresRow;
 use crate::session::{Encoded, Session};
 
 /// How many statements a model remembers the parameters of.
@@ -121,7 +122,11 @@ impl PostgresModel {
     ///
     /// # Errors
     /// As for [`execute`](Self::execute).
-    pub fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    pub fn query(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<PostgresRow>, Error> {
         self.run(sql, params, Session::query)
     }
 
@@ -133,7 +138,7 @@ impl PostgresModel {
         &mut self,
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, Error> {
+    ) -> Result<Option<PostgresRow>, Error> {
         Ok(self.query(sql, params)?.into_iter().next())
     }
 
@@ -146,6 +151,7 @@ impl PostgresModel {
         self.refuse_outside()?;
         let ran = self.try_run(sql, params, call);
         ran.map_err(|error| {
+            let error = Right::Rows.named(self.names.schema(), error);
             self.broken = Some(Broken {
                 kind: error.kind(),
                 message: error.to_string(),

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use annals_core::{Cursor, Error, ErrorKind};
 use annals_projection::{ModelId, ParkedEvents, Progress, Step};
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::errors;
+use crate::row::PostgresRow;
 use crate::session::{Encoded, Session};
 
 /// What is kept of a model beside its rows.
@@ -85,6 +84,24 @@ pub(crate) fn put_back(schema: &str, model: &ModelId) -> Asked {
     Asked::new(&update, model)
 }
 
+/// Asks for all models: name, version, partition, partitions, cursor.
+pub(crate) fn all(schema: &str) -> Asked {
+    let query = format!(
+        "SELECT name, version, partition, partitions, cursor FROM {schema}.annals_progress \
+         ORDER BY name, version, partitions, partition"
+    );
+    Asked {
+        text: query.into(),
+        values: Vec::new(),
+    }
+}
+
+/// Forgets a model.
+pub(crate) fn remove(schema: &str, model: &ModelId) -> Asked {
+    let delete = format!("DELETE FROM {schema}.annals_progress WHERE {KEY}");
+    Asked::new(&delete, model)
+}
+
 /// Notes a new model, at the start, unless there is one.
 pub(crate) fn create(schema: &str, model: &ModelId, made_by: &str) -> Asked {
     let insert = format!(
@@ -157,7 +174,7 @@ impl Asked {
             .collect()
     }
 
-    pub(crate) fn query(&self, session: &Session) -> Result<Vec<Row>, Error> {
+    pub(crate) fn query(&self, session: &Session) -> Result<Vec<PostgresRow>, Error> {
         session.query(&self.text, self.encoded()?)
     }
 
@@ -178,12 +195,12 @@ impl Asked {
 }
 
 /// What is kept of a model, by the rows that were found; `None` where there is none.
-pub(crate) fn kept(model: &ModelId, rows: &[Row]) -> Result<Option<Kept>, Error> {
+pub(crate) fn kept(model: &ModelId, rows: &[PostgresRow]) -> Result<Option<Kept>, Error> {
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let cursor: String = row.try_get(0).map_err(errors::of)?;
-    let parked: Option<String> = row.try_get(3).map_err(errors::of)?;
+    let cursor: String = row.get(0)?;
+    let parked: Option<String> = row.get(3)?;
     let parked = match parked {
         Some(parked) => {
             serde_json::from_str(&parked).map_err(|source| damaged(model).caused_by(source))?
@@ -195,8 +212,8 @@ pub(crate) fn kept(model: &ModelId, rows: &[Row]) -> Result<Option<Kept>, Error>
         .map_err(|source: Error| damaged(model).caused_by(source))?;
     Ok(Some(Kept {
         progress: Progress { cursor, parked },
-        revision: row.try_get(1).map_err(errors::of)?,
-        made_by: row.try_get(2).map_err(errors::of)?,
+        revision: row.get(1)?,
+        made_by: row.get(2)?,
     }))
 }
 

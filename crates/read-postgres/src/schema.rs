@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use annals_core::{Error, ErrorKind};
 use annals_projection::ExpandedSql;
+use annals_store_postgres::ask::Ask;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Row, Transaction};
 
 use crate::names::{Names, quoted};
-use crate::session::{Encoded, Session};
+use crate::roles::Right;
+use crate::row::PostgresRow;
+use crate::session::{self, Encoded, Session};
 use crate::sink::Place;
 use crate::{errors, progress};
 
@@ -33,10 +35,12 @@ pub(crate) fn make(session: &Session, names: &Names, schema: &str) -> Result<(),
     // Asked first: a role that may not make a schema may use one that is there.
     let query = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
     if !first(&ask(session, query, schema)?)? {
-        session.batch(&format!("CREATE SCHEMA {}", names.schema()))?;
+        let made = session.batch(&format!("CREATE SCHEMA {}", names.schema()));
+        made.map_err(|error| Right::MakeSchema.named(names.schema(), error))?;
     }
     if !is_made(session, names)? {
-        session.batch(&progress::table(names.schema()))?;
+        let made = session.batch(&progress::table(names.schema()));
+        made.map_err(|error| Right::MakeTables.named(names.schema(), error))?;
     }
     Ok(())
 }
@@ -115,11 +119,14 @@ pub(crate) fn drop_all(
 
 /// The constraints of a model's tables that are looked at when a transaction commits, as SQL names them; `None` where
 /// there are none.
-pub(crate) async fn deferred(
-    transaction: &Transaction<'_>,
+pub(crate) async fn deferred<A>(
+    transaction: &A,
     names: &Names,
     place: &Place,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>, Error>
+where
+    A: Ask<Answer: Into<PostgresRow>>,
+{
     let expanded = names.expand_schema(&place.tables)?;
     let tables: Vec<String> = expanded
         .names
@@ -131,17 +138,30 @@ pub(crate) async fn deferred(
                  WHERE n.nspname = $1 AND c.relname::text = ANY($2) AND o.condeferred ORDER BY 1";
     let values: [(&(dyn ToSql + Sync), Type); 2] =
         [(&place.schema, Type::TEXT), (&tables, Type::TEXT_ARRAY)];
-    let rows = transaction.query_typed(query, &values).await;
-    let found = rows.map_err(errors::of)?;
+    let rows = transaction.ask(query, &values).await;
+    let found = session::own(rows.map_err(errors::of)?);
     let found: Vec<String> = found
         .iter()
-        .map(|row| row.try_get(0).map_err(errors::of))
+        .map(|row| row.get(0))
         .collect::<Result<_, _>>()?;
     let quoted = found
         .iter()
         .map(|name| format!("{}.{}", names.schema(), quoted(name)));
     let quoted: Vec<String> = quoted.collect();
     Ok((!quoted.is_empty()).then(|| quoted.join(", ")))
+}
+
+/// The names, without what tells versions apart, of the tables that a schema made.
+pub(crate) fn tables_of(
+    session: &Session,
+    names: &Names,
+    schema: &str,
+    made_by: &str,
+) -> Result<Vec<String>, Error> {
+    let mut tables = names.expand_schema(made_by)?.names;
+    let found = relations(session, schema, "rp")?;
+    tables.retain(|name| found.contains(&names.whole(name)));
+    Ok(tables)
 }
 
 fn tables(session: &Session, schema: &str) -> Result<BTreeSet<String>, Error> {
@@ -155,11 +175,10 @@ fn relations(session: &Session, schema: &str, kinds: &str) -> Result<BTreeSet<St
          WHERE n.nspname = $1 AND strpos('{kinds}', c.relkind::text) > 0"
     );
     let rows = ask(session, &query, schema)?;
-    let names = rows.iter().map(|row| row.try_get(0));
-    names.collect::<Result<_, _>>().map_err(errors::of)
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
-fn ask(session: &Session, query: &str, text: &str) -> Result<Vec<Row>, Error> {
+fn ask(session: &Session, query: &str, text: &str) -> Result<Vec<PostgresRow>, Error> {
     let value: &(dyn ToSql + Sync) = &text;
     let encoded = Encoded::new(value, &Type::TEXT).map_err(|source| {
         Error::new(ErrorKind::Invalid, "value does not fit; see the cause").caused_by(source)
@@ -167,9 +186,9 @@ fn ask(session: &Session, query: &str, text: &str) -> Result<Vec<Row>, Error> {
     session.query(&Arc::from(query), vec![(encoded, Type::TEXT)])
 }
 
-fn first(rows: &[Row]) -> Result<bool, Error> {
+fn first(rows: &[PostgresRow]) -> Result<bool, Error> {
     let row = rows.first().ok_or_else(errors::lost)?;
-    row.try_get(0).map_err(errors::of)
+    row.get(0)
 }
 
 /// A text as SQL takes it.

@@ -9,13 +9,16 @@ use std::sync::{Arc, mpsc};
 
 use annals_core::Error;
 use annals_store_postgres::Connector;
+use annals_store_postgres::ask::Ask;
+use annals_store_postgres::error::StatementError;
 use bytes::{BufMut, BytesMut};
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, GenericClient, Row, Statement};
+use tokio_postgres::{Client, Statement};
 
 use crate::errors;
+use crate::row::PostgresRow;
 
 /// How many statements a session of its own keeps prepared; those of more are prepared anew.
 const STATEMENTS_MAX: usize = 256;
@@ -25,13 +28,13 @@ const STATEMENTS_MAX: usize = 256;
 pub(crate) struct Encoded(Option<BytesMut>);
 
 /// Where an answer goes.
-type Answer<T> = mpsc::Sender<Result<T, tokio_postgres::Error>>;
+type Answer<T> = mpsc::Sender<Result<T, StatementError>>;
 
 /// What the thread of the handlers asks.
 enum Request {
     /// The types of a statement's parameters.
     Describe(Arc<str>, Answer<Arc<[Type]>>),
-    Query(Arc<str>, Vec<(Encoded, Type)>, Answer<Vec<Row>>),
+    Query(Arc<str>, Vec<(Encoded, Type)>, Answer<Vec<PostgresRow>>),
     Execute(Arc<str>, Vec<(Encoded, Type)>, Answer<u64>),
     /// Statements without parameters.
     Batch(String, Answer<()>),
@@ -82,7 +85,7 @@ impl Session {
         &self,
         sql: &Arc<str>,
         values: Vec<(Encoded, Type)>,
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<Vec<PostgresRow>, Error> {
         self.ask(|answer| Request::Query(Arc::clone(sql), values, answer))
     }
 
@@ -129,7 +132,8 @@ impl Requests {
         while let Some(request) = self.0.next().await {
             match request {
                 Request::Describe(sql, answer) => {
-                    let types = prepare(client, &sql).await.map(|statement| {
+                    let statement = client.prepare(&sql).await.map_err(StatementError::from);
+                    let types = statement.map(|statement| {
                         let types = Arc::from(statement.params());
                         if prepared.len() >= STATEMENTS_MAX {
                             prepared.clear();
@@ -141,56 +145,52 @@ impl Requests {
                 }
                 Request::Query(sql, values, answer) => match prepared.get(&sql) {
                     Some(statement) => {
-                        tell(&answer, client.query(statement, &of_values(&values)).await);
+                        let rows = client.query(statement, &of_values(&values)).await;
+                        tell(&answer, rows.map(own).map_err(StatementError::from));
                     }
-                    None => tell(&answer, client.query_typed(&sql, &typed(&values)).await),
+                    None => tell(&answer, client.ask(&sql, &typed(&values)).await.map(own)),
                 },
                 Request::Execute(sql, values, answer) => match prepared.get(&sql) {
                     Some(statement) => {
-                        tell(
-                            &answer,
-                            client.execute(statement, &of_values(&values)).await,
-                        );
+                        let changed = client.execute(statement, &of_values(&values)).await;
+                        tell(&answer, changed.map_err(StatementError::from));
                     }
-                    None => tell(&answer, client.execute_typed(&sql, &typed(&values)).await),
+                    None => tell(&answer, client.change(&sql, &typed(&values)).await),
                 },
-                Request::Batch(sql, answer) => tell(&answer, client.batch_execute(&sql).await),
+                Request::Batch(sql, answer) => tell(&answer, client.batch(&sql).await),
             }
         }
     }
 
     /// Answers on a connection that is somebody else's, and is left as it is.
-    pub(crate) async fn serve_in(mut self, client: &(impl GenericClient + Sync)) {
+    pub(crate) async fn serve_in<A>(mut self, client: &A)
+    where
+        A: Ask<Answer: Into<PostgresRow>>,
+    {
         while let Some(request) = self.0.next().await {
             match request {
                 Request::Describe(sql, answer) => {
-                    let statement = prepare(client, &sql).await;
-                    tell(
-                        &answer,
-                        statement.map(|statement| Arc::from(statement.params())),
-                    );
+                    tell(&answer, client.describe(&sql).await.map(Arc::from));
                 }
                 Request::Query(sql, values, answer) => {
-                    tell(&answer, client.query_typed(&sql, &typed(&values)).await);
+                    tell(&answer, client.ask(&sql, &typed(&values)).await.map(own));
                 }
                 Request::Execute(sql, values, answer) => {
-                    tell(&answer, client.execute_typed(&sql, &typed(&values)).await);
+                    tell(&answer, client.change(&sql, &typed(&values)).await);
                 }
-                Request::Batch(sql, answer) => tell(&answer, client.batch_execute(&sql).await),
+                Request::Batch(sql, answer) => tell(&answer, client.batch(&sql).await),
             }
         }
     }
 }
 
-async fn prepare(
-    client: &(impl GenericClient + Sync),
-    sql: &str,
-) -> Result<Statement, tokio_postgres::Error> {
-    client.prepare(sql).await
+/// Rows, whoever's client they came by.
+pub(crate) fn own(rows: Vec<impl Into<PostgresRow>>) -> Vec<PostgresRow> {
+    rows.into_iter().map(Into::into).collect()
 }
 
 /// A thread that is gone wants no answer.
-fn tell<T>(answer: &Answer<T>, answered: Result<T, tokio_postgres::Error>) {
+fn tell<T>(answer: &Answer<T>, answered: Result<T, StatementError>) {
     drop(answer.send(answered));
 }
 

@@ -7,9 +7,11 @@ use annals_projection::{ModelId, Progress, Sink, Step};
 use annals_store_postgres::Connector;
 use tokio::runtime::Handle;
 
+use crate::inspect::PostgresInspect;
 use crate::model::PostgresModel;
 use crate::names::Names;
 use crate::progress::{self, Kept, Lock};
+use crate::roles::Right;
 use crate::schema;
 use crate::session::Session;
 
@@ -22,6 +24,9 @@ use crate::session::Session;
 /// A schema of the database can hold the models of many projections and versions: the tables of each have its version
 /// in their names ([`PostgresModel`]), and the table `annals_progress` tells how far each got. Readers see whole
 /// steps; they ask for the tables as for any others ([`expand`](Self::expand)).
+///
+/// The role of its address makes the tables of a new version, and needs more for that than to write rows ([`ROLES`]): have
+/// one that may make them open the sink once, or let the application make its own. What is refused tells what to grant.
 ///
 /// One process at a time writes a model. A second one that does is told so by [`ErrorKind::Conflict`] before it changes
 /// anything, whichever of the two comes later.
@@ -47,6 +52,7 @@ use crate::session::Session;
 /// Its connection works on the tokio runtime that the sink was built on. Its calls block, on threads that may.
 ///
 /// [`PostgresStore`]: annals_store_postgres::PostgresStore
+/// [`ROLES`]: crate::ROLES
 pub struct PostgresSink {
     connector: Connector,
     place: Place,
@@ -104,6 +110,12 @@ impl PostgresSink {
         Ok(expanded.text)
     }
 
+    /// What looks into a model of this database from outside, as a [`Rebuild`](annals_projection::Rebuild) does that
+    /// compares two versions.
+    pub fn inspect(&self, model: &ModelId) -> PostgresInspect {
+        PostgresInspect::new(self.connector.clone(), &self.place.schema, model)
+    }
+
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
@@ -134,8 +146,10 @@ impl PostgresSink {
             let find = progress::find(names.schema(), id, Lock::None);
             // Another process may have been faster.
             if progress::kept(id, &find.query(session)?)?.is_none() {
-                schema::create(session, names, schema, tables)?;
-                progress::create(names.schema(), id, tables).execute(session)?;
+                let made = schema::create(session, names, schema, tables);
+                made.map_err(|error| Right::MakeTables.named(names.schema(), error))?;
+                let noted = progress::create(names.schema(), id, tables).execute(session);
+                noted.map_err(|error| Right::Rows.named(names.schema(), error))?;
             }
             Ok(())
         })?;
@@ -144,11 +158,14 @@ impl PostgresSink {
 
     fn found(&self, id: &ModelId) -> Result<Option<Kept>, Error> {
         let (session, names) = (self.model.session()?, self.model.names());
-        if !schema::is_made(session, names)? {
-            return Ok(None);
-        }
-        let find = progress::find(names.schema(), id, Lock::None);
-        progress::kept(id, &find.query(session)?)
+        let find = || {
+            if !schema::is_made(session, names)? {
+                return Ok(None);
+            }
+            let find = progress::find(names.schema(), id, Lock::None);
+            progress::kept(id, &find.query(session)?)
+        };
+        find().map_err(|error| Right::Rows.named(names.schema(), error))
     }
 
     fn opened(&self) -> Result<&Opened, Error> {
@@ -160,8 +177,11 @@ impl PostgresSink {
     /// Refuses to go on where another writer was at the model, and keeps others away until the step ends.
     fn refuse_second_writer(&self) -> Result<(), Error> {
         let Opened { id, revision, .. } = self.opened()?;
-        let find = progress::find(self.model.names().schema(), id, Lock::UntilTheEnd);
-        match progress::kept(id, &find.query(self.model.session()?)?)? {
+        let schema = self.model.names().schema();
+        let find = progress::find(schema, id, Lock::UntilTheEnd);
+        let found = find.query(self.model.session()?);
+        let found = found.map_err(|error| Right::Rows.named(schema, error))?;
+        match progress::kept(id, &found)? {
             Some(kept) if kept.revision == *revision => Ok(()),
             _ => Err(progress::taken_away(id)),
         }
@@ -305,8 +325,10 @@ impl Sink for PostgresSink {
             let Opened { id, made_by, .. } = sink.opened()?;
             let Place { schema, tables } = &sink.place;
             let (session, names) = (sink.model.session()?, sink.model.names());
-            schema::drop_all(session, names, schema, made_by)?;
-            schema::create(session, names, schema, tables)?;
+            let dropped = schema::drop_all(session, names, schema, made_by);
+            dropped.map_err(|error| Right::DropTables.named(names.schema(), error))?;
+            let made = schema::create(session, names, schema, tables);
+            made.map_err(|error| Right::MakeTables.named(names.schema(), error))?;
             progress::reset(names.schema(), id, tables).execute(session)?;
             Ok(())
         })?;

@@ -1,16 +1,117 @@
 //! Errors of PostgreSQL as errors of the contract.
 
+use std::fmt;
+
 use annals_core::{BoxError, Error, ErrorKind};
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::{Severity, SqlState};
 
-/// What an error of the client says of a statement that was sent, sorted by what the caller does next.
+/// What a client says of a statement that failed, whoever's client it is.
+#[derive(Debug)]
+pub struct StatementError {
+    said: Option<Said>,
+    source: BoxError,
+}
+
+/// What the server said.
+#[derive(Debug)]
+struct Said {
+    message: String,
+    code: String,
+    /// Whether the session goes on.
+    is_survived: bool,
+}
+
+impl StatementError {
+    /// What the server said, in words; `None` where it said nothing, as of a connection that is lost.
+    pub fn message(&self) -> Option<&str> {
+        self.said.as_ref().map(|said| said.message.as_str())
+    }
+
+    /// What the server said, as a SQLSTATE.
+    pub fn code(&self) -> Option<&str> {
+        self.said.as_ref().map(|said| said.code.as_str())
+    }
+
+    /// Whether the server refused the statement and the session goes on, so that it is of the statement, and was
+    /// certainly not done.
+    pub fn is_survived(&self) -> bool {
+        self.said.as_ref().is_some_and(|said| said.is_survived)
+    }
+}
+
+impl From<tokio_postgres::Error> for StatementError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self {
+            said: error.as_db_error().map(|said| Said {
+                message: said.message().to_owned(),
+                code: said.code().code().to_owned(),
+                is_survived: is_certain(&error),
+            }),
+            source: error.into(),
+        }
+    }
+}
+
+#[cfg(feature = "sqlx")]
+impl From<sqlx::Error> for StatementError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::postgres::{PgDatabaseError, PgSeverity};
+        let said = error.as_database_error();
+        let said = said.and_then(|said| said.try_downcast_ref::<PgDatabaseError>());
+        Self {
+            said: said.map(|said| Said {
+                message: said.message().to_owned(),
+                code: said.code().to_owned(),
+                is_survived: matches!(said.severity(), PgSeverity::Error),
+            }),
+            source: error.into(),
+        }
+    }
+}
+
+/// As [`of_statement`] sorts it.
+impl From<StatementError> for Error {
+    fn from(error: StatementError) -> Self {
+        of_statement(error)
+    }
+}
+
+impl fmt::Display for StatementError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl std::error::Error for StatementError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.source()
+    }
+}
+
+/// What an error of a client says of a statement that was sent, sorted by what the caller does next.
 ///
 /// [`ErrorKind::NoSpace`], [`ErrorKind::Overloaded`] and [`ErrorKind::Corrupt`] where the server said so; else
 /// [`ErrorKind::Unavailable`], with what it said.
-pub fn of_statement(error: tokio_postgres::Error) -> Error {
-    let kind = error.code().map_or(ErrorKind::Unavailable, kind_of);
-    described(kind, error)
+pub fn of_statement(error: impl Into<StatementError>) -> Error {
+    let StatementError { said, source } = error.into();
+    let Some(Said { message, code, .. }) = said else {
+        let kind = ErrorKind::Unavailable;
+        return Error::new(kind, message_of(kind, false))
+            .with("cause", &source)
+            .caused_by(source);
+    };
+    let state = SqlState::from_code(&code);
+    let kind = kind_of(&state);
+    let tells = if state == SqlState::INSUFFICIENT_PRIVILEGE {
+        "the role lacks a right; grant it what `annals schema postgres --roles` prints"
+    } else {
+        message_of(kind, true)
+    };
+    Error::new(kind, tells)
+        .with("said", message)
+        .with("code", code)
+        .caused_by(source)
 }
 
 /// The error of something that could not be asked for at all.
@@ -38,8 +139,9 @@ pub(crate) fn is_certain(error: &tokio_postgres::Error) -> bool {
 
 /// The error of a statement that changes something and is not sent again, as of a commit: [`ErrorKind::Unknown`]
 /// where the server did not certainly refuse it.
-pub fn of_change(error: tokio_postgres::Error) -> Error {
-    if is_certain(&error) {
+pub fn of_change(error: impl Into<StatementError>) -> Error {
+    let error = error.into();
+    if error.is_survived() {
         return of_statement(error);
     }
     unfinished(error)
@@ -60,13 +162,13 @@ pub(crate) fn is_passing(error: &tokio_postgres::Error) -> bool {
 }
 
 /// The answer to an append whose fate could not be found out.
-pub(crate) fn unknown(cause: impl std::fmt::Display) -> Error {
+pub(crate) fn unknown(cause: impl fmt::Display) -> Error {
     let message =
         "the connection was lost while the append was on its way; send it again with the same id";
     Error::new(ErrorKind::Unknown, message).with("cause", cause)
 }
 
-pub(crate) fn kind_of(code: &SqlState) -> ErrorKind {
+fn kind_of(code: &SqlState) -> ErrorKind {
     if *code == SqlState::DISK_FULL || *code == SqlState::OUT_OF_MEMORY {
         return ErrorKind::NoSpace;
     }
@@ -79,19 +181,8 @@ pub(crate) fn kind_of(code: &SqlState) -> ErrorKind {
     ErrorKind::Unavailable
 }
 
-fn described(kind: ErrorKind, error: tokio_postgres::Error) -> Error {
-    let described = Error::new(kind, message_of(kind, error.code().is_some()));
-    let described = match error.as_db_error() {
-        Some(said) => described
-            .with("said", said.message())
-            .with("code", said.code().code()),
-        None => described.with("cause", &error),
-    };
-    described.caused_by(error)
-}
-
 /// What an error of this kind says, of a server that answered or did not.
-pub(crate) fn message_of(kind: ErrorKind, is_answered: bool) -> &'static str {
+fn message_of(kind: ErrorKind, is_answered: bool) -> &'static str {
     match kind {
         ErrorKind::NoSpace => "the database is out of space; free some, then retry",
         ErrorKind::Overloaded => "the database takes no more connections; retry later",

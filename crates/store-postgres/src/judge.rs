@@ -241,6 +241,7 @@ pub(crate) async fn reused(client: &impl Ask, statements: &Statements, id: &Appe
     let error = Error::new(ErrorKind::AppendIdReused, message).with("append_id", id);
     let values: Values<'_> = &[(&id.as_str(), Type::TEXT)];
     let found = client.ask(&statements.content, values).await;
+    let found = found.map_err(Error::from);
     let first = found.and_then(|rows| rows.first().map(|row| row.cell::<i64>(0)).transpose());
     match first {
         Ok(Some(first)) => error.with("first_position", first),

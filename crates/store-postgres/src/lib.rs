@@ -48,10 +48,10 @@
 //! # Features
 //! | feature | default | gives |
 //! |---|---|---|
-//! | `sqlx` | no | `PostgresStore::append_in_sqlx`: an append within a transaction of sqlx |
+//! | `sqlx` | no | `PostgresStore::append_in_sqlx` and `read_in_sqlx`: appends and reads within a transaction of sqlx |
 //! | `tls` | no | connections over rustls, with the certificates that the machine trusts; it takes a C compiler to build |
 
-mod ask;
+pub mod ask;
 mod auxiliary;
 mod bell;
 mod command;

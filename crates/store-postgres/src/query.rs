@@ -275,7 +275,7 @@ impl Query {
     pub(crate) async fn run<A: Ask>(&self, client: &A) -> Result<Vec<A::Answer>, Error> {
         let values: Vec<(&(dyn ToSql + Sync), Type)> =
             self.values().into_iter().zip(self.types()).collect();
-        client.ask(&self.text, &values).await
+        Ok(client.ask(&self.text, &values).await?)
     }
 }
 

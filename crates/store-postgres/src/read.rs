@@ -10,6 +10,7 @@ use deadpool_postgres::Object;
 use tokio_postgres::types::Type;
 use tokio_postgres::{IsolationLevel, Row, Statement, Transaction};
 
+use crate::ask::{Ask, Cells};
 use crate::command::{bigint, number};
 use crate::error::of_statement;
 use crate::judge::stream_head_of;
@@ -74,7 +75,7 @@ pub(crate) async fn page(
 
 /// The same within a transaction of the application, whose connection keeps no plan of ours.
 pub(crate) async fn page_in(
-    transaction: &Transaction<'_>,
+    transaction: &impl Ask,
     schema: &str,
     request: ReadRequest,
     at_time: Option<i64>,
@@ -212,11 +213,11 @@ fn span_of(query: &mut Query, request: &ReadRequest) -> Result<Span, Error> {
     Ok(Span { head, since, until })
 }
 
-fn page_of(request: &ReadRequest, rows: &[Row]) -> Result<Told, Error> {
+fn page_of<R: Cells>(request: &ReadRequest, rows: &[R]) -> Result<Told, Error> {
     let first = rows.first().ok_or_else(headless)?;
     let ends = Ends {
-        head: position(first.try_get(0).map_err(of_statement)?),
-        until: position(first.try_get(1).map_err(of_statement)?),
+        head: position(first.cell(0)?),
+        until: position(first.cell(1)?),
     };
     let stream = match &request.selection {
         Selection::Stream(stream) => Some(stream_head_of(first, STREAM, stream)?),
@@ -225,9 +226,9 @@ fn page_of(request: &ReadRequest, rows: &[Row]) -> Result<Told, Error> {
     let mut events = Vec::with_capacity(rows.len());
     for row in rows {
         // Nothing, where there is no event at all.
-        let found: Option<i64> = row.try_get(EVENT).map_err(of_statement)?;
+        let found: Option<i64> = row.cell(EVENT)?;
         if found.is_some() {
-            let more: bool = row.try_get(TOLD).map_err(of_statement)?;
+            let more: bool = row.cell(TOLD)?;
             events.push((event_of(row, EVENT)?, more));
         }
     }

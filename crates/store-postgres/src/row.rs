@@ -5,11 +5,10 @@ use annals_core::{
     NewEvent, Placement, RecordedEvent, SchemaVersion, StreamId, Tag, Tags, Timestamp, Version,
 };
 use bytes::Bytes;
-use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 use uuid::Uuid;
 
-use crate::error::of_statement;
+use crate::ask::Cells;
 use crate::store::position;
 
 /// The columns of an event `q`, in the order in which [`event_of`] takes them.
@@ -20,21 +19,21 @@ pub(crate) const COLUMNS: &str = "q.position, q.version, q.appended_at, q.record
 pub(crate) const COLUMNS_COUNT: usize = 14;
 
 /// Takes columns one after the other.
-struct Columns<'a> {
-    row: &'a Row,
+struct Columns<'a, R> {
+    row: &'a R,
     next: usize,
 }
 
-impl<'a> Columns<'a> {
+impl<'a, R: Cells> Columns<'a, R> {
     fn take<T: FromSql<'a>>(&mut self) -> Result<T, Error> {
         let column = self.next;
         self.next += 1;
-        self.row.try_get(column).map_err(of_statement)
+        self.row.cell(column)
     }
 }
 
 /// The event in a row, from this column on.
-pub(crate) fn event_of(row: &Row, first: usize) -> Result<RecordedEvent, Error> {
+pub(crate) fn event_of(row: &impl Cells, first: usize) -> Result<RecordedEvent, Error> {
     read(row, first).map_err(|error| {
         Error::new(
             ErrorKind::Corrupt,
@@ -44,7 +43,7 @@ pub(crate) fn event_of(row: &Row, first: usize) -> Result<RecordedEvent, Error> 
     })
 }
 
-fn read(row: &Row, first: usize) -> Result<RecordedEvent, Error> {
+fn read(row: &impl Cells, first: usize) -> Result<RecordedEvent, Error> {
     let mut columns = Columns { row, next: first };
     let position = position(columns.take()?);
     let version: i64 = columns.take()?;

@@ -123,8 +123,7 @@ impl PostgresStore {
         transaction: &Transaction<'_>,
         append: Append,
     ) -> Result<Receipt, Error> {
-        let appended = self.append_within(transaction, append).await;
-        appended.map_err(|error| error.during("append"))
+        self.append_within(transaction, append).await
     }
 
     /// Reads within a transaction of the application: what the transaction has appended is read too.
@@ -139,10 +138,7 @@ impl PostgresStore {
         transaction: &Transaction<'_>,
         request: ReadRequest,
     ) -> Result<Page, Error> {
-        request.validate()?;
-        let (schema, at_time) = (&self.shared.statements.schema, self.shared.at_time());
-        let page = crate::read::page_in(transaction, schema, request, at_time).await;
-        page.map_err(|error| error.during("read"))
+        self.read_within(transaction, request).await
     }
 
     /// As [`append_in`](Self::append_in), within a transaction of sqlx.
@@ -159,11 +155,56 @@ impl PostgresStore {
         append: Append,
     ) -> Result<Receipt, Error> {
         let borrowed = crate::sqlx::Borrowed::new(transaction);
-        let appended = self.append_within(&borrowed, append).await;
+        self.append_within(&borrowed, append).await
+    }
+
+    /// As [`read_in`](Self::read_in), within a transaction of sqlx.
+    ///
+    /// # Errors
+    /// As for `read_in`.
+    #[cfg(feature = "sqlx")]
+    pub async fn read_in_sqlx(
+        &self,
+        transaction: &mut sqlx::Transaction<'_, sqlx::Postgres>,
+        request: ReadRequest,
+    ) -> Result<Page, Error> {
+        let borrowed = crate::sqlx::Borrowed::new(transaction);
+        self.read_within(&borrowed, request).await
+    }
+
+    /// As [`append_in`](Self::append_in), within a transaction whose statements are sent through this, for whoever
+    /// changes something beside the log in it.
+    ///
+    /// # Durability
+    /// As for `append_in`.
+    ///
+    /// # Errors
+    /// As for `append_in`.
+    pub async fn append_within(
+        &self,
+        transaction: &impl Ask,
+        append: Append,
+    ) -> Result<Receipt, Error> {
+        let appended = self.try_append_within(transaction, append).await;
         appended.map_err(|error| error.during("append"))
     }
 
-    async fn append_within(
+    /// As [`read_in`](Self::read_in), within a transaction whose statements are sent through this.
+    ///
+    /// # Errors
+    /// As for `read_in`.
+    pub async fn read_within(
+        &self,
+        transaction: &impl Ask,
+        request: ReadRequest,
+    ) -> Result<Page, Error> {
+        request.validate()?;
+        let (schema, at_time) = (&self.shared.statements.schema, self.shared.at_time());
+        let page = crate::read::page_in(transaction, schema, request, at_time).await;
+        page.map_err(|error| error.during("read"))
+    }
+
+    async fn try_append_within(
         &self,
         transaction: &impl Ask,
         append: Append,

@@ -1,6 +1,7 @@
 //! `annals schema`: what a store makes in a database.
 
 use annals::postgres::{ROLES, migration_script};
+use annals::postgres_models;
 use clap::{Args, Subcommand};
 
 use crate::failure::{Failure, Result};
@@ -23,12 +24,14 @@ enum Of {
 }
 
 const POSTGRES_EXAMPLES: &str = "Examples:\n  annals schema postgres > annals.sql\n  \
-    annals schema postgres --schema shop | head -3\n  annals schema postgres --roles --role shop_app > roles.sql";
+    annals schema postgres --schema shop | head -3\n  annals schema postgres --roles --role shop_app > roles.sql\n  \
+    annals schema postgres --roles --models shop_models > roles.sql";
 
 /// Print the migrations of a log on PostgreSQL as plain SQL: what a store runs that makes one.
 ///
 /// To be read, or run in place of the store by whoever owns the schema, as `psql --file`. With --roles what is granted to
-/// the role of an application, the least that it needs: it adds to the history, and neither changes nor removes it.
+/// the role of an application, the least that it needs: it adds to the history, and neither changes nor removes it. With
+/// --models what it needs to write read models too.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = POSTGRES_EXAMPLES)]
 struct Postgres {
@@ -46,6 +49,9 @@ struct Postgres {
         requires = "roles"
     )]
     role: String,
+    /// The schema of read models that the role writes too.
+    #[arg(long, value_name = "NAME", requires = "roles")]
+    models: Option<String>,
 }
 
 pub(crate) fn run(args: &Schema, session: &mut Session) -> Result {
@@ -53,7 +59,7 @@ pub(crate) fn run(args: &Schema, session: &mut Session) -> Result {
     if !args.roles {
         return session.out.line(migration_script(&args.schema).trim_end());
     }
-    for name in [&args.schema, &args.role] {
+    for name in [&args.schema, &args.role].into_iter().chain(&args.models) {
         // They stand in texts and in names of SQL.
         let is_plain =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -64,14 +70,29 @@ pub(crate) fn run(args: &Schema, session: &mut Session) -> Result {
             ));
         }
     }
-    let grants = ROLES.lines().skip_while(|line| !line.starts_with("DO "));
-    let grants = grants.take_while(|line| !line.starts_with("--"));
-    let text = grants.collect::<Vec<_>>().join("\n");
     // By way of a name that is none, as one of the two may be a part of the other.
-    let text = text
+    let text = statements(ROLES)
         .replace("annals_app", "\u{0}")
         .replace("annals.", &format!("{}.", args.schema))
         .replace("SCHEMA annals ", &format!("SCHEMA {} ", args.schema))
         .replace('\u{0}', &args.role);
+    session.out.line(&text)?;
+    let Some(models) = &args.models else {
+        return Ok(());
+    };
+    let text = statements(postgres_models::ROLES)
+        .replace("annals_app", "\u{0}")
+        .replace("annals_models", models)
+        .replace('\u{0}', &args.role);
     session.out.line(&text)
+}
+
+/// What a file of grants runs, without what it says before and after.
+fn statements(file: &str) -> String {
+    let lines = file
+        .lines()
+        .skip_while(|line| !line.starts_with("-- ANCHOR: "));
+    let lines = lines.skip(1);
+    let lines = lines.take_while(|line| !line.starts_with("-- ANCHOR_END: "));
+    lines.collect::<Vec<_>>().join("\n")
 }

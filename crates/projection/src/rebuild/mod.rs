@@ -10,4 +10,5 @@ mod record;
 pub(crate) mod rows;
 pub(crate) mod running;
 pub(crate) mod settings;
+pub(crate) mod value;
 pub(crate) mod versions;

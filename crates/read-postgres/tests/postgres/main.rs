@@ -8,8 +8,12 @@
 
 mod bank;
 mod book;
+mod comparing;
 mod faults;
+mod grants;
 mod inline;
 mod sink;
+#[cfg(feature = "sqlx")]
+mod sqlx;
 mod support;
 mod takeover;

@@ -210,6 +210,6 @@ fn a_reset_drops_whatever_the_schema_made() {
     sink.begin().unwrap();
     let add = "INSERT INTO {sums} (key, sum) VALUES ($1, $2) RETURNING number";
     let row = sink.model().query_opt(add, &[&"a", &1_i64]).unwrap();
-    assert_eq!(row.unwrap().get::<_, i64>(0), 1);
+    assert_eq!(row.unwrap().get::<i64>(0).unwrap(), 1);
     sink.roll_back().unwrap();
 }

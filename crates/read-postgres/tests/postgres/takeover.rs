@@ -155,7 +155,7 @@ fn tables_of_another_database_are_refused_and_the_store_has_its_own_role() {
         let noted = Arc::clone(&names);
         let projection = balances_and(1, move |model, _| {
             let name = model.query("SELECT current_setting('application_name')", &[])?;
-            let name: String = name.first().map(|row| row.get(0)).unwrap_or_default();
+            let name: String = name.first().ok_or("no row")?.get(0)?;
             noted.lock().unwrap().push(name);
             Ok(())
         });

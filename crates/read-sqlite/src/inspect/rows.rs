@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use annals_core::{Cursor, Error, ErrorKind};
-use annals_projection::{ModelRow, ModelRows};
+use annals_projection::{ModelRow, ModelRows, RowKey, sample_shares};
 use async_trait::async_trait;
 
 use super::value;
@@ -92,14 +92,10 @@ impl ModelRows for SqliteRows {
     async fn sample(&self, rows_max: usize, seed: u64) -> Result<Vec<ModelRow>, Error> {
         let seed = u32::try_from(seed % u64::from(u32::MAX)).unwrap_or_default();
         self.ask(move |view, tables| {
-            let mut left = u64::try_from(rows_max).unwrap_or(u64::MAX);
-            let mut rows_left: u64 = tables.iter().map(|table| table.rows).sum();
+            let rows: Vec<u64> = tables.iter().map(|table| table.rows).collect();
             let mut sample = Vec::new();
-            for table in tables.iter().filter(|table| table.rows > 0) {
-                let share = share(left, table.rows, rows_left);
+            for (table, share) in tables.iter().zip(sample_shares(rows_max, &rows)) {
                 sample.extend(table.sample(view, share, seed)?);
-                left = left.saturating_sub(share);
-                rows_left = rows_left.saturating_sub(table.rows);
             }
             Ok(sample)
         })
@@ -107,15 +103,11 @@ impl ModelRows for SqliteRows {
     }
 
     async fn row(&self, key: &str) -> Result<Option<ModelRow>, Error> {
-        let Some((name, values)) = value::parse_key(key) else {
-            let message = "key of a row is not as a look writes it, as in: orders [\"order-7\"]";
-            return Err(Error::new(ErrorKind::Invalid, message).with("key", key));
-        };
-        let key = key.to_owned();
+        let key: RowKey = key.parse()?;
         self.ask(move |view, tables| {
-            let table = tables.iter().find(|table| table.name == name);
-            match table.filter(|table| table.key.len() == values.len()) {
-                Some(table) => table.find(view, key, values),
+            let table = tables.iter().find(|table| table.name == key.table);
+            match table.filter(|table| table.key.len() == key.values.len()) {
+                Some(table) => table.find(view, key),
                 None => Ok(None),
             }
         })
@@ -136,27 +128,20 @@ impl Table {
         let rows_max = u32::try_from(rows_max).unwrap_or(u32::MAX);
         view.sample_from(&self.name, rows_max, seed, |row| {
             let key = value::key_of(row, &self.name, &self.key)?;
-            Ok(ModelRow::new(key, value::row_of(row)?))
+            Ok(ModelRow::new(key.to_string(), value::row_of(row)?))
         })
     }
 
-    fn find(
-        &self,
-        view: &SqliteView,
-        key: String,
-        values: Vec<SqlValue>,
-    ) -> Result<Option<ModelRow>, Error> {
+    fn find(&self, view: &SqliteView, key: RowKey) -> Result<Option<ModelRow>, Error> {
+        let name = key.to_string();
+        let values: Option<Vec<SqlValue>> = key.values.into_iter().map(value::sql_of).collect();
+        let Some(values) = values else {
+            return Ok(None);
+        };
         let values: Vec<_> = self.key.iter().cloned().zip(values).collect();
         let found = view.find_as(&self.name, &values, value::row_of)?;
-        Ok(found.map(|row| ModelRow::new(key, row)))
+        Ok(found.map(|row| ModelRow::new(name, row)))
     }
-}
-
-/// How many of the rows that are left of a sample a table gets.
-fn share(left: u64, rows: u64, rows_left: u64) -> u64 {
-    let share = u128::from(left) * u128::from(rows) / u128::from(rows_left.max(1));
-    let share = u64::try_from(share).unwrap_or(left);
-    share.max(1).min(left)
 }
 
 fn lock(view: &Mutex<SqliteView>) -> MutexGuard<'_, SqliteView> {

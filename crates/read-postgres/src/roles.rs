@@ -1,0 +1,52 @@
+//! What the role of an application is granted.
+
+use annals_core::Error;
+
+use crate::errors;
+
+/// What whoever makes the tables of models grants to the role of an application, as SQL with `annals_app` for the role
+/// and `annals_models` for the schema of the models; beside what it is granted of the log
+/// ([`annals_store_postgres::ROLES`]).
+pub const ROLES: &str = include_str!("roles.sql");
+
+/// The SQLSTATE of a right that a role lacks.
+const LACKS_A_RIGHT: &str = "42501";
+
+/// What a role lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// To make the schema of models.
+    MakeSchema,
+    /// To make tables in it.
+    MakeTables,
+    /// To drop tables, which only who made them has.
+    DropTables,
+    /// To read and change rows.
+    Rows,
+}
+
+impl Right {
+    /// Tells what to grant, where an error is of a role that lacks a right in this schema, which is quoted.
+    pub(crate) fn named(self, schema: &str, error: Error) -> Error {
+        if errors::code(&error).as_deref() != Some(LACKS_A_RIGHT) {
+            return error;
+        }
+        let grants = match self {
+            Self::MakeSchema => vec![format!("CREATE SCHEMA {schema} AUTHORIZATION <role>")],
+            Self::MakeTables => vec![format!("GRANT CREATE, USAGE ON SCHEMA {schema} TO <role>")],
+            Self::DropTables => vec![format!(
+                "ALTER TABLE {schema}.<table> OWNER TO <role>, for each table of the model"
+            )],
+            Self::Rows => vec![
+                format!("GRANT USAGE ON SCHEMA {schema} TO <role>"),
+                format!(
+                    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO <role>"
+                ),
+                format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO <role>"),
+            ],
+        };
+        // Each by itself, as a fact is short.
+        let grants = grants.into_iter();
+        grants.fold(error, |error, grant| error.with("grant", grant))
+    }
+}
