@@ -41,7 +41,7 @@ use futures_util::TryStreamExt as _;
 
 const STREAMS: u64 = 1000;
 const EVENTS_PER_APPEND: u64 = 1000;
-const SLICES: usize = 101;
+const SLICES: usize = 201;
 
 /// A sync takes now less, now more time, by far more than what is looked for: it needs many.
 const SYNCED_SLICES: usize = 1501;

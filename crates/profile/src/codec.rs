@@ -1,6 +1,7 @@
 //! Codecs that are measured.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use annals_codec::{Decoded, Error, EventCodec};
 use annals_core::{ContentRef, ContentType, NewEvent};
@@ -40,16 +41,17 @@ impl<C> ProfiledCodec<C> {
         }
     }
 
+    #[inline]
     fn measure<T>(
         &self,
         operation: Operation,
         call: impl FnOnce(&C) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let done = if draw() <= self.drawn_max {
-            self.sample(operation, call)
-        } else {
-            call(&self.inner)
-        };
+        let begun = (draw() <= self.drawn_max).then(|| self.monitor.profiler().now());
+        let done = call(&self.inner);
+        if let Some(begun) = begun {
+            self.sampled(operation, begun);
+        }
         if done.is_err() {
             self.monitor.coding_failed(operation);
         }
@@ -57,18 +59,16 @@ impl<C> ProfiledCodec<C> {
     }
 
     #[cold]
-    fn sample<T>(&self, operation: Operation, call: impl FnOnce(&C) -> T) -> T {
+    fn sampled(&self, operation: Operation, begun: Duration) {
         let profiler = self.monitor.profiler();
         let each = profiler.settings().codec_events_per_sample;
-        let begun = profiler.now();
-        let done = call(&self.inner);
         let measured = profiler.since(begun).events(1).standing_for(each);
         profiler.record(operation, None, measured);
-        done
     }
 }
 
 /// The next number of a generator of this thread: Marsaglia's xorshift with 64 bits ("Xorshift RNGs", 2003).
+#[inline]
 fn draw() -> u64 {
     let mut drawn = DRAWN.get();
     drawn ^= drawn << 13;

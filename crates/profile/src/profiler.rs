@@ -198,11 +198,13 @@ impl Profiler {
 
     /// Forgets all that was recorded.
     pub fn reset(&self) {
-        for mut measured in self.inner.measured.iter().map(lock) {
-            *measured = measured_of(&self.inner.settings);
-        }
+        // Nobody adds up meanwhile, so that no stream keeps what its operation forgets.
+        let mut measured: Vec<_> = self.inner.measured.iter().map(lock).collect();
         for mut streams in self.inner.streams.iter().map(lock) {
             *streams = streams_of(&self.inner.settings);
+        }
+        for measured in &mut measured {
+            **measured = measured_of(&self.inner.settings);
         }
         *self.begun() = self.now();
     }

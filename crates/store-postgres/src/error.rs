@@ -10,6 +10,8 @@ use tokio_postgres::error::{Severity, SqlState};
 #[derive(Debug)]
 pub struct StatementError {
     said: Option<Said>,
+    /// Whether the client could not make or read a value, so that nothing is wrong with the server.
+    is_unfit: bool,
     source: BoxError,
 }
 
@@ -48,6 +50,7 @@ impl From<tokio_postgres::Error> for StatementError {
                 code: said.code().code().to_owned(),
                 is_survived: is_certain(&error),
             }),
+            is_unfit: false,
             source: error.into(),
         }
     }
@@ -56,6 +59,7 @@ impl From<tokio_postgres::Error> for StatementError {
 #[cfg(feature = "sqlx")]
 impl From<sqlx::Error> for StatementError {
     fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error::{ColumnDecode, ColumnIndexOutOfBounds, ColumnNotFound, Decode, Encode};
         use sqlx::postgres::{PgDatabaseError, PgSeverity};
         let said = error.as_database_error();
         let said = said.and_then(|said| said.try_downcast_ref::<PgDatabaseError>());
@@ -65,6 +69,14 @@ impl From<sqlx::Error> for StatementError {
                 code: said.code().to_owned(),
                 is_survived: matches!(said.severity(), PgSeverity::Error),
             }),
+            is_unfit: matches!(
+                error,
+                ColumnDecode { .. }
+                    | ColumnIndexOutOfBounds { .. }
+                    | ColumnNotFound(_)
+                    | Decode(_)
+                    | Encode(_)
+            ),
             source: error.into(),
         }
     }
@@ -91,24 +103,24 @@ impl std::error::Error for StatementError {
 
 /// What an error of a client says of a statement that was sent, sorted by what the caller does next.
 ///
-/// [`ErrorKind::NoSpace`], [`ErrorKind::Overloaded`] and [`ErrorKind::Corrupt`] where the server said so; else
-/// [`ErrorKind::Unavailable`], with what it said.
+/// [`ErrorKind::NoSpace`], [`ErrorKind::Overloaded`] and [`ErrorKind::Corrupt`] where the server said so, and
+/// [`ErrorKind::Invalid`] where the role lacks a right; else [`ErrorKind::Unavailable`], with what it said. A value that is
+/// of another type than its parameter or its column is [`ErrorKind::Corrupt`].
 pub fn of_statement(error: impl Into<StatementError>) -> Error {
-    let StatementError { said, source } = error.into();
+    let error = error.into();
+    if error.is_unfit {
+        let message = "value does not fit its parameter or its column; see the cause";
+        return Error::new(ErrorKind::Corrupt, message).caused_by(error.source);
+    }
+    let StatementError { said, source, .. } = error;
     let Some(Said { message, code, .. }) = said else {
         let kind = ErrorKind::Unavailable;
         return Error::new(kind, message_of(kind, false))
             .with("cause", &source)
             .caused_by(source);
     };
-    let state = SqlState::from_code(&code);
-    let kind = kind_of(&state);
-    let tells = if state == SqlState::INSUFFICIENT_PRIVILEGE {
-        "the role lacks a right; grant it what `annals schema postgres --roles` prints"
-    } else {
-        message_of(kind, true)
-    };
-    Error::new(kind, tells)
+    let kind = kind_of(&SqlState::from_code(&code));
+    Error::new(kind, message_of(kind, true))
         .with("said", message)
         .with("code", code)
         .caused_by(source)
@@ -175,6 +187,9 @@ fn kind_of(code: &SqlState) -> ErrorKind {
     if *code == SqlState::TOO_MANY_CONNECTIONS || *code == SqlState::CONFIGURATION_LIMIT_EXCEEDED {
         return ErrorKind::Overloaded;
     }
+    if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+        return ErrorKind::Invalid;
+    }
     if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED {
         return ErrorKind::Corrupt;
     }
@@ -187,6 +202,9 @@ fn message_of(kind: ErrorKind, is_answered: bool) -> &'static str {
         ErrorKind::NoSpace => "the database is out of space; free some, then retry",
         ErrorKind::Overloaded => "the database takes no more connections; retry later",
         ErrorKind::Corrupt => "the database has damaged data; restore it",
+        ErrorKind::Invalid => {
+            "the role lacks a right; `annals schema postgres --roles` prints what it needs"
+        }
         _ if is_answered => "the database refused; see what it said",
         _ => "the database did not answer; see the cause",
     }

@@ -6,6 +6,7 @@ use tokio_postgres::{Client, GenericClient, IsolationLevel};
 use crate::connection::Connector;
 use crate::error::of_statement;
 use crate::sql::quoted;
+use tokio_postgres::error::SqlState;
 
 /// A step of the schema: its name, and what runs with the log's schema first on the search path, and `pg_temp` last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,10 +112,16 @@ async fn migrate_with(client: &mut Client, schema: &str) -> Result<(), Error> {
         }
     }
     script.push_str(&steps_after(version, schema));
-    transaction
-        .batch_execute(&script)
-        .await
-        .map_err(of_statement)?;
+    transaction.batch_execute(&script).await.map_err(|error| {
+        if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+            let message = "the role may not make or change the log's schema; let its owner do it once, by `migrate` or by \
+                what `annals schema postgres` prints";
+            return Error::new(ErrorKind::Invalid, message)
+                .with("schema", schema)
+                .caused_by(error);
+        }
+        of_statement(error)
+    })?;
     transaction.commit().await.map_err(of_statement)
 }
 

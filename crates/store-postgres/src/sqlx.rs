@@ -21,7 +21,8 @@ use crate::error::{StatementError, of_statement};
 
 /// A connection of sqlx that is lent, for one statement at a time.
 ///
-/// Statements are kept prepared on it, as those of the application are.
+/// No statement stays prepared on it: sqlx would know it by its text alone, whatever the types of its values, and keep it
+/// in place of the application's own.
 pub struct Borrowed<'a>(Mutex<&'a mut PgConnection>);
 
 /// A value as it is sent.
@@ -41,13 +42,13 @@ impl Ask for Borrowed<'_> {
     type Answer = PgRow;
 
     async fn ask(&self, text: &str, values: Values<'_>) -> Result<Vec<PgRow>, StatementError> {
-        let query = sqlx::query_with(safe(text), arguments(values)?);
+        let query = sqlx::query_with(safe(text), arguments(values)?).persistent(false);
         let mut connection = self.0.lock().await;
         Ok(query.fetch_all(&mut **connection).await?)
     }
 
     async fn change(&self, text: &str, values: Values<'_>) -> Result<u64, StatementError> {
-        let query = sqlx::query_with(safe(text), arguments(values)?);
+        let query = sqlx::query_with(safe(text), arguments(values)?).persistent(false);
         let mut connection = self.0.lock().await;
         Ok(query.execute(&mut **connection).await?.rows_affected())
     }
@@ -75,8 +76,8 @@ impl Cells for PgRow {
         let value = self.try_get_raw(column).map_err(of_statement)?;
         let of = type_of(&value.type_info());
         if !T::accepts(&of) {
-            let message = "column is of another type than was asked for";
-            let error = Error::new(ErrorKind::Unavailable, message).with("column", column);
+            let message = "column is of another type than was asked for; ask for it as what it is";
+            let error = Error::new(ErrorKind::Corrupt, message).with("column", column);
             return Err(error.with("type", of));
         }
         let read = if value.is_null() {

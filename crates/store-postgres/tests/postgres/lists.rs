@@ -137,6 +137,12 @@ fn what_shares_a_call_keeps_its_own_fields_and_places() {
              (VALUES ('t', e.type), ('c', split_part(e.stream, '-', 1))) n(kind, name)) b"
         );
         let client = client(&url).await;
+        // Otherwise nothing here was about what shares a call.
+        let shared = format!(
+            "SELECT max(appends) FROM (SELECT count(append_id) AS appends FROM {schema}.events GROUP BY appended_at) a"
+        );
+        let most: i64 = client.query_one(&shared, &[]).await.unwrap().get(0);
+        assert!(most > 1, "{most}");
         let mut sets = Vec::new();
         for query in [noted, found] {
             let rows = client.query(&query, &[]).await.unwrap();
