@@ -47,9 +47,33 @@ pub(crate) fn is_passing(error: &Error) -> bool {
 
 /// What the server gave as the code of an error, if it did.
 pub(crate) fn code(error: &Error) -> Option<String> {
+    fact(error, CODE)
+}
+
+/// What the server said, if it did.
+pub(crate) fn said(error: &Error) -> Option<String> {
+    fact(error, "said")
+}
+
+fn fact(error: &Error, name: &str) -> Option<String> {
     let mut context = error.context();
-    let code = context.find(|(name, _)| *name == CODE);
-    code.map(|(_, code)| code.to_owned())
+    let fact = context.find(|(fact, _)| *fact == name);
+    fact.map(|(_, fact)| fact.to_owned())
+}
+
+/// Whether the server found that a value is none of its type, or of its domain.
+pub(crate) fn is_of_a_value(error: &Error) -> bool {
+    code(error).is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}
+
+/// Whether a lock was not to be had in time.
+pub(crate) fn is_locked(error: &Error) -> bool {
+    code(error).as_deref() == Some("55P03")
+}
+
+/// Whether there is no table of this name.
+pub(crate) fn is_no_table(error: &Error) -> bool {
+    code(error).as_deref() == Some("42P01")
 }
 
 /// What is asked of a session that has ended.

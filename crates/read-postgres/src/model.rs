@@ -16,6 +16,9 @@ use crate::session::{Encoded, Session};
 /// How many statements a model remembers the parameters of.
 const STATEMENTS_MAX: usize = 256;
 
+/// The savepoint of a look, behind which nothing is kept but what was found.
+const FITTING: &str = "annals_fitting";
+
 /// What a statement of a handler may begin with.
 const VERBS: [&str; 7] = [
     "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES",
@@ -59,6 +62,8 @@ const VERBS: [&str; 7] = [
 pub struct PostgresModel {
     session: Option<Session>,
     names: Names,
+    /// What its statements take.
+    right: Right,
     known: Known,
     is_begun: bool,
     /// Why the step can't go on, whatever a handler makes of it.
@@ -90,6 +95,7 @@ impl PostgresModel {
         Self {
             session: None,
             names,
+            right: Right::Rows,
             known: Known::default(),
             is_begun: false,
             broken: None,
@@ -101,9 +107,37 @@ impl PostgresModel {
         Self {
             session: Some(session),
             names,
+            right: Right::Rows,
             known,
             is_begun: true,
             broken: None,
+        }
+    }
+
+    /// The model in a transaction that only reads, and has this savepoint.
+    pub(crate) fn looked_at(session: Session, names: Names) -> Result<Self, Error> {
+        session.batch(&format!("SAVEPOINT {FITTING}"))?;
+        Ok(Self {
+            right: Right::Read,
+            ..Self::within(session, names, Known::default())
+        })
+    }
+
+    /// As [`query_opt`](Self::query_opt), of a model that is [looked at](Self::looked_at): `None` too where a value is
+    /// none of the type that it is compared with.
+    pub(crate) fn query_fitting(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<PostgresRow>, Error> {
+        self.refuse_outside()?;
+        match self.try_run(sql, params, Session::query) {
+            Ok(rows) => Ok(rows.into_iter().next()),
+            Err(error) if errors::is_of_a_value(&error) => {
+                self.session()?.batch(&format!("ROLLBACK TO {FITTING}"))?;
+                Ok(None)
+            }
+            Err(error) => Err(self.broken_by(sql, error)),
         }
     }
 
@@ -150,15 +184,20 @@ impl PostgresModel {
     ) -> Result<T, Error> {
         self.refuse_outside()?;
         let ran = self.try_run(sql, params, call);
-        ran.map_err(|error| {
-            let error = Right::Rows.named(self.names.schema(), error);
-            self.broken = Some(Broken {
-                kind: error.kind(),
-                message: error.to_string(),
-                code: errors::code(&error),
-            });
-            error.during("project")
-        })
+        ran.map_err(|error| self.broken_by(sql, error))
+    }
+
+    fn broken_by(&mut self, sql: &str, error: Error) -> Error {
+        let expanded = self.names.expand(sql);
+        let named = expanded.map(|expanded| expanded.names).unwrap_or_default();
+        let tables: Vec<String> = named.iter().map(|name| self.names.whole(name)).collect();
+        let error = self.right.named_of(self.names.schema(), &tables, error);
+        self.broken = Some(Broken {
+            kind: error.kind(),
+            message: error.to_string(),
+            code: errors::code(&error),
+        });
+        error.during("project")
     }
 
     fn try_run<T>(
@@ -247,7 +286,8 @@ impl PostgresModel {
 
     pub(crate) fn commit(&mut self) -> Result<(), Error> {
         self.refuse_outside()?;
-        self.session()?.commit()?;
+        let unknown = "the connection was lost while the step was committed; open the sink again";
+        self.session()?.commit(unknown)?;
         self.is_begun = false;
         Ok(())
     }

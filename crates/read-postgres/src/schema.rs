@@ -15,8 +15,9 @@ use crate::session::{self, Encoded, Session};
 use crate::sink::Place;
 use crate::{errors, progress};
 
-/// Held by whoever makes tables, so that two processes do not make the same: any number that nobody else takes.
-const MAKING: i64 = 0x616e_6e61_6c73;
+/// Held by whoever makes tables, so that two processes do not make the same: a number that nobody else takes, as the
+/// migrations of a log in the same database do with theirs.
+const MAKING: i64 = 0x61_6e6e_616c_736d;
 
 /// Whatever has a name among the tables of a schema: tables, views, indexes, sequences, types of rows.
 const NAMED: &str = "rpvmfiISc";
@@ -39,10 +40,23 @@ pub(crate) fn make(session: &Session, names: &Names, schema: &str) -> Result<(),
         made.map_err(|error| Right::MakeSchema.named(names.schema(), error))?;
     }
     if !is_made(session, names)? {
+        refuse_a_log(session, names)?;
         let made = session.batch(&progress::table(names.schema()));
         made.map_err(|error| Right::MakeTables.named(names.schema(), error))?;
     }
     Ok(())
+}
+
+/// Refuses the schema of a log: who writes models may change and delete what is in theirs.
+fn refuse_a_log(session: &Session, names: &Names) -> Result<(), Error> {
+    let (schema, query) = (names.schema(), "SELECT to_regclass($1) IS NOT NULL");
+    for table in ["schema_migrations", "events"] {
+        if !first(&ask(session, query, &format!("{schema}.{table}"))?)? {
+            return Ok(());
+        }
+    }
+    let message = "schema holds a log; put the models into a schema of their own";
+    Err(Error::new(ErrorKind::Invalid, message).with("schema", schema))
 }
 
 /// Makes the tables of a model by its schema, which must make what it names in braces and nothing else.
@@ -115,6 +129,55 @@ pub(crate) fn drop_all(
         }
     }
     Ok(())
+}
+
+/// Keeps everybody away from the tables that this schema made.
+pub(crate) fn lock_all(
+    session: &Session,
+    names: &Names,
+    schema: &str,
+    made_by: &str,
+) -> Result<(), Error> {
+    lock(
+        session,
+        names,
+        &tables_of(session, names, schema, made_by)?,
+        "ACCESS EXCLUSIVE",
+    )
+}
+
+/// Locks tables of a model until the transaction ends.
+pub(crate) fn lock(
+    session: &Session,
+    names: &Names,
+    tables: &[String],
+    mode: &str,
+) -> Result<(), Error> {
+    let tables = tables
+        .iter()
+        .map(|name| format!("{}.{}", names.schema(), quoted(&names.whole(name))));
+    let tables: Vec<String> = tables.collect();
+    if tables.is_empty() {
+        return Ok(());
+    }
+    session.batch(&format!("LOCK TABLE {} IN {mode} MODE", tables.join(", ")))
+}
+
+/// Whether the names of these tables mean something else by now than at the moment that the transaction sees.
+pub(crate) fn are_replaced(
+    session: &Session,
+    names: &Names,
+    schema: &str,
+    tables: &[String],
+) -> Result<bool, Error> {
+    let query = "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.oid IS DISTINCT FROM \
+                 to_regclass(quote_ident(n.nspname) || '.' || quote_ident(c.relname))::oid";
+    let rows = ask(session, query, schema)?;
+    let replaced = rows.iter().map(|row| row.get(0));
+    let replaced: BTreeSet<String> = replaced.collect::<Result<_, Error>>()?;
+    let mut tables = tables.iter();
+    Ok(tables.any(|name| replaced.contains(&names.whole(name))))
 }
 
 /// The constraints of a model's tables that are looked at when a transaction commits, as SQL names them; `None` where

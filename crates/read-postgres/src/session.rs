@@ -101,18 +101,15 @@ impl Session {
         self.ask(|answer| Request::Batch(sql.to_owned(), answer))
     }
 
-    /// The same for a commit, whose fate may stay unknown.
-    pub(crate) fn commit(&self) -> Result<(), Error> {
+    /// The same for a commit, whose fate may stay unknown, which is told so.
+    pub(crate) fn commit(&self, unknown: &'static str) -> Result<(), Error> {
         let (answer, answered) = mpsc::channel();
         let request = Request::Batch("COMMIT".to_owned(), answer);
         let sent = self.requests.unbounded_send(request);
         sent.map_err(|_| errors::lost())?;
         match answered.recv() {
             Ok(done) => done.map_err(annals_store_postgres::error::of_change),
-            Err(_) => Err(Error::new(
-                annals_core::ErrorKind::Unknown,
-                "the connection was lost while the step was committed; open the sink again",
-            )),
+            Err(_) => Err(Error::new(annals_core::ErrorKind::Unknown, unknown)),
         }
     }
 

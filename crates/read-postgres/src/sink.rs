@@ -200,6 +200,9 @@ impl PostgresSink {
 
 impl PostgresSinkBuilder {
     /// In this schema of the database, which is made with the first model in it. Default: `annals_models`.
+    ///
+    /// A schema of its own: whoever writes models may change and delete whatever is in it ([`ROLES`](crate::ROLES)). To
+    /// open a sink in the schema of a log is refused as [`ErrorKind::Invalid`].
     pub fn in_schema(mut self, schema: &str) -> Self {
         schema.clone_into(&mut self.place.schema);
         self
@@ -329,7 +332,8 @@ impl Sink for PostgresSink {
             dropped.map_err(|error| Right::DropTables.named(names.schema(), error))?;
             let made = schema::create(session, names, schema, tables);
             made.map_err(|error| Right::MakeTables.named(names.schema(), error))?;
-            progress::reset(names.schema(), id, tables).execute(session)?;
+            let set_back = progress::reset(names.schema(), id, tables).execute(session);
+            set_back.map_err(|error| Right::Rows.named(names.schema(), error))?;
             Ok(())
         })?;
         if let Some(opened) = &mut self.opened {

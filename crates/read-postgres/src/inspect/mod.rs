@@ -16,7 +16,8 @@ pub use rows::PostgresRows;
 ///
 /// A row is compared as an object of its columns. Its key is written `spending ["ada"]`: the table, and the columns of its
 /// primary key; all columns of a table without one. Rows are looked for by their keys in the other version, so tables
-/// keep their names and keys from version to version, or are left out by [`of_tables`](Self::of_tables).
+/// keep their names and keys from version to version, or are left out by [`of_tables`](Self::of_tables). A key that is no
+/// value of the other version's types has no row there.
 ///
 /// Numbers, truths and texts are those of JSON; bytes are `{"bytes": "0a0b"}` in hexadecimal digits; all else is the
 /// text that PostgreSQL writes, times in UTC. Of texts and bytes over 4 KiB the length, the beginning and a SHA-256 stand
@@ -77,8 +78,8 @@ impl PostgresInspect {
 }
 
 /// # Errors
-/// [`Unavailable`](annals_core::ErrorKind::Unavailable) where the database can't be reached, or the model is not there
-/// yet, and [`Invalid`](annals_core::ErrorKind::Invalid) for a table that the model does not have, and for a role that may
+/// [`Unavailable`](annals_core::ErrorKind::Unavailable) where the database can't be reached, the model is not there
+/// yet, or is just being reset, and [`Invalid`](annals_core::ErrorKind::Invalid) for a table that the model does not have, and for a role that may
 /// not read its tables.
 #[async_trait]
 impl Inspect for PostgresInspect {

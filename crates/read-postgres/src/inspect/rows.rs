@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use tokio_postgres::types::ToSql;
 
 use super::table::Table;
-use crate::model::{Known, PostgresModel};
+use crate::errors;
+use crate::model::PostgresModel;
 use crate::names::Names;
 use crate::progress::{self, Lock};
 use crate::roles::Right;
@@ -43,7 +44,7 @@ impl PostgresRows {
     ) -> Result<Self, Error> {
         let (session, names) = (Session::connect(connector)?, Names::new(schema, id));
         session.batch(LOOK)?;
-        let lacks = |error| Right::Rows.named(names.schema(), error);
+        let lacks = |error| Right::Read.named(names.schema(), error);
         // The first read chooses the moment.
         let kept = if schema::is_made(&session, &names).map_err(lacks)? {
             let find = progress::find(names.schema(), id, Lock::None);
@@ -64,7 +65,20 @@ impl PostgresRows {
             }
         }
         known.retain(|name| only.is_none_or(|only| only.contains(name)));
-        let mut model = PostgresModel::within(session, names, Known::default());
+        // From here on their names mean one thing; that of the moment, if nobody was in between.
+        let locked = schema::lock(&session, &names, &known, "ACCESS SHARE");
+        let is_replaced = match locked {
+            Err(error) if errors::is_no_table(&error) => true,
+            locked => {
+                locked.map_err(lacks)?;
+                schema::are_replaced(&session, &names, schema, &known)?
+            }
+        };
+        if is_replaced {
+            let message = "tables of the model were just made anew; look again";
+            return Err(Error::new(ErrorKind::Unavailable, message).with("model", id));
+        }
+        let mut model = PostgresModel::looked_at(session, names)?;
         let tables: Result<Arc<[Table]>, Error> = known
             .into_iter()
             .map(|name| Table::new(&mut model, schema, name))

@@ -11,12 +11,6 @@ use crate::model::PostgresModel;
 use crate::names::quoted;
 use crate::row::PostgresRow;
 
-/// The number of a row in a sample.
-const NUMBER: &str = "annals_number";
-
-/// How many rows a sample is taken of.
-const COUNT: &str = "annals_count";
-
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) name: String,
@@ -31,7 +25,7 @@ pub(super) struct Table {
 #[derive(Debug)]
 struct Column {
     name: String,
-    /// The type as SQL writes it.
+    /// The type as SQL writes it, without what cuts or rounds a value to its length.
     of: String,
     read: Read,
 }
@@ -54,12 +48,14 @@ impl Table {
         name: String,
     ) -> Result<Self, Error> {
         let whole = model.names().whole(&name);
-        let query = "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.atttypid::regtype::text, \
-                     array_position(i.indkey::int2[], a.attnum) \
+        let query = "SELECT a.attname::text, format_type(a.atttypid, -1), a.atttypid::regtype::text, \
+                     CASE WHEN array_position(i.indkey::int2[], a.attnum) < i.indnkeyatts \
+                     THEN array_position(i.indkey::int2[], a.attnum) END \
                      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
                      LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary \
                      WHERE n.nspname = $1::text AND c.relname = $2::text ORDER BY a.attnum";
+        // The array of an index counts from 0, and has the columns that it only includes last.
         let rows = model.query(query, &[&schema, &whole])?;
         let (mut columns, mut key) = (Vec::new(), Vec::new());
         for (place, row) in rows.iter().enumerate() {
@@ -98,27 +94,39 @@ impl Table {
         rows_max: u64,
         seed: u64,
     ) -> Result<Vec<ModelRow>, Error> {
-        let order = if self.is_keyed {
+        let by: Vec<String> = if self.is_keyed {
             self.key().map(|column| quoted(&column.name)).collect()
         } else {
-            vec!["ctid".to_owned()]
+            vec!["ctid".to_owned(), "tableoid".to_owned()]
         };
+        // Of all rows only what tells them apart is numbered; the columns are read of those that are taken. Its names
+        // are behind an alias each, so that no column of the table clashes with one.
+        let places = by.iter().zip(0..);
+        let numbered: Vec<String> = places.map(|(by, at)| format!("{by} AS k{at}")).collect();
+        let places = by.iter().zip(0..);
+        let joined: Vec<String> = places.map(|(by, at)| format!("t.{by} = q.k{at}")).collect();
         // A row is taken wherever its share of the sample goes up by one.
         let query = format!(
-            "SELECT {} FROM (SELECT *, row_number() OVER (ORDER BY {}) AS {NUMBER}, count(*) OVER () AS {COUNT} \
-             FROM {{{}}}) AS q WHERE div(({NUMBER} + $2::bigint % {COUNT})::numeric * $1::bigint, {COUNT}) \
-             > div(({NUMBER} + $2::bigint % {COUNT} - 1)::numeric * $1::bigint, {COUNT}) ORDER BY {NUMBER} LIMIT $1::bigint",
-            self.selected(),
-            order.join(", "),
-            self.name
+            "SELECT {} FROM (SELECT {}, row_number() OVER (ORDER BY {}) AS number FROM {{{name}}}) AS q \
+             JOIN {{{name}}} AS t ON {} \
+             WHERE div((q.number + $2::bigint)::numeric * $1::bigint, $3::bigint) \
+             > div((q.number + $2::bigint - 1)::numeric * $1::bigint, $3::bigint) ORDER BY q.number LIMIT $1::bigint",
+            self.selected("t."),
+            numbered.join(", "),
+            by.join(", "),
+            joined.join(" AND "),
+            name = self.name
         );
-        let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
-        let seed = i64::try_from(seed % u64::from(u32::MAX)).unwrap_or_default();
-        let rows = model.query(&query, &[&rows_max, &seed])?;
+        let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        let Some(first) = seed.checked_rem(self.rows) else {
+            return Ok(Vec::new());
+        };
+        let (rows_max, first, rows) = (number(rows_max), number(first), number(self.rows));
+        let rows = model.query(&query, &[&rows_max, &first, &rows])?;
         rows.iter().map(|row| self.row(row)).collect()
     }
 
-    /// The row of this key. Of several, one.
+    /// The row of this key. Of several, one; none where the key is no value of its types.
     pub(super) fn find(
         &self,
         model: &mut PostgresModel,
@@ -129,7 +137,7 @@ impl Table {
         }
         let mut query = format!(
             "SELECT {} FROM {{{}}} WHERE true",
-            self.selected(),
+            self.selected(""),
             self.name
         );
         let mut values = Vec::with_capacity(self.key.len());
@@ -153,7 +161,7 @@ impl Table {
             .iter()
             .map(|value| value as &(dyn ToSql + Sync))
             .collect();
-        let found = model.query_opt(&query, &values)?;
+        let found = model.query_fitting(&query, &values)?;
         found.map(|row| self.row(&row)).transpose()
     }
 
@@ -161,10 +169,10 @@ impl Table {
         self.key.iter().filter_map(|place| self.columns.get(*place))
     }
 
-    /// The columns as they are read, in their order.
-    fn selected(&self) -> String {
+    /// The columns of this table as they are read, in their order.
+    fn selected(&self, table: &str) -> String {
         let columns = self.columns.iter().map(|column| {
-            let name = quoted(&column.name);
+            let name = format!("{table}{}", quoted(&column.name));
             match column.read {
                 Read::Bool | Read::Bytes => name,
                 Read::Integer => format!("{name}::bigint"),

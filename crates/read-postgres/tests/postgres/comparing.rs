@@ -13,6 +13,7 @@ use annals_read_postgres::{
 };
 use annals_store_memory::MemoryStore;
 use serde_json::json;
+use tokio_postgres::Client;
 
 use crate::bank::{ADD, AccountEvent, append_all, change};
 use crate::support::{self, RUNTIME, client, fresh_schema};
@@ -244,6 +245,143 @@ fn what_hangs_on_a_model_keeps_it_from_being_dropped() {
         let rich = look.query("SELECT count(*) FROM {rich}", &[]).unwrap();
         let rich: i64 = rich.first().unwrap().get(0).unwrap();
         assert_eq!(rich, 7, "its own view too, which goes first");
+    });
+}
+
+/// An append has the head of the log when it takes the progress, and must not wait there for somebody's reader.
+#[test]
+fn a_drop_that_waits_for_a_reader_gives_up_and_holds_no_progress() {
+    let name = "a_drop_that_waits_for_a_reader_gives_up_and_holds_no_progress";
+    let Some(url) = support::server(name) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let shop = Shop::new(&url, Otherwise::Nothing).await;
+        shop.fill().await;
+        let mut reading = client(&url).await;
+        let reader = reading.transaction().await.unwrap();
+        let read = format!("SELECT FROM {}.balances_v1", shop.models);
+        reader.execute(&read, &[]).await.unwrap();
+        let (url, models, id) = (url.clone(), shop.models.clone(), shop.id(1));
+        let dropping = tokio::spawn(async move { drop_model(&url, &models, &id).await });
+        let taking = client(&shop.url).await;
+        waited_for(&taking, &shop.models, "balances_v1").await;
+        let take = format!(
+            "SET lock_timeout = 100; SELECT FROM {}.annals_progress FOR UPDATE",
+            shop.models
+        );
+        taking.batch_execute(&take).await.unwrap();
+        let refused = dropping.await.unwrap().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Overloaded, "{refused}");
+        reader.rollback().await.unwrap();
+        shop.inspect(1).look().await.unwrap();
+        assert!(
+            drop_model(&shop.url, &shop.models, &shop.id(1))
+                .await
+                .unwrap()
+        );
+    });
+}
+
+#[test]
+fn a_look_that_a_reset_overtakes_is_refused() {
+    let Some(url) = support::server("a_look_that_a_reset_overtakes_is_refused") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let shop = Shop::new(&url, Otherwise::Nothing).await;
+        shop.fill().await;
+        let mut resetting = client(&url).await;
+        let reset = resetting.transaction().await.unwrap();
+        let anew = "DROP VIEW {}.rich_v1; DROP TABLE {}.balances_v1; \
+                    CREATE TABLE {}.balances_v1 (account text PRIMARY KEY, cents bigint)";
+        let anew = anew.replace("{}", &shop.models);
+        reset.batch_execute(&anew).await.unwrap();
+        let inspect = shop.inspect(1);
+        let looking = tokio::spawn(async move { inspect.look().await.map(drop) });
+        waited_for(&client(&url).await, &shop.models, "balances_v1").await;
+        reset.commit().await.unwrap();
+        let refused = looking.await.unwrap().unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+        shop.inspect(1).look().await.unwrap();
+    });
+}
+
+/// Waits until somebody waits for a lock on this table.
+async fn waited_for(client: &Client, schema: &str, table: &str) {
+    let query = "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+                 JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE NOT l.granted AND n.nspname = $1 AND c.relname = $2)";
+    while !client
+        .query_one(query, &[&schema, &table])
+        .await
+        .unwrap()
+        .get::<_, bool>(0)
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn a_place_that_does_not_read_is_named() {
+    let Some(url) = support::server("a_place_that_does_not_read_is_named") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let shop = Shop::new(&url, Otherwise::Nothing).await;
+        shop.fill().await;
+        let damage = format!(
+            "INSERT INTO {}.annals_progress VALUES ('x', 3, 0, 1, 'nowhere', 0, '')",
+            shop.models
+        );
+        client(&url).await.batch_execute(&damage).await.unwrap();
+        let refused = models(&url, &shop.models).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Corrupt);
+        let facts: Vec<_> = refused.context().collect();
+        assert_eq!(facts, [("name", "x"), ("version", "3")]);
+    });
+}
+
+/// Versions whose types differ: a key is looked for as it is, and one that is no value of the type is not there.
+#[test]
+fn a_key_of_another_type_is_not_there() {
+    let Some(url) = support::server("a_key_of_another_type_is_not_there") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let shop = Shop::new(&url, Otherwise::Nothing).await;
+        let sink = PostgresSink::builder(&url).in_schema(&shop.models);
+        let sink = sink.runtime(RUNTIME.handle().clone()).schema(
+            "CREATE TABLE {short} (id varchar(3) PRIMARY KEY, annals_count int, q int, number int); \
+             CREATE TABLE {day} (id date, more text, PRIMARY KEY (id) INCLUDE (more)); \
+             CREATE TABLE {sum} (id numeric(4, 1) PRIMARY KEY)",
+        );
+        let mut sink = sink.build().unwrap();
+        let (id, opening) = (shop.id(1), shop.id(1));
+        let sink = tokio::task::spawn_blocking(move || sink.open(&opening).map(|_| sink));
+        let sink = sink.await.unwrap().unwrap();
+        let fill = sink.expand(
+            &id,
+            "INSERT INTO {short} VALUES ('abc', 1, 2, 3); INSERT INTO {day} VALUES ('2026-01-02', 'x'); \
+             INSERT INTO {sum} VALUES (1.2)",
+        );
+        client(&url).await.batch_execute(&fill.unwrap()).await.unwrap();
+        let look = sink.inspect(&id).look().await.unwrap();
+        for (key, is_there) in [
+            ("short [\"abc\"]", true),
+            ("short [\"abcd\"]", false),
+            ("day [\"yesteryear\"]", false),
+            ("day [\"2026-99-99\"]", false),
+            ("day [\"2026-01-02\"]", true),
+            ("sum [\"1.2\"]", true),
+            ("sum [\"1.24\"]", false),
+            ("sum [\"x\"]", false),
+        ] {
+            assert_eq!(look.row(key).await.unwrap().is_some(), is_there, "{key}");
+        }
+        let sample = look.sample(10, 0).await.unwrap();
+        let keys: Vec<&str> = sample.iter().map(|row| row.key.as_str()).collect();
+        assert_eq!(keys, ["short [\"abc\"]", "day [\"2026-01-02\"]", "sum [\"1.2\"]"]);
     });
 }
 

@@ -1,15 +1,16 @@
 //! A role that may no more than what is documented does what an application does; what is refused tells what to grant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use annals_core::{Error, ErrorKind, EventStore, EventStoreExt, ReadRequest};
-use annals_projection::{ModelId, Processor, Sink};
-use annals_read_postgres::{PostgresInline, PostgresSink, ROLES};
+use annals_projection::{Inspect, ModelId, Processor, Sink};
+use annals_read_postgres::{PostgresInline, PostgresSink, ROLES, models};
 use annals_store_postgres::PostgresStore;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use crate::bank::{Bank, append_all, balances, change, model_id};
+use crate::bank::{Bank, append_all, balances, balances_and, change, model_id};
 use crate::support::{self, RUNTIME, client};
 
 /// A role of one test, with nothing but what every role has.
@@ -154,13 +155,79 @@ fn a_role_with_the_documented_grants_appends_reads_and_projects() {
 }
 
 #[test]
+fn who_only_reads_is_told_to_be_let_read() {
+    let Some(url) = support::server("who_only_reads_is_told_to_be_let_read") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        let role = Role::new(&bank).await;
+        let id = model_id();
+        drop(opened(bank.sink(), id.clone()).await.unwrap());
+        let listed = || models(&role.url, &bank.models);
+        let grant = grant_of(&listed().await.unwrap_err());
+        assert!(
+            !grant.contains("INSERT") && grant.contains("SELECT"),
+            "{grant}"
+        );
+        let usage = format!("GRANT USAGE ON SCHEMA {} TO {}", bank.models, role.name);
+        role.owner_runs(&bank, &usage).await;
+        let inspect = bank.sink_at(&role.url).inspect(&id);
+        let look = || inspect.look();
+        let grant = grant_of(&listed().await.unwrap_err());
+        assert!(!grant.contains("INSERT"), "{grant}");
+        let grant_of_a_look = grant_of(&look().await.unwrap_err());
+        assert_eq!(grant_of_a_look, grant);
+        role.owner_runs(&bank, &grant.replace("<role>", &role.name))
+            .await;
+        assert_eq!(listed().await.unwrap().len(), 1);
+        look().await.unwrap();
+        role.gone(&bank).await;
+    });
+}
+
+#[test]
+fn models_are_kept_out_of_the_schema_of_a_log() {
+    let Some(url) = support::server("models_are_kept_out_of_the_schema_of_a_log") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        let bank = Bank {
+            models: bank.schema.clone(),
+            ..bank
+        };
+        let refused = opened(bank.sink(), model_id()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid);
+        assert!(refused.to_string().contains("holds a log"), "{refused}");
+    });
+}
+
+/// The number that migrations of a log lock by is none of the models'.
+#[test]
+fn a_migration_of_a_log_does_not_hold_models_up() {
+    let Some(url) = support::server("a_migration_of_a_log_does_not_hold_models_up") else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let bank = Bank::open(&url).await;
+        let migrating = client(&url).await;
+        let lock = "SELECT pg_advisory_lock(x'616e6e616c73'::bigint)";
+        migrating.batch_execute(lock).await.unwrap();
+        let opening = opened(bank.sink(), model_id());
+        let opened = tokio::time::timeout(Duration::from_secs(20), opening).await;
+        drop(opened.unwrap().unwrap());
+    });
+}
+
+#[test]
 fn what_a_role_lacks_is_told() {
     let Some(url) = support::server("what_a_role_lacks_is_told") else {
         return;
     };
     RUNTIME.block_on(async {
         let bank = Bank::open(&url).await;
-        let models = bank.models.clone();
+        let made = bank.models.clone();
         let role = Role::new(&bank).await;
         let refused = role.store(&bank).await.unwrap_err();
         assert!(refused.to_string().contains("--roles"), "{refused}");
@@ -170,9 +237,9 @@ fn what_a_role_lacks_is_told() {
         // One right after the other, each as the answer of before asks.
         let open = || opened(bank.sink_at(&role.url), model_id());
         for expected in [
-            format!("CREATE SCHEMA \"{models}\" AUTHORIZATION <role>"),
-            format!("GRANT USAGE ON SCHEMA \"{models}\" TO <role>; "),
-            format!("GRANT CREATE, USAGE ON SCHEMA \"{models}\" TO <role>"),
+            format!("CREATE SCHEMA \"{made}\" AUTHORIZATION <role>"),
+            format!("GRANT USAGE ON SCHEMA \"{made}\" TO <role>; "),
+            format!("GRANT CREATE, USAGE ON SCHEMA \"{made}\" TO <role>"),
         ] {
             let refused = open().await.unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
@@ -208,6 +275,25 @@ fn what_a_role_lacks_is_told() {
             .await;
         inline().await.unwrap().append(change(1, 1)).await.unwrap();
         bank.assert_even(2).await;
+
+        // What is not the models' is not said to be.
+        let secret = format!("CREATE TABLE public.{}_secret ()", role.name);
+        role.owner_runs(&bank, &secret).await;
+        let peeking = format!("SELECT FROM public.{}_secret", role.name);
+        let projection = balances_and(2, move |model, _| {
+            model.query(&peeking, &[])?;
+            Ok(())
+        });
+        let peeks = PostgresInline::builder(Arc::clone(&store))
+            .project(projection.build().unwrap(), bank.sink())
+            .open()
+            .await
+            .unwrap();
+        let refused = peeks.append(change(1, 1)).await.unwrap_err();
+        let told = format!("{refused:?}");
+        assert!(told.contains("42501") && !told.contains("GRANT"), "{told}");
+        let gone = format!("DROP TABLE public.{}_secret", role.name);
+        role.owner_runs(&bank, &gone).await;
         role.gone(&bank).await;
     });
 }
