@@ -1,5 +1,6 @@
 -- The least that the role of an application needs to write read models, beside what it is granted of the log. Replace
--- `annals_app` by the role and `annals_models` by the schema of the models.
+-- `annals_app` by the role and `annals_models` by the schema of the models, which must be another than the log's: this
+-- lets the role change and delete whatever is in it.
 --
 -- Whoever makes the tables of models runs it once: it counts for the tables that this role makes later too, those of
 -- new versions among them.

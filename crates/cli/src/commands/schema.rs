@@ -70,6 +70,7 @@ pub(crate) fn run(args: &Schema, session: &mut Session) -> Result {
             ));
         }
     }
+    refuse_one_schema(args)?;
     // By way of a name that is none, as one of the two may be a part of the other.
     let text = statements(ROLES)
         .replace("annals_app", "\u{0}")
@@ -87,6 +88,18 @@ pub(crate) fn run(args: &Schema, session: &mut Session) -> Result {
     session.out.line(&text)
 }
 
+/// Refuses models in the schema of the log: what writes models may change and delete all that is in theirs.
+fn refuse_one_schema(args: &Postgres) -> Result {
+    if args.models.as_ref() != Some(&args.schema) {
+        return Ok(());
+    }
+    let message = format!(
+        "{:?} holds the log: the role could change and delete the history",
+        args.schema
+    );
+    Err(Failure::usage(message).hint("give the models a schema of their own"))
+}
+
 /// What a file of grants runs, without what it says before and after.
 fn statements(file: &str) -> String {
     let lines = file
@@ -95,4 +108,23 @@ fn statements(file: &str) -> String {
     let lines = lines.skip(1);
     let lines = lines.take_while(|line| !line.starts_with("-- ANCHOR_END: "));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_have_another_schema_than_the_log() {
+        for (models, is_refused) in [(None, false), (Some("shop"), true), (Some("models"), false)] {
+            let args = Postgres {
+                schema: "shop".to_owned(),
+                roles: true,
+                role: "app".to_owned(),
+                models: models.map(str::to_owned),
+            };
+            let refused = refuse_one_schema(&args);
+            assert_eq!(refused.is_err(), is_refused, "{models:?}");
+        }
+    }
 }
