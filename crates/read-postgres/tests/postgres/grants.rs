@@ -276,24 +276,32 @@ fn what_a_role_lacks_is_told() {
         inline().await.unwrap().append(change(1, 1)).await.unwrap();
         bank.assert_even(2).await;
 
-        // What is not the models' is not said to be.
-        let secret = format!("CREATE TABLE public.{}_secret ()", role.name);
-        role.owner_runs(&bank, &secret).await;
-        let peeking = format!("SELECT FROM public.{}_secret", role.name);
-        let projection = balances_and(2, move |model, _| {
-            model.query(&peeking, &[])?;
-            Ok(())
-        });
-        let peeks = PostgresInline::builder(Arc::clone(&store))
-            .project(projection.build().unwrap(), bank.sink())
-            .open()
-            .await
-            .unwrap();
-        let refused = peeks.append(change(1, 1)).await.unwrap_err();
-        let told = format!("{refused:?}");
-        assert!(told.contains("42501") && !told.contains("GRANT"), "{told}");
-        let gone = format!("DROP TABLE public.{}_secret", role.name);
-        role.owner_runs(&bank, &gone).await;
+        nothing_is_told_of_the_tables_of_others(&bank, &role, &store).await;
         role.gone(&bank).await;
     });
+}
+
+/// What is not the models' is not said to be.
+async fn nothing_is_told_of_the_tables_of_others(
+    bank: &Bank,
+    role: &Role,
+    store: &Arc<PostgresStore>,
+) {
+    let secret = format!("CREATE TABLE public.{}_secret ()", role.name);
+    role.owner_runs(bank, &secret).await;
+    let peeking = format!("SELECT FROM public.{}_secret", role.name);
+    let projection = balances_and(2, move |model, _| {
+        model.query(&peeking, &[])?;
+        Ok(())
+    });
+    let peeks = PostgresInline::builder(Arc::clone(store))
+        .project(projection.build().unwrap(), bank.sink())
+        .open()
+        .await
+        .unwrap();
+    let refused = peeks.append(change(1, 1)).await.unwrap_err();
+    let told = format!("{refused:?}");
+    assert!(told.contains("42501") && !told.contains("GRANT"), "{told}");
+    let gone = format!("DROP TABLE public.{}_secret", role.name);
+    role.owner_runs(bank, &gone).await;
 }
