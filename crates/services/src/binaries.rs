@@ -7,9 +7,12 @@ use std::process::Command;
 use std::{env, fs};
 
 /// The programs that a server takes.
-const PROGRAMS: [&str; 4] = ["initdb", "pg_ctl", "postgres", "pg_basebackup"];
+const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 
-/// The folder that holds `initdb`, `pg_ctl`, `postgres` and `pg_basebackup`, of one version.
+/// The program that a replica takes beside, which builds of the server alone do without.
+const COPIES: &str = "pg_basebackup";
+
+/// The folder that holds `initdb`, `pg_ctl` and `postgres` of one version, and maybe `pg_basebackup`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresBinaries {
     folder: PathBuf,
@@ -66,6 +69,11 @@ impl PostgresBinaries {
     /// The folder where `cargo xtask services --postgres <major>` puts the programs of that version.
     pub fn installed_in(major: u32) -> PathBuf {
         services_folder().join(format!("postgres/{major}/bin"))
+    }
+
+    /// Whether it holds `pg_basebackup`, which a replica is made with.
+    pub fn can_copy(&self) -> bool {
+        self.folder.join(COPIES).is_file()
     }
 
     /// The path of one of the programs.
@@ -182,6 +190,9 @@ mod tests {
         }
         let taken = PostgresBinaries::at(folder.path().to_owned())?;
         assert_eq!(taken.program("postgres"), folder.path().join("postgres"));
+        assert!(!taken.can_copy());
+        fs::write(folder.path().join(COPIES), "")?;
+        assert!(taken.can_copy());
         Ok(())
     }
 

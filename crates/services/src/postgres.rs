@@ -121,8 +121,13 @@ impl PostgresServer {
     /// Starts a streaming replica of this server, by `pg_basebackup`: a server of its own, that answers reads.
     ///
     /// # Errors
-    /// As for [`start`](Self::start).
+    /// As for [`start`](Self::start); [`ErrorKind::Unsupported`] where the server's programs have no `pg_basebackup` among
+    /// them, as those have not that `cargo xtask services --postgres` fetches.
     pub fn replica(&self) -> Result<Self> {
+        if !self.binaries.can_copy() {
+            let message = "the folder of the server has no pg_basebackup; install PostgreSQL with its clients to test replicas";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
         Self::start_as(self.disk_sync, Some(&self.url()))
     }
 
