@@ -167,7 +167,7 @@ impl PostgresInline {
     /// As [`append_in`](Self::append_in), within a transaction of sqlx: the events, rows of the application, the models and
     /// their checkpoints are committed together, or not at all.
     ///
-    /// Statements of handlers are kept prepared on the transaction's connection, as those of the application are.
+    /// Statements of handlers are not kept prepared on the transaction's connection: each is prepared when it runs.
     ///
     /// # Durability
     /// As for `append_in`.
