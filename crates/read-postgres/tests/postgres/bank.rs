@@ -12,6 +12,7 @@ use annals_projection::{ModelId, Projection, ProjectionBuilder};
 use annals_read_postgres::{PostgresInline, PostgresModel, PostgresSink, PostgresSinkBuilder};
 use annals_store_postgres::PostgresStore;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_postgres::{Client, IsolationLevel};
 
 use crate::support::{RUNTIME, client, fresh_schema};
@@ -152,6 +153,26 @@ impl Bank {
 /// The balances.
 pub(crate) fn balances(version: u32) -> ProjectionBuilder<PostgresModel> {
     balances_and(version, |_, _| Ok(()))
+}
+
+/// The balances, which refuse 666 and halt at 700: that they do is heard, and they are told to go on.
+pub(crate) fn balances_that_halt() -> (
+    ProjectionBuilder<PostgresModel>,
+    UnboundedReceiver<()>,
+    std::sync::mpsc::Sender<()>,
+) {
+    let (told, hears) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, waits) = std::sync::mpsc::channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
+    let projection = balances_and(1, move |_, cents| match cents {
+        666 => Err("not this one".into()),
+        700 => {
+            told.send(()).unwrap();
+            Ok(waits.lock().unwrap().recv()?)
+        }
+        _ => Ok(()),
+    });
+    (projection, hears, go_on)
 }
 
 /// The balances, with something done after the rows of an event.

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use tokio_postgres::Client;
 
-use crate::bank::{Bank, append_all, balances, balances_and, change, changes};
+use crate::bank::{Bank, append_all, balances, balances_and, balances_that_halt, change, changes};
 use crate::support::{self, RUNTIME, client, fresh_schema};
 
 /// Appends in a transaction of the application, which commits or does not.
@@ -242,17 +242,7 @@ fn a_transaction_is_not_committed_halfway() {
     };
     RUNTIME.block_on(async {
         let bank = Bank::open(&url).await;
-        let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
-        let (go_on, waits) = std::sync::mpsc::channel::<()>();
-        let waits = std::sync::Mutex::new(waits);
-        let projection = balances_and(1, move |_, cents| match cents {
-            666 => Err("not this one".into()),
-            700 => {
-                told.send(()).unwrap();
-                Ok(waits.lock().unwrap().recv()?)
-            }
-            _ => Ok(()),
-        });
+        let (projection, mut hears, go_on) = balances_that_halt();
         let inline = bank.inline(projection.build().unwrap()).await;
         inline.append(change(1, 1)).await.unwrap();
         let mut client = client(&url).await;

@@ -6,7 +6,7 @@ use annals_core::{Error, ErrorKind, EventStore, Receipt};
 use annals_read_postgres::{PostgresInline, PostgresModel};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use crate::bank::{Bank, balances, balances_and, change, changes};
+use crate::bank::{Bank, balances, balances_and, balances_that_halt, change, changes};
 use crate::support::{self, RUNTIME};
 
 async fn begun(connection: &mut PgConnection) -> Transaction<'_, Postgres> {
@@ -89,17 +89,7 @@ fn a_transaction_of_sqlx_is_not_committed_halfway() {
     };
     RUNTIME.block_on(async {
         let bank = Bank::open(&url).await;
-        let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
-        let (go_on, waits) = std::sync::mpsc::channel::<()>();
-        let waits = std::sync::Mutex::new(waits);
-        let projection = balances_and(1, move |_, cents| match cents {
-            666 => Err("not this one".into()),
-            700 => {
-                told.send(()).unwrap();
-                Ok(waits.lock().unwrap().recv()?)
-            }
-            _ => Ok(()),
-        });
+        let (projection, mut hears, go_on) = balances_that_halt();
         let inline = bank.inline(projection.build().unwrap()).await;
         inline.append(change(1, 1)).await.unwrap();
         let mut connection = PgConnection::connect(&url).await.unwrap();
