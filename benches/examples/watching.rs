@@ -43,8 +43,10 @@ const STREAMS: u64 = 1000;
 const EVENTS_PER_APPEND: u64 = 1000;
 const SLICES: usize = 201;
 
-/// A sync takes now less, now more time, by far more than what is looked for: it needs many.
-const SYNCED_SLICES: usize = 1501;
+/// A sync takes now less, now more time, by far more than what is looked for: it needs many. A slice is as long as what a
+/// profiler adds up at once, so that none goes without.
+const SYNCED_SLICES: usize = 501;
+const SYNCED_APPENDS: u64 = 256;
 const WAYS: [&str; 3] = ["bare", "profiler", "monitor with metrics"];
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -62,7 +64,7 @@ fn main() -> Outcome<()> {
     let memory: Store = Arc::new(MemoryStore::new());
     replays(&log, events)?;
     appends("append to memory", &memory, 2000, SLICES)?;
-    appends("durable append", &log, 20, SYNCED_SLICES)?;
+    appends("durable append", &log, SYNCED_APPENDS, SYNCED_SLICES)?;
     drop(log);
     fs::remove_dir_all(directory)?;
     Ok(())

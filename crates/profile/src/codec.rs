@@ -1,7 +1,6 @@
 //! Codecs that are measured.
 
 use std::cell::Cell;
-use std::time::Duration;
 
 use annals_codec::{Decoded, Error, EventCodec};
 use annals_core::{ContentRef, ContentType, NewEvent};
@@ -41,29 +40,44 @@ impl<C> ProfiledCodec<C> {
         }
     }
 
+    /// Most are not drawn, and go their way with a look at what became of them.
     #[inline]
     fn measure<T>(
         &self,
         operation: Operation,
         call: impl FnOnce(&C) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let begun = (draw() <= self.drawn_max).then(|| self.monitor.profiler().now());
-        let done = call(&self.inner);
-        if let Some(begun) = begun {
-            self.sampled(operation, begun);
+        if draw() <= self.drawn_max {
+            return self.timed(operation, call);
         }
-        if done.is_err() {
-            self.monitor.coding_failed(operation);
+        // By value: a look at the answer where it lies would have it copied once more.
+        match call(&self.inner) {
+            Ok(done) => Ok(done),
+            Err(error) => Err(self.failed(operation, error)),
         }
-        done
     }
 
     #[cold]
-    fn sampled(&self, operation: Operation, begun: Duration) {
+    #[inline(never)]
+    fn timed<T>(
+        &self,
+        operation: Operation,
+        call: impl FnOnce(&C) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let profiler = self.monitor.profiler();
+        let begun = profiler.now();
+        let done = call(&self.inner);
         let each = profiler.settings().codec_events_per_sample;
         let measured = profiler.since(begun).events(1).standing_for(each);
         profiler.record(operation, None, measured);
+        done.map_err(|error| self.failed(operation, error))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn failed(&self, operation: Operation, error: Error) -> Error {
+        self.monitor.coding_failed(operation);
+        error
     }
 }
 

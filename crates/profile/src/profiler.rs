@@ -20,8 +20,9 @@ use crate::totals::{Measurement, Totals};
 /// How many locks there are of each kind: a stream is always behind the same one, and so is what a thread records.
 const SHARDS: usize = 8;
 
-/// How many measurements wait behind a lock to be added up.
-const PENDING_MAX: usize = 32;
+/// How many measurements wait behind a lock to be added up: the more, the less often code and sums have to come back into
+/// the processor's caches.
+const PENDING_MAX: usize = 256;
 
 thread_local! {
     /// Behind which lock is what this thread records.
@@ -59,8 +60,8 @@ thread_local! {
 /// # Limits
 /// [`ProfilerSettings::streams_max`] streams are kept by name, some 200 bytes each where two operations were done on it, and 64
 /// for each one more; the others are one sum. A latency histogram takes 30 KiB, for each operation that is measured and for
-/// each of 8 locks; a category takes as much as a stream, for each of the 8. Up to 32 measurements wait behind each of the 8
-/// until they are added up, at the latest when somebody looks.
+/// each of 8 locks; a category takes as much as a stream, for each of the 8. Up to 256 measurements of 64 bytes wait behind
+/// each of the 8 until they are added up, at the latest when somebody looks.
 #[derive(Clone)]
 pub struct Profiler {
     inner: Arc<Inner>,
@@ -112,7 +113,7 @@ impl Profiler {
             operation,
             stream: stream.cloned(),
             measured,
-            operation_events: Some(measured.events),
+            is_part: false,
         });
     }
 
@@ -124,17 +125,14 @@ impl Profiler {
         streams: impl IntoIterator<Item = (&'s StreamId, u64)>,
         measured: Measurement,
     ) {
-        let mut operation_events = Some(measured.events);
+        self.record(operation, None, measured);
         for (stream, events) in streams {
             self.keep(Recorded {
                 operation,
                 stream: Some(stream.clone()),
                 measured: measured.events(events),
-                operation_events: operation_events.take(),
+                is_part: true,
             });
-        }
-        if operation_events.is_some() {
-            self.record(operation, None, measured);
         }
     }
 

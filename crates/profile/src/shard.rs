@@ -6,7 +6,7 @@ use annals_core::{Category, StreamId};
 use hdrhistogram::Histogram;
 use smallvec::SmallVec;
 
-use crate::nanos::{self, Nanos};
+use crate::nanos::Nanos;
 use crate::operation::Operation;
 use crate::sketch::SpaceSaving;
 use crate::totals::{Measurement, Totals};
@@ -29,14 +29,14 @@ pub(crate) struct Measured {
     pub(crate) categories: SpaceSaving<Category, FewTotals>,
 }
 
-/// What was recorded.
+/// What was recorded, as large as a line of a processor's cache.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub(crate) operation: Operation,
     pub(crate) stream: Option<StreamId>,
     pub(crate) measured: Measurement,
-    /// How many events the operation had on all of its streams; `None` where it was counted with another of them.
-    pub(crate) operation_events: Option<u64>,
+    /// It is a part of an operation on several streams, which is recorded apart.
+    pub(crate) is_part: bool,
 }
 
 /// The sums of the operations that were done at all, which for one stream are few.
@@ -68,9 +68,8 @@ impl Streams {
 
     /// Adds what was measured of a stream.
     pub(crate) fn add(&mut self, operation: Operation, stream: &StreamId, measured: &Measurement) {
-        let took = nanos::of(measured.took);
-        let note = |own: &mut FewTotals| own.of_mut(operation).note(measured, took);
-        let weight = took.saturating_mul(measured.times);
+        let note = |own: &mut FewTotals| own.of_mut(operation).note(measured);
+        let weight = measured.weight();
         if let Some(evicted) = self.held.add(stream, || stream.clone(), weight, note) {
             for (operation, totals) in evicted.iter() {
                 self.others.of_mut(operation).add(totals);
@@ -97,16 +96,15 @@ impl Measured {
         } = self;
         for recorded in pending.drain(..) {
             let (operation, measured) = (recorded.operation, &recorded.measured);
-            let took = nanos::of(measured.took);
-            if let Some(events) = recorded.operation_events {
+            if !recorded.is_part {
                 let operated = operations.of_mut(operation).get_or_insert_default();
-                operated.totals.note(&measured.events(events), took);
-                operated.latencies.note(took, measured.times);
+                operated.totals.note(measured);
+                operated.latencies.note(measured);
             }
             if let Some(stream) = &recorded.stream {
-                let weight = took.saturating_mul(measured.times);
-                let note = |own: &mut FewTotals| own.of_mut(operation).note(measured, took);
-                categories.add(stream.category_str(), || stream.category(), weight, note);
+                let (name, weight) = (stream.category_str(), measured.weight());
+                let note = |own: &mut FewTotals| own.of_mut(operation).note(measured);
+                categories.add(name, || stream.category(), weight, note);
                 of_stream(operation, stream, measured);
             }
         }
@@ -194,9 +192,9 @@ impl Latencies {
         Self(histogram.expect("the bounds are constants that fit"))
     }
 
-    fn note(&mut self, took: Nanos, times: u64) {
+    fn note(&mut self, measured: &Measurement) {
         // What takes longer than an hour counts as an hour.
-        self.0.saturating_record_n(took, times);
+        self.0.saturating_record_n(measured.took, measured.times);
     }
 
     fn add(&mut self, other: &Self) {
@@ -215,6 +213,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_recorded_is_a_line_of_the_cache() {
+        assert_eq!(size_of::<Recorded>(), 64);
+    }
+
+    #[test]
     fn each_operation_has_its_own_place() {
         let mut each = PerOperation::<usize>::default();
         for (index, operation) in Operation::ALL.into_iter().enumerate() {
@@ -231,9 +234,9 @@ mod tests {
     fn a_share_is_within_a_hundredth() {
         let mut latencies = Latencies::new();
         for micros in 1..=1000 {
-            latencies.note(micros * 1000, 1);
+            latencies.note(&Measurement::took(Duration::from_micros(micros)));
         }
-        latencies.note(u64::MAX, 1);
+        latencies.note(&Measurement::took(Duration::MAX));
         for (share, micros) in [(0.5, 500), (0.9, 900), (0.99, 991)] {
             let found = latencies.quantile(share).as_micros();
             assert!(found.abs_diff(micros) <= micros / 100, "{share}: {found}");

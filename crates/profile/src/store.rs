@@ -7,6 +7,7 @@ use annals_core::{
     StreamId, Version,
 };
 use async_trait::async_trait;
+use smallvec::SmallVec;
 use tracing::Instrument as _;
 
 use crate::monitor::{Begun, Monitor};
@@ -103,24 +104,53 @@ impl<S> ProfiledStore<S> {
         traced.unwrap_or(append)
     }
 
+    /// What is recorded of the content of this append.
+    fn extent(&self, append: &Append) -> Extent {
+        let writes = append.writes().iter();
+        Extent {
+            streams: writes
+                .map(|write| (write.stream.clone(), count(write.events.len())))
+                .collect(),
+            events: count(append.event_count()),
+            #[cfg(feature = "metrics")]
+            bytes: self.monitor.metrics().map_or(0, |_| {
+                count(append.events().map(|(_, event)| event.bytes()).sum())
+            }),
+        }
+    }
+
     /// Records an append: for each of its streams, and for all of it.
-    fn appended(&self, append: &Append, answer: &Result<Receipt, Error>, measured: Measurement) {
-        let streams = append.writes().iter();
-        let streams = streams.map(|write| (&write.stream, count(write.events.len())));
-        self.profiler()
-            .record_all(Operation::Append, streams, measured);
+    fn appended(&self, extent: &Extent, answer: &Result<Receipt, Error>, measured: Measurement) {
+        let measured = measured.events(extent.events);
+        let (profiler, operation) = (self.profiler(), Operation::Append);
+        if let [(stream, _)] = extent.streams.as_slice() {
+            profiler.record(operation, Some(stream), measured);
+        } else {
+            let streams = extent.streams.iter();
+            let streams = streams.map(|(stream, events)| (stream, *events));
+            profiler.record_all(operation, streams, measured);
+        }
         #[cfg(feature = "metrics")]
         if let Some(metrics) = self.monitor.metrics() {
-            metrics.appended(append, answer, &measured);
+            metrics.appended(extent.bytes, answer, &measured);
         }
         #[cfg(not(feature = "metrics"))]
         let _ = answer;
     }
 }
 
+/// What is recorded of an append's content. The append itself is left to its store, which may drop it elsewhere and while
+/// nobody waits.
+struct Extent {
+    streams: SmallVec<[(StreamId, u64); 1]>,
+    events: u64,
+    #[cfg(feature = "metrics")]
+    bytes: u64,
+}
+
 /// What is counted, as totals count.
-fn count(events: usize) -> u64 {
-    u64::try_from(events).unwrap_or(u64::MAX)
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 fn failed<T>(answer: &Result<T, Error>) -> Option<ErrorKind> {
@@ -145,10 +175,10 @@ impl<S: EventStore> EventStore for ProfiledStore<S> {
     async fn append(&self, append: Append) -> Result<Receipt, Error> {
         let begun = self.monitor.begin(|spans| spans.append(&append));
         let append = self.traced(append, &begun);
-        let answer = within(&begun, self.inner.append(append.clone())).await;
+        let extent = self.extent(&append);
+        let answer = within(&begun, self.inner.append(append)).await;
         let measured = self.monitor.ended(&begun, failed(&answer));
-        let measured = measured.events(count(append.event_count()));
-        self.appended(&append, &answer, measured);
+        self.appended(&extent, &answer, measured);
         answer
     }
 

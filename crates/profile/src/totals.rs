@@ -43,13 +43,13 @@ impl Totals {
     }
 
     /// Adds a measurement, as often as it stands for.
-    pub(crate) fn note(&mut self, measured: &Measurement, took: Nanos) {
-        let times = measured.times;
+    pub(crate) fn note(&mut self, measured: &Measurement) {
+        let Measurement { took, times, .. } = *measured;
         self.add(&Self {
             count: times,
             failed: if measured.is_failed { times } else { 0 },
             events: measured.events.saturating_mul(times),
-            total: Duration::from_nanos(took.saturating_mul(times)),
+            total: Duration::from_nanos(measured.weight()),
             max: Duration::from_nanos(took),
         });
     }
@@ -68,7 +68,7 @@ impl Totals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "hand it to a profiler"]
 pub struct Measurement {
-    pub(crate) took: Duration,
+    pub(crate) took: Nanos,
     pub(crate) events: u64,
     pub(crate) times: u64,
     pub(crate) is_failed: bool,
@@ -76,9 +76,9 @@ pub struct Measurement {
 
 impl Measurement {
     /// Something took so long.
-    pub const fn took(took: Duration) -> Self {
+    pub fn took(took: Duration) -> Self {
         Self {
-            took,
+            took: nanos::of(took),
             events: 0,
             times: 1,
             is_failed: false,
@@ -102,6 +102,11 @@ impl Measurement {
         self.is_failed = true;
         self
     }
+
+    /// How long all took that it stands for.
+    pub(crate) const fn weight(&self) -> Nanos {
+        self.took.saturating_mul(self.times)
+    }
 }
 
 #[cfg(test)]
@@ -112,9 +117,10 @@ mod tests {
     fn measurements_add_up() {
         let mut totals = Totals::default();
         assert_eq!(totals.average(), None);
-        totals.note(&Measurement::took(Duration::ZERO).events(3), 40);
-        totals.note(&Measurement::took(Duration::ZERO).failed(), 10);
-        totals.note(&Measurement::took(Duration::ZERO).standing_for(2), 50);
+        let took = |nanos| Measurement::took(Duration::from_nanos(nanos));
+        totals.note(&took(40).events(3));
+        totals.note(&took(10).failed());
+        totals.note(&took(50).standing_for(2));
         assert_eq!(
             totals,
             Totals {
@@ -132,10 +138,7 @@ mod tests {
     fn sums_end_at_their_greatest() {
         let mut totals = Totals::default();
         for _ in 0..3 {
-            totals.note(
-                &Measurement::took(Duration::ZERO).standing_for(u64::MAX),
-                u64::MAX,
-            );
+            totals.note(&Measurement::took(Duration::MAX).standing_for(u64::MAX));
         }
         assert_eq!(totals.count, u64::MAX);
     }

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use annals_core::{
-    Append, CheckpointName, ConsumerStanding, Error, ErrorKind, Outcome, Receipt, StoreVitals,
-    WriterState,
+    CheckpointName, ConsumerStanding, Error, ErrorKind, Outcome, Receipt, StoreVitals, WriterState,
 };
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 
@@ -132,7 +131,9 @@ impl Metrics {
             return;
         };
         metrics.count.increment(1);
-        metrics.seconds.record(measured.took.as_secs_f64());
+        metrics
+            .seconds
+            .record(Duration::from_nanos(measured.took).as_secs_f64());
         if measured.events > 0 {
             metrics.events.increment(measured.events);
         }
@@ -144,7 +145,7 @@ impl Metrics {
     /// Records an append, and what became of it.
     pub(crate) fn appended(
         &self,
-        append: &Append,
+        bytes: u64,
         answer: &Result<Receipt, Error>,
         measured: &Measurement,
     ) {
@@ -154,10 +155,7 @@ impl Metrics {
             Ok(receipt) if receipt.is_duplicate() => appends.duplicate.increment(1),
             Ok(_) => {
                 appends.recorded.increment(1);
-                let bytes: usize = append.events().map(|(_, event)| event.bytes()).sum();
-                appends
-                    .bytes
-                    .increment(bytes.try_into().unwrap_or(u64::MAX));
+                appends.bytes.increment(bytes);
             }
             Err(error) if error.outcome() == Outcome::Unknown => appends.unknown.increment(1),
             Err(error) => {
