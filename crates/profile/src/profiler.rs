@@ -109,9 +109,20 @@ impl Profiler {
 
     /// Records what was measured of an operation, on a stream if it is of one.
     pub fn record(&self, operation: Operation, stream: Option<&StreamId>, measured: Measurement) {
+        self.record_owned(operation, stream.cloned(), measured);
+    }
+
+    /// As [`record`](Self::record), of a stream that is at hand.
+    #[inline]
+    pub(crate) fn record_owned(
+        &self,
+        operation: Operation,
+        stream: Option<StreamId>,
+        measured: Measurement,
+    ) {
         self.keep(Recorded {
             operation,
-            stream: stream.cloned(),
+            stream,
             measured,
             is_part: false,
         });

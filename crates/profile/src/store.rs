@@ -4,10 +4,9 @@ use annals_core::{
     Append, AppendId, Capabilities, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore,
     ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Page, PolicyChange, ReadRequest,
     Receipt, Selection, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, StreamHead,
-    StreamId, Version,
+    StreamId, StreamWrite, Version,
 };
 use async_trait::async_trait;
-use smallvec::SmallVec;
 use tracing::Instrument as _;
 
 use crate::monitor::{Begun, Monitor};
@@ -105,12 +104,13 @@ impl<S> ProfiledStore<S> {
     }
 
     /// What is recorded of the content of this append.
+    #[inline]
     fn extent(&self, append: &Append) -> Extent {
-        let writes = append.writes().iter();
         Extent {
-            streams: writes
-                .map(|write| (write.stream.clone(), count(write.events.len())))
-                .collect(),
+            streams: match append.writes() {
+                [write] => Written::One(write.stream.clone()),
+                several => Written::several(several),
+            },
             events: count(append.event_count()),
             #[cfg(feature = "metrics")]
             bytes: self.monitor.metrics().map_or(0, |_| {
@@ -120,15 +120,16 @@ impl<S> ProfiledStore<S> {
     }
 
     /// Records an append: for each of its streams, and for all of it.
-    fn appended(&self, extent: &Extent, answer: &Result<Receipt, Error>, measured: Measurement) {
+    #[inline]
+    fn appended(&self, extent: Extent, answer: &Result<Receipt, Error>, measured: Measurement) {
         let measured = measured.events(extent.events);
         let (profiler, operation) = (self.profiler(), Operation::Append);
-        if let [(stream, _)] = extent.streams.as_slice() {
-            profiler.record(operation, Some(stream), measured);
-        } else {
-            let streams = extent.streams.iter();
-            let streams = streams.map(|(stream, events)| (stream, *events));
-            profiler.record_all(operation, streams, measured);
+        match extent.streams {
+            Written::One(stream) => profiler.record_owned(operation, Some(stream), measured),
+            Written::Several(streams) => {
+                let streams = streams.iter().map(|(stream, events)| (stream, *events));
+                profiler.record_all(operation, streams, measured);
+            }
         }
         #[cfg(feature = "metrics")]
         if let Some(metrics) = self.monitor.metrics() {
@@ -142,10 +143,25 @@ impl<S> ProfiledStore<S> {
 /// What is recorded of an append's content. The append itself is left to its store, which may drop it elsewhere and while
 /// nobody waits.
 struct Extent {
-    streams: SmallVec<[(StreamId, u64); 1]>,
+    streams: Written,
     events: u64,
     #[cfg(feature = "metrics")]
     bytes: u64,
+}
+
+/// The streams that an append writes; where it is not one, with how many events for each.
+enum Written {
+    One(StreamId),
+    Several(Box<[(StreamId, u64)]>),
+}
+
+impl Written {
+    #[cold]
+    fn several(writes: &[StreamWrite]) -> Self {
+        let streams = writes.iter();
+        let streams = streams.map(|write| (write.stream.clone(), count(write.events.len())));
+        Self::Several(streams.collect())
+    }
 }
 
 /// What is counted, as totals count.
@@ -165,6 +181,20 @@ async fn within<T>(begun: &Begun, call: impl Future<Output = T>) -> T {
     }
 }
 
+impl<S: EventStore> ProfiledStore<S> {
+    /// An append within a span.
+    #[cold]
+    async fn append_within(&self, spans: &Spans, append: Append) -> Result<Receipt, Error> {
+        let begun = self.monitor.begin(|_| spans.append(&append));
+        let append = self.traced(append, &begun);
+        let extent = self.extent(&append);
+        let answer = within(&begun, self.inner.append(append)).await;
+        let measured = self.monitor.ended(&begun, failed(&answer));
+        self.appended(extent, &answer, measured);
+        answer
+    }
+}
+
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: EventStore> EventStore for ProfiledStore<S> {
@@ -173,12 +203,16 @@ impl<S: EventStore> EventStore for ProfiledStore<S> {
     }
 
     async fn append(&self, append: Append) -> Result<Receipt, Error> {
-        let begun = self.monitor.begin(|spans| spans.append(&append));
-        let append = self.traced(append, &begun);
+        if let Some(spans) = self.monitor.spans() {
+            // Boxed apart: whoever traces nothing carries no span about.
+            return Box::pin(self.append_within(spans, append)).await;
+        }
         let extent = self.extent(&append);
-        let answer = within(&begun, self.inner.append(append)).await;
-        let measured = self.monitor.ended(&begun, failed(&answer));
-        self.appended(&extent, &answer, measured);
+        let begun = self.profiler().now();
+        let answer = self.inner.append(append).await;
+        let took = self.profiler().since(begun);
+        let measured = if answer.is_err() { took.failed() } else { took };
+        self.appended(extent, &answer, measured);
         answer
     }
 
