@@ -43,10 +43,11 @@ const STREAMS: u64 = 1000;
 const EVENTS_PER_APPEND: u64 = 1000;
 const SLICES: usize = 201;
 
-/// A sync takes now less, now more time, by far more than what is looked for: it needs many. A slice is as long as what a
-/// profiler adds up at once, so that none goes without.
-const SYNCED_SLICES: usize = 501;
-const SYNCED_APPENDS: u64 = 256;
+/// A sync takes now less, now more time, by far more than what is looked for: it needs many.
+const SYNCED_SLICES: usize = 1501;
+
+/// As many as a profiler adds up at once, so that no slice goes without its part of it.
+const SYNCED_APPENDS: u64 = 64;
 const WAYS: [&str; 3] = ["bare", "profiler", "monitor with metrics"];
 
 type Outcome<T> = Result<T, Box<dyn Error>>;

@@ -1,12 +1,14 @@
 //! Codecs that are measured.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use annals_codec::{Decoded, Error, EventCodec};
 use annals_core::{ContentRef, ContentType, NewEvent};
 
 use crate::monitor::Monitor;
 use crate::operation::Operation;
+use crate::profiler::Profiler;
 
 /// A codec of whose events one in
 /// [`codec_events_per_sample`](crate::ProfilerSettings::codec_events_per_sample) is timed, for all of them: an
@@ -40,17 +42,19 @@ impl<C> ProfiledCodec<C> {
         }
     }
 
-    /// Most are not drawn, and go their way with a look at what became of them.
+    /// The answer goes on by value and lies in one place: a look at it on its way would have it copied once more, which
+    /// takes longer than all else here.
     #[inline]
     fn measure<T>(
         &self,
         operation: Operation,
         call: impl FnOnce(&C) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        if draw() <= self.drawn_max {
-            return self.timed(operation, call);
-        }
-        // By value: a look at the answer where it lies would have it copied once more.
+        let _timed = (draw() <= self.drawn_max).then(|| Timed {
+            profiler: self.monitor.profiler(),
+            operation,
+            begun: self.monitor.profiler().now(),
+        });
         match call(&self.inner) {
             Ok(done) => Ok(done),
             Err(error) => Err(self.failed(operation, error)),
@@ -59,25 +63,26 @@ impl<C> ProfiledCodec<C> {
 
     #[cold]
     #[inline(never)]
-    fn timed<T>(
-        &self,
-        operation: Operation,
-        call: impl FnOnce(&C) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let profiler = self.monitor.profiler();
-        let begun = profiler.now();
-        let done = call(&self.inner);
-        let each = profiler.settings().codec_events_per_sample;
-        let measured = profiler.since(begun).events(1).standing_for(each);
-        profiler.record(operation, None, measured);
-        done.map_err(|error| self.failed(operation, error))
-    }
-
-    #[cold]
-    #[inline(never)]
     fn failed(&self, operation: Operation, error: Error) -> Error {
         self.monitor.coding_failed(operation);
         error
+    }
+}
+
+/// What is timed until it is dropped.
+struct Timed<'p> {
+    profiler: &'p Profiler,
+    operation: Operation,
+    begun: Duration,
+}
+
+impl Drop for Timed<'_> {
+    #[inline(never)]
+    fn drop(&mut self) {
+        let each = self.profiler.settings().codec_events_per_sample;
+        let measured = self.profiler.since(self.begun).events(1);
+        self.profiler
+            .record(self.operation, None, measured.standing_for(each));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::hash::BuildHasher;
+use std::iter;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,9 +21,9 @@ use crate::totals::{Measurement, Totals};
 /// How many locks there are of each kind: a stream is always behind the same one, and so is what a thread records.
 const SHARDS: usize = 8;
 
-/// How many measurements wait behind a lock to be added up: the more, the less often code and sums have to come back into
-/// the processor's caches.
-const PENDING_MAX: usize = 256;
+/// How many measurements wait behind a lock to be added up. The more, the less often code and sums have to come back into
+/// the processor's caches, and the longer the one waits that adds up.
+const PENDING_MAX: usize = 64;
 
 thread_local! {
     /// Behind which lock is what this thread records.
@@ -60,8 +61,8 @@ thread_local! {
 /// # Limits
 /// [`ProfilerSettings::streams_max`] streams are kept by name, some 200 bytes each where two operations were done on it, and 64
 /// for each one more; the others are one sum. A latency histogram takes 30 KiB, for each operation that is measured and for
-/// each of 8 locks; a category takes as much as a stream, for each of the 8. Up to 256 measurements of 64 bytes wait behind
-/// each of the 8 until they are added up, at the latest when somebody looks.
+/// each of 8 locks; a category takes as much as a stream, for each of the 8. Up to 64 measurements, for
+/// which 4 KiB are set apart, wait behind each of the 8 until they are added up: at the latest when somebody looks.
 #[derive(Clone)]
 pub struct Profiler {
     inner: Arc<Inner>,
@@ -109,23 +110,12 @@ impl Profiler {
 
     /// Records what was measured of an operation, on a stream if it is of one.
     pub fn record(&self, operation: Operation, stream: Option<&StreamId>, measured: Measurement) {
-        self.record_owned(operation, stream.cloned(), measured);
-    }
-
-    /// As [`record`](Self::record), of a stream that is at hand.
-    #[inline]
-    pub(crate) fn record_owned(
-        &self,
-        operation: Operation,
-        stream: Option<StreamId>,
-        measured: Measurement,
-    ) {
-        self.keep(Recorded {
+        self.keep([Recorded {
             operation,
-            stream,
+            stream: stream.cloned(),
             measured,
             is_part: false,
-        });
+        }]);
     }
 
     /// Records what was measured of one operation on several streams: once for the operation, and for each stream
@@ -136,23 +126,29 @@ impl Profiler {
         streams: impl IntoIterator<Item = (&'s StreamId, u64)>,
         measured: Measurement,
     ) {
-        self.record(operation, None, measured);
-        for (stream, events) in streams {
-            self.keep(Recorded {
-                operation,
-                stream: Some(stream.clone()),
-                measured: measured.events(events),
-                is_part: true,
-            });
-        }
+        let whole = Recorded {
+            operation,
+            stream: None,
+            measured,
+            is_part: false,
+        };
+        let parts = streams.into_iter().map(|(stream, events)| Recorded {
+            operation,
+            stream: Some(stream.clone()),
+            measured: measured.events(events),
+            is_part: true,
+        });
+        self.keep(iter::once(whole).chain(parts));
     }
 
     /// Keeps it with what else this thread recorded, and adds all of that up when there is enough.
-    fn keep(&self, recorded: Recorded) {
+    fn keep(&self, all: impl IntoIterator<Item = Recorded>) {
         let mut measured = self.measured_here();
-        measured.pending.push(recorded);
-        if measured.pending.len() >= PENDING_MAX {
-            self.add_up(&mut measured);
+        for recorded in all {
+            measured.pending.push(recorded);
+            if measured.pending.len() >= PENDING_MAX {
+                self.add_up(&mut measured);
+            }
         }
     }
 
@@ -284,5 +280,33 @@ impl fmt::Debug for Profiler {
         f.debug_struct("Profiler")
             .field("settings", &self.inner.settings)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use annals_concurrency::ManualTimer;
+
+    use super::*;
+
+    #[test]
+    fn what_is_pending_is_bounded_when_nobody_looks() {
+        let profiler = Profiler::new(Arc::new(ManualTimer::default()));
+        let streams = [StreamId::from_static("a-1"), StreamId::from_static("b-1")];
+        let measured = Measurement::took(Duration::from_micros(1)).events(2);
+        for _ in 0..PENDING_MAX {
+            profiler.record_all(
+                Operation::Append,
+                streams.iter().map(|it| (it, 1)),
+                measured,
+            );
+            assert!(profiler.measured_here().pending.len() < PENDING_MAX);
+        }
+        let held = profiler.inner.streams.iter().map(lock);
+        assert_eq!(
+            held.map(|streams| streams.held.iter().count())
+                .sum::<usize>(),
+            2
+        );
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Measured {
     pub(crate) categories: SpaceSaving<Category, FewTotals>,
 }
 
-/// What was recorded, as large as a line of a processor's cache.
+/// What was recorded.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub(crate) operation: Operation,
@@ -213,8 +213,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_recorded_is_a_line_of_the_cache() {
-        assert_eq!(size_of::<Recorded>(), 64);
+    fn what_is_recorded_is_no_larger_than_is_told() {
+        assert!(size_of::<Recorded>() <= 64);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use annals_core::{
     Append, AppendId, Capabilities, Checkpoint, CheckpointName, CheckpointSave, CheckpointStore,
     ConsistencyLevel, Cursor, Error, ErrorKind, EventStore, Page, PolicyChange, ReadRequest,
     Receipt, Selection, Snapshot, SnapshotKey, SnapshotRemoval, SnapshotStore, StreamHead,
-    StreamId, StreamWrite, Version,
+    StreamId, Version,
 };
 use async_trait::async_trait;
 use tracing::Instrument as _;
@@ -103,70 +103,30 @@ impl<S> ProfiledStore<S> {
         traced.unwrap_or(append)
     }
 
-    /// What is recorded of the content of this append.
-    #[inline]
-    fn extent(&self, append: &Append) -> Extent {
-        Extent {
-            streams: match append.writes() {
-                [write] => Written::One(write.stream.clone()),
-                several => Written::several(several),
-            },
-            events: count(append.event_count()),
-            #[cfg(feature = "metrics")]
-            bytes: self.monitor.metrics().map_or(0, |_| {
-                count(append.events().map(|(_, event)| event.bytes()).sum())
-            }),
-        }
-    }
-
     /// Records an append: for each of its streams, and for all of it.
-    #[inline]
-    fn appended(&self, extent: Extent, answer: &Result<Receipt, Error>, measured: Measurement) {
-        let measured = measured.events(extent.events);
+    fn appended(&self, append: &Append, answer: &Result<Receipt, Error>, measured: Measurement) {
+        let measured = measured.events(count(append.event_count()));
         let (profiler, operation) = (self.profiler(), Operation::Append);
-        match extent.streams {
-            Written::One(stream) => profiler.record_owned(operation, Some(stream), measured),
-            Written::Several(streams) => {
-                let streams = streams.iter().map(|(stream, events)| (stream, *events));
+        match append.writes() {
+            [write] => profiler.record(operation, Some(&write.stream), measured),
+            several => {
+                let streams = several.iter();
+                let streams = streams.map(|write| (&write.stream, count(write.events.len())));
                 profiler.record_all(operation, streams, measured);
             }
         }
         #[cfg(feature = "metrics")]
         if let Some(metrics) = self.monitor.metrics() {
-            metrics.appended(extent.bytes, answer, &measured);
+            metrics.appended(append, answer, &measured);
         }
         #[cfg(not(feature = "metrics"))]
         let _ = answer;
     }
 }
 
-/// What is recorded of an append's content. The append itself is left to its store, which may drop it elsewhere and while
-/// nobody waits.
-struct Extent {
-    streams: Written,
-    events: u64,
-    #[cfg(feature = "metrics")]
-    bytes: u64,
-}
-
-/// The streams that an append writes; where it is not one, with how many events for each.
-enum Written {
-    One(StreamId),
-    Several(Box<[(StreamId, u64)]>),
-}
-
-impl Written {
-    #[cold]
-    fn several(writes: &[StreamWrite]) -> Self {
-        let streams = writes.iter();
-        let streams = streams.map(|write| (write.stream.clone(), count(write.events.len())));
-        Self::Several(streams.collect())
-    }
-}
-
 /// What is counted, as totals count.
-fn count(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
+fn count(events: usize) -> u64 {
+    u64::try_from(events).unwrap_or(u64::MAX)
 }
 
 fn failed<T>(answer: &Result<T, Error>) -> Option<ErrorKind> {
@@ -187,10 +147,9 @@ impl<S: EventStore> ProfiledStore<S> {
     async fn append_within(&self, spans: &Spans, append: Append) -> Result<Receipt, Error> {
         let begun = self.monitor.begin(|_| spans.append(&append));
         let append = self.traced(append, &begun);
-        let extent = self.extent(&append);
-        let answer = within(&begun, self.inner.append(append)).await;
+        let answer = within(&begun, self.inner.append(append.clone())).await;
         let measured = self.monitor.ended(&begun, failed(&answer));
-        self.appended(extent, &answer, measured);
+        self.appended(&append, &answer, measured);
         answer
     }
 }
@@ -207,12 +166,11 @@ impl<S: EventStore> EventStore for ProfiledStore<S> {
             // Boxed apart: whoever traces nothing carries no span about.
             return Box::pin(self.append_within(spans, append)).await;
         }
-        let extent = self.extent(&append);
         let begun = self.profiler().now();
-        let answer = self.inner.append(append).await;
+        let answer = self.inner.append(append.clone()).await;
         let took = self.profiler().since(begun);
         let measured = if answer.is_err() { took.failed() } else { took };
-        self.appended(extent, &answer, measured);
+        self.appended(&append, &answer, measured);
         answer
     }
 

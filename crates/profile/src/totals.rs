@@ -141,5 +141,8 @@ mod tests {
             totals.note(&Measurement::took(Duration::MAX).standing_for(u64::MAX));
         }
         assert_eq!(totals.count, u64::MAX);
+        assert_eq!(totals.events, 0);
+        assert_eq!(totals.max, Duration::from_nanos(u64::MAX));
+        assert_eq!(totals.total, 3 * Duration::from_nanos(u64::MAX));
     }
 }

@@ -60,6 +60,31 @@ fn of(profiler: &Profiler, stream: &str, operation: Operation) -> Totals {
 }
 
 #[test]
+fn an_operation_on_several_streams_is_one_for_all_and_one_for_each() {
+    let profiler = profiler(16);
+    let (ada, bob) = (account("ada"), account("bob"));
+    let took = Duration::from_micros(7);
+    let measured = Measurement::took(took).events(3).failed();
+    profiler.record_all(Operation::Append, [(&ada, 2), (&bob, 1)], measured);
+    let expected = |count, events| {
+        let mut totals = Totals::default();
+        (totals.count, totals.failed, totals.events) = (count, count, events);
+        (totals.total, totals.max) = (took * u32::try_from(count).unwrap(), took);
+        totals
+    };
+    assert_eq!(profiler.totals(Operation::Append), expected(1, 3));
+    let report = profiler.report();
+    assert_eq!(report.operations[0].totals, expected(1, 3));
+    for (stream, events) in [("account-ada", 2), ("account-bob", 1)] {
+        assert_eq!(
+            of(&profiler, stream, Operation::Append),
+            expected(1, events)
+        );
+    }
+    assert_eq!(report.categories[0].operations[0].totals, expected(2, 3));
+}
+
+#[test]
 fn what_a_store_does_is_counted_where_it_belongs() {
     let profiler = profiler(16);
     let store = ProfiledStore::new(MemoryStore::new(), profiler.clone());

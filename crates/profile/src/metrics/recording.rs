@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use annals_core::{
-    CheckpointName, ConsumerStanding, Error, ErrorKind, Outcome, Receipt, StoreVitals, WriterState,
+    Append, CheckpointName, ConsumerStanding, Error, ErrorKind, Outcome, Receipt, StoreVitals,
+    WriterState,
 };
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 
@@ -145,7 +146,7 @@ impl Metrics {
     /// Records an append, and what became of it.
     pub(crate) fn appended(
         &self,
-        bytes: u64,
+        append: &Append,
         answer: &Result<Receipt, Error>,
         measured: &Measurement,
     ) {
@@ -155,7 +156,10 @@ impl Metrics {
             Ok(receipt) if receipt.is_duplicate() => appends.duplicate.increment(1),
             Ok(_) => {
                 appends.recorded.increment(1);
-                appends.bytes.increment(bytes);
+                let bytes: usize = append.events().map(|(_, event)| event.bytes()).sum();
+                appends
+                    .bytes
+                    .increment(bytes.try_into().unwrap_or(u64::MAX));
             }
             Err(error) if error.outcome() == Outcome::Unknown => appends.unknown.increment(1),
             Err(error) => {
