@@ -6,7 +6,8 @@
 //! ```
 //!
 //! It fills an embedded store with so many lines of orders in JSON. Then the ways take turns, in slices of some
-//! milliseconds, so that what else the machine does meets all of them; of each the median counts.
+//! milliseconds, so that what else the machine does meets all of them; of each the median counts, and of what it takes
+//! more than the bare one of the same turn.
 
 #![expect(
     clippy::print_stdout,
