@@ -11,6 +11,7 @@ use std::time::Duration;
 use annals_concurrency::Timer;
 use annals_core::{Error, StreamId};
 use hashbrown::DefaultHashBuilder;
+use smallvec::SmallVec;
 
 use crate::operation::Operation;
 use crate::report::ProfileReport;
@@ -138,7 +139,9 @@ impl Profiler {
             measured: measured.events(events),
             is_part: true,
         });
-        self.keep(iter::once(whole).chain(parts));
+        // Made before the lock is taken, as the streams come from a caller, who may record too.
+        let all: SmallVec<[Recorded; 4]> = iter::once(whole).chain(parts).collect();
+        self.keep(all);
     }
 
     /// Keeps it with what else this thread recorded, and adds all of that up when there is enough.
@@ -302,6 +305,12 @@ mod tests {
             );
             assert!(profiler.measured_here().pending.len() < PENDING_MAX);
         }
+        // A caller whose streams come while something is recorded is not locked out by itself.
+        let busy = streams
+            .iter()
+            .inspect(|_| profiler.record(Operation::Load, None, measured));
+        profiler.record_all(Operation::Append, busy.map(|it| (it, 1)), measured);
+        assert_eq!(profiler.totals(Operation::Load).count, 2);
         let held = profiler.inner.streams.iter().map(lock);
         assert_eq!(
             held.map(|streams| streams.held.iter().count())

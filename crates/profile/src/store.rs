@@ -143,7 +143,6 @@ async fn within<T>(begun: &Begun, call: impl Future<Output = T>) -> T {
 
 impl<S: EventStore> ProfiledStore<S> {
     /// An append within a span.
-    #[cold]
     async fn append_within(&self, spans: &Spans, append: Append) -> Result<Receipt, Error> {
         let begun = self.monitor.begin(|_| spans.append(&append));
         let append = self.traced(append, &begun);
