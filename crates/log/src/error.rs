@@ -111,10 +111,13 @@ impl Error {
 
     #[cold]
     pub(crate) fn corrupt(damage: Damage) -> Self {
-        let mut error = Self::new(
-            ErrorKind::Corrupt,
-            "the log is damaged; verify it, then repair it or restore a copy",
-        );
+        let message = match damage.kind {
+            DamageKind::Lost => {
+                "a repair gave this part of the log up; restore a copy, or read on behind it"
+            }
+            _ => "the log is damaged; verify it, then repair it or restore a copy",
+        };
+        let mut error = Self::new(ErrorKind::Corrupt, message);
         error.0.damage = Some(damage);
         error
     }
@@ -233,6 +236,9 @@ impl fmt::Display for Damage {
         )?;
         match &self.numbers {
             Some(numbers) if numbers.is_empty() => f.write_str(", no numbered records"),
+            Some(numbers) if numbers.end - numbers.start == 1 => {
+                write!(f, ", number {}", numbers.start)
+            }
             Some(numbers) => write!(f, ", numbers {} to {}", numbers.start, numbers.end - 1),
             None => Ok(()),
         }

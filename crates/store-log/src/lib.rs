@@ -77,6 +77,6 @@ pub use annals_log::{
 };
 pub use store::{
     ArchiveSummary, CommitterThread, DamagedIndex, Durability, LogFollower, LogStore,
-    LogStoreBuilder, Maintenance, ReadMode, Settings, StoreFork, StoreHistory, StoreVerification,
-    is_locked,
+    LogStoreBuilder, LostEvents, Maintenance, ReadMode, Settings, StoreFork, StoreHistory,
+    StoreVerification, is_locked, is_lost,
 };

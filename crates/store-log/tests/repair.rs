@@ -4,12 +4,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use annals_core::{
     Append, AppendId, ContentType, Criteria, Cursor, Error, ErrorKind, EventStore, EventType,
-    Expected, NewEvent, Position, ReadRequest, Receipt, StreamId, Version,
+    Expected, HistoryEntry, ManualClock, NewEvent, PolicyAction, PolicyChange, Position,
+    ReadRequest, Receipt, StreamId, Timestamp, Version,
 };
-use annals_store_log::LogStore;
+use annals_store_log::{LogStore, LogStoreBuilder, LostEvents, Settings, is_lost};
 use futures_executor::block_on;
 
 const HAPPENED: EventType = EventType::from_static("happened");
@@ -124,6 +127,154 @@ fn check_conditions(store: &LogStore) {
             .unwrap();
         let recorded = block_on(store.append(append));
         assert_eq!(recorded.is_err(), refused, "{recorded:?}");
+    }
+}
+
+/// The store, read past what is lost.
+fn past_lost(path: &Path) -> LogStoreBuilder {
+    let mut settings = Settings::default();
+    settings.lost_events = LostEvents::Skip;
+    LogStore::builder(path).settings(settings)
+}
+
+fn all_pages(store: &impl EventStore, request: ReadRequest) -> Vec<u64> {
+    let mut positions = Vec::new();
+    let mut next = Some(request);
+    while let Some(request) = next {
+        let page = block_on(store.read(request)).unwrap();
+        positions.extend(page.events.iter().map(|event| event.position().value()));
+        next = page.next;
+    }
+    positions
+}
+
+#[test]
+fn what_is_lost_is_passed_over_where_it_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = LogStore::builder(&path).create().unwrap();
+    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
+    store.close().unwrap();
+    // The first event, which states the kind of all; one between; the last one.
+    for n in [1, 5, EVENTS] {
+        damage(&path, n);
+    }
+    let repair = LogStore::builder(&path).repair(&mut |_| {});
+    repair.unwrap();
+    let lost = LogStore::builder(&path).lost_positions().unwrap();
+    let lost: Vec<(u64, u64)> = lost
+        .iter()
+        .map(|lost| (lost.start().value(), lost.end().value()))
+        .collect();
+    assert_eq!(lost, [(1, 1), (5, 5), (9, 9)]);
+
+    let follower = past_lost(&path).follow().unwrap();
+    check_past_lost(&follower);
+    let store = past_lost(&path).open().unwrap();
+    check_past_lost(&store);
+    // No condition is held where nobody can say whether it is.
+    let event = NewEvent::new(HAPPENED, ContentType::JSON, "{}").unwrap();
+    let other = Criteria::of_types([EventType::from_static("other")]).unwrap();
+    let unless = Append::builder(AppendId::parse("unless").unwrap())
+        .write(StreamId::from_static("conditions"), Expected::Any, [event])
+        .unless(other, Cursor::at(Position::new(3)))
+        .build()
+        .unwrap();
+    assert!(is_lost(&block_on(store.append(unless)).unwrap_err()));
+    append(&store, 10).unwrap();
+    assert_eq!(
+        all_pages(&store, ReadRequest::all()),
+        [2, 3, 4, 6, 7, 8, 10]
+    );
+    assert_eq!(
+        all_pages(&store, ReadRequest::stream(stream(1))),
+        [4, 7, 10]
+    );
+    store.close().unwrap();
+    let mut history = past_lost(&path).history().unwrap();
+    let mut positions = Vec::new();
+    loop {
+        let entries = history.next_entries().unwrap();
+        if entries.is_empty() {
+            break;
+        }
+        positions.extend(entries.iter().map(|entry| match entry {
+            HistoryEntry::Event { event, .. } => event.position().value(),
+            other => panic!("{other:?}"),
+        }));
+    }
+    assert_eq!(positions, [2, 3, 4, 6, 7, 8, 10]);
+    // Without being asked for it is an error, which says so.
+    let store = LogStore::builder(&path).open().unwrap();
+    let requests = [ReadRequest::all(), ReadRequest::stream(stream(2))];
+    for request in requests {
+        let error = block_on(store.read(request)).unwrap_err();
+        assert!(is_lost(&error), "{error}");
+    }
+}
+
+fn check_past_lost(store: &impl EventStore) {
+    let criteria = Criteria::of_types([HAPPENED]).unwrap();
+    for request in [ReadRequest::all(), ReadRequest::matching(criteria)] {
+        for events_max in [1, 2, 100] {
+            let request = request.clone().events_max(events_max);
+            assert_eq!(all_pages(store, request.clone()), [2, 3, 4, 6, 7, 8]);
+            let backward = request.clone().backward();
+            assert_eq!(all_pages(store, backward), [8, 7, 6, 4, 3, 2]);
+            let within = request.after(Position::new(4)).until(Position::new(5));
+            assert_eq!(all_pages(store, within), [0; 0]);
+        }
+    }
+    for (n, expected) in [(0, &[3, 6][..]), (1, &[4, 7]), (2, &[2, 8])] {
+        for events_max in [1, 2, 100] {
+            let request = ReadRequest::stream(stream(n)).events_max(events_max);
+            assert_eq!(all_pages(store, request.clone()), expected);
+            let after = request.clone().after(Position::new(4));
+            let behind: Vec<u64> = expected.iter().copied().filter(|it| *it > 4).collect();
+            assert_eq!(all_pages(store, after), behind);
+            let backward = request.until(Position::new(7)).backward();
+            let mut before: Vec<u64> = expected.iter().copied().filter(|it| *it <= 7).collect();
+            before.reverse();
+            assert_eq!(all_pages(store, backward), before);
+        }
+    }
+}
+
+#[test]
+fn what_is_lost_is_not_taken_for_hidden_by_its_age() {
+    for with_index in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let clock = ManualClock::at(Timestamp::from_micros(0));
+        let builder = || LogStore::builder(&path).clock(Arc::new(clock.clone()));
+        let store = builder().create().unwrap();
+        // The one that is lost is young, and what stands before it old.
+        for n in 1..=EVENTS {
+            clock.advance(Duration::from_secs(if n == 5 { 100 } else { 1 }));
+            append(&store, n).unwrap();
+        }
+        let rule = PolicyAction::Retain {
+            max_age: Some(Duration::from_secs(50)),
+            max_count: None,
+        };
+        block_on(store.change_stream_policy(PolicyChange {
+            stream: stream(2),
+            expected: Expected::Any,
+            action: rule,
+        }))
+        .unwrap();
+        store.close().unwrap();
+        damage(&path, 5);
+        builder().repair(&mut |_| {}).unwrap();
+        if !with_index {
+            fs::remove_dir_all(path.join("index")).unwrap();
+        }
+        let store = builder().open().unwrap();
+        let read = || positions(&store, ReadRequest::stream(stream(2)));
+        assert!(is_lost(&read().unwrap_err()));
+        // Now it is hidden for certain, as what came after it is.
+        clock.advance(Duration::from_secs(50));
+        assert_eq!(read().unwrap(), [0; 0]);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Errors of the engine and of the index, as errors of the contract.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
 
 use annals_core::{Error, ErrorKind, Position};
-use annals_log::ErrorKind as LogErrorKind;
+use annals_log::{Damage, DamageKind, ErrorKind as LogErrorKind};
 
 use crate::record::BadRecord;
 
@@ -27,7 +29,52 @@ pub(crate) fn from_log(error: annals_log::Error) -> Error {
         LogErrorKind::Unknown => ErrorKind::Unknown,
         _ => ErrorKind::Unavailable,
     };
-    Error::new(kind, error.to_string()).caused_by(error)
+    match error.damage() {
+        Some(Damage {
+            kind: DamageKind::Lost,
+            numbers: Some(lost),
+            ..
+        }) if !lost.is_empty() => positions_lost(lost),
+        Some(damage) => Error::new(kind, told(damage)).caused_by(error),
+        None => Error::new(kind, error.to_string()).caused_by(error),
+    }
+}
+
+/// Damage as users of a store know it: numbers of records are positions of events to them.
+fn told(damage: &Damage) -> String {
+    let Damage {
+        file, offset, kind, ..
+    } = damage;
+    let place = format!("{} at offset {offset}: {kind}", file.display());
+    let events = damage
+        .numbers
+        .as_ref()
+        .filter(|numbers| !numbers.is_empty());
+    let events = events.map_or_else(String::new, |numbers| {
+        let (first, last) = (numbers.start, numbers.end - 1);
+        if first == last {
+            format!(", position {first}")
+        } else {
+            format!(", positions {first} to {last}")
+        }
+    });
+    format!(
+        "the log is damaged; verify the store, then restore a backup or repair it: {place}{events}"
+    )
+}
+
+/// These positions were asked for, which a repair gave up.
+pub(crate) fn positions_lost(lost: &Range<u64>) -> Error {
+    let message =
+        "positions are lost, as a repair recorded; restore a backup, or read on behind them";
+    given_up(message)
+        .with("first_position", lost.start)
+        .with("last_position", lost.end - 1)
+}
+
+/// What a repair gave up was asked for.
+pub(crate) fn given_up(message: &'static str) -> Error {
+    corrupt(message).caused_by(GivenUp)
 }
 
 /// Whether a store can't be opened to be written because it is open to be written already, here or in another process.
@@ -45,6 +92,28 @@ pub fn is_locked(error: &Error) -> bool {
     let cause = std::error::Error::source(error);
     let engine = cause.and_then(|cause| cause.downcast_ref::<annals_log::Error>());
     engine.is_some_and(|engine| engine.kind() == LogErrorKind::Locked)
+}
+
+/// The cause of an error about what a repair gave up, by which it is told from damage.
+#[derive(Debug)]
+struct GivenUp;
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("lost, as a repair recorded")
+    }
+}
+
+impl std::error::Error for GivenUp {}
+
+/// Whether a call failed because a [repair](crate::LogStoreBuilder::repair) gave up what it asks for: restoring a backup
+/// is the only way to have it. A store that is opened with [`LostEvents::Skip`](crate::LostEvents::Skip) reads past it.
+pub fn is_lost(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| {
+        let engine = cause.downcast_ref::<annals_log::Error>();
+        let damage = engine.and_then(annals_log::Error::damage);
+        cause.is::<GivenUp>() || damage.is_some_and(|damage| damage.kind == DamageKind::Lost)
+    })
 }
 
 /// A record that is whole by its checksum is no event of this format.

@@ -61,7 +61,7 @@ impl LogFollower {
         ids: Arc<dyn annals_core::Ids>,
     ) -> Result<Self, Error> {
         let shared = |state| Shared::new(state, clock, ids);
-        let follow = Follow::begin(follower, directory, settings.index_bytes_max, shared)?;
+        let follow = Follow::begin(follower, directory, &settings, shared)?;
         let follow = Arc::new(follow);
         let watch = follow.watch()?;
         let weak = Arc::downgrade(&follow);

@@ -10,6 +10,8 @@ use async_trait::async_trait;
 
 use super::error::{bad_record, corrupt, from_log};
 use super::open::LogStoreBuilder;
+use super::recover::kinds_of;
+use super::settings::LostEvents;
 use crate::record::{BadRecord, EventView, Kinds, Note, PageBuilder};
 
 /// How many events are given at a time, at most.
@@ -30,6 +32,7 @@ pub struct StoreHistory {
     view: View,
     scan: Scan,
     kinds: Kinds,
+    lost_events: LostEvents,
     /// What went wrong after the entries that were given last.
     failed: Option<Error>,
 }
@@ -44,12 +47,24 @@ impl LogStoreBuilder {
         let follower = follower.map_err(|error| error.during("read the history"))?;
         let view = follower.view();
         Ok(StoreHistory {
+            kinds: self.kinds_that_may_be_lost(&view),
             follower,
             scan: view.scan(view.start()),
             view,
-            kinds: Kinds::default(),
+            lost_events: self.settings.lost_events,
             failed: None,
         })
+    }
+
+    /// Where the log has lost a part, the kinds that the index knows: it may be the part that states them. Else none.
+    fn kinds_that_may_be_lost(&self, view: &View) -> Kinds {
+        if view.lost().is_empty() {
+            return Kinds::default();
+        }
+        let directory = self.run_directory_to_read(view.log_id());
+        let runs = directory.look(view.end()).unwrap_or_default();
+        let kinds = runs.iter().rev().find_map(|run| kinds_of(run).ok());
+        kinds.unwrap_or_default()
     }
 }
 
@@ -68,7 +83,8 @@ impl StoreHistory {
     /// The next entries, a few hundred at most; none at the end.
     ///
     /// # Errors
-    /// `Corrupt` at damage, and at what a repair gave up; [`skip_lost`](Self::skip_lost) goes on after the latter.
+    /// `Corrupt` at damage, and at what a repair gave up, unless the settings are to
+    /// [skip](LostEvents::Skip) it; [`skip_lost`](Self::skip_lost) goes on after it.
     pub fn next_entries(&mut self) -> Result<Vec<HistoryEntry>, Error> {
         if let Some(error) = self.failed.take() {
             return Err(error.during("read the history"));
@@ -79,6 +95,11 @@ impl StoreHistory {
             let filled = self.fill(&mut run);
             let entries = run.finish();
             match filled {
+                Err(_) if self.lost_events == LostEvents::Skip && self.scan.skip_lost() => {
+                    if entries.is_empty() {
+                        continue;
+                    }
+                }
                 Err(error) if entries.is_empty() => return Err(error.during("read the history")),
                 Err(error) => self.failed = Some(error),
                 Ok(true) if entries.is_empty() => continue,

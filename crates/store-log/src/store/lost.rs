@@ -1,22 +1,65 @@
-//! Positions that a repair gave up: reading one is an error, never a gap.
+//! Positions that a repair gave up: reading one is an error, never a gap, unless it is asked for.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use annals_core::{Direction, Error, Position};
 
-use super::error::corrupt;
+use super::error::positions_lost;
+use super::open::LogStoreBuilder;
+use super::settings::LostEvents;
+
+impl LogStoreBuilder {
+    /// The positions that [`repair`](Self::repair) gave up, in order; none in a store that is whole. What was there is
+    /// lost, appends go on behind. The store may be open meanwhile, in this process or another.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no store, `Corrupt` when what it says of itself is damaged.
+    pub fn lost_positions(&self) -> Result<Vec<RangeInclusive<Position>>, Error> {
+        let follower = self.log_follower();
+        let follower = follower.map_err(|error| error.during("look for lost positions"))?;
+        let view = follower.view();
+        let lost = view.lost().iter();
+        Ok(lost
+            .map(|lost| Position::new(lost.start)..=Position::new(lost.end - 1))
+            .collect())
+    }
+}
 
 /// The part of a span that can be read in this direction before lost positions are met, and whether the span
-/// goes on after it.
+/// goes on after it. What is lost at the begin is passed over where that is asked for.
 ///
 /// # Errors
 /// Corrupt when the very next position is lost.
 pub(crate) fn readable(
     lost: &[Range<u64>],
-    after: Position,
-    until: Position,
+    (mut after, mut until): (Position, Position),
     direction: Direction,
+    mode: LostEvents,
 ) -> Result<(Position, Position, bool), Error> {
+    loop {
+        match met(lost, (after, until), direction) {
+            Met::None => return Ok((after, until, false)),
+            Met::Behind(after, until) => return Ok((after, until, true)),
+            Met::Here(lost) if mode == LostEvents::Fail => return Err(positions_lost(lost)),
+            Met::Here(lost) => match direction {
+                Direction::Forward => after = Position::new(lost.end - 1).min(until),
+                Direction::Backward => until = Position::new(lost.start).previous().max(after),
+            },
+        }
+    }
+}
+
+/// What of a span is lost.
+enum Met<'a> {
+    /// Nothing.
+    None,
+    /// Something behind this part of it.
+    Behind(Position, Position),
+    /// Its begin.
+    Here(&'a Range<u64>),
+}
+
+fn met(lost: &[Range<u64>], (after, until): (Position, Position), direction: Direction) -> Met<'_> {
     let (from, to) = (after.next().value(), until.value());
     let mut met = lost
         .iter()
@@ -26,16 +69,16 @@ pub(crate) fn readable(
         Direction::Backward => met.next_back(),
     };
     let Some(met) = met.filter(|_| from <= to) else {
-        return Ok((after, until, false));
+        return Met::None;
     };
     match direction {
         Direction::Forward if met.start > from => {
-            Ok((after, Position::new(met.start).previous(), true))
+            Met::Behind(after, Position::new(met.start).previous())
         }
         Direction::Backward if met.end <= to => {
-            Ok((Position::new(met.end).previous(), until, true))
+            Met::Behind(Position::new(met.end).previous(), until)
         }
-        _ => Err(error(met)),
+        _ => Met::Here(met),
     }
 }
 
@@ -43,7 +86,7 @@ pub(crate) fn readable(
 pub(crate) fn refuse(lost: &[Range<u64>], after: Position, until: Position) -> Result<(), Error> {
     let (from, to) = (after.next().value(), until.value());
     match lost.iter().find(|lost| lost.start <= to && from < lost.end) {
-        Some(met) if from <= to => Err(error(met)),
+        Some(met) if from <= to => Err(positions_lost(met)),
         _ => Ok(()),
     }
 }
@@ -57,23 +100,43 @@ pub(crate) fn step_back(lost: &[Range<u64>], position: Position) -> Position {
     within.map_or(position, |lost| Position::new(lost.start).previous())
 }
 
-fn error(lost: &Range<u64>) -> Error {
-    corrupt("positions are lost, as a repair recorded; restore a backup, or read on after them")
-        .with("first_position", lost.start)
-        .with("last_position", lost.end - 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const LOST: [Range<u64>; 2] = [4..6, 9..10];
 
+    fn readable(
+        span: (u64, u64),
+        direction: Direction,
+        mode: LostEvents,
+    ) -> Option<(u64, u64, bool)> {
+        let span = (Position::new(span.0), Position::new(span.1));
+        let found = super::readable(&LOST, span, direction, mode).ok();
+        found.map(|(after, until, more)| (after.value(), until.value(), more))
+    }
+
     fn check(span: (u64, u64), direction: Direction, expected: Option<(u64, u64, bool)>) {
-        let (after, until) = (Position::new(span.0), Position::new(span.1));
-        let found = readable(&LOST, after, until, direction).ok();
-        let found = found.map(|(after, until, more)| (after.value(), until.value(), more));
+        let found = readable(span, direction, LostEvents::Fail);
         assert_eq!(found, expected, "{span:?} {direction:?}");
+        if expected.is_some() {
+            let skipping = readable(span, direction, LostEvents::Skip);
+            assert_eq!(skipping, expected, "{span:?} {direction:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_lost_is_passed_over_on_demand() {
+        use Direction::{Backward, Forward};
+        let skip = |span, direction| readable(span, direction, LostEvents::Skip).unwrap();
+        assert_eq!(skip((3, 20), Forward), (5, 8, true));
+        assert_eq!(skip((4, 20), Forward), (5, 8, true));
+        assert_eq!(skip((3, 5), Forward), (5, 5, false));
+        assert_eq!(skip((3, 4), Forward), (4, 4, false));
+        assert_eq!(skip((8, 20), Forward), (9, 20, false));
+        assert_eq!(skip((0, 9), Backward), (5, 8, true));
+        assert_eq!(skip((0, 5), Backward), (0, 3, false));
+        assert_eq!(skip((4, 5), Backward), (4, 4, false));
     }
 
     #[test]

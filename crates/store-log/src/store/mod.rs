@@ -36,11 +36,13 @@ mod verify;
 mod vitals;
 
 pub use self::archives::ArchiveSummary;
-pub use self::error::is_locked;
+pub use self::error::{is_locked, is_lost};
 pub use self::follower::LogFollower;
 pub use self::fork::StoreFork;
 pub use self::history::StoreHistory;
 pub use self::log_store::LogStore;
 pub use self::open::LogStoreBuilder;
-pub use self::settings::{CommitterThread, Durability, Maintenance, ReadMode, Settings};
+pub use self::settings::{
+    CommitterThread, Durability, LostEvents, Maintenance, ReadMode, Settings,
+};
 pub use self::verify::{DamagedIndex, StoreVerification};

@@ -34,7 +34,7 @@ const INDEX: &str = "index";
 #[must_use = "call `open`, `create` or `open_or_create` to have a store"]
 pub struct LogStoreBuilder {
     directory: PathBuf,
-    settings: Settings,
+    pub(crate) settings: Settings,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     pub(crate) parts: Parts,
@@ -202,7 +202,7 @@ impl LogStoreBuilder {
         let directory = self.run_directory(log.id())?;
         let view = log.view();
         let mut runs = directory.open(view.end()).map_err(unusable)?;
-        let snapshot = recover(&view, &directory, &mut runs, self.settings.index_bytes_max)?;
+        let snapshot = recover(&view, &directory, &mut runs, &self.settings)?;
         let shared = Arc::new(Shared::new(snapshot, self.clock, self.ids));
         let keeper = Arc::new(Keeper::new(
             Arc::clone(&shared),

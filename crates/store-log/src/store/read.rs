@@ -103,7 +103,9 @@ fn log_page(
     let mut filling = Filling::new(snapshot, request);
     let mut shown = Shown::new(snapshot, now);
     let lost = snapshot.view.lost();
-    let (after, until, goes_on) = lost::readable(lost, span.after, span.until, request.direction)?;
+    let whole = (span.after, span.until);
+    let (after, until, goes_on) =
+        lost::readable(lost, whole, request.direction, snapshot.lost_events)?;
     let mut rest = Span { after, until };
     let mut examined = 0;
     let mut ended = rest.after >= rest.until;
@@ -175,15 +177,23 @@ fn stream_page(
         let versions = low.value()..=high.value();
         let limit = request.events_max + 1;
         let name = stream.as_str();
-        let positions = snapshot.stream_positions(name, versions, request.direction, limit)?;
+        let positions = if snapshot.skips_lost() {
+            snapshot.stream_positions_left(name, versions, request.direction, limit)?
+        } else {
+            snapshot.stream_positions(name, versions, request.direction, limit)?
+        };
         filling.expect(&positions, Order::Scattered)?;
         let mut version = match request.direction {
             Direction::Forward => low,
             Direction::Backward => high,
         };
+        // Without what is lost a version does not follow the one before.
+        let is_meant = |found, version| {
+            found == version || (snapshot.skips_lost() && (low..=high).contains(&found))
+        };
         for (index, position) in positions.into_iter().map(Position::new).enumerate() {
             filling.take(index, position, |event| {
-                if event.is_of(name) && event.version() == version {
+                if event.is_of(name) && is_meant(event.version(), version) {
                     return Ok(true);
                 }
                 Err(
@@ -250,11 +260,8 @@ fn first_after(
     // Who follows a stream has mostly seen all of it, or all but its newest events.
     let mut probe = head.value();
     while low < high {
-        let found = snapshot.stream_positions(stream, probe..=probe, Direction::Forward, 1)?;
-        if found
-            .first()
-            .is_some_and(|position| *position > after.value())
-        {
+        let found = snapshot.position_at_version(stream, Version::new(probe))?;
+        if found.is_some_and(|position| position > after) {
             high = probe;
         } else {
             low = probe + 1;

@@ -9,27 +9,28 @@ use tracing::warn;
 
 use super::dictionary;
 use super::error::{bad_record, corrupt, from_log};
+use super::settings::{LostEvents, Settings};
 use super::snapshot::{Live, Snapshot, unusable};
 use crate::index::{Entry, Memtable, Part, Run, RunDirectory, RunError, RunErrorKind, Runs};
 use crate::planted::{self, Bug};
 use crate::record::{EventView, Kinds, Note};
 
 /// The state by the log, with help of these runs. Runs that turn out to be damaged are dropped, and runs are
-/// added where what they would hold exceeds `bytes_max` in memory.
+/// added where what they would hold exceeds `index_bytes_max` in memory.
 pub(crate) fn recover(
     view: &View,
     directory: &RunDirectory,
     runs: &mut Runs,
-    bytes_max: usize,
+    settings: &Settings,
 ) -> Result<Snapshot, Error> {
     loop {
         let mut entering = Entering::after_runs(view, runs)?;
-        while let Some(upto) = entering.fill(bytes_max)? {
+        while let Some(upto) = entering.fill(settings.index_bytes_max)? {
             let memtable = entering.take();
             let kinds = dictionary::encode(&entering.kinds);
             runs.add(directory.flush(&memtable, &kinds, upto).map_err(unusable)?);
         }
-        match entering.finish(runs.all()) {
+        match entering.finish(runs.all(), settings.lost_events) {
             Err(error) => {
                 let is_dropped = damaged_run(&error).is_some_and(|path| runs.drop_from(&path));
                 if !is_dropped {
@@ -195,7 +196,11 @@ impl Entering {
     }
 
     /// The state of the store, everything entered.
-    pub(crate) fn finish(mut self, runs: &[Arc<Run>]) -> Result<Snapshot, Error> {
+    pub(crate) fn finish(
+        mut self,
+        runs: &[Arc<Run>],
+        lost_events: LostEvents,
+    ) -> Result<Snapshot, Error> {
         // What is lost at the very end has positions too.
         let end = self.view.end().next_number;
         skip_to(&mut self.memtable, &mut self.next, end)?;
@@ -210,6 +215,7 @@ impl Entering {
             kinds: self.kinds,
             blocks: Arc::default(),
             newest_at: Timestamp::EPOCH,
+            lost_events,
         };
         snapshot.newest_at = newest_at(&snapshot)?;
         Ok(snapshot)
@@ -217,7 +223,7 @@ impl Entering {
 }
 
 /// The kinds that this run knows.
-fn kinds_of(run: &Run) -> Result<Kinds, Error> {
+pub(crate) fn kinds_of(run: &Run) -> Result<Kinds, Error> {
     let kinds = run.kinds().map_err(unusable)?;
     dictionary::decode(kinds).map_err(|_| {
         let what = "it holds no dictionary of kinds";

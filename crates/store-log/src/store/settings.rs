@@ -17,6 +17,8 @@ pub struct Settings {
     pub durability: Durability,
     /// How recorded data is read. Default: through a memory map.
     pub reads: ReadMode,
+    /// What reads do where a repair gave events up. Default: they fail.
+    pub lost_events: LostEvents,
     /// Who writes what waits. Default: the task that finds the store free.
     pub committer: CommitterThread,
     /// Who builds index files. Default: a thread of the store's own.
@@ -49,6 +51,19 @@ pub struct Settings {
     pub block_cache_bytes_max: usize,
 }
 
+/// What reads do at events that a [repair](crate::LogStoreBuilder::repair) gave up.
+///
+/// Conditions of an append always fail at them: that nothing was recorded there can't be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LostEvents {
+    /// Fail as [`Corrupt`](annals_core::ErrorKind::Corrupt), for which [`is_lost`](crate::is_lost) is true: nobody
+    /// takes what is left for all that there was.
+    Fail,
+    /// Go on behind them, as if they had never been: for who knows what is missing
+    /// ([`LogStoreBuilder::lost_positions`](crate::LogStoreBuilder::lost_positions)). States are then folds of what is left.
+    Skip,
+}
+
 /// Who writes and syncs what waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CommitterThread {
@@ -75,6 +90,7 @@ impl Default for Settings {
         Self {
             durability: Durability::Sync,
             reads: ReadMode::Map,
+            lost_events: LostEvents::Fail,
             committer: CommitterThread::Caller,
             maintenance: Maintenance::Background,
             read_ahead_pages: 2,

@@ -9,7 +9,8 @@ use annals_core::{
 };
 use annals_log::{RecordAt, Segment, View};
 
-use super::error::{bad_record, corrupt, from_log};
+use super::error::{bad_record, corrupt, from_log, given_up};
+use super::settings::LostEvents;
 use crate::index::{Hashed, Hasher, Memtable, Part, RunError, RunErrorKind, StreamEnd};
 use crate::record::{EventView, Kinds};
 
@@ -28,6 +29,8 @@ pub(crate) struct Snapshot {
     pub(crate) head: Position,
     /// When it was recorded; the epoch in an empty store.
     pub(crate) newest_at: Timestamp,
+    /// What reads do at what a repair gave up.
+    pub(crate) lost_events: LostEvents,
 }
 
 /// The part of the index that takes the newest events.
@@ -180,6 +183,9 @@ impl Snapshot {
         if positions.len() == wanted {
             return Ok(positions);
         }
+        if self.has_lost() {
+            return Err(lost_of_stream(stream));
+        }
         Err(corrupt("index misses events of a stream; verify the store")
             .with("stream", stream)
             .with(
@@ -187,6 +193,67 @@ impl Snapshot {
                 format!("{}..={}", versions.start(), versions.end()),
             )
             .with("found", positions.len()))
+    }
+
+    /// The same of those that no repair gave up, whether all are there or not.
+    pub(crate) fn stream_positions_left(
+        &self,
+        stream: &str,
+        versions: RangeInclusive<u64>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<u64>, Error> {
+        let lost = self.view.lost();
+        let lost_count: u64 = lost.iter().map(|lost| lost.end - lost.start).sum();
+        let wanted = limit.saturating_add(usize::try_from(lost_count).unwrap_or(usize::MAX));
+        let mut positions = Vec::new();
+        self.walk(direction, |part| {
+            let left = wanted - positions.len();
+            if left == 0 {
+                return Ok(ControlFlow::Break(()));
+            }
+            part.stream_positions(stream, versions.clone(), direction, left, &mut positions)
+                .map_err(unusable)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        positions.retain(|position| !lost.iter().any(|lost| lost.contains(position)));
+        positions.truncate(limit);
+        Ok(positions)
+    }
+
+    /// Where the event of this version of a stream stands. Where events were lost and the index does not know of that one,
+    /// where the next one stands that it does know of.
+    pub(crate) fn position_at_version(
+        &self,
+        stream: &str,
+        version: Version,
+    ) -> Result<Option<Position>, Error> {
+        let first = version.value();
+        if !self.has_lost() {
+            let found = self.stream_positions(stream, first..=first, Direction::Forward, 1)?;
+            return Ok(found.first().copied().map(Position::new));
+        }
+        let mut found = Vec::new();
+        self.walk(Direction::Forward, |part| {
+            part.stream_positions(stream, first..=u64::MAX, Direction::Forward, 1, &mut found)
+                .map_err(unusable)?;
+            Ok(if found.is_empty() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })?;
+        Ok(found.first().copied().map(Position::new))
+    }
+
+    /// Whether a repair gave up events.
+    pub(crate) fn has_lost(&self) -> bool {
+        !self.view.lost().is_empty()
+    }
+
+    /// Whether reads pass over what a repair gave up.
+    pub(crate) fn skips_lost(&self) -> bool {
+        self.lost_events == LostEvents::Skip && self.has_lost()
     }
 
     /// Where the record of this event stands.
@@ -269,16 +336,24 @@ impl Snapshot {
         })
     }
 
-    /// When the event of this version of a stream was recorded.
+    /// When the event of this version of a stream was recorded. Of one that is lost it is known that it was no later than
+    /// what stands behind it: that, so that no rule about age hides what is lost without a word.
     pub(crate) fn appended_at_version(
         &self,
         stream: &str,
         version: Version,
         scratch: &mut Vec<u8>,
     ) -> Result<Timestamp, Error> {
-        let versions = version.value()..=version.value();
-        let found = self.stream_positions(stream, versions, Direction::Forward, 1)?;
-        let position = found.first().copied().unwrap_or_default();
+        let found = self.position_at_version(stream, version)?;
+        let mut position = found.unwrap_or(self.head.next()).value();
+        for lost in self.view.lost() {
+            if lost.contains(&position) {
+                position = lost.end;
+            }
+        }
+        if position > self.head.value() {
+            return Ok(self.newest_at);
+        }
         self.appended_at(Position::new(position), scratch)
     }
 
@@ -377,6 +452,13 @@ impl StreamFacts {
     pub(crate) fn is_soft_deleted(&self) -> bool {
         self.policy.state == StreamState::SoftDeleted
     }
+}
+
+/// A repair gave up events of this stream.
+#[cold]
+fn lost_of_stream(stream: &str) -> Error {
+    given_up("events of the stream are lost, as a repair recorded; restore a backup, or read on behind them")
+        .with("stream", stream)
 }
 
 /// The index does not say where the record of an event stands.

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::index::{Memtable, Part, Run, RunDirectory, RunError, RunErrorKind};
 use crate::store::error::from_log;
 use crate::store::recover::{Entering, enter};
+use crate::store::settings::{LostEvents, Settings};
 use crate::store::shared::Shared;
 use crate::store::snapshot::{Snapshot as State, unusable};
 
@@ -50,6 +51,7 @@ struct Looking {
     follower: Follower,
     directory: RunDirectory,
     index_bytes_max: usize,
+    lost_events: LostEvents,
     /// The index files of the published state.
     runs: Vec<Arc<Run>>,
     /// The memory of the newest part of the index, in bytes, at which a newer index file is looked for.
@@ -69,15 +71,16 @@ impl Follow {
     pub(super) fn begin(
         follower: Follower,
         directory: RunDirectory,
-        index_bytes_max: usize,
+        settings: &Settings,
         shared: impl FnOnce(State) -> Shared,
     ) -> Result<Self, Error> {
         let mut looking = Looking {
             follower,
             directory,
-            index_bytes_max,
+            index_bytes_max: settings.index_bytes_max,
+            lost_events: settings.lost_events,
             runs: Vec::new(),
-            full_at: index_bytes_max,
+            full_at: settings.index_bytes_max,
             damaged: Vec::new(),
         };
         let state = looking.survey()?;
@@ -248,7 +251,7 @@ impl Looking {
                 entering = Entering::after(&found.view, &found.runs)?;
             }
         }
-        entering.finish(&found.runs)
+        entering.finish(&found.runs, self.lost_events)
     }
 
     /// The index files of use, those that are open already where the directory has no more.
