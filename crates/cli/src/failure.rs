@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use annals_core::{Error, ErrorKind, FailedCheck, Version};
+use annals_store_log::is_lost;
 
 /// What the program exits with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,6 +243,11 @@ fn general_hint(error: &Error) -> Option<&'static str> {
             return Some(hint);
         }
         source = cause.source();
+    }
+    if is_lost(error) {
+        return Some(
+            "restore a backup where there is one; `annals read`, `find`, `export` and others go past what is lost with --skip-lost",
+        );
     }
     match error.kind() {
         ErrorKind::NoSpace => Some("free space on the disk of the store; nothing was written"),

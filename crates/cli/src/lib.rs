@@ -41,6 +41,7 @@ mod exchange;
 mod failure;
 mod fold;
 mod interrupt;
+mod lost;
 mod output;
 mod reference;
 mod select;

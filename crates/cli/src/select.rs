@@ -147,6 +147,19 @@ pub(crate) fn each_event(
     Ok(())
 }
 
+/// The first event that answers the request, if one does.
+pub(crate) fn first_event(
+    store: &dyn EventStore,
+    request: ReadRequest,
+) -> Result<Option<RecordedEvent>> {
+    let mut first = None;
+    each_event(store, request.events_max(1), |event| {
+        first = Some(event.clone());
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,21 +1,24 @@
 //! Which store, and opening it: the one place that knows what an address means.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use annals_core::{Checkpoint, CheckpointName, EventStore};
-use annals_store_log::{LogFollower, LogStore, LogStoreBuilder, StoreHistory, is_locked};
+use annals_core::{Checkpoint, CheckpointName, EventStore, Position};
+use annals_store_log::{
+    LogFollower, LogStore, LogStoreBuilder, LostEvents, Settings, StoreHistory, is_locked,
+};
 
 use crate::archives::archives;
 use crate::failure::{Failure, Result};
 
-/// Where a store is.
+/// Where a store is, and how it is read: an embedded one, in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StoreAddress {
-    /// An embedded store in a directory.
-    Log(PathBuf),
+pub(crate) struct StoreAddress {
+    directory: PathBuf,
+    lost_events: LostEvents,
 }
 
 impl FromStr for StoreAddress {
@@ -23,29 +26,43 @@ impl FromStr for StoreAddress {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         if let Some(directory) = text.strip_prefix("log:") {
-            return Ok(Self::Log(directory.into()));
+            return Ok(Self::new(directory));
         }
         if let Some((scheme, _)) = text.split_once("://") {
             return Err(format!(
                 "{scheme} is no kind of store that this build knows; give a directory, or log:<directory>"
             ));
         }
-        Ok(Self::Log(text.into()))
+        Ok(Self::new(text))
     }
 }
 
 impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Log(directory) = self;
-        write!(f, "{}", directory.display())
+        write!(f, "{}", self.directory.display())
     }
 }
 
 impl StoreAddress {
-    /// The directory of an embedded store.
+    /// The store in this directory, of which all is read or nothing.
+    pub(crate) fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            lost_events: LostEvents::Fail,
+        }
+    }
+
+    /// The same, read past what a repair gave up.
+    pub(crate) fn past_lost(&self) -> Self {
+        Self {
+            directory: self.directory.clone(),
+            lost_events: LostEvents::Skip,
+        }
+    }
+
+    /// Its directory.
     pub(crate) fn directory(&self) -> &Path {
-        let Self::Log(directory) = self;
-        directory
+        &self.directory
     }
 
     /// What a person types to say that they mean it.
@@ -61,7 +78,10 @@ impl StoreAddress {
 
     /// What opens it in any way.
     pub(crate) fn builder(&self) -> LogStoreBuilder {
-        LogStore::builder(self.directory()).archives(archives())
+        let mut settings = Settings::default();
+        settings.lost_events = self.lost_events;
+        let builder = LogStore::builder(self.directory()).settings(settings);
+        builder.archives(archives())
     }
 
     /// Opens it to read, also while another process writes it.
@@ -100,6 +120,12 @@ impl StoreAddress {
     pub(crate) fn history(&self) -> Result<StoreHistory> {
         self.check()?;
         Ok(self.builder().history()?)
+    }
+
+    /// The positions that a repair gave up.
+    pub(crate) fn lost_positions(&self) -> Result<Vec<RangeInclusive<Position>>> {
+        self.check()?;
+        Ok(self.builder().lost_positions()?)
     }
 
     /// The checkpoints that are saved in it.
@@ -154,7 +180,7 @@ mod tests {
 
     #[test]
     fn an_address_is_a_directory_or_says_what_it_is() {
-        let log = |text: &str| StoreAddress::Log(text.into());
+        let log = |text: &str| StoreAddress::new(text);
         assert_eq!("shop".parse(), Ok(log("shop")));
         assert_eq!("log:shop".parse(), Ok(log("shop")));
         let refused = "postgres://host/db".parse::<StoreAddress>().unwrap_err();

@@ -4,15 +4,15 @@ use std::ops::ControlFlow;
 
 use annals_core::{Cursor, EventStore, Position, ReadRequest, RecordedEvent, StreamId, Timestamp};
 use clap::Args;
-use futures_executor::block_on;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::history::{fold, known};
 use crate::ago;
 use crate::failure::{Failure, Result};
+use crate::lost::PastLost;
 use crate::output::{BOLD, Out};
-use crate::select::{each_event, position};
+use crate::select::{each_event, first_event, position};
 use crate::session::Session;
 
 const EXAMPLES: &str =
@@ -30,6 +30,8 @@ pub(crate) struct At {
     /// What was this stream?
     #[arg(long, value_name = "STREAM")]
     stream: Option<StreamId>,
+    #[command(flatten)]
+    lost: PastLost,
 }
 
 /// A place in the history.
@@ -52,13 +54,12 @@ pub(crate) fn moment(text: &str) -> std::result::Result<Moment, String> {
 impl Moment {
     /// The last event by then.
     pub(crate) fn last_event(self, store: &dyn EventStore) -> Result<Option<RecordedEvent>> {
-        let request = ReadRequest::all().backward().events_max(1);
+        let request = ReadRequest::all().backward();
         let request = match self {
             Self::At(position) => request.until(Cursor::at(position)),
             Self::Time(time) => request.appended_until(time),
         };
-        let page = block_on(store.read(request))?;
-        Ok(page.events.into_iter().next())
+        first_event(store, request)
     }
 }
 
@@ -75,7 +76,7 @@ struct AtJson<'a> {
 }
 
 pub(crate) fn run(args: &At, session: &mut Session) -> Result {
-    let store = session.store.to_read()?;
+    let store = args.lost.of(&session.store)?.to_read()?;
     let last = args.moment.last_event(&*store)?;
     let Some(last) = last else {
         return Err(Failure::not_found("there was no event by then"));

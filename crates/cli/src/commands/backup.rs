@@ -114,7 +114,7 @@ fn prepare(directory: &Path, store: &StoreAddress) -> Result {
         }
         return Ok(());
     }
-    refuse_what_is_there(&StoreAddress::Log(directory.to_owned()))?;
+    refuse_what_is_there(&StoreAddress::new(directory))?;
     fs::create_dir_all(directory).map_err(|error| cannot_be_made(directory, &error))?;
     write_durably(&marker, "{\"annals_backups\":1}\n")
 }
@@ -200,7 +200,7 @@ pub(crate) fn copy_beside(from: &Path, to: &Path) -> Result {
 /// Reads a copy back and refuses one that is not whole.
 pub(crate) fn check_copy(directory: &Path) -> Result {
     let step = Step::begin("checking", 1);
-    let address = StoreAddress::Log(directory.to_owned());
+    let address = StoreAddress::new(directory);
     let verified = address.builder().verify(&mut on_progress(&step))?;
     step.end();
     if verified.log.damage.is_empty() {

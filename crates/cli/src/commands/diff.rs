@@ -11,6 +11,7 @@ use super::at::{Moment, moment, state_at};
 use super::history::{known, print};
 use crate::failure::{Failure, Result};
 use crate::fold::{Change, difference};
+use crate::lost::PastLost;
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{BOLD, GOOD, NAME, Out};
 use crate::select::each_event;
@@ -38,6 +39,8 @@ pub(crate) struct Diff {
     /// Only streams of this category.
     #[arg(long, value_name = "CATEGORY", conflicts_with = "stream")]
     category: Option<Category>,
+    #[command(flatten)]
+    lost: PastLost,
 }
 
 fn moment_or_now(text: &str) -> std::result::Result<Moment, String> {
@@ -66,7 +69,7 @@ struct StateJson<'a> {
 }
 
 pub(crate) fn run(args: &Diff, session: &mut Session) -> Result {
-    let store = session.store.to_read()?;
+    let store = args.lost.of(&session.store)?.to_read()?;
     let place = |moment: Moment| {
         let last = moment.last_event(&*store)?;
         Ok::<_, Failure>(last.map_or(Position::START, |event| event.position()))

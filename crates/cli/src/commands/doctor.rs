@@ -5,17 +5,18 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use annals_core::{EventStore as _, ReadRequest, RecordedEvent, Timestamp};
+use annals_core::{ReadRequest, Timestamp};
 use annals_store_log::ArchiveSummary;
 use clap::Args;
-use futures_executor::block_on;
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Result};
+use crate::lost;
 use crate::output::progress::instant;
 use crate::output::table::{Align, Cell, Table};
 use crate::output::time::now;
 use crate::output::{BAD, GOOD, WARN, text};
+use crate::select::first_event;
 use crate::session::Session;
 use crate::store_at::StoreAddress;
 
@@ -91,7 +92,7 @@ pub(crate) fn run(args: &Doctor, session: &mut Session) -> Result {
     let checks = match address {
         None => of_directory(session),
         Some(annals::StoreAddress::Log(directory)) => {
-            session.store = StoreAddress::Log(directory);
+            session.store = StoreAddress::new(directory);
             of_directory(session)
         }
         Some(address) => super::doctor_server::checks(&address)?,
@@ -168,12 +169,23 @@ fn store(session: &Session) -> Check {
         let found = format!("there is none in {} yet", session.store);
         return Check::new(NAME, Verdict::Look, found, "make one with `annals init`");
     }
-    match session.store.follower() {
-        Ok(_) => Check::new(
+    let lost = session.store.lost_positions();
+    match session.store.follower().and(lost) {
+        Ok(lost) if lost.is_empty() => Check::new(
             NAME,
             Verdict::Good,
             format!("{} can be read", session.store),
             "",
+        ),
+        Ok(lost) => Check::new(
+            NAME,
+            Verdict::Look,
+            format!(
+                "{} can be read, but {} lost, as a repair recorded",
+                session.store,
+                lost::told(&lost)
+            ),
+            "restore a backup where there is one; `annals repair` kept the damaged files in `log/quarantine`",
         ),
         Err(failure) => Check::new(NAME, Verdict::Bad, failure.message, "see `annals verify`"),
     }
@@ -436,9 +448,9 @@ fn clock(session: &Session) -> Check {
             "that is in the past: set the clock",
         );
     }
-    let newest = session.store.to_read().ok().and_then(|store| {
-        let page = block_on(store.read(ReadRequest::all().backward().events_max(1))).ok()?;
-        page.events.first().map(RecordedEvent::appended_at)
+    let newest = session.store.past_lost().to_read().ok().and_then(|store| {
+        let newest = first_event(&*store, ReadRequest::all().backward()).ok()?;
+        newest.map(|event| event.appended_at())
     });
     match newest {
         Some(newest) if newest > present => {

@@ -9,6 +9,7 @@ use crate::exchange::Format;
 use crate::exchange::export::{Exported, From, create, resume, to_file, write};
 use crate::exchange::line::Line;
 use crate::failure::{Failure, Result};
+use crate::lost::PastLost;
 use crate::output::{note, text};
 use crate::select::position;
 use crate::session::Session;
@@ -35,10 +36,12 @@ pub(crate) struct Export {
     /// Only what was recorded after this position.
     #[arg(long, value_name = "POSITION", value_parser = position, default_value = "0")]
     after: Position,
+    #[command(flatten)]
+    lost: PastLost,
 }
 
 pub(crate) fn run(args: &Export, session: &mut Session) -> Result {
-    let mut history = session.store.history()?;
+    let mut history = args.lost.of(&session.store)?.history()?;
     if args.after > history.head() {
         let message = format!("the store ends at position {}", history.head());
         return Err(Failure::usage(message).hint("it may be another store, or have lost events"));

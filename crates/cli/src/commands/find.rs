@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::decode::Payload;
 use crate::failure::{Exit, Failure, Result};
+use crate::lost::PastLost;
 use crate::output::event::{Events, Width};
 use crate::select::{Select, each_event};
 use crate::session::Session;
@@ -52,6 +53,8 @@ pub(crate) struct Find {
     /// Whole payloads, however long.
     #[arg(long)]
     full: bool,
+    #[command(flatten)]
+    lost: PastLost,
 }
 
 fn field(text: &str) -> std::result::Result<(String, String), String> {
@@ -72,7 +75,7 @@ pub(crate) fn run(args: &Find, session: &mut Session) -> Result {
     if args.backward {
         chosen.request = chosen.request.backward();
     }
-    let store = session.store.to_read()?;
+    let store = args.lost.of(&session.store)?.to_read()?;
     let limit = args.limit.unwrap_or(u64::MAX);
     let needle = args.text.as_ref().map(|text| text.to_lowercase());
     let out = &mut session.out;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::decode::Payload;
 use crate::failure::{Failure, Result};
 use crate::fold::{Change, difference, merge};
+use crate::lost::PastLost;
 use crate::output::{BAD, DIM, GOOD, NAME, Out, WARN, text};
 use crate::select::each_event;
 use crate::session::Session;
@@ -34,6 +35,8 @@ pub(crate) struct History {
     /// Events up to and with this version.
     #[arg(long, value_name = "VERSION")]
     until: Option<u64>,
+    #[command(flatten)]
+    lost: PastLost,
 }
 
 #[derive(Serialize)]
@@ -47,7 +50,7 @@ struct StepJson<'a> {
 }
 
 pub(crate) fn run(args: &History, session: &mut Session) -> Result {
-    let store = session.store.to_read()?;
+    let store = args.lost.of(&session.store)?.to_read()?;
     known(&*store, &args.stream)?;
     let until = args.until.map_or(Version::MAX, Version::new);
     let request = ReadRequest::stream(args.stream.clone()).until_version(until);

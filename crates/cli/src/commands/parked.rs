@@ -8,6 +8,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Result;
+use crate::lost::surveyed;
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{BAD, DIM, NAME, text};
 use crate::select::each_event;
@@ -110,7 +111,7 @@ pub(crate) fn run(args: &Parked, session: &mut Session) -> Result {
         ("TRIED", Align::Right),
         ("WHY", Align::Left),
     ];
-    let store = session.store.to_read()?;
+    let store = surveyed(&session.store)?.to_read()?;
     let all = all(&*store)?;
     let out = &mut session.out;
     let mut table = Table::new(COLUMNS);

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::decode::Payload;
 use crate::failure::Result;
+use crate::lost::surveyed;
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{BOLD, NAME, Out, text};
 use crate::select::{Select, each_event};
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &Profile, session: &mut Session) -> Result {
     let mut settings = ProfilerSettings::DEFAULT;
     settings.streams_max = args.limit.clamp(64, 10_000);
     let profiler = profiler.with_settings(settings)?;
-    let store = ProfiledStore::new(session.store.follower()?, profiler.clone());
+    let store = ProfiledStore::new(surveyed(&session.store)?.follower()?, profiler.clone());
     let types = replay(args, &store, &profiler)?;
     let out = &mut session.out;
     tell_types(&types, args.limit, out)?;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::parked;
 use crate::failure::Result;
+use crate::lost::surveyed;
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{BAD, GOOD, NAME, WARN, text};
 use crate::select::each_event;
@@ -54,7 +55,7 @@ pub(crate) fn run(_: &Projections, session: &mut Session) -> Result {
         ("SKIPPED", Align::Right),
         ("LIVE VERSION", Align::Left),
     ];
-    let store = session.store.to_read()?;
+    let store = surveyed(&session.store)?.to_read()?;
     let readers = readers(&session.store, &*store)?;
     let out = &mut session.out;
     let mut table = Table::new(COLUMNS);

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use clap::Args;
 
 use crate::failure::Result;
+use crate::lost::PastLost;
 use crate::output::event::{Events, Width};
 use crate::select::{Select, each_event};
 use crate::session::Session;
@@ -27,6 +28,8 @@ pub(crate) struct Read {
     /// Whole payloads, however long.
     #[arg(long)]
     full: bool,
+    #[command(flatten)]
+    lost: PastLost,
 }
 
 pub(crate) fn run(args: &Read, session: &mut Session) -> Result {
@@ -40,7 +43,7 @@ pub(crate) fn run(args: &Read, session: &mut Session) -> Result {
             .request
             .events_max(usize::try_from(limit.max(1)).unwrap_or(1));
     }
-    let store = session.store.to_read()?;
+    let store = args.lost.of(&session.store)?.to_read()?;
     let out = &mut session.out;
     let width = if args.full { Width::Full } else { Width::Short };
     let mut events = Events::new(width);

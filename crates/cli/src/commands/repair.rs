@@ -1,11 +1,13 @@
 //! `annals repair`: gives up what is damaged, so that the rest is of use.
 
+use annals_core::Position;
 use annals_store_log::LostRange;
 use clap::Args;
 use serde::Serialize;
 
 use super::verify::{Finding, findings, on_progress, table};
 use crate::failure::{Exit, Failure, Result};
+use crate::lost;
 use crate::output::confirm::typed_name;
 use crate::output::progress::Step;
 use crate::output::{GOOD, Out};
@@ -121,11 +123,10 @@ fn repair(found: &[Finding], session: &mut Session) -> Result {
     for file in &json.quarantined {
         session.out.line(&format!("kept as it was: {file}"))?;
     }
-    for lost in &json.lost {
-        session.out.line(&format!(
-            "lost: positions {} to {}",
-            lost.first_position, lost.last_position
-        ))?;
+    for range in &json.lost {
+        let positions = Position::new(range.first_position)..=Position::new(range.last_position);
+        let positions = lost::named(&[positions]);
+        session.out.line(&format!("lost: {positions}"))?;
     }
     let done = session.out.paint(GOOD, "repaired");
     session

@@ -44,12 +44,12 @@ pub(crate) struct Restore {
 }
 
 pub(crate) fn run(args: &Restore, session: &mut Session) -> Result {
-    let source = StoreAddress::Log(source(&args.backup)?);
+    let source = StoreAddress::new(source(&args.backup)?);
     source.check()?;
-    refuse_what_is_there(&StoreAddress::Log(args.directory.clone()))?;
+    refuse_what_is_there(&StoreAddress::new(args.directory.clone()))?;
     let until = match args.until {
         Some(moment) => {
-            let last = moment.last_event(&*source.to_read()?)?;
+            let last = moment.last_event(&*source.past_lost().to_read()?)?;
             last.map_or(Position::START, |event| event.position())
         }
         None => Position::MAX,
@@ -134,7 +134,7 @@ fn make(
         _ => failure,
     })?;
     // Opening it builds the index.
-    StoreAddress::Log(making.to_owned())
+    StoreAddress::new(making.to_owned())
         .builder()
         .open()?
         .close()?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::decode::Reading;
 use crate::failure::{Failure, Result};
+use crate::lost::surveyed;
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{BAD, DIM, NAME, Out, text};
 use crate::session::Session;
@@ -63,7 +64,7 @@ struct SchemaJson<'a> {
 
 pub(crate) fn run(args: &Schemas, session: &mut Session) -> Result {
     let mut all: BTreeMap<Key, Seen> = BTreeMap::new();
-    let mut history = session.store.history()?;
+    let mut history = surveyed(&session.store)?.history()?;
     each_entry("looking at events", &mut history, |entry| {
         let HistoryEntry::Event {
             event,

@@ -6,6 +6,7 @@ use futures_executor::block_on;
 
 use crate::decode::Payload;
 use crate::failure::{Failure, Result};
+use crate::lost::PastLost;
 use crate::output::event::EventJson;
 use crate::output::{BOLD, DIM, NAME, Out, text};
 use crate::select::{each_event, position};
@@ -20,6 +21,8 @@ pub(crate) struct Show {
     /// Its position, or its id.
     #[arg(value_name = "POSITION", value_parser = which)]
     which: Which,
+    #[command(flatten)]
+    lost: PastLost,
 }
 
 /// Which event.
@@ -39,17 +42,18 @@ fn which(text: &str) -> std::result::Result<Which, String> {
 }
 
 pub(crate) fn run(args: &Show, session: &mut Session) -> Result {
-    let event = find(args.which, session)?;
+    let event = find(args, session)?;
     if session.out.is_json() {
         return session.out.json(&EventJson::of(&event));
     }
     print(&event, &mut session.out)
 }
 
-fn find(which: Which, session: &Session) -> Result<RecordedEvent> {
-    let store = session.store.to_read()?;
-    match which {
+fn find(args: &Show, session: &Session) -> Result<RecordedEvent> {
+    match args.which {
+        // One that is lost is said to be.
         Which::At(position) => {
+            let store = session.store.to_read()?;
             let at = ReadRequest::all()
                 .after(Cursor::at(position.previous()))
                 .until(Cursor::at(position));
@@ -65,6 +69,7 @@ fn find(which: Which, session: &Session) -> Result<RecordedEvent> {
             page.events.into_iter().next().ok_or_else(none)
         }
         Which::WithId(id) => {
+            let store = args.lost.of(&session.store)?.to_read()?;
             let mut found = None;
             each_event(&*store, ReadRequest::all(), |event| {
                 if event.id() == id {

@@ -1,19 +1,23 @@
 //! `annals stats`: how much there is.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use annals_core::{
-    ConsistencyLevel, Cursor, ErrorKind, EventStore as _, HistoryEntry, ReadRequest, RecordedEvent,
-    Timestamp, Version,
+    ConsistencyLevel, Cursor, EventStore as _, HistoryEntry, Position, ReadRequest, RecordedEvent,
+    Timestamp,
 };
 use clap::Args;
 use futures_executor::block_on;
 use serde::Serialize;
 
 use crate::failure::Result;
+use crate::lost::{self, Beginnings, surveyed};
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{BOLD, DIM, NAME, Out, text};
+use crate::select::first_event;
 use crate::session::Session;
+use crate::store_at::StoreAddress;
 use crate::survey::{Files, StoreFiles, each_entry};
 
 const EXAMPLES: &str = "Examples:\n  annals stats\n  annals stats --quick --json";
@@ -35,9 +39,11 @@ pub(crate) struct Stats {
 #[derive(Default, Serialize)]
 struct Summary {
     store: String,
-    head: String,
+    head: u64,
     first_appended_at: Option<String>,
     last_appended_at: Option<String>,
+    /// What a repair gave up.
+    lost_positions: u64,
     segment_files: u64,
     segment_bytes: u64,
     /// What is in archives, where there is something.
@@ -78,27 +84,30 @@ struct Category {
 }
 
 pub(crate) fn run(args: &Stats, session: &mut Session) -> Result {
-    let store = session.store.to_read()?;
+    let address = surveyed(&session.store)?;
+    let lost = address.lost_positions()?;
+    let store = address.to_read()?;
     let ends = [ReadRequest::all(), ReadRequest::all().backward()];
     let [first, last] = ends.map(|request| {
-        let page = block_on(store.read(request.events_max(1)));
-        page.map(|page| page.events.first().map(RecordedEvent::appended_at))
+        let event = first_event(&*store, request);
+        event.map(|event| event.as_ref().map(RecordedEvent::appended_at))
     });
     let head = block_on(store.head(ConsistencyLevel::Strong))?;
     let counted = if args.quick {
         None
     } else {
-        Some(count(session)?)
+        Some(count(&address, &lost)?)
     };
     let archived = archived(session)?;
     let first = match first {
         // The rest is told all the same.
-        Err(error) if archived.is_some() && error.kind() == ErrorKind::Unavailable => None,
+        Err(failure) if archived.is_some() && failure.is_passing => None,
         first => first?,
     };
     let files = StoreFiles::of(session.store.directory())?;
     let mut summary = Summary::of(session, &head, (first, last?), files, counted);
     summary.archived = archived;
+    summary.lost_positions = lost::count(&lost);
     if session.out.is_json() {
         return session.out.json(&summary);
     }
@@ -126,9 +135,10 @@ impl Summary {
     ) -> Self {
         Self {
             store: session.store.to_string(),
-            head: head.to_string(),
+            head: head.position().unwrap_or_default().value(),
             first_appended_at: first.map(|time| time.to_string()),
             last_appended_at: last.map(|time| time.to_string()),
+            lost_positions: 0,
             segment_files: files.segments.count,
             segment_bytes: files.segments.bytes,
             archived: None,
@@ -149,14 +159,15 @@ fn store_times(summary: &Summary) -> [Option<Timestamp>; 2] {
     ]
 }
 
-fn count(session: &Session) -> Result<Counted> {
+fn count(store: &StoreAddress, lost: &[RangeInclusive<Position>]) -> Result<Counted> {
     let mut counted = Counted::default();
-    let mut history = session.store.history()?;
+    let mut beginnings = Beginnings::of(lost);
+    let mut history = store.history()?;
     each_entry("counting", &mut history, |entry| {
         match entry {
             HistoryEntry::Event { event, append, .. } => {
                 counted.appends += u64::from(append.is_some());
-                counted.add(&event);
+                counted.add(&event, beginnings.has(&event));
             }
             _ => counted.policy_changes += 1,
         }
@@ -166,9 +177,9 @@ fn count(session: &Session) -> Result<Counted> {
 }
 
 impl Counted {
-    fn add(&mut self, event: &RecordedEvent) {
+    fn add(&mut self, event: &RecordedEvent, is_first: bool) {
         let bytes = event.payload().len() as u64;
-        let is_first = u64::from(event.version() == Version::FIRST);
+        let is_first = u64::from(is_first);
         self.events += 1;
         self.streams += is_first;
         self.payload_bytes += bytes;
@@ -202,6 +213,9 @@ fn print(
         lines.push(("streams", text::grouped(counted.streams)));
         lines.push(("policies", text::count(counted.policy_changes, "change")));
         lines.push(("payloads", text::bytes(counted.payload_bytes)));
+    }
+    if summary.lost_positions > 0 {
+        lines.push(("lost", text::count(summary.lost_positions, "position")));
     }
     lines.push(("first", first));
     lines.push(("last", last));

@@ -8,6 +8,7 @@ use futures_executor::block_on;
 use serde::Serialize;
 
 use crate::failure::Result;
+use crate::lost::{Beginnings, surveyed};
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{DIM, NAME, Out};
 use crate::session::Session;
@@ -51,8 +52,10 @@ struct Found {
 }
 
 pub(crate) fn run(args: &Streams, session: &mut Session) -> Result {
-    let mut history = session.store.history()?;
-    let store = session.store.to_read()?;
+    let address = surveyed(&session.store)?;
+    let mut history = address.history()?;
+    let store = address.to_read()?;
+    let mut beginnings = Beginnings::of(&address.lost_positions()?);
     let mut list = List::new(args);
     let out = &mut session.out;
     each_entry("looking for streams", &mut history, |entry| {
@@ -63,8 +66,7 @@ pub(crate) fn run(args: &Streams, session: &mut Session) -> Result {
             .category
             .as_ref()
             .is_none_or(|category| category.contains(event.stream()));
-        // Every stream has a first event, and one only.
-        if event.version() != Version::FIRST || !is_wanted || list.is_full() {
+        if list.is_full() || !is_wanted || !beginnings.has(&event) {
             return Ok(());
         }
         let head = block_on(store.stream_head(event.stream()))?;

@@ -10,6 +10,7 @@ use futures_executor::block_on;
 use futures_util::TryStreamExt as _;
 
 use crate::failure::Result;
+use crate::lost::PastLost;
 use crate::output::Out;
 use crate::output::event::{Events, Width};
 use crate::select::{Chosen, Select, each_event};
@@ -33,11 +34,13 @@ pub(crate) struct Tail {
     /// Whole payloads, however long.
     #[arg(long)]
     full: bool,
+    #[command(flatten)]
+    lost: PastLost,
 }
 
 pub(crate) fn run(args: &Tail, session: &mut Session) -> Result {
     let chosen = args.select.chosen()?;
-    let store = session.store.to_read()?;
+    let store = args.lost.of(&session.store)?.to_read()?;
     let width = if args.full { Width::Full } else { Width::Short };
     let mut events = Events::new(width);
     let head = block_on(store.head(ConsistencyLevel::Strong))?;

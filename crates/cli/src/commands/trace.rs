@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
+use crate::lost::PastLost;
 use crate::output::event::EventJson;
 use crate::output::{DIM, NAME, Out, text};
 use crate::select::each_event;
@@ -27,6 +28,8 @@ pub(crate) struct Trace {
     /// The correlation id.
     #[arg(value_name = "CORRELATION-ID")]
     correlation: CorrelationId,
+    #[command(flatten)]
+    lost: PastLost,
 }
 
 #[derive(Serialize)]
@@ -38,7 +41,7 @@ struct NodeJson<'a> {
 }
 
 pub(crate) fn run(args: &Trace, session: &mut Session) -> Result {
-    let store = session.store.to_read()?;
+    let store = args.lost.of(&session.store)?.to_read()?;
     let events = conversation(&*store, &args.correlation)?;
     if events.is_empty() {
         return Err(Failure::not_found(format!(

@@ -19,7 +19,7 @@ const EXAMPLES: &str =
 /// Read every byte of a store and hold it against its checksum: segments, chains, index files.
 ///
 /// Nothing is changed. A store that an application writes is checked up to what is durable. Exits with 4 when
-/// damage is found.
+/// damage is found; what a repair gave up is told each time, and is no new damage.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Verify {
@@ -51,6 +51,8 @@ pub(crate) struct Finding {
 struct Summary<'a> {
     store: String,
     is_whole: bool,
+    /// Otherwise than by what a repair gave up.
+    is_damaged: bool,
     in_use: bool,
     segments: usize,
     #[serde(skip_serializing_if = "is_none")]
@@ -85,6 +87,7 @@ pub(crate) fn run(args: &Verify, session: &mut Session) -> Result {
     let summary = Summary {
         store: session.store.to_string(),
         is_whole: findings.iter().all(|finding| finding.sort == "unfinished"),
+        is_damaged: !findings.iter().all(Finding::is_no_damage),
         in_use: verified.log.in_use,
         segments: verified.log.segments,
         segments_skipped: verified.log.segments_skipped,
@@ -97,7 +100,7 @@ pub(crate) fn run(args: &Verify, session: &mut Session) -> Result {
         milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     };
     tell(&summary, &mut session.out)?;
-    if summary.is_whole {
+    if !summary.is_damaged {
         return Ok(());
     }
     Err(damage_failure(&findings))
@@ -118,17 +121,12 @@ fn damage_failure(findings: &[Finding]) -> Failure {
     let only = |name: &str| {
         findings
             .iter()
-            .all(|it| it.sort == name || it.sort == "unfinished")
+            .all(|it| it.sort == name || it.is_no_damage())
     };
     let (message, hint) = if only("index") {
         (
             "index files are damaged",
             "nothing is lost: open the store to write, which builds them again",
-        )
-    } else if only("lost") {
-        (
-            "a repair gave up a part of this store",
-            "restore a backup where there is one; everything else can be read",
         )
     } else if only("payload") {
         (
@@ -138,7 +136,7 @@ fn damage_failure(findings: &[Finding]) -> Failure {
     } else {
         (
             "the store is damaged",
-            "restore a backup with `annals restore`; without one, `annals repair --dry-run` tells what would be given up",
+            "restore a backup with `annals restore`; without one, `annals repair` tells what would be given up",
         )
     };
     Failure::new(Exit::Damage, message).hint(hint)
@@ -166,6 +164,11 @@ pub(crate) fn findings(verified: &StoreVerification) -> Vec<Finding> {
 }
 
 impl Finding {
+    /// Whether it is as a repair left it, or as a writer that was stopped did.
+    fn is_no_damage(&self) -> bool {
+        matches!(self.sort, "lost" | "unfinished")
+    }
+
     fn of_damage(sort: &'static str, damage: &Damage) -> Self {
         let numbers = damage
             .numbers
@@ -197,7 +200,7 @@ impl Finding {
 /// Reads every event and checks its payload; how many there are.
 fn read_all(session: &Session, findings: &mut Vec<Finding>) -> Result<u64> {
     const FINDINGS_MAX: usize = 1000;
-    let mut history = session.store.history()?;
+    let mut history = session.store.past_lost().history()?;
     let mut events = 0;
     let read = each_entry("reading events", &mut history, |entry| {
         let HistoryEntry::Event {
@@ -246,11 +249,7 @@ pub(crate) fn table(findings: &[Finding], out: &mut Out) -> Result {
     ];
     let mut table = Table::new(COLUMNS);
     for finding in findings {
-        let style = if finding.sort == "unfinished" {
-            WARN
-        } else {
-            BAD
-        };
+        let style = if finding.is_no_damage() { WARN } else { BAD };
         let positions = match (finding.first_position, finding.last_position) {
             (Some(first), Some(last)) if first == last => first.to_string(),
             (Some(first), Some(last)) => format!("{first} to {last}"),
@@ -279,10 +278,10 @@ fn tell(summary: &Summary<'_>, out: &mut Out) -> Result {
         return out.json(summary);
     }
     table(summary.findings, out)?;
-    let verdict = if summary.is_whole {
-        out.paint(GOOD, "whole")
-    } else {
-        out.paint(BAD, "damaged")
+    let verdict = match (summary.is_damaged, summary.is_whole) {
+        (true, _) => out.paint(BAD, "damaged"),
+        (false, true) => out.paint(GOOD, "whole"),
+        (false, false) => out.paint(WARN, "whole but for what a repair gave up"),
     };
     let in_use = if summary.in_use {
         ", in use by a writer"

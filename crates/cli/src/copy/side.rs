@@ -22,7 +22,7 @@ pub(crate) struct Side {
 /// Opens a store to read all of it, and changes nothing there.
 pub(crate) fn open_source(address: &StoreAddress) -> Result<Side> {
     if let StoreAddress::Log(directory) = address {
-        let at = store_at::StoreAddress::Log(directory.clone());
+        let at = store_at::StoreAddress::new(directory.clone());
         let mut side = Side::new(Box::new(at.history()?));
         side.log = Some(at);
         return Ok(side);
@@ -37,7 +37,7 @@ pub(super) fn history_of(store: &AnyStore) -> Result<Box<dyn HistoryReader>> {
     match store {
         AnyStore::Log(store) => {
             let directory = store.directory().to_path_buf();
-            let history = store_at::StoreAddress::Log(directory).history()?;
+            let history = store_at::StoreAddress::new(directory).history()?;
             Ok(Box::new(history))
         }
         AnyStore::Postgres(store) => Ok(store.history()),

@@ -33,7 +33,7 @@ impl Target {
             return Self::open_any(address);
         };
         let clock = ManualClock::at(Timestamp::EPOCH);
-        let at = store_at::StoreAddress::Log(directory.clone());
+        let at = store_at::StoreAddress::new(directory.clone());
         let builder = at
             .builder()
             .settings(import::settings())
@@ -49,7 +49,7 @@ impl Target {
     /// Opens the store that is there, to look at it; `None` where there is none.
     pub(crate) fn to_look_at(address: &StoreAddress) -> Result<Option<Side>> {
         if let StoreAddress::Log(directory) = address {
-            let at = store_at::StoreAddress::Log(directory.clone());
+            let at = store_at::StoreAddress::new(directory.clone());
             if !at.exists() {
                 crate::commands::init::refuse_what_is_there(&at)?;
                 return Ok(None);

@@ -78,7 +78,7 @@ impl Importer {
         let head = block_on(store.head(ConsistencyLevel::Strong))?;
         let head = head.position().unwrap_or_default();
         Ok(Self {
-            held: Held::new(address.history()?),
+            held: Held::new(address.past_lost().history()?),
             store,
             clock,
             open: None,

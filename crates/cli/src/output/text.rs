@@ -1,6 +1,9 @@
 //! Texts for terminals: nothing in a store moves the cursor or changes colours.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+
+use annals_core::Position;
 
 /// The text with everything that a terminal would act on spelled out.
 pub(crate) fn one_line(text: &str) -> String {
@@ -40,6 +43,15 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
         1 => format!("{number_text} {noun}"),
         _ => format!("{number_text} {noun}s"),
     }
+}
+
+/// Positions that follow each other: `5 to 6`, or `5` where there is one.
+pub(crate) fn positions(range: &RangeInclusive<Position>) -> String {
+    let (first, last) = (range.start(), range.end());
+    if first == last {
+        return first.to_string();
+    }
+    format!("{first} to {last}")
 }
 
 /// A number in groups of three digits.

@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Cell, Paragraph, Row, Sparkline, Table};
 
 use super::metrics::Activity;
 use super::sample::{Board, Followed, Hot};
-use crate::output::text::{bytes, cut, grouped, one_line};
+use crate::output::text::{bytes, count, cut, grouped, one_line};
 use crate::output::time::Zone;
 
 /// How it is looked at.
@@ -53,6 +53,10 @@ fn heading(frame: &mut Frame<'_>, board: &Board, zone: Zone, area: Rect) {
     let newest = board
         .newest_at
         .map_or_else(|| "-".to_owned(), |time| zone.show(time));
+    let lost = match board.lost {
+        0 => String::new(),
+        lost => format!("   lost {}", count(lost, "position")),
+    };
     let (ten, minute) = board.rates;
     let files = &board.files;
     let mut lines = vec![
@@ -61,10 +65,14 @@ fn heading(frame: &mut Frame<'_>, board: &Board, zone: Zone, area: Rect) {
             Span::from(one_line(&board.name())).fg(Color::Cyan),
             format!("  {}", zone.show(board.at)).dim(),
         ]),
-        Line::from(format!(
-            "head {}   newest event {newest}",
-            grouped(board.head.value())
-        )),
+        Line::from(vec![
+            format!(
+                "head {}   newest event {newest}",
+                grouped(board.head.value())
+            )
+            .into(),
+            lost.fg(Color::Yellow),
+        ]),
         Line::from(vec![
             "events/s ".into(),
             format!("{ten:.1}").bold(),

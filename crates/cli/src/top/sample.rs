@@ -1,6 +1,7 @@
 //! What is seen of a store at a look, and how it went before.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use serde::Serialize;
 use super::metrics::{Activity, Application};
 use crate::commands::projections::{Reader, readers};
 use crate::failure::Result;
+use crate::lost;
 use crate::output::time::now;
+use crate::select::{each_event, first_event};
 use crate::store_at::StoreAddress;
 use crate::survey::StoreFiles;
 
@@ -28,6 +31,8 @@ const READERS_EVERY: u64 = 5;
 pub(super) struct Board {
     address: StoreAddress,
     store: Arc<dyn EventStore>,
+    /// How many positions a repair gave up.
+    pub(super) lost: u64,
     looks: u64,
     pub(super) at: Timestamp,
     pub(super) head: Position,
@@ -69,6 +74,7 @@ pub(super) struct BoardJson<'a> {
     at: String,
     store: String,
     head: u64,
+    lost_positions: u64,
     newest_appended_at: Option<String>,
     events_per_second_10s: f64,
     events_per_second_60s: f64,
@@ -91,7 +97,8 @@ impl Board {
     pub(super) fn open(address: &StoreAddress, metrics: Option<&str>) -> Result<Self> {
         Ok(Self {
             address: address.clone(),
-            store: address.to_read()?,
+            store: address.past_lost().to_read()?,
+            lost: lost::count(&address.lost_positions()?),
             looks: 0,
             at: Timestamp::EPOCH,
             head: Position::START,
@@ -155,33 +162,31 @@ impl Board {
     fn rate(&self, over: Duration) -> Result<f64> {
         let micros = i64::try_from(over.as_micros()).unwrap_or(i64::MAX);
         let from = Timestamp::from_micros(self.at.as_micros().saturating_sub(micros));
-        let before = ReadRequest::all()
-            .backward()
-            .events_max(1)
-            .appended_before(from);
-        let page = block_on(self.store.read(before))?;
-        let last = page
-            .events
-            .first()
-            .map_or(Position::START, annals_core::RecordedEvent::position);
+        let before = ReadRequest::all().backward().appended_before(from);
+        let last = first_event(&*self.store, before)?;
+        let last = last.map_or(Position::START, |event| event.position());
         Ok(per_second(self.head.since(last), over))
     }
 
     /// Counts streams and types of the newest events.
     fn look_at_newest(&mut self) -> Result {
         let newest = ReadRequest::all().backward().events_max(NEWEST);
-        let page = block_on(self.store.read(newest))?;
-        self.newest_at = page
-            .events
-            .first()
-            .map(annals_core::RecordedEvent::appended_at);
-        self.newest = page.events.len();
         let (mut streams, mut types) = (HashMap::new(), HashMap::new());
-        for event in &page.events {
+        let (mut seen, mut newest_at) = (0, None);
+        each_event(&*self.store, newest, |event| {
+            newest_at.get_or_insert(event.appended_at());
             let bytes = event.payload().len() as u64;
             count(&mut streams, event.stream().as_str(), bytes);
             count(&mut types, event.event_type().as_str(), bytes);
-        }
+            seen += 1;
+            Ok(if seen == NEWEST {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        })?;
+        self.newest = seen;
+        self.newest_at = newest_at;
         self.streams = hottest(streams);
         self.types = hottest(types);
         Ok(())
@@ -217,6 +222,7 @@ impl Board {
             at: self.at.to_string(),
             store: self.name(),
             head: self.head.value(),
+            lost_positions: self.lost,
             newest_appended_at: self.newest_at.map(|time| time.to_string()),
             events_per_second_10s: self.rates.0,
             events_per_second_60s: self.rates.1,

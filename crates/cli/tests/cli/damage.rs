@@ -58,10 +58,28 @@ fn the_chapter_about_operating_runs_as_it_stands() {
 
 /// Damages the append at the positions 5 and 6.
 fn damage(place: &Place) {
-    place.ok(
-        "at=$(grep -abo '\"day\":97' shop/log/*.segment | cut -d: -f1); \
-         printf X | dd of=$(ls shop/log/*.segment) bs=1 seek=$at conv=notrunc status=none",
-    );
+    damage_at(place, "\"day\":97");
+}
+
+/// Changes the first byte of the first place in the log where this stands.
+fn damage_at(place: &Place, text: &str) {
+    let mut segments: Vec<_> = fs::read_dir(place.path("shop/log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "segment"))
+        .collect();
+    segments.sort();
+    for segment in segments {
+        let mut bytes = fs::read(&segment).unwrap();
+        let found = bytes
+            .windows(text.len())
+            .position(|window| window == text.as_bytes());
+        if let Some(byte) = found.and_then(|at| bytes.get_mut(at)) {
+            *byte ^= 1;
+            return fs::write(&segment, bytes).unwrap();
+        }
+    }
+    panic!("{text} stands nowhere in the log");
 }
 
 #[test]
@@ -116,16 +134,159 @@ fn damage_is_found_told_and_given_up_on_demand_alone() {
             .ok("annals append note-1 noted")
             .contains("position 16")
     );
-    let ran = place.run(&["verify"]);
-    assert_eq!(ran.code, 4, "what is lost is told for ever");
-    assert!(ran.err.contains("a repair gave up a part"), "{}", ran.err);
-    // An export never has a gap; from behind it, it is whole.
+    // An export has no gap without being told to; from behind it, it is whole.
     assert_eq!(place.run(&["export"]).code, 4);
     assert_eq!(place.run(&["export", "--after", "4"]).code, 4);
     assert!(
         place
             .ok("annals export --after 6")
             .contains("\"position\":16")
+    );
+}
+
+/// A store of which the positions 5 and 6 were given up.
+fn repaired() -> Place {
+    let place = Place::shop();
+    damage(&place);
+    place.ok("annals repair --quarantine --yes");
+    place
+}
+
+#[test]
+fn what_is_lost_is_told_for_ever_and_is_no_new_damage() {
+    let place = repaired();
+    let ran = place.run(&["verify"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.out.contains("5 to 6") && ran.out.contains("whole but for what a repair gave up"),
+        "{}",
+        ran.out
+    );
+    let deep = place.ok("annals verify --deep --json");
+    assert!(
+        deep.contains(r#""is_whole":false,"is_damaged":false"#)
+            && deep.contains(r#""events_read":13"#),
+        "{deep}"
+    );
+    let doctor = place.ok("annals doctor");
+    assert!(
+        doctor.contains("shop can be read, but positions 5 to 6 are lost"),
+        "{doctor}"
+    );
+    // What is damaged after that is told from it.
+    damage_at(&place, "Grace");
+    let ran = place.run(&["verify", "--json"]);
+    assert_eq!(ran.code, 4, "{}", ran.out);
+    assert!(
+        ran.out.contains(r#""is_damaged":true"#)
+            && ran.out.contains(r#""finding":"damage""#)
+            && ran.out.contains(r#""finding":"lost""#),
+        "{}",
+        ran.out
+    );
+    // It is not passed over with what is known to be lost.
+    for line in [
+        "annals read --skip-lost",
+        "annals streams",
+        "annals stats",
+        "annals export --skip-lost",
+    ] {
+        let ran = place.shell(line);
+        assert_eq!(ran.code, 4, "{line}: {}", ran.err);
+        assert!(ran.err.contains("annals verify"), "{line}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_repaired_store_is_of_use_to_every_command() {
+    let place = repaired();
+    // What tells of the whole store goes past what is lost, and says so.
+    for line in [
+        "annals streams",
+        "annals stats",
+        "annals schemas",
+        "annals projections",
+        "annals parked",
+        "annals profile",
+    ] {
+        let ran = place.shell(line);
+        assert_eq!(ran.code, 0, "{line}: {}", ran.err);
+        assert_eq!(
+            ran.err,
+            "warning: positions 5 to 6 are lost, as a repair recorded, and not in this answer\n",
+            "{line}"
+        );
+    }
+    assert!(place.ok("annals top --once").contains("lost 2 positions"));
+    for line in ["annals stats --json", "annals top --once --json"] {
+        let told = place.ok(line);
+        assert!(told.contains(r#""lost_positions":2"#), "{line}: {told}");
+    }
+    // What gives events does so on demand alone, and else says how.
+    for line in [
+        "annals read",
+        "annals read --backward",
+        "annals read --stream account-1",
+        "annals tail",
+        "annals find --type deposited",
+        "annals show 019c1398-0010-7000-8000-000000000000",
+        "annals history account-1",
+        "annals at 6",
+        "annals at 8 --stream account-1",
+        "annals diff 1 9",
+        "annals trace request-7",
+        "annals export",
+    ] {
+        let ran = place.shell(line);
+        assert_eq!(ran.code, 4, "{line}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains("--skip-lost"), "{line}: {}", ran.err);
+        let ran = place.shell(&format!("{line} --skip-lost"));
+        let is_answer = ran.code == 0 || (ran.code == 3 && line.contains("show"));
+        assert!(is_answer, "{line}: {}", ran.err);
+        assert!(
+            ran.err.starts_with("warning: positions 5 to 6 are lost"),
+            "{line}: {}",
+            ran.err
+        );
+    }
+    // Streams that have nothing there are read as ever.
+    place.ok("annals history blob-1");
+    assert_eq!(place.run(&["show", "5", "--skip-lost"]).code, 4);
+    // A copy of what is left: exact up to the gap, and all of it at new places.
+    let ran = place.shell("annals export --skip-lost | annals --store fresh import");
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("--renumber"), "{}", ran.err);
+    place.ok("annals export --skip-lost | annals --store fresh import --renumber");
+    assert!(
+        place
+            .ok("annals --store fresh verify --deep --json")
+            .contains(r#""events_read":13"#)
+    );
+    // The same again changes nothing.
+    let again = place.ok("annals export --skip-lost | annals import");
+    assert!(again.contains("13 events there already"), "{again}");
+    // It is backed up and restored as it is.
+    place.ok("annals backup backups && annals restore backups restored");
+    assert_eq!(
+        place.ok("annals --store restored export --skip-lost"),
+        place.ok("annals export --skip-lost")
+    );
+}
+
+#[test]
+fn a_stream_that_lost_its_first_event_is_listed_and_counted_once() {
+    let place = Place::shop();
+    let streams = |place: &Place| place.ok("annals streams").lines().count();
+    let before = streams(&place);
+    // The first event of the store, and of account-1.
+    damage_at(&place, "Ada");
+    place.ok("annals repair --quarantine --yes");
+    assert_eq!(streams(&place), before);
+    assert!(place.ok("annals streams").contains("account-1"));
+    let stats = place.ok("annals stats --json");
+    assert!(
+        stats.contains(&format!(r#""streams":{}"#, before - 1)),
+        "{stats}"
     );
 }
 

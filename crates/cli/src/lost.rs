@@ -1,0 +1,119 @@
+//! What a repair gave up, and reading past it.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use annals_core::{Position, RecordedEvent, StreamId, Version};
+use clap::Args;
+
+use crate::failure::Result;
+use crate::output::{text, warn};
+use crate::store_at::StoreAddress;
+
+/// Whether events are given though others are lost.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct PastLost {
+    /// Go past events that a repair gave up, and say which; reading ends there with exit code 4 otherwise.
+    #[arg(long)]
+    skip_lost: bool,
+}
+
+impl PastLost {
+    /// The store, to be read so.
+    pub(crate) fn of(self, store: &StoreAddress) -> Result<StoreAddress> {
+        if self.skip_lost {
+            return surveyed(store);
+        }
+        Ok(store.clone())
+    }
+}
+
+/// The store, to be looked over as a whole: past what a repair gave up, which is told.
+pub(crate) fn surveyed(store: &StoreAddress) -> Result<StoreAddress> {
+    let lost = store.lost_positions()?;
+    if !lost.is_empty() {
+        warn(&format!(
+            "{} lost, as a repair recorded, and not in this answer",
+            told(&lost)
+        ));
+    }
+    Ok(store.past_lost())
+}
+
+/// How many positions there are.
+pub(crate) fn count(lost: &[RangeInclusive<Position>]) -> u64 {
+    let counts = lost.iter().map(|lost| lost.end().since(*lost.start()) + 1);
+    counts.sum()
+}
+
+/// Which positions, with their verb: `positions 5 to 6 and 9 are`.
+pub(crate) fn told(lost: &[RangeInclusive<Position>]) -> String {
+    let verb = if count(lost) == 1 { "is" } else { "are" };
+    format!("{} {verb}", named(lost))
+}
+
+/// Which positions: `positions 5 to 6 and 9`.
+pub(crate) fn named(lost: &[RangeInclusive<Position>]) -> String {
+    const TOLD_MAX: usize = 5;
+    let noun = if count(lost) == 1 {
+        "position"
+    } else {
+        "positions"
+    };
+    let mut ranges: Vec<String> = lost.iter().take(TOLD_MAX).map(text::positions).collect();
+    let left = count(lost.get(TOLD_MAX..).unwrap_or_default());
+    if left > 0 {
+        ranges.push(format!("{} others", text::grouped(left)));
+    }
+    let last = ranges.pop().unwrap_or_default();
+    let but_last = ranges.join(", ");
+    let and = if but_last.is_empty() { "" } else { " and " };
+    format!("{noun} {but_last}{and}{last}")
+}
+
+/// Tells which events begin a stream, where its first event may be lost too.
+#[derive(Debug, Default)]
+pub(crate) struct Beginnings {
+    /// The streams that there are, where something is lost.
+    begun: Option<HashSet<StreamId>>,
+}
+
+impl Beginnings {
+    /// Of a store that has lost this.
+    pub(crate) fn of(lost: &[RangeInclusive<Position>]) -> Self {
+        Self {
+            begun: (!lost.is_empty()).then(HashSet::new),
+        }
+    }
+
+    /// Whether an event is the first one of its stream that is there; each event is asked about once, in their order.
+    pub(crate) fn has(&mut self, event: &RecordedEvent) -> bool {
+        match &mut self.begun {
+            None => event.version() == Version::FIRST,
+            Some(begun) if begun.contains(event.stream()) => false,
+            Some(begun) => begun.insert(event.stream().clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_positions_are_told_as_one_says_it() {
+        let lost = |ranges: &[(u64, u64)]| {
+            let ranges = ranges.iter();
+            let ranges = ranges.map(|(first, last)| Position::new(*first)..=Position::new(*last));
+            ranges.collect::<Vec<_>>()
+        };
+        assert_eq!(told(&lost(&[(5, 5)])), "position 5 is");
+        assert_eq!(told(&lost(&[(5, 6)])), "positions 5 to 6 are");
+        assert_eq!(told(&lost(&[(5, 6), (9, 9)])), "positions 5 to 6 and 9 are");
+        let many: Vec<(u64, u64)> = (1..=9).map(|n| (n * 10, n * 10)).collect();
+        assert_eq!(
+            told(&lost(&many)),
+            "positions 10, 20, 30, 40, 50 and 4 others are"
+        );
+    }
+}
