@@ -58,28 +58,31 @@ An event (`read`, `tail`, `find`, `show`):\n\n\
 | `payload_base64` | else its bytes |\n\n\
 Lines of other verbs:\n\n\
 | verb | fields |\n|---|---|\n\
+| `init` | `store` |\n\
 | `append` | `append_id`, `first_position`, `last_position`, `streams` (each `stream`, `first_version`, `last_version`), `appended_at`, `duplicate` |\n\
 | `streams` | `stream`, `category`, `events`, `began_at`, `state`, `max_age_seconds`, `max_count`, `truncated_before` |\n\
-| `stats` | `store`, `head`, `first_appended_at`, `last_appended_at`, sizes of files, `archived` (where something is: `segments`, `bytes`), and but for `--quick` counts: `events`, `appends`, `streams`, `policy_changes`, `payload_bytes`, `categories` |\n\
+| `stats` | `store`, `head`, `first_appended_at`, `last_appended_at`, `lost_positions`, `segment_files`, `segment_bytes`, `archived` (where something is: `segments`, `bytes`), `index_files`, `index_bytes`, `snapshot_bytes`, `all_bytes`, and but for `--quick` counts: `events`, `appends`, `streams`, `policy_changes`, `payload_bytes`, `categories` and `other_categories` (by name, and of all others: `streams`, `events`, `payload_bytes`) |\n\
 | `schemas` | `type`, `schema_version`, `content_type`, `events`, `payload_bytes`, `first_appended_at`, `last_appended_at`, `unreadable`, `first_unreadable_position` |\n\
 | `history` | `version`, `position`, `type`, `appended_at`, `changes` (each `path`, `before`, `after`) |\n\
 | `at` | `position`, `appended_at`, and of a stream `stream`, `version`, `state` |\n\
-| `diff` | `stream`, `from_version`, `to_version`, `types`; of one stream `changes` and the positions too |\n\
-| `trace` | `depth`, `caused_by_position`, `event` |\n\
+| `diff` | `stream`, `from_version`, `to_version`, `types` (how many of each); of one stream `from_position`, `to_position`, and `changes` (each `path`, `before`, `after`) in place of types |\n\
+| `trace` | `depth`, `caused_by_position`, `event` (as of `read`) |\n\
 | `find --count` | `events` |\n\
-| `verify` | `store`, `is_whole`, `in_use`, `segments`, `segments_skipped` (with `--skip-archived`), `bytes`, `frames`, `records`, `index_files`, `findings` (each `finding`, `file`, `offset`, `what`, `first_position`, `last_position`), `events_read`, `milliseconds` |\n\
-| `repair` | `store`, `repaired`, `findings`, `quarantined`, `lost` |\n\
+| `verify` | `store`, `is_whole` (nothing is damaged or lost), `is_damaged` (otherwise than by what a repair gave up; the exit code is 4), `in_use`, `segments`, `segments_skipped` (with `--skip-archived`), `bytes`, `frames`, `records`, `index_files`, `findings` (each `finding`: damage, lost, index, payload or unfinished, `file`, `offset`, `what`, `first_position`, `last_position`), `events_read` (with `--deep`), `milliseconds` |\n\
+| `repair` | `store`, `repaired`, `findings` (each `finding`, `file`, `offset`, `what`, `first_position`, `last_position`), `quarantined`, `lost` (each `file`, `first_position`, `last_position`) |\n\
 | `import` | `appends`, `events`, `policy_changes`, `events_present` |\n\
 | `copy` | `source`, `destination`, `events`, `appends`, `policy_changes`, `events_present`, `events_compared_by_place`, `position`, `sha256`; with `--dry-run` `source`, `destination`, `events_to_copy`, `events_present`, `dry_run` |\n\
-| `backup`, `restore` | `backup` or `store` and `restored_from`, `position`, `segments_copied`, `segments_shared`, `streams_truncated`, in a list `made_at` |\n\
-| `optimize plan`, and with `--dry-run` `apply` and `undo` | a line for each step: `step` (`compress`, `decompress`, `reclaim`, `archive`, `restore`, `retain`, `truncate`) with `segment`, `level`, `bytes_before`, `bytes_after`, or `to`, `bytes`, or `stream`, `max_age_seconds`, `max_count`, `before_version`, `events_hidden`; last `steps`, `bytes_saved`, `bytes_moved`, `events_hidden`, `notes` |\n\
-| `optimize apply`, `optimize undo` | `store`, `ended` (`finished`, `cancelled`), `steps_done`, `steps_passed_over`, `bytes_before`, `bytes_after` |\n\
-| `optimize status` | `store`, `segments`, `segments_plain`, `segments_compressed`, `segments_damaged`, `segments_archived`, `bytes`, `compressed_bytes`, `compressed_bytes_before`, `archived_bytes`; then a line for each run: `began_at`, `steps`, `events_hidden`, `ended`, `ended_at`, `steps_done`, `steps_passed_over`, `bytes_before`, `bytes_after`, `error` |\n\
+| `backup` | `backup`, `position`, `segments_copied`, `segments_shared`; with `--list` a line for each, with `made_at` too |\n\
+| `restore` | `store`, `restored_from`, `position`, `streams_truncated` |\n\
+| `optimize plan` | a line for each step: `step` (compress, decompress, reclaim, archive, restore, retain or truncate) with `segment`, `level`, `bytes_before`, `bytes_after`, `events`, or `segment`, `bytes`, `to`, or `stream`, `max_age_seconds`, `max_count`, `before_version`, `events_hidden`; last `steps`, `bytes_saved`, `bytes_moved`, `events_hidden`, `events_reclaimed`, `notes`. The same with `--dry-run` of apply and undo |\n\
+| `optimize apply`, `optimize undo` | `store`, `ended` (finished or cancelled), `steps_done`, `steps_passed_over`, `bytes_before`, `bytes_after`, `events_hidden` (by the rules of its plan), `events_reclaimed` |\n\
+| `optimize status` | `store`, `segments`, `segments_plain`, `segments_compressed`, `segments_reclaimed`, `segments_damaged`, `segments_archived`, `bytes`, `compressed_bytes`, `compressed_bytes_before`, `archived_bytes`; then a line for each run: `began_at`, `steps`, `events_hidden`, `ended`, `ended_at`, `steps_done`, `steps_passed_over`, `bytes_before`, `bytes_after`, `events_reclaimed`, `error` |\n\
 | `projections` | `name`, `position`, `lag`, `saves`, `parked`, `skipped`, `live_version`, `building_version` |\n\
 | `parked` | `consumer`, `position`, `stream`, `version`, `key`, `waits`, `error`, `attempts` |\n\
-| `profile` | a line for each type: `type`, `events`, `payload_bytes`, `payload_bytes_average`, `decode_ns`; then the report of the profiler |\n\
-| `top` | `at`, `store`, `head`, `newest_appended_at`, `events_per_second_10s`, `events_per_second_60s`, `newest_events`, `streams` and `types` (each `name`, `events`, `bytes`), sizes of files, `readers` (as `projections`, with `lag_change`), `application` with `--metrics` |\n\
-| `doctor` | `check`, `verdict` (`good`, `look`, `bad`), `found`, `advice` |\n\n\
+| `profile` | a line for each type: `type`, `events`, `payload_bytes`, `payload_bytes_average`, `decode_ns`; then what was measured: `covers_ns`, `operations`, `categories` (with their `category`), `streams` (with `stream`, `operation`, `weight_ns`), `other_streams`; each with `count`, `events`, `failed`, `total_ns`, `max_ns`, `estimated_ns` and `p50_ns`, `p90_ns`, `p99_ns`, `p999_ns` where they are known |\n\
+| `top` | `at`, `store`, `head`, `lost_positions`, `newest_appended_at`, `events_per_second_10s`, `events_per_second_60s`, `newest_events`, `streams` and `types` (each `name`, `events`, `bytes`), `segment_files`, `segment_bytes`, `index_files`, `index_bytes`, `all_bytes`, `readers` (as of `projections`, with `lag_change`), `application` with `--metrics` |\n\
+| `subjects show`, `subjects erase` | `subject`, `is_done`, `keys` (each `key`, `erased_at`), `events`, `streams` (each `stream`, `events`), `snapshots_removed`, `recorded` (positions), and what is said of `snapshots`, `checkpoints` and what is `not_covered` |\n\
+| `doctor` | `check`, `verdict` (good, look or bad), `found`, `advice` |\n\
 A line of an export has the same fields as an event, in this order: `position`, `append` (`id` and the number of its `events`, on\n\
 its first event), `stream`, `version`, `type`, `schema_version`, `content_type`, `id`, `recorded_at`, `appended_at`,\n\
 `tags`, `correlation_id`, `causation_id`, `headers`, and `payload` byte for byte where the form is JSON without line breaks, else\n\

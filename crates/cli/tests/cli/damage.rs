@@ -57,7 +57,7 @@ fn the_chapter_about_operating_runs_as_it_stands() {
 }
 
 /// Damages the append at the positions 5 and 6.
-fn damage(place: &Place) {
+pub(crate) fn damage(place: &Place) {
     damage_at(place, "\"day\":97");
 }
 

@@ -44,7 +44,7 @@ fn place_for(verb: &str) -> Place {
     place
 }
 
-fn make_keys(place: &Place) {
+pub(crate) fn make_keys(place: &Place) {
     let master = MasterKey::generate(&SystemEntropy).unwrap();
     place.write("master.key", &master.to_text());
     let keys = FileKeys::create(place.path("keys"), &master).unwrap();

@@ -14,6 +14,7 @@ mod copy;
 mod damage;
 mod examples;
 mod exchange;
+mod json;
 mod keeping;
 mod live;
 mod optimize;

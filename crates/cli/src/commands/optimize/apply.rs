@@ -71,6 +71,8 @@ struct AppliedJson {
     steps_passed_over: usize,
     bytes_before: u64,
     bytes_after: u64,
+    /// By the rules that the plan sets.
+    events_hidden: u64,
     events_reclaimed: u64,
 }
 
@@ -204,6 +206,7 @@ fn tell(plan: &Plan, nothing: &str, applied: &Applied, session: &mut Session) ->
         steps_passed_over: applied.steps_passed_over,
         bytes_before: applied.bytes_before,
         bytes_after: applied.bytes_after,
+        events_hidden: plan.totals().events_hidden,
         events_reclaimed: applied.events_reclaimed,
     };
     session
