@@ -72,7 +72,7 @@ Lines of other verbs:\n\n\
 | `repair` | `store`, `repaired`, `findings` (each `finding`, `file`, `offset`, `what`, `first_position`, `last_position`), `quarantined`, `lost` (each `file`, `first_position`, `last_position`) |\n\
 | `import` | `appends`, `events`, `policy_changes`, `events_present` |\n\
 | `copy` | `source`, `destination`, `events`, `appends`, `policy_changes`, `events_present`, `events_compared_by_place`, `position`, `sha256`; with `--dry-run` `source`, `destination`, `events_to_copy`, `events_present`, `dry_run` |\n\
-| `backup` | `backup`, `position`, `segments_copied`, `segments_shared`; with `--list` a line for each, with `made_at` too |\n\
+| `backup` | `backup`, `position`, `segments_copied`, `segments_shared`, `removed` (older ones, by `--keep`); with `--list` a line for each, with `made_at`; with `--dry-run` `dry_run` |\n\
 | `restore` | `store`, `restored_from`, `position`, `streams_truncated` |\n\
 | `optimize plan` | a line for each step: `step` (compress, decompress, reclaim, archive, restore, retain or truncate) with `segment`, `level`, `bytes_before`, `bytes_after`, `events`, or `segment`, `bytes`, `to`, or `stream`, `max_age_seconds`, `max_count`, `before_version`, `events_hidden`; last `steps`, `bytes_saved`, `bytes_moved`, `events_hidden`, `events_reclaimed`, `notes`. The same with `--dry-run` of apply and undo |\n\
 | `optimize apply`, `optimize undo` | `store`, `ended` (finished or cancelled), `steps_done`, `steps_passed_over`, `bytes_before`, `bytes_after`, `events_hidden` (by the rules of its plan), `events_reclaimed` |\n\

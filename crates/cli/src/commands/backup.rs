@@ -4,7 +4,7 @@
 //! shared with it by a hard link: a backup costs what is new.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,10 +19,12 @@ use super::init::{cannot_be_made, refuse_what_is_there};
 use super::verify::on_progress;
 use crate::archives::archives;
 use crate::failure::{Exit, Failure, Result};
+use crate::lost;
+use crate::output::confirm::typed_name;
 use crate::output::progress::Step;
 use crate::output::table::{Align, Table};
 use crate::output::time::now;
-use crate::output::{GOOD, Out, text};
+use crate::output::{GOOD, Out, text, warn};
 use crate::session::Session;
 use crate::store_at::StoreAddress;
 
@@ -33,7 +35,7 @@ const ABOUT: &str = "annals-backup.json";
 /// What a store keeps beside its log that is not made of it.
 const BESIDE: [&str; 2] = ["checkpoints", "checkpoints.kept"];
 
-const EXAMPLES: &str = "Examples:\n  annals backup backups\n  annals backup backups --keep 7\n  annals backup backups --list";
+const EXAMPLES: &str = "Examples:\n  annals backup backups\n  annals backup backups --keep 7 --dry-run\n  annals backup backups --keep 7 --yes\n  annals backup backups --list";
 
 /// Copy a store that may be in use into a directory of backups.
 ///
@@ -47,14 +49,20 @@ pub(crate) struct Backup {
     /// The directory of backups; made where there is none. Best on another disk.
     #[arg(value_name = "DIRECTORY")]
     directory: PathBuf,
-    /// Remove all but so many of the newest backups afterwards.
+    /// Remove all but so many of the newest backups afterwards, but none that has events that the store lost since.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     keep: Option<u64>,
+    /// Don't ask before backups are removed.
+    #[arg(short, long, requires = "keep")]
+    yes: bool,
+    /// Only tell up to where a backup would be, and which older ones would be removed.
+    #[arg(long)]
+    dry_run: bool,
     /// Don't read back what was copied.
     #[arg(long)]
     no_verify: bool,
     /// Only list the backups that there are.
-    #[arg(long, conflicts_with_all = ["keep", "no_verify"])]
+    #[arg(long, conflicts_with_all = ["keep", "no_verify", "dry_run"])]
     list: bool,
 }
 
@@ -73,6 +81,10 @@ pub(crate) fn run(args: &Backup, session: &mut Session) -> Result {
         return list(&args.directory, &mut session.out);
     }
     session.store.check()?;
+    if args.dry_run {
+        return look_ahead(args, session);
+    }
+    ask(args, &session.store)?;
     prepare(&args.directory, &session.store)?;
     let generations = generations(&args.directory)?;
     let previous = generations.last();
@@ -92,11 +104,62 @@ pub(crate) fn run(args: &Backup, session: &mut Session) -> Result {
     let place = args.directory.join(format!("{number:06}"));
     fs::rename(&making, &place).map_err(|error| Failure::file("make", &place, &error))?;
     sync_directory(&args.directory)?;
-    tell(&place, &about, &mut session.out)?;
-    match args.keep {
-        Some(keep) => prune(&args.directory, keep),
-        None => Ok(()),
+    let mut removed = surplus(&self::generations(&args.directory)?, args.keep, 0, &place)?;
+    let (mut count, mut pruned) = (0, Ok(()));
+    while let (Some(path), Ok(())) = (removed.get(count), &pruned) {
+        pruned = remove_all(path);
+        count += usize::from(pruned.is_ok());
     }
+    removed.truncate(count);
+    // It counts, whatever became of older ones.
+    tell(&place, &about, &removed, &mut session.out)?;
+    pruned
+}
+
+/// Asks before backups are removed: where nobody can be asked also while there are few, so that a script does not fail
+/// on the day when there are too many.
+fn ask(args: &Backup, store: &StoreAddress) -> Result {
+    let Some(keep) = args.keep.filter(|_| !args.yes) else {
+        return Ok(());
+    };
+    let there = there(args, store)?;
+    if surplus(&there, Some(keep), 1, store.directory())?.is_empty() && io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let what = format!(
+        "This removes all but the newest {} in {} afterwards",
+        text::count(keep, "backup"),
+        args.directory.display()
+    );
+    typed_name(&what, &store.name(), false)
+}
+
+/// The backups that there are, of this store, and nothing is made.
+fn there(args: &Backup, store: &StoreAddress) -> Result<Vec<(u64, PathBuf)>> {
+    if args.directory.join(MARKER).is_file() {
+        prepare(&args.directory, store)?;
+        return generations(&args.directory);
+    }
+    refuse_what_is_there(&StoreAddress::new(&args.directory))?;
+    Ok(Vec::new())
+}
+
+/// Tells what a backup would be, and which ones would be removed.
+fn look_ahead(args: &Backup, session: &mut Session) -> Result {
+    let there = there(args, &session.store)?;
+    let removed = surplus(&there, args.keep, 1, session.store.directory())?;
+    let number = there.last().map_or(1, |(number, _)| number + 1);
+    let place = args.directory.join(format!("{number:06}"));
+    let head = session.store.history()?.head();
+    let json = serde_json::json!({ "backup": place.display().to_string(), "position": head.value(),
+        "removed": shown(&removed), "dry_run": true });
+    session.out.item(&json, |_| {
+        format!(
+            "would back up up to position {head} in {}{}",
+            place.display(),
+            told(&removed, "would remove")
+        )
+    })
 }
 
 /// Makes the directory of backups, or sees that it is one, and of this store.
@@ -237,14 +300,49 @@ pub(crate) fn remove_all(directory: &Path) -> Result {
     }
 }
 
-fn prune(directory: &Path, keep: u64) -> Result {
-    let generations = generations(directory)?;
+/// The backups that are too many once there are so many more, the oldest first. One that has events that the newest one
+/// lost is not: it is said of it.
+fn surplus(
+    generations: &[(u64, PathBuf)],
+    keep: Option<u64>,
+    more: usize,
+    newest: &Path,
+) -> Result<Vec<PathBuf>> {
+    let Some(keep) = keep else {
+        return Ok(Vec::new());
+    };
     let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-    let surplus = generations.len().saturating_sub(keep);
-    for (_, path) in generations.iter().take(surplus) {
-        remove_all(path)?;
+    let count = (generations.len() + more).saturating_sub(keep);
+    let lost = |store: &Path| StoreAddress::new(store).lost_positions();
+    let lost_by_newest = lost::count(&lost(newest)?);
+    let mut surplus = Vec::new();
+    for (_, path) in generations.iter().take(count) {
+        // One that can't tell is no worse for being kept.
+        if lost(path).is_ok_and(|lost| lost::count(&lost) >= lost_by_newest) {
+            surplus.push(path.clone());
+        } else {
+            warn(&format!(
+                "{} is kept: it may have events that the store has lost",
+                path.display()
+            ));
+        }
     }
-    Ok(())
+    Ok(surplus)
+}
+
+fn shown(paths: &[PathBuf]) -> Vec<String> {
+    paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect()
+}
+
+/// Which backups are removed, behind what else is told; nothing where none is.
+fn told(removed: &[PathBuf], verb: &str) -> String {
+    if removed.is_empty() {
+        return String::new();
+    }
+    format!("; {verb} {}", shown(removed).join(", "))
 }
 
 fn about(generation: &Path) -> Option<About> {
@@ -289,17 +387,19 @@ fn list(directory: &Path, out: &mut Out) -> Result {
     table.flush(out)
 }
 
-fn tell(place: &Path, about: &About, out: &mut Out) -> Result {
+fn tell(place: &Path, about: &About, removed: &[PathBuf], out: &mut Out) -> Result {
     let json = serde_json::json!({ "backup": place.display().to_string(), "position": about.position,
-        "segments_copied": about.segments_copied, "segments_shared": about.segments_shared });
+        "segments_copied": about.segments_copied, "segments_shared": about.segments_shared,
+        "removed": shown(removed) });
     out.item(&json, |out| {
         format!(
-            "{} up to position {} in {} ({} new, {} shared with the one before)",
+            "{} up to position {} in {} ({} new, {} shared with the one before){}",
             out.paint(GOOD, "backed up"),
             about.position,
             place.display(),
             text::count((about.segments_copied + 1) as u64, "segment"),
-            about.segments_shared
+            about.segments_shared,
+            told(removed, "removed")
         )
     })
 }

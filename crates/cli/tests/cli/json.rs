@@ -182,6 +182,7 @@ fn of_files(told: &mut Told) {
     let place = Place::shop();
     told.run(&place, "verify", "--deep");
     told.run(&place, "backup", "backups");
+    told.run(&place, "backup", "backups --keep 1 --dry-run");
     told.run(&place, "backup", "backups --list");
     told.run(&place, "restore", "backups restored");
     told.run(&place, "copy", "shop copied --dry-run");

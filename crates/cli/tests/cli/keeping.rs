@@ -7,6 +7,7 @@ use annals_core::{CheckpointName, CheckpointSave, CheckpointStore as _, Cursor, 
 use annals_store_log::{LogStore, Settings};
 use futures_executor::block_on;
 
+use crate::damage::damage;
 use crate::live::{append, application};
 use crate::support::Place;
 
@@ -59,7 +60,20 @@ fn a_backup_has_what_is_new_and_shares_the_rest() {
         );
     }
     assert_eq!(place.export("backups/000002"), place.export("shop"));
-    place.ok("annals backup backups --keep 2");
+    // What is removed is told before, and asked about: also where nobody is there, and nothing is made then.
+    let would = place.ok("annals backup backups --keep 2 --dry-run");
+    assert!(
+        would.contains("in backups/000003; would remove backups/000001"),
+        "{would}"
+    );
+    for keep in ["2", "9"] {
+        let ran = place.run(&["backup", "backups", "--keep", keep]);
+        assert_eq!(ran.code, 5, "{}", ran.err);
+        assert!(ran.err.contains("--yes"), "{}", ran.err);
+    }
+    assert_eq!(place.ok("annals backup backups --list").lines().count(), 3);
+    let done = place.ok("annals backup backups --keep 2 --yes");
+    assert!(done.contains("; removed backups/000001"), "{done}");
     let listed = place.ok("annals backup backups --list --json");
     let names: Vec<_> = listed.lines().map(|line| &line[..26]).collect();
     assert_eq!(
@@ -69,6 +83,29 @@ fn a_backup_has_what_is_new_and_shares_the_rest() {
             r#"{"backup":"backups/000003""#
         ]
     );
+}
+
+#[test]
+fn no_backup_is_removed_that_has_what_the_store_lost() {
+    let place = Place::shop();
+    place.ok("annals backup backups");
+    damage(&place);
+    // A store that is damaged makes no backup, and removes none.
+    let ran = place.run(&["backup", "backups", "--keep", "1", "--yes"]);
+    assert_eq!(ran.code, 4, "{}", ran.err);
+    place.ok("annals repair --quarantine --yes");
+    for expected in ["000001\n000002\n", "000001\n000003\n"] {
+        let ran = place.run(&["backup", "backups", "--keep", "1", "--yes"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(
+            ran.err.contains("backups/000001 is kept"),
+            "{}{}",
+            ran.out,
+            ran.err
+        );
+        assert_eq!(place.ok("ls backups | grep ^0"), expected);
+    }
+    place.ok("annals restore backups/000001 restored && annals --store restored read");
 }
 
 #[test]
