@@ -254,6 +254,9 @@ fn general_hint(error: &Error) -> Option<&'static str> {
         ErrorKind::Corrupt => Some(
             "see all damage with `annals verify`, then restore a backup, or `annals repair` gives up what is damaged",
         ),
+        ErrorKind::CursorAhead => {
+            Some("`annals stats --quick` tells where the store ends; ask for what is before that")
+        }
         ErrorKind::Unknown => {
             Some("run the same command with the same append id again: it is recorded once")
         }

@@ -65,10 +65,10 @@ pub(crate) fn named(lost: &[RangeInclusive<Position>]) -> String {
     if left > 0 {
         ranges.push(format!("{} others", text::grouped(left)));
     }
-    let last = ranges.pop().unwrap_or_default();
-    let but_last = ranges.join(", ");
-    let and = if but_last.is_empty() { "" } else { " and " };
-    format!("{noun} {but_last}{and}{last}")
+    let end = ranges.pop().unwrap_or_default();
+    let before = ranges.join(", ");
+    let and = if before.is_empty() { "" } else { " and " };
+    format!("{noun} {before}{and}{end}")
 }
 
 /// Tells which events begin a stream, where its first event may be lost too.

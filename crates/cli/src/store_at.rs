@@ -166,10 +166,18 @@ impl StoreAddress {
             }
             Ok(true) => Failure::not_found(format!("{self} is no store: it has no folder `log`")),
         };
+        let is_free = || {
+            directory
+                .read_dir()
+                .map_or(true, |mut names| names.next().is_none())
+        };
         Err(failure.or_hint(|| {
-            format!(
-                "name a store with --store or ANNALS_STORE, or make one with `annals init {self}`"
-            )
+            let name = "name a store with --store or ANNALS_STORE";
+            if is_free() {
+                format!("{name}, or make one with `annals init {self}`")
+            } else {
+                name.to_owned()
+            }
         }))
     }
 }

@@ -2,8 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use annals_core::{Cursor, EventStore, Position, ReadRequest, RecordedEvent, StreamId, Timestamp};
+use annals_core::{
+    ConsistencyLevel, Cursor, EventStore, Position, ReadRequest, RecordedEvent, StreamId, Timestamp,
+};
 use clap::Args;
+use futures_executor::block_on;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -77,6 +80,16 @@ struct AtJson<'a> {
 
 pub(crate) fn run(args: &At, session: &mut Session) -> Result {
     let store = args.lost.of(&session.store)?.to_read()?;
+    if let Moment::At(position) = args.moment {
+        let head = block_on(store.head(ConsistencyLevel::Strong))?;
+        let head = head.position().unwrap_or_default();
+        if position > head {
+            let message = format!("position {position} is not there yet");
+            return Err(
+                Failure::not_found(message).hint(format!("the store ends at position {head}"))
+            );
+        }
+    }
     let last = args.moment.last_event(&*store)?;
     let Some(last) = last else {
         return Err(Failure::not_found("there was no event by then"));

@@ -49,12 +49,8 @@ pub(crate) struct Backup {
     /// The directory of backups; made where there is none. Best on another disk.
     #[arg(value_name = "DIRECTORY")]
     directory: PathBuf,
-    /// Remove all but so many of the newest backups afterwards, but none that has events that the store lost since.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
-    keep: Option<u64>,
-    /// Don't ask before backups are removed.
-    #[arg(short, long, requires = "keep")]
-    yes: bool,
+    #[command(flatten)]
+    prune: Prune,
     /// Only tell up to where a backup would be, and which older ones would be removed.
     #[arg(long)]
     dry_run: bool,
@@ -64,6 +60,17 @@ pub(crate) struct Backup {
     /// Only list the backups that there are.
     #[arg(long, conflicts_with_all = ["keep", "no_verify", "dry_run"])]
     list: bool,
+}
+
+/// Which older backups go.
+#[derive(Args, Clone, Debug)]
+struct Prune {
+    /// Remove all but so many of the newest backups afterwards, but none that has events that the store lost since.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    keep: Option<u64>,
+    /// Don't ask before backups are removed.
+    #[arg(short, long, requires = "keep")]
+    yes: bool,
 }
 
 /// What is noted of a backup.
@@ -104,7 +111,12 @@ pub(crate) fn run(args: &Backup, session: &mut Session) -> Result {
     let place = args.directory.join(format!("{number:06}"));
     fs::rename(&making, &place).map_err(|error| Failure::file("make", &place, &error))?;
     sync_directory(&args.directory)?;
-    let mut removed = surplus(&self::generations(&args.directory)?, args.keep, 0, &place)?;
+    let mut removed = surplus(
+        &self::generations(&args.directory)?,
+        args.prune.keep,
+        0,
+        &place,
+    )?;
     let (mut count, mut pruned) = (0, Ok(()));
     while let (Some(path), Ok(())) = (removed.get(count), &pruned) {
         pruned = remove_all(path);
@@ -119,7 +131,7 @@ pub(crate) fn run(args: &Backup, session: &mut Session) -> Result {
 /// Asks before backups are removed: where nobody can be asked also while there are few, so that a script does not fail
 /// on the day when there are too many.
 fn ask(args: &Backup, store: &StoreAddress) -> Result {
-    let Some(keep) = args.keep.filter(|_| !args.yes) else {
+    let Some(keep) = args.prune.keep.filter(|_| !args.prune.yes) else {
         return Ok(());
     };
     let there = there(args, store)?;
@@ -147,7 +159,7 @@ fn there(args: &Backup, store: &StoreAddress) -> Result<Vec<(u64, PathBuf)>> {
 /// Tells what a backup would be, and which ones would be removed.
 fn look_ahead(args: &Backup, session: &mut Session) -> Result {
     let there = there(args, &session.store)?;
-    let removed = surplus(&there, args.keep, 1, session.store.directory())?;
+    let removed = surplus(&there, args.prune.keep, 1, session.store.directory())?;
     let number = there.last().map_or(1, |(number, _)| number + 1);
     let place = args.directory.join(format!("{number:06}"));
     let head = session.store.history()?.head();

@@ -109,7 +109,11 @@ fn of_stream(
     }
     let title = out.paint(BOLD, stream.as_str());
     out.line(&format!("{title}, version {from_version} to {to_version}"))?;
-    print(&changes, out)
+    print(&changes, out)?;
+    if changes.is_empty() {
+        out.say("nothing changed in between, of what its policy leaves to be seen")?;
+    }
+    Ok(())
 }
 
 /// What happened to a stream.

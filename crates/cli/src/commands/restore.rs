@@ -45,7 +45,12 @@ pub(crate) struct Restore {
 
 pub(crate) fn run(args: &Restore, session: &mut Session) -> Result {
     let source = StoreAddress::new(source(&args.backup)?);
-    source.check()?;
+    source.check().map_err(|failure| match failure.exit {
+        Exit::NotFound => {
+            failure.hint("name a directory that `annals backup` made, a backup in it, or a store")
+        }
+        _ => failure,
+    })?;
     refuse_what_is_there(&StoreAddress::new(args.directory.clone()))?;
     let until = match args.until {
         Some(moment) => {

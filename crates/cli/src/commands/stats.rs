@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Stats, session: &mut Session) -> Result {
     let lost = address.lost_positions()?;
     let store = address.to_read()?;
     let ends = [ReadRequest::all(), ReadRequest::all().backward()];
-    let [first, last] = ends.map(|request| {
+    let [first, newest] = ends.map(|request| {
         let event = first_event(&*store, request);
         event.map(|event| event.as_ref().map(RecordedEvent::appended_at))
     });
@@ -105,7 +105,7 @@ pub(crate) fn run(args: &Stats, session: &mut Session) -> Result {
         first => first?,
     };
     let files = StoreFiles::of(session.store.directory())?;
-    let mut summary = Summary::of(session, &head, (first, last?), files, counted);
+    let mut summary = Summary::of(session, &head, (first, newest?), files, counted);
     summary.archived = archived;
     summary.lost_positions = lost::count(&lost);
     if session.out.is_json() {

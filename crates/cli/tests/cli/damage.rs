@@ -198,9 +198,8 @@ fn what_is_lost_is_told_for_ever_and_is_no_new_damage() {
 }
 
 #[test]
-fn a_repaired_store_is_of_use_to_every_command() {
+fn what_tells_of_a_whole_store_goes_past_what_is_lost_and_says_so() {
     let place = repaired();
-    // What tells of the whole store goes past what is lost, and says so.
     for line in [
         "annals streams",
         "annals stats",
@@ -222,7 +221,11 @@ fn a_repaired_store_is_of_use_to_every_command() {
         let told = place.ok(line);
         assert!(told.contains(r#""lost_positions":2"#), "{line}: {told}");
     }
-    // What gives events does so on demand alone, and else says how.
+}
+
+#[test]
+fn what_gives_events_goes_past_what_is_lost_on_demand() {
+    let place = repaired();
     for line in [
         "annals read",
         "annals read --backward",
@@ -252,7 +255,12 @@ fn a_repaired_store_is_of_use_to_every_command() {
     // Streams that have nothing there are read as ever.
     place.ok("annals history blob-1");
     assert_eq!(place.run(&["show", "5", "--skip-lost"]).code, 4);
-    // A copy of what is left: exact up to the gap, and all of it at new places.
+}
+
+#[test]
+fn what_is_left_of_a_store_is_copied_backed_up_and_restored() {
+    let place = repaired();
+    // Exact up to the gap, and all of it at new places.
     let ran = place.shell("annals export --skip-lost | annals --store fresh import");
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(ran.err.contains("--renumber"), "{}", ran.err);

@@ -37,7 +37,7 @@ fn a_backup_has_what_is_new_and_shares_the_rest() {
     append(&store, "note-new");
     let second = place.ok("annals backup backups --json");
     assert!(
-        second.contains("\"position\":301,\"segments_copied\":0,"),
+        second.contains("\"position\":301,\"removed\":[],\"segments_copied\":0,"),
         "{second}"
     );
     let links = |name: &str| {

@@ -80,7 +80,7 @@ fn what_was_typed_wrong_is_told() {
         ("annals diff 5 2", "the second moment is before the first"),
         ("annals top", "top needs a terminal"),
         ("annals export --after 99", "the store ends at position 15"),
-        ("annals read --after 99", "cursor is ahead of the store"),
+        ("annals read --after 99", "tells where the store ends"),
         (
             "annals --store copy import < /dev/null",
             "there is nothing to import",
@@ -88,6 +88,16 @@ fn what_was_typed_wrong_is_told() {
     ] {
         check(&place, line, 2, error);
     }
+    for (line, error) in [
+        ("annals at 99", "the store ends at position 15"),
+        ("annals restore nowhere x", "that `annals backup` made"),
+    ] {
+        check(&place, line, 3, error);
+    }
+    let hint = place.run(&["--store", "/", "read"]).err;
+    assert!(!hint.contains("annals init"), "{hint}");
+    let unseen = place.ok("annals diff 6 9 --stream session-9");
+    assert!(unseen.contains("nothing changed in between"), "{unseen}");
 }
 
 #[test]
