@@ -73,7 +73,10 @@ mod watermark;
 mod writer;
 
 pub use archive::{Archive, ArchiveKey, Archives, OpenArchive};
-pub use check::{ArchivedSegments, LostRange, Progress, Verification, verify, verify_with};
+pub use check::{
+    ArchivedSegments, CompressedSegments, LostRange, Progress, Verification, VerifySettings,
+    verify, verify_with,
+};
 pub use compress::{Compression, CompressionEstimate, Edit, Pace, Rewritten};
 pub use error::{Damage, DamageKind, Error, ErrorKind, Result};
 pub use follower::Follower;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::check::{
-    ArchivedSegments, Progress, SegmentReport, Survey, Verification, WatermarkState,
+    ArchivedSegments, Progress, SegmentReport, Survey, Verification, VerifySettings, WatermarkState,
 };
 use crate::error::{Error, Result};
 use crate::files::{Files, QUARANTINE, WATERMARK, read_full, write_full, write_zeros};
@@ -47,7 +47,8 @@ pub fn repair(
     let files = Files::new(parts, directory, ReadMode::Pread);
     files.names()?;
     let _lock = lock(&files, "which repairs the log")?;
-    let survey = Survey::take(&files, false, ArchivedSegments::Skip, progress)?;
+    let settings = VerifySettings::THOROUGH.archived(ArchivedSegments::Skip);
+    let survey = Survey::take(&files, false, settings, progress)?;
     let mut repair = Repair {
         found: survey.verification.clone(),
         quarantined: Vec::new(),

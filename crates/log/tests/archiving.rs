@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex};
 use annals_log::vfs::{MappedFile, VfsFile};
 use annals_log::{
     Archive, ArchivedSegments, Archives, Compression, DamageKind, Error, ErrorKind, Follower, Kind,
-    Log, LogSettings, OpenArchive, Pace, Parts, ReadMode, RecordAt, View, fork, repair, verify,
-    verify_with,
+    Log, LogSettings, OpenArchive, Pace, Parts, ReadMode, RecordAt, VerifySettings, View, fork,
+    repair, verify, verify_with,
 };
 
 /// A log on a disk, all that was written to it, and a place for an archive.
@@ -361,7 +361,8 @@ fn a_log_opens_without_its_archive_and_reads_what_it_has() {
         drop(log);
         let error = verify(&Parts::os(), &it.path, &mut |_| {}).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-        let found = verify_with(&Parts::os(), &it.path, ArchivedSegments::Skip, &mut |_| {});
+        let local = VerifySettings::default().archived(ArchivedSegments::Skip);
+        let found = verify_with(&Parts::os(), &it.path, local, &mut |_| {});
         let found = found.unwrap();
         assert!(found.is_whole() && found.segments_skipped == 2, "{found:?}");
         let repaired = repair(&Parts::os(), &it.path, &mut |_| {}).unwrap();

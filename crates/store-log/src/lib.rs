@@ -72,8 +72,8 @@ mod record;
 mod store;
 
 pub use annals_log::{
-    Archive, ArchivedSegments, Archives, Damage, DamageKind, LostRange, OpenArchive, Parts,
-    Progress, Repair, Verification, vfs,
+    Archive, ArchivedSegments, Archives, CompressedSegments, Damage, DamageKind, LostRange,
+    OpenArchive, Parts, Progress, Repair, Verification, VerifySettings, vfs,
 };
 pub use store::{
     ArchiveSummary, CommitterThread, DamagedIndex, Durability, LogFollower, LogStore,

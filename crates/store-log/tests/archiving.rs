@@ -14,7 +14,9 @@ use annals_core::{
     Expected, NewEvent, Optimizable, Position, ReadRequest, Receipt, SegmentArchiving,
     SegmentState, StreamId, Version,
 };
-use annals_store_log::{ArchivedSegments, Archives, LogStore, LogStoreBuilder, Settings};
+use annals_store_log::{
+    ArchivedSegments, Archives, LogStore, LogStoreBuilder, Settings, VerifySettings,
+};
 use futures_executor::block_on;
 
 struct Place {
@@ -116,7 +118,10 @@ fn a_store_opens_appends_and_judges_without_its_archive() {
     assert!(place.builder().verify(&mut |_| {}).is_err());
     let verified = place
         .builder()
-        .verify_with(ArchivedSegments::Skip, &mut |_| {})
+        .verify_with(
+            VerifySettings::default().archived(ArchivedSegments::Skip),
+            &mut |_| {},
+        )
         .unwrap();
     assert!(verified.is_whole() && verified.log.segments_skipped > 3);
     let fork = place

@@ -1,7 +1,10 @@
 //! `annals verify`: every byte held against its checksum.
 
 use annals_core::HistoryEntry;
-use annals_store_log::{ArchivedSegments, Damage, LostRange, Progress, StoreVerification};
+use annals_store_log::{
+    ArchivedSegments, CompressedSegments, Damage, LostRange, Progress, StoreVerification,
+    VerifySettings,
+};
 use clap::Args;
 use serde::Serialize;
 
@@ -23,7 +26,7 @@ const EXAMPLES: &str =
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Verify {
-    /// Read every event too, and every payload of a form that describes itself.
+    /// Decompress what is compressed, and read every event too, and every payload of a form that describes itself.
     #[arg(long)]
     deep: bool,
     /// Leave out segments that are in an archive, which are checked there otherwise.
@@ -70,13 +73,15 @@ struct Summary<'a> {
 pub(crate) fn run(args: &Verify, session: &mut Session) -> Result {
     session.store.check()?;
     let step = Step::begin("verifying", 1);
-    let archived = if args.skip_archived {
-        ArchivedSegments::Skip
-    } else {
-        ArchivedSegments::Check
-    };
+    let mut settings = VerifySettings::default();
+    if args.skip_archived {
+        settings = settings.archived(ArchivedSegments::Skip);
+    }
+    if args.deep {
+        settings = settings.compressed(CompressedSegments::Decompress);
+    }
     let builder = session.store.builder();
-    let verified = builder.verify_with(archived, &mut on_progress(&step))?;
+    let verified = builder.verify_with(settings, &mut on_progress(&step))?;
     let took = step.end();
     let mut findings = findings(&verified);
     let events_read = if args.deep {

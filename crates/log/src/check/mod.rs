@@ -36,6 +36,50 @@ pub enum ArchivedSegments {
     Skip,
 }
 
+/// How compressed segments are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CompressedSegments {
+    /// What is stored is held against its checksums, all of it; the footer, which is decompressed, against the chain. The
+    /// form was compared with the segment when it was written, so that nothing else can have changed since. A file in
+    /// which something is wrong is decompressed, to tell which frames are.
+    #[default]
+    Stored,
+    /// They are decompressed, and their frames and records looked at as those of other segments are.
+    Decompress,
+}
+
+/// What a verification looks at: data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifySettings {
+    /// Segments whose files are in an archive. Default: they are checked.
+    pub archived: ArchivedSegments,
+    /// Compressed segments. Default: what is stored.
+    pub compressed: CompressedSegments,
+}
+
+impl VerifySettings {
+    /// All that there is, decompressed.
+    pub const THOROUGH: Self = Self {
+        archived: ArchivedSegments::Check,
+        compressed: CompressedSegments::Decompress,
+    };
+
+    /// The same with archived segments treated so.
+    #[must_use]
+    pub const fn archived(mut self, archived: ArchivedSegments) -> Self {
+        self.archived = archived;
+        self
+    }
+
+    /// The same with compressed segments looked at so.
+    #[must_use]
+    pub const fn compressed(mut self, compressed: CompressedSegments) -> Self {
+        self.compressed = compressed;
+        self
+    }
+}
+
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -105,24 +149,24 @@ pub fn verify(
     directory: &Path,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Verification> {
-    verify_with(parts, directory, ArchivedSegments::Check, progress)
+    verify_with(parts, directory, VerifySettings::default(), progress)
 }
 
-/// As [`verify`], which checks archived segments where they are; this can leave them out.
+/// As [`verify`], looking at what the settings say.
 ///
 /// # Errors
 /// As for [`verify`].
 pub fn verify_with(
     parts: &Parts,
     directory: &Path,
-    archived: ArchivedSegments,
+    settings: VerifySettings,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Verification> {
     let files = crate::files::Files::new(parts, directory, ReadMode::Pread);
     files.names()?;
     // A log that can't be locked is in use, or on a medium that can't be written.
     let lock = crate::open::lock(&files, "which verifies the log").ok();
-    let survey = Survey::take(&files, lock.is_none(), archived, progress)?;
+    let survey = Survey::take(&files, lock.is_none(), settings, progress)?;
     drop(lock);
     Ok(survey.verification)
 }

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::CompressedSegments;
 use super::survey::damage_of;
 use crate::compress::CompressedFile;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::Files;
-use crate::format::frame::{FOOTER_BYTES, FrameHeader};
+use crate::format::frame::{FOOTER_BYTES, Footer, FrameHeader};
 use crate::format::manifest::{Closing, Entry, Form, SealedEnd};
 use crate::format::segment::HEADER_BYTES;
 use crate::format::watermark::{Ended, Slot};
@@ -55,7 +56,12 @@ pub(crate) enum Until {
 }
 
 /// Looks at the segment.
-pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<SegmentReport> {
+pub(crate) fn examine(
+    files: &Files,
+    entry: &Entry,
+    until: Until,
+    compressed: CompressedSegments,
+) -> Result<SegmentReport> {
     let segment = Segment::new(entry);
     let path = segment.path(files);
     let mut examination = Examination {
@@ -65,7 +71,7 @@ pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<Segm
         until,
     };
     if entry.form != Form::Plain {
-        examine_compressed(files, entry, &segment, &mut examination)?;
+        examine_compressed(files, entry, &segment, compressed, &mut examination)?;
         return Ok(examination.report);
     }
     let file = match files.open_kept(&entry.header, &segment.kept()) {
@@ -92,12 +98,13 @@ pub(crate) fn examine(files: &Files, entry: &Entry, until: Until) -> Result<Segm
     Ok(examination.report)
 }
 
-/// Looks at a compressed segment: at the file, then at the frames that come out of it. Offsets of damaged
-/// frames are those of the plain form.
+/// Looks at a compressed segment: at the file, and then at the frames that come out of it where that is asked for or
+/// something is wrong. Offsets of damaged frames are those of the plain form.
 fn examine_compressed(
     files: &Files,
     entry: &Entry,
     segment: &Segment,
+    compressed: CompressedSegments,
     examination: &mut Examination,
 ) -> Result<()> {
     let path = examination.path.clone();
@@ -123,6 +130,14 @@ fn examine_compressed(
         examination.report.excess_at = Some(end);
     }
     let length = u32::try_from(file.header().plain_bytes()).unwrap_or(u32::MAX);
+    if compressed == CompressedSegments::Stored && entry.lost.is_empty() {
+        let taken = file
+            .is_as_stored()
+            .and_then(|is_whole| Ok(is_whole && examination.take_end(&file, segment, length)?));
+        if taken.map_err(failed)? {
+            return Ok(());
+        }
+    }
     examination
         .frames(file, entry, segment, length)
         .map_err(failed)
@@ -150,6 +165,43 @@ impl Examination {
         self.walk(entry, &mut reader)?;
         let mut reader = FrameReader::new(file, segment.seed, length);
         self.end(&mut reader, length)
+    }
+
+    /// Takes all that stands before the footer for what it says, where that is the one that must stand there.
+    fn take_end(
+        &mut self,
+        file: &Arc<CompressedFile>,
+        segment: &Segment,
+        length: u32,
+    ) -> std::io::Result<bool> {
+        let Until::Sealed {
+            end, next_number, ..
+        } = self.until
+        else {
+            return Ok(false);
+        };
+        let file: Arc<dyn VfsFile> = Arc::clone(file) as _;
+        let mut reader = FrameReader::new(file, segment.seed, length);
+        let FrameRead::Whole(frame) = reader.frame(end.offset)? else {
+            return Ok(false);
+        };
+        let follows = |footer: &Footer| {
+            footer.digest == end.digest && next_number.is_none_or(|next| next == footer.next_number)
+        };
+        let Some(footer) = frame.footer.filter(follows) else {
+            return Ok(false);
+        };
+        let report = &mut self.report;
+        report.tip = Tip {
+            offset: end.offset,
+            next_number: footer.next_number,
+            digest: footer.digest,
+            frames: footer.frames,
+            records: footer.records,
+        };
+        (report.frames, report.records) = (footer.frames, footer.records);
+        report.footer_at_tip = true;
+        Ok(true)
     }
 
     /// Looks at the form that the segment has by now where the one that the manifest named is gone since, because a
@@ -355,7 +407,7 @@ impl Examination {
             FrameRead::Whole(frame) => frame.footer,
             FrameRead::Bad => None,
         };
-        let follows = |footer: crate::format::frame::Footer| {
+        let follows = |footer: Footer| {
             let tip = &self.report.tip;
             let known = footer.digest == end.digest && footer.next_number == tip.next_number;
             let whole = footer.frames == tip.frames && footer.records == tip.records;

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::parallel::in_order;
 use super::segment::{SegmentReport, Until, examine};
-use super::{ArchivedSegments, LostRange, Progress, Verification};
+use super::{
+    ArchivedSegments, CompressedSegments, LostRange, Progress, Verification, VerifySettings,
+};
 use crate::compress;
 use crate::error::{Damage, DamageKind, Error, ErrorKind, Result};
 use crate::files::{
@@ -48,18 +50,18 @@ impl Survey {
     pub(crate) fn take(
         files: &Files,
         in_use: bool,
-        archived: ArchivedSegments,
+        settings: VerifySettings,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self> {
         let threads_max = files.vfs.readers_max();
-        Self::take_with(files, in_use, archived, threads_max, progress)
+        Self::take_with(files, in_use, settings, threads_max, progress)
     }
 
     /// On up to so many threads; what is found is the same for any number.
     fn take_with(
         files: &Files,
         in_use: bool,
-        archived: ArchivedSegments,
+        settings: VerifySettings,
         threads_max: NonZeroUsize,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Self> {
@@ -80,7 +82,7 @@ impl Survey {
         };
         survey.take_watermark(files, found);
         survey.examine_names(files, &names)?;
-        survey.examine_segments(files, archived, threads_max, progress)?;
+        survey.examine_segments(files, settings, threads_max, progress)?;
         Ok(survey)
     }
 
@@ -133,12 +135,12 @@ impl Survey {
     fn examine_segments(
         &mut self,
         files: &Files,
-        archived: ArchivedSegments,
+        settings: VerifySettings,
         threads_max: NonZeroUsize,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<()> {
-        let reports = self.examine_all(files, archived, threads_max, progress)?;
-        let skipped = |entry: &&Entry| is_skipped(entry, archived);
+        let reports = self.examine_all(files, settings, threads_max, progress)?;
+        let skipped = |entry: &&Entry| is_skipped(entry, settings.archived);
         self.verification.segments = reports.len();
         self.verification.segments_skipped = self.manifest.segments.iter().filter(skipped).count();
         let mut before: Option<(u32, u64)> = None;
@@ -170,7 +172,7 @@ impl Survey {
     fn examine_all(
         &self,
         files: &Files,
-        archived: ArchivedSegments,
+        settings: VerifySettings,
         threads_max: NonZeroUsize,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Vec<SegmentReport>> {
@@ -191,10 +193,10 @@ impl Survey {
             }
         };
         in_order(&entries, threads_max, begin, |(entry, until)| {
-            if is_skipped(entry, archived) {
+            if is_skipped(entry, settings.archived) {
                 return Ok(SegmentReport::skipped(entry, *until));
             }
-            examine(files, entry, *until)
+            examine(files, entry, *until, settings.compressed)
         })
     }
 
@@ -420,7 +422,12 @@ fn rebuild(files: &Files, names: &[String]) -> Result<Option<Manifest>> {
         if let Some((end, form)) = compressed {
             (entry.end, entry.form) = (Some(*end), *form);
         } else if let Some((next, _)) = headers.get(at + 1) {
-            let report = examine(files, &entry, Until::Unknown)?;
+            let report = examine(
+                files,
+                &entry,
+                Until::Unknown,
+                CompressedSegments::Decompress,
+            )?;
             let has_footer = report.footer_at_tip && report.tip.digest == next.previous_digest;
             entry.end = Some(SealedEnd {
                 offset: report.tip.offset,
@@ -455,6 +462,11 @@ mod tests {
     use std::ops::ControlFlow;
 
     use super::*;
+    use crate::format::Seed;
+    use crate::format::compressed::{
+        BlockEntry, COMPRESSED_HEADER_BYTES, CompressedHeader, checksum,
+    };
+    use crate::vfs::{OsVfs, Vfs as _};
     use crate::{Compression, Kind, Log, LogSettings, Parts, ReadMode};
 
     /// A log of some sealed segments, the second of which is compressed; closed.
@@ -467,14 +479,25 @@ mod tests {
         for round in 0..800_usize {
             log.reserve(1200, || 7).unwrap();
             let mut frame = log.frame();
-            let body = format!("round {round}, ").repeat(round % 70 + 1);
+            // Each of its own, and all alike enough for a dictionary to pay.
+            let seen = (round as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let body = format!(
+                "{{\"account\":{seen},\"owner\":\"somebody or other\",\"currency\":\"EUR\",\"reference\":\"{seen:x}\",\
+                 \"limits\":{{\"day\":{round},\"month\":1000}},\"opened by\":\"a branch in the next street\",\
+                 \"remarks\":\"none that would matter to anybody\",\"address\":\"where it was before\"}}"
+            );
             frame.push(Kind::Numbered, |out| out.extend_from_slice(body.as_bytes()));
             frame.write().unwrap();
             log.sync().unwrap();
         }
         let mut go_on = |_: u64| ControlFlow::Continue(());
         let view = log.view().clone();
-        let written = view.compress(2, &Compression::default(), &mut go_on);
+        let compression = Compression {
+            block_bytes: Compression::BLOCK_BYTES_MIN,
+            dictionary_bytes_max: 512,
+            ..Compression::default()
+        };
+        let written = view.compress(2, &compression, &mut go_on);
         let written = written.unwrap().unwrap();
         log.adopt(&written).unwrap();
         drop(view);
@@ -484,17 +507,19 @@ mod tests {
     }
 
     fn survey(directory: &Path, threads: usize) -> (Survey, Vec<usize>) {
+        survey_with(directory, threads, VerifySettings::default())
+    }
+
+    fn survey_with(
+        directory: &Path,
+        threads: usize,
+        settings: VerifySettings,
+    ) -> (Survey, Vec<usize>) {
         let files = Files::new(&Parts::os(), directory, ReadMode::Pread);
         let mut told = Vec::new();
         let mut progress = |progress: Progress<'_>| told.push(progress.segments_done);
         let threads = NonZeroUsize::new(threads).unwrap();
-        let survey = Survey::take_with(
-            &files,
-            false,
-            ArchivedSegments::Check,
-            threads,
-            &mut progress,
-        );
+        let survey = Survey::take_with(&files, false, settings, threads, &mut progress);
         (survey.unwrap(), told)
     }
 
@@ -533,5 +558,75 @@ mod tests {
             );
             assert_eq!(told_then, told);
         }
+    }
+
+    /// The compressed segment of the log.
+    const COMPRESSED: &str = "00000000000000000002.compressed";
+
+    #[test]
+    fn a_compressed_segment_is_told_of_alike_whether_it_is_decompressed_or_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("log");
+        log(&directory);
+        let look = || {
+            let stored = survey(&directory, 1).0;
+            let decompressed = survey_with(&directory, 1, VerifySettings::THOROUGH).0;
+            assert_eq!(stored.verification, decompressed.verification);
+            assert_eq!(
+                format!("{:?}", stored.segments),
+                format!("{:?}", decompressed.segments)
+            );
+            stored.verification.is_whole()
+        };
+        assert!(look());
+        let path = directory.join(COMPRESSED);
+        let bytes = fs::read(&path).unwrap();
+        let header = read_header(&path);
+        assert!(header.dictionary_bytes > 97 && header.blocks > 1);
+        // Some bytes of every part of the file.
+        for at in (0..bytes.len()).step_by(97).chain([bytes.len() - 1]) {
+            damage(&directory, COMPRESSED, at);
+            assert!(!look(), "the byte at {at}");
+            damage(&directory, COMPRESSED, at);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_beneath_right_checksums_is_found_by_decompressing() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("log");
+        log(&directory);
+        forge(&directory.join(COMPRESSED));
+        assert!(survey(&directory, 1).0.verification.is_whole());
+        let found = survey_with(&directory, 1, VerifySettings::THOROUGH).0;
+        assert!(!found.verification.damage.is_empty(), "{found:?}");
+    }
+
+    fn read_header(path: &Path) -> CompressedHeader {
+        let file = OsVfs.open(path, Access::Read).unwrap();
+        compress::read_header(&*file).unwrap().unwrap()
+    }
+
+    /// Changes a byte of the first block, and has all checksums agree.
+    fn forge(path: &Path) {
+        let mut bytes = fs::read(path).unwrap();
+        let header = read_header(path);
+        let table_at = usize::try_from(header.table_at).unwrap();
+        let table = bytes.split_off(table_at);
+        let mut entries = BlockEntry::parse_all(&table).unwrap();
+        let start = COMPRESSED_HEADER_BYTES as usize + header.dictionary_bytes as usize;
+        let block = &mut bytes[start..start + entries[0].stored_bytes as usize];
+        let middle = block.len() / 2;
+        block[middle] ^= 1;
+        entries[0].checksum = Seed::new(header.segment.salt).checksum(HEADER_BYTES, block);
+        let mut table = Vec::new();
+        entries.iter().for_each(|entry| entry.encode(&mut table));
+        let header = CompressedHeader {
+            table_checksum: checksum(&table),
+            ..header
+        };
+        bytes.splice(..COMPRESSED_HEADER_BYTES as usize, header.encode());
+        bytes.extend(table);
+        fs::write(path, bytes).unwrap();
     }
 }

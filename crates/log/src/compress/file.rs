@@ -191,9 +191,7 @@ impl CompressedFile {
         let stored = self
             .stored(placed.stored_at, entry.stored_bytes)
             .map_err(Unreadable::Io)?;
-        let is_whole = stored.len() == entry.stored_bytes as usize
-            && self.seed.checksum(placed.plain_at, &stored) == entry.checksum;
-        if !is_whole && !planted::is_active(Bug::BlockUnchecked) {
+        if !self.is_whole(placed, &stored) && !planted::is_active(Bug::BlockUnchecked) {
             return Err(damaged());
         }
         let dictionary = self.dictionary()?;
@@ -206,6 +204,31 @@ impl CompressedFile {
         }
         restore(&mut plain, placed.plain_at, entry.open_bytes, self.seed).ok_or_else(damaged)?;
         Ok(plain)
+    }
+
+    /// Whether every byte that is stored is as it was written, by the checksums that it is under: those of the dictionary
+    /// and of the blocks; header and table were checked when it was opened.
+    pub(crate) fn is_as_stored(&self) -> io::Result<bool> {
+        let dictionary = self.header.dictionary_bytes;
+        if dictionary > 0 {
+            let stored = self.stored(u64::from(COMPRESSED_HEADER_BYTES), dictionary)?;
+            if checksum(&stored) != self.header.dictionary_checksum {
+                return Ok(false);
+            }
+        }
+        for placed in &self.blocks {
+            let stored = self.stored(placed.stored_at, placed.entry.stored_bytes)?;
+            if !self.is_whole(placed, &stored) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether these are the bytes of the block.
+    fn is_whole(&self, placed: &Placed, stored: &[u8]) -> bool {
+        stored.len() == placed.entry.stored_bytes as usize
+            && self.seed.checksum(placed.plain_at, stored) == placed.entry.checksum
     }
 
     fn stored(&self, at: u64, bytes: u32) -> io::Result<Cow<'_, [u8]>> {

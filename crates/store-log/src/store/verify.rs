@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use annals_core::Error;
-use annals_log::{ArchivedSegments, Progress, Repair, Verification};
+use annals_log::{Progress, Repair, Verification, VerifySettings};
 
 use super::error::from_log;
 use super::open::LogStoreBuilder;
@@ -55,20 +55,20 @@ impl LogStoreBuilder {
         &self,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<StoreVerification, Error> {
-        self.verify_with(ArchivedSegments::Check, progress)
+        self.verify_with(VerifySettings::default(), progress)
     }
 
-    /// As [`verify`](Self::verify), which checks archived segments where they are; this can leave them out.
+    /// As [`verify`](Self::verify), looking at what the settings say.
     ///
     /// # Errors
     /// As for [`verify`](Self::verify).
     pub fn verify_with(
         &self,
-        archived: ArchivedSegments,
+        settings: VerifySettings,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<StoreVerification, Error> {
         let mut verified = || {
-            let (log, index) = self.verify_parts(archived, progress);
+            let (log, index) = self.verify_parts(settings, progress);
             let (log, (index_files, index)) = (log?, index?);
             Ok(StoreVerification {
                 log,
@@ -82,12 +82,12 @@ impl LogStoreBuilder {
     /// Looks at the log, and at the index files beside it where several threads are of use.
     fn verify_parts(
         &self,
-        archived: ArchivedSegments,
+        settings: VerifySettings,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> (Result<Verification, Error>, Result<CheckedIndex, Error>) {
         let mut log = || {
             let verified =
-                annals_log::verify_with(&self.parts, &self.log_directory(), archived, progress);
+                annals_log::verify_with(&self.parts, &self.log_directory(), settings, progress);
             verified.map_err(from_log)
         };
         if self.parts.vfs.readers_max() == NonZeroUsize::MIN {
