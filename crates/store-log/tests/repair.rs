@@ -240,6 +240,171 @@ fn check_past_lost(store: &impl EventStore) {
     }
 }
 
+/// A store of which the event 5 was given up, with its index as it was or built since.
+fn given_up(path: &Path, with_index: bool) -> LogStoreBuilder {
+    let store = LogStore::builder(path).create().unwrap();
+    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
+    store.close().unwrap();
+    damage(path, 5);
+    LogStore::builder(path).repair(&mut |_| {}).unwrap();
+    if !with_index {
+        fs::remove_dir_all(path.join("index")).unwrap();
+    }
+    LogStore::builder(path)
+}
+
+#[test]
+fn bounds_leave_nothing_out_that_is_lost_without_a_word() {
+    for with_index in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let store = given_up(&path, with_index).open().unwrap();
+        // The stream has its events at 2, 5 and 8.
+        let read = |after: u64, until: u64| {
+            let request = ReadRequest::stream(stream(2)).after(Position::new(after));
+            let read = positions(&store, request.until(Position::new(until)));
+            read.map_err(|error| assert!(is_lost(&error), "{error}"))
+                .ok()
+        };
+        for (after, until, expected) in [
+            (0, 4, Some(&[2][..])),
+            (0, 5, None),
+            (0, 7, None),
+            (3, 7, None),
+            (4, 9, None),
+            (5, 7, Some(&[])),
+            (5, 9, Some(&[8])),
+        ] {
+            assert_eq!(read(after, until).as_deref(), expected, "{after} {until}");
+        }
+    }
+}
+
+#[test]
+fn a_bound_in_time_leaves_nothing_out_that_is_lost_without_a_word() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let clock = ManualClock::at(Timestamp::from_micros(0));
+    let store = LogStore::builder(&path).clock(Arc::new(clock.clone()));
+    let store = store.create().unwrap();
+    for n in 1..=EVENTS {
+        clock.advance(Duration::from_secs(1));
+        append(&store, n).unwrap();
+    }
+    store.close().unwrap();
+    damage(&path, 5);
+    LogStore::builder(&path).repair(&mut |_| {}).unwrap();
+    let store = LogStore::builder(&path).open().unwrap();
+    let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+    for from in [4, 5] {
+        let request = ReadRequest::all().appended_from(at(from));
+        let pages: Result<Vec<_>, _> =
+            std::iter::successors(Some(block_on(store.read(request))), |page| {
+                Some(block_on(store.read(page.as_ref().ok()?.next.clone()?)))
+            })
+            .collect();
+        assert!(is_lost(&pages.unwrap_err()), "from {from}");
+    }
+    let request = ReadRequest::all().appended_from(at(6));
+    // It may have been as late as what follows it.
+    assert!(is_lost(&positions(&store, request).unwrap_err()));
+    let request = ReadRequest::all().appended_from(at(7));
+    assert_eq!(positions(&store, request).unwrap(), [7, 8, 9]);
+    let request = ReadRequest::all().appended_before(at(5));
+    assert_eq!(positions(&store, request).unwrap(), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_page_does_not_end_at_a_gap() {
+    for with_index in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        drop(given_up(&path, with_index));
+        let store = past_lost(&path).open().unwrap();
+        for n in 10..=14 {
+            // All of the stream that lost its second event.
+            append(&store, 3 * n + 2).unwrap();
+        }
+        for events_max in 2..9 {
+            for backward in [false, true] {
+                let request = ReadRequest::stream(stream(2)).events_max(events_max);
+                let request = if backward {
+                    request.backward()
+                } else {
+                    request
+                };
+                let (mut next, mut all, mut last) = (Some(request), Vec::new(), None::<Version>);
+                while let Some(request) = next {
+                    let page = block_on(store.read(request)).unwrap();
+                    let versions: Vec<Version> =
+                        page.events.iter().map(|event| event.version()).collect();
+                    if let (Some(last), Some(first)) = (last, versions.first()) {
+                        let expected = if backward {
+                            last.previous()
+                        } else {
+                            last.next()
+                        };
+                        assert_eq!(*first, expected, "{events_max} {backward}");
+                    }
+                    last = versions.last().copied();
+                    all.extend(versions);
+                    next = page.next;
+                }
+                if backward {
+                    all.reverse();
+                }
+                let all: Vec<u64> = all.into_iter().map(Version::value).collect();
+                assert_eq!(all, [1, 3, 4, 5, 6, 7, 8], "{events_max} {backward}");
+            }
+        }
+    }
+}
+
+#[test]
+fn kinds_that_the_lost_part_stated_stay_known_without_the_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = LogStore::builder(&path).create().unwrap();
+    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
+    store.close().unwrap();
+    damage(&path, 1);
+    LogStore::builder(&path).repair(&mut |_| {}).unwrap();
+    fs::remove_dir_all(path.join("index")).unwrap();
+    let store = past_lost(&path).open().unwrap();
+    let all: Vec<u64> = (2..=EVENTS).collect();
+    assert_eq!(all_pages(&store, ReadRequest::all()), all);
+    let criteria = Criteria::of_types([HAPPENED]).unwrap();
+    assert_eq!(all_pages(&store, ReadRequest::matching(criteria)), all);
+}
+
+#[test]
+fn no_new_kind_takes_the_name_of_one_that_nothing_states_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = LogStore::builder(&path).create().unwrap();
+    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
+    store.close().unwrap();
+    damage(&path, 1);
+    // The index is gone before the repair could ask it.
+    fs::remove_dir_all(path.join("index")).unwrap();
+    LogStore::builder(&path).repair(&mut |_| {}).unwrap();
+    let store = past_lost(&path).open().unwrap();
+    let other = EventType::from_static("other");
+    let event = NewEvent::new(other, ContentType::JSON, "{}").unwrap();
+    let new = Append::builder(AppendId::parse("other").unwrap())
+        .write(StreamId::from_static("other"), Expected::Any, [event])
+        .build()
+        .unwrap();
+    block_on(store.append(new)).unwrap();
+    store.close().unwrap();
+    // What is of the old kind can't be read, and is never taken for the new one.
+    let mut history = past_lost(&path).history().unwrap();
+    assert_eq!(
+        history.next_entries().unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+}
+
 #[test]
 fn what_is_lost_is_not_taken_for_hidden_by_its_age() {
     for with_index in [true, false] {

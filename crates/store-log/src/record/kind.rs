@@ -129,6 +129,14 @@ impl Kinds {
         }
     }
 
+    /// Takes a code, so that no kind that is new gets it.
+    pub(crate) fn reserve(&mut self, code: KindCode) {
+        if self.0.kinds.len() <= code.index() {
+            let inner = Arc::make_mut(&mut self.0);
+            inner.kinds.resize(code.index() + 1, None);
+        }
+    }
+
     /// The code for the next kind that is new; `None` when the dictionary is full.
     pub(crate) fn next_code(&self) -> Option<KindCode> {
         let next = self.0.kinds.len() + 1;

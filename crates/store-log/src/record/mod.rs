@@ -24,7 +24,7 @@ pub(crate) use event::EventRecord;
 pub(crate) use event::{
     AppendHeader, EventContent, KindName, RecordHead, encode_append, inline_kind_bytes_max,
 };
-pub(crate) use kind::{EventKind, KindCode, Kinds};
+pub(crate) use kind::{EventKind, KindCode, KindRef, Kinds};
 pub(crate) use note::{Note, encode_kind, encode_policy};
 pub(crate) use page::PageBuilder;
 pub(crate) use view::{EventView, reclaim};

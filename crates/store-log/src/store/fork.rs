@@ -8,6 +8,7 @@ use annals_log::{Kind, Log, Progress, Segment};
 
 use super::error::from_log;
 use super::open::LogStoreBuilder;
+use super::settings::LostEvents;
 use crate::record::{EventView, encode_policy};
 
 /// What a fork of a store consists of.
@@ -93,7 +94,10 @@ impl LogStoreBuilder {
         let mut streams: BTreeMap<StreamId, Reclaimed> = BTreeMap::new();
         let mut policies: HashMap<StreamId, StreamPolicy> = HashMap::new();
         let mut newest = Timestamp::EPOCH;
-        let mut history = self.history()?;
+        // What a repair gave up stays given up there.
+        let mut past_lost = self.clone();
+        past_lost.settings.lost_events = LostEvents::Skip;
+        let mut history = past_lost.history()?;
         loop {
             let entries = history.next_entries()?;
             if entries.is_empty() {

@@ -8,9 +8,9 @@ use annals_core::{
 use annals_log::{Follower, Scan, Segment, View};
 use async_trait::async_trait;
 
-use super::error::{bad_record, corrupt, from_log};
+use super::error::{bad_record, corrupt, from_log, is_lost};
+use super::kinds;
 use super::open::LogStoreBuilder;
-use super::recover::kinds_of;
 use super::settings::LostEvents;
 use crate::record::{BadRecord, EventView, Kinds, Note, PageBuilder};
 
@@ -47,24 +47,13 @@ impl LogStoreBuilder {
         let follower = follower.map_err(|error| error.during("read the history"))?;
         let view = follower.view();
         Ok(StoreHistory {
-            kinds: self.kinds_that_may_be_lost(&view),
+            kinds: kinds::beginning(&view, Kinds::default()),
             follower,
             scan: view.scan(view.start()),
             view,
             lost_events: self.settings.lost_events,
             failed: None,
         })
-    }
-
-    /// Where the log has lost a part, the kinds that the index knows: it may be the part that states them. Else none.
-    fn kinds_that_may_be_lost(&self, view: &View) -> Kinds {
-        if view.lost().is_empty() {
-            return Kinds::default();
-        }
-        let directory = self.run_directory_to_read(view.log_id());
-        let runs = directory.look(view.end()).unwrap_or_default();
-        let kinds = runs.iter().rev().find_map(|run| kinds_of(run).ok());
-        kinds.unwrap_or_default()
     }
 }
 
@@ -95,7 +84,7 @@ impl StoreHistory {
             let filled = self.fill(&mut run);
             let entries = run.finish();
             match filled {
-                Err(_) if self.lost_events == LostEvents::Skip && self.scan.skip_lost() => {
+                Err(error) if self.skips(&error) => {
                     if entries.is_empty() {
                         continue;
                     }
@@ -111,8 +100,13 @@ impl StoreHistory {
 
     /// Goes on after what a repair gave up, if it stands there; whether it does.
     pub fn skip_lost(&mut self) -> bool {
-        self.failed = None;
-        self.scan.skip_lost()
+        self.failed = self.failed.take().filter(|error| !is_lost(error));
+        self.failed.is_none() && self.scan.skip_lost()
+    }
+
+    /// Goes on after what this error is about, where that is lost and is to be passed over.
+    fn skips(&mut self, error: &Error) -> bool {
+        self.lost_events == LostEvents::Skip && is_lost(error) && self.scan.skip_lost()
     }
 
     /// Looks at what was recorded since, at the end: the next entries go up to there.

@@ -17,6 +17,7 @@ mod idle;
 mod ids;
 mod judge;
 mod keeper;
+mod kinds;
 mod log_store;
 mod looked;
 mod lost;

@@ -1,5 +1,7 @@
 //! Pages of events.
 
+use std::ops::Range;
+
 use annals_core::{
     ConsistencyLevel, Cursor, Direction, Error, Page, Position, ReadRequest, RecordedEvent,
     Selection, StreamHead, StreamId, Timestamp, Version,
@@ -9,6 +11,7 @@ use annals_log::{RecordAt, RecordReader};
 use super::error::{bad_record, corrupt, from_log};
 use super::lost;
 use super::matching::{self, Choice};
+use super::settings::LostEvents;
 use super::shown::{Shown, first_shown};
 use super::snapshot::{Snapshot, StreamFacts, no_place};
 use crate::record::{EventView, PageBuilder};
@@ -79,7 +82,20 @@ impl Span {
                 position => snapshot.appended_at(position, &mut scratch),
             }
         })?;
-        Ok(Self { after, until })
+        let mut span = Self { after, until };
+        if request.appended_from.is_some() && snapshot.lost_events == LostEvents::Fail {
+            span.widen(request.positions()?.0, snapshot.view.lost());
+        }
+        Ok(span)
+    }
+
+    /// Takes in what is lost right before it: it may have been recorded late enough.
+    fn widen(&mut self, after: Position, lost: &[Range<u64>]) {
+        for lost in lost.iter().rev() {
+            if lost.contains(&self.after.value()) {
+                self.after = Position::new(lost.start).previous().max(after);
+            }
+        }
     }
 
     /// The request for this part of what another asks for, in its direction.
@@ -187,13 +203,14 @@ fn stream_page(
             Direction::Forward => low,
             Direction::Backward => high,
         };
-        // Without what is lost a version does not follow the one before.
-        let is_meant = |found, version| {
-            found == version || (snapshot.skips_lost() && (low..=high).contains(&found))
-        };
+        let mut around = Around::new(snapshot, request.direction, span);
+        // The last event that follows the one before it, by its place on the page.
+        let mut joined = 0;
         for (index, position) in positions.into_iter().map(Position::new).enumerate() {
+            let place = filling.len();
+            around.expect(version);
             filling.take(index, position, |event| {
-                if event.is_of(name) && is_meant(event.version(), version) {
+                if event.is_of(name) && around.follows(event.version(), position) {
                     return Ok(true);
                 }
                 Err(
@@ -205,10 +222,17 @@ fn stream_page(
             if filling.is_full {
                 break;
             }
+            if !around.is_after_gap && filling.len() > place {
+                joined = place;
+            }
             version = match request.direction {
-                Direction::Forward => version.next(),
-                Direction::Backward => version.previous(),
+                Direction::Forward => around.version.next(),
+                Direction::Backward => around.version.previous(),
             };
+        }
+        // Whoever reads on holds the versions on both sides of the end of a page against each other.
+        if filling.is_full && around.is_after_gap && joined > 0 {
+            filling.keep(joined);
         }
     }
     let rest = filling.is_full;
@@ -236,14 +260,22 @@ fn shown_versions(
     let first = first_shown(facts, now, |version| {
         snapshot.appended_at_version(name, version, &mut scratch)
     })?;
-    let after = first_after(snapshot, name, facts.version, span.after)?;
+    // What is lost and may stand in the span does, so that nothing is passed over without a word.
+    let after = first_after(snapshot, name, facts.version, span.after, LostAt::Last)?;
     let until = if span.until < snapshot.head {
-        first_after(snapshot, name, facts.version, span.until)?.previous()
+        first_after(snapshot, name, facts.version, span.until, LostAt::First)?.previous()
     } else {
         facts.version
     };
     let low = first.max(after).max(request.after_version.next());
     Ok((low, until.min(request.until_version)))
+}
+
+/// What is taken for the place of an event that is lost, of which no more is known than between which positions it stood.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LostAt {
+    First,
+    Last,
 }
 
 /// The first version of a stream that stands after this position; the one after its head when none does.
@@ -252,6 +284,7 @@ fn first_after(
     stream: &str,
     head: Version,
     after: Position,
+    lost_at: LostAt,
 ) -> Result<Version, Error> {
     if after == Position::START {
         return Ok(Version::FIRST);
@@ -260,8 +293,14 @@ fn first_after(
     // Who follows a stream has mostly seen all of it, or all but its newest events.
     let mut probe = head.value();
     while low < high {
-        let found = snapshot.position_at_version(stream, Version::new(probe))?;
-        if found.is_some_and(|position| position > after) {
+        let (first, last) = snapshot
+            .position_of_version(stream, Version::new(probe))?
+            .into_inner();
+        let position = match lost_at {
+            LostAt::First => first,
+            LostAt::Last => last,
+        };
+        if position > after {
             high = probe;
         } else {
             low = probe + 1;
@@ -269,6 +308,52 @@ fn first_after(
         probe = low + (high - low) / 2;
     }
     Ok(Version::new(low))
+}
+
+/// What was read of a stream so far, by which the next event is known to be the one that comes next.
+struct Around<'a> {
+    snapshot: &'a Snapshot,
+    direction: Direction,
+    version: Version,
+    position: Position,
+    /// Whether the last version does not follow the one before.
+    is_after_gap: bool,
+}
+
+impl<'a> Around<'a> {
+    fn new(snapshot: &'a Snapshot, direction: Direction, span: Span) -> Self {
+        Self {
+            snapshot,
+            direction,
+            version: Version::ABSENT,
+            position: match direction {
+                Direction::Forward => Position::START,
+                Direction::Backward => span.until.next(),
+            },
+            is_after_gap: false,
+        }
+    }
+
+    /// Begins with the next event, of which this version is expected.
+    fn expect(&mut self, version: Version) {
+        self.version = version;
+        self.is_after_gap = false;
+    }
+
+    /// Whether the event of this version at this position comes next: it is the expected one, or those between are lost, and
+    /// are to be passed over.
+    fn follows(&mut self, found: Version, position: Position) -> bool {
+        let expected = self.version;
+        let (before, after, is_further) = match self.direction {
+            Direction::Forward => (self.position, position, found > expected),
+            Direction::Backward => (position, self.position, found < expected),
+        };
+        self.is_after_gap = found != expected;
+        (self.version, self.position) = (found, position);
+        let are_lost =
+            || self.snapshot.skips_lost() && self.snapshot.has_lost_between(before, after);
+        !self.is_after_gap || (is_further && are_lost())
+    }
 }
 
 /// A page in the making.
@@ -356,11 +441,22 @@ impl<'a> Filling<'a> {
         Ok(())
     }
 
+    /// How many events there are.
+    fn len(&self) -> usize {
+        self.builder.as_ref().map_or(0, PageBuilder::len)
+    }
+
+    /// Leaves all but so many events to the next page.
+    fn keep(&mut self, events: usize) {
+        self.events_max = events;
+    }
+
     fn finish(self) -> Vec<RecordedEvent> {
         let mut events = self.builder.map_or(Vec::new(), PageBuilder::finish);
         if self.is_over {
             events.pop();
         }
+        events.truncate(self.events_max);
         events
     }
 }

@@ -7,10 +7,10 @@ use annals_core::{Error, ErrorKind, Position, Timestamp};
 use annals_log::{Place, Scan, Scanned, Segment, View};
 use tracing::warn;
 
-use super::dictionary;
 use super::error::{bad_record, corrupt, from_log};
 use super::settings::{LostEvents, Settings};
 use super::snapshot::{Live, Snapshot, unusable};
+use super::{dictionary, kinds};
 use crate::index::{Entry, Memtable, Part, Run, RunDirectory, RunError, RunErrorKind, Runs};
 use crate::planted::{self, Bug};
 use crate::record::{EventView, Kinds, Note};
@@ -76,11 +76,11 @@ pub(crate) struct Entering {
 impl Entering {
     /// Begins after these runs.
     pub(crate) fn after(view: &View, runs: &[Arc<Run>]) -> Result<Self, Error> {
-        let (from, kinds) = match runs.last() {
+        let (from, known) = match runs.last() {
             Some(run) => (run.upto(), kinds_of(run)?),
             None => (view.start(), Kinds::default()),
         };
-        Ok(Self::from(view, from, kinds))
+        Ok(Self::from(view, from, kinds::beginning(view, known)))
     }
 
     /// Begins after the newest of these runs that says which kinds there are; the damaged ones after it are

@@ -1,6 +1,6 @@
 //! One state of the store, as readers see it.
 
-use std::ops::{ControlFlow, RangeInclusive};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use annals_core::{
@@ -183,16 +183,11 @@ impl Snapshot {
         if positions.len() == wanted {
             return Ok(positions);
         }
-        if self.has_lost() {
+        let lost = self.view.lost().iter().map(|lost| lost.end - lost.start);
+        if lost.sum::<u64>() >= (wanted - positions.len()) as u64 {
             return Err(lost_of_stream(stream));
         }
-        Err(corrupt("index misses events of a stream; verify the store")
-            .with("stream", stream)
-            .with(
-                "versions",
-                format!("{}..={}", versions.start(), versions.end()),
-            )
-            .with("found", positions.len()))
+        Err(missing(stream, *versions.start()).with("found", positions.len()))
     }
 
     /// The same of those that no repair gave up, whether all are there or not.
@@ -203,12 +198,30 @@ impl Snapshot {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<u64>, Error> {
-        let lost = self.view.lost();
-        let lost_count: u64 = lost.iter().map(|lost| lost.end - lost.start).sum();
-        let wanted = limit.saturating_add(usize::try_from(lost_count).unwrap_or(usize::MAX));
+        let mut asked = limit;
+        loop {
+            let mut positions = self.known_positions(stream, versions.clone(), direction, asked)?;
+            let is_all = positions.len() < asked;
+            positions.retain(|position| self.lost_at(*position).is_none());
+            if is_all || positions.len() >= limit {
+                positions.truncate(limit);
+                return Ok(positions);
+            }
+            asked = asked.saturating_mul(2);
+        }
+    }
+
+    /// The positions that the index has for these versions of a stream, at most so many.
+    fn known_positions(
+        &self,
+        stream: &str,
+        versions: RangeInclusive<u64>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<u64>, Error> {
         let mut positions = Vec::new();
         self.walk(direction, |part| {
-            let left = wanted - positions.len();
+            let left = limit - positions.len();
             if left == 0 {
                 return Ok(ControlFlow::Break(()));
             }
@@ -216,34 +229,54 @@ impl Snapshot {
                 .map_err(unusable)?;
             Ok(ControlFlow::Continue(()))
         })?;
-        positions.retain(|position| !lost.iter().any(|lost| lost.contains(position)));
-        positions.truncate(limit);
         Ok(positions)
     }
 
-    /// Where the event of this version of a stream stands. Where events were lost and the index does not know of that one,
-    /// where the next one stands that it does know of.
-    pub(crate) fn position_at_version(
+    /// Between which positions the event of this version of a stream stands, both included: at one, but where a repair gave it
+    /// up and the index was built since.
+    pub(crate) fn position_of_version(
         &self,
         stream: &str,
         version: Version,
-    ) -> Result<Option<Position>, Error> {
-        let first = version.value();
+    ) -> Result<RangeInclusive<Position>, Error> {
+        let version = version.value();
+        let only = version..=version;
         if !self.has_lost() {
-            let found = self.stream_positions(stream, first..=first, Direction::Forward, 1)?;
-            return Ok(found.first().copied().map(Position::new));
+            let found = self.stream_positions(stream, only, Direction::Forward, 1)?;
+            let position = Position::new(found.first().copied().unwrap_or_default());
+            return Ok(position..=position);
         }
-        let mut found = Vec::new();
-        self.walk(Direction::Forward, |part| {
-            part.stream_positions(stream, first..=u64::MAX, Direction::Forward, 1, &mut found)
-                .map_err(unusable)?;
-            Ok(if found.is_empty() {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            })
-        })?;
-        Ok(found.first().copied().map(Position::new))
+        let at = |versions, direction| {
+            let found = self.known_positions(stream, versions, direction, 1);
+            found.map(|found| found.first().copied())
+        };
+        if let Some(position) = at(only, Direction::Forward)? {
+            return Ok(Position::new(position)..=Position::new(position));
+        }
+        let before = at(1..=version, Direction::Backward)?.unwrap_or_default();
+        let after = at(version..=u64::MAX, Direction::Forward)?;
+        let after = after.unwrap_or(self.head.next().value());
+        let mut between = self
+            .view
+            .lost()
+            .iter()
+            .filter(|lost| lost.end > before && lost.start < after);
+        let first = between.next().ok_or_else(|| missing(stream, version))?;
+        let last = between.next_back().unwrap_or(first);
+        Ok(Position::new(first.start)..=Position::new(last.end - 1))
+    }
+
+    /// The range of lost positions that this one is in.
+    fn lost_at(&self, position: u64) -> Option<&Range<u64>> {
+        let lost = self.view.lost();
+        let index = lost.partition_point(|lost| lost.end <= position);
+        lost.get(index).filter(|lost| lost.contains(&position))
+    }
+
+    /// Whether something between these positions is lost.
+    pub(crate) fn has_lost_between(&self, before: Position, after: Position) -> bool {
+        let mut lost = self.view.lost().iter();
+        lost.any(|lost| lost.end > before.value() && lost.start < after.value())
     }
 
     /// Whether a repair gave up events.
@@ -344,12 +377,9 @@ impl Snapshot {
         version: Version,
         scratch: &mut Vec<u8>,
     ) -> Result<Timestamp, Error> {
-        let found = self.position_at_version(stream, version)?;
-        let mut position = found.unwrap_or(self.head.next()).value();
-        for lost in self.view.lost() {
-            if lost.contains(&position) {
-                position = lost.end;
-            }
+        let mut position = self.position_of_version(stream, version)?.end().value();
+        while let Some(lost) = self.lost_at(position) {
+            position = lost.end;
         }
         if position > self.head.value() {
             return Ok(self.newest_at);
@@ -452,6 +482,14 @@ impl StreamFacts {
     pub(crate) fn is_soft_deleted(&self) -> bool {
         self.policy.state == StreamState::SoftDeleted
     }
+}
+
+/// The index does not have an event of a stream.
+#[cold]
+fn missing(stream: &str, version: u64) -> Error {
+    corrupt("index misses events of a stream; verify the store")
+        .with("stream", stream)
+        .with("from_version", version)
 }
 
 /// A repair gave up events of this stream.

@@ -7,6 +7,7 @@ use std::thread;
 
 use annals_core::Error;
 use annals_log::{Progress, Repair, Verification, VerifySettings};
+use tracing::warn;
 
 use super::error::from_log;
 use super::open::LogStoreBuilder;
@@ -113,8 +114,14 @@ impl LogStoreBuilder {
     /// # Errors
     /// `Unavailable` when there is no store, or it is open.
     pub fn repair(&self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Repair, Error> {
-        annals_log::repair(&self.parts, &self.log_directory(), progress)
-            .map_err(|error| from_log(error).during("repair"))
+        let repair = annals_log::repair(&self.parts, &self.log_directory(), progress);
+        let repair = repair.map_err(|error| from_log(error).during("repair"))?;
+        if !repair.quarantined.is_empty()
+            && let Err(error) = self.state_kinds_again()
+        {
+            warn!(%error, "what the index tells of kinds of events is not stated again in the log");
+        }
+        Ok(repair)
     }
 
     fn verify_index(&self) -> Result<CheckedIndex, Error> {

@@ -1,0 +1,109 @@
+//! Which kinds of events a log has, where it may have lost what states them.
+
+use std::collections::BTreeSet;
+
+use annals_core::{Error, Timestamp};
+use annals_log::{Kind, Log, Segment, View};
+
+use super::error::from_log;
+use super::open::LogStoreBuilder;
+use super::prepared::RECORD_BYTES;
+use super::recover::kinds_of;
+use crate::record::{EventView, KindCode, KindRef, Kinds, Note, encode_kind};
+
+/// The kinds to read a log with, from these on. A log that lost a part may have lost what states a kind that events
+/// in the rest of that segment are of: every segment states what it uses, so that another one, or the index, tells. What nothing
+/// tells any more stays unknown, and no other kind is called the same.
+pub(crate) fn beginning(view: &View, known: Kinds) -> Kinds {
+    let has_lost = |segment: &&Segment| !segment.lost().is_empty();
+    let mut kinds = known;
+    let mut used = BTreeSet::new();
+    for segment in view.segments().filter(has_lost) {
+        each_note(view, segment, &mut kinds, |code| {
+            used.insert(code);
+        });
+    }
+    let is_unknown = |kinds: &Kinds| used.iter().any(|code| kinds.kind(*code).is_none());
+    let segments: Vec<&Segment> = if is_unknown(&kinds) {
+        view.segments().collect()
+    } else {
+        Vec::new()
+    };
+    // The newest first: a repair states there what it knows.
+    for segment in segments.into_iter().rev() {
+        if !is_unknown(&kinds) {
+            break;
+        }
+        each_note(view, segment, &mut kinds, |_| {});
+    }
+    used.into_iter().for_each(|code| kinds.reserve(code));
+    kinds
+}
+
+/// Takes the kinds that a segment states, as far as it can be read; tells the codes of its events.
+fn each_note(view: &View, segment: &Segment, kinds: &mut Kinds, mut used: impl FnMut(KindCode)) {
+    let mut scan = view.scan(segment.start());
+    loop {
+        match scan.next_record() {
+            Ok(Some(record)) if record.at.segment() == segment.id() => {
+                if record.number.is_some() {
+                    let event = EventView::parse(record.body, Timestamp::EPOCH);
+                    if let Ok(KindRef::Code(code)) = event.map(|event| event.kind()) {
+                        used(code);
+                    }
+                } else if let Ok(Note::Kind(code, kind)) = Note::parse(record.body)
+                    && kinds.kind(code).is_none()
+                {
+                    // What is known under this code stands.
+                    let _ = kinds.insert(code, kind);
+                }
+            }
+            Ok(_) => return,
+            Err(_) => {
+                // Whoever reads events there is told of damage.
+                if !scan.skip_lost() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl LogStoreBuilder {
+    /// The kinds that the index files tell of.
+    pub(crate) fn kinds_of_index(&self, view: &View) -> Kinds {
+        let directory = self.run_directory_to_read(view.log_id());
+        let runs = directory.look(view.end()).unwrap_or_default();
+        let kinds = runs.iter().rev().find_map(|run| kinds_of(run).ok());
+        kinds.unwrap_or_default()
+    }
+
+    /// States in a log that was repaired what the index alone still tells of its kinds: the index is no part of a backup.
+    pub(crate) fn state_kinds_again(&self) -> Result<(), Error> {
+        let (mut log, _) =
+            Log::open(&self.parts, &self.log_directory(), self.log_settings()).map_err(from_log)?;
+        let view = log.view().clone();
+        let stated = beginning(&view, Kinds::default());
+        let all = beginning(&view, self.kinds_of_index(&view));
+        let missing = all.iter().filter(|(code, _)| stated.kind(*code).is_none());
+        let notes: Vec<Vec<u8>> = missing
+            .map(|(code, kind)| {
+                let mut note = Vec::new();
+                encode_kind(code, kind, &mut note);
+                note
+            })
+            .collect();
+        if !notes.is_empty() {
+            let bytes = notes.iter().map(|note| note.len() + RECORD_BYTES).sum();
+            let context = log.segment().context;
+            log.reserve(bytes, || context).map_err(from_log)?;
+            let mut frame = log.frame();
+            for note in &notes {
+                frame.push(Kind::Note, |buffer| buffer.extend_from_slice(note));
+            }
+            frame.write().map_err(from_log)?;
+            log.sync().map_err(from_log)?;
+        }
+        log.close().map_err(from_log)
+    }
+}
