@@ -281,6 +281,30 @@ fn bounds_leave_nothing_out_that_is_lost_without_a_word() {
 }
 
 #[test]
+fn where_a_lost_event_stood_is_not_guessed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = LogStore::builder(&path).create().unwrap();
+    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
+    store.close().unwrap();
+    damage(&path, 5);
+    damage(&path, 7);
+    LogStore::builder(&path).repair(&mut |_| {}).unwrap();
+    fs::remove_dir_all(path.join("index")).unwrap();
+    // Of the stream the log still knows 2 and 8: what it lost between them stood at 5 or at 7.
+    let store = LogStore::builder(&path).open().unwrap();
+    let request = ReadRequest::stream(stream(2));
+    let until = request.clone().until(Position::new(6));
+    assert!(is_lost(&positions(&store, until).unwrap_err()));
+    let after = request.clone().after(Position::new(6));
+    assert!(is_lost(&positions(&store, after).unwrap_err()));
+    let before = request.clone().until(Position::new(4));
+    assert_eq!(positions(&store, before).unwrap(), [2]);
+    let behind = request.after(Position::new(7));
+    assert_eq!(positions(&store, behind).unwrap(), [8]);
+}
+
+#[test]
 fn a_bound_in_time_leaves_nothing_out_that_is_lost_without_a_word() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
