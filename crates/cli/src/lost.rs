@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use annals_core::{Position, RecordedEvent, StreamId, Version};
+use annals_store_log::Losses;
 use clap::Args;
 
 use crate::failure::Result;
@@ -30,40 +31,57 @@ impl PastLost {
 
 /// The store, to be looked over as a whole: past what a repair gave up, which is told.
 pub(crate) fn surveyed(store: &StoreAddress) -> Result<StoreAddress> {
-    let lost = store.lost_positions()?;
+    survey(store).map(|(store, _)| store)
+}
+
+/// The same, with what is lost.
+pub(crate) fn survey(store: &StoreAddress) -> Result<(StoreAddress, Losses)> {
+    let lost = store.losses()?;
     if !lost.is_empty() {
         warn(&format!(
-            "{} lost, as a repair recorded, and not in this answer",
+            "{}, as a repair recorded, and not in this answer",
             told(&lost)
         ));
     }
-    Ok(store.past_lost())
+    Ok((store.past_lost(), lost))
 }
 
-/// How many positions there are.
-pub(crate) fn count(lost: &[RangeInclusive<Position>]) -> u64 {
-    let counts = lost.iter().map(|lost| lost.end().since(*lost.start()) + 1);
-    counts.sum()
-}
-
-/// Which positions, with their verb: `positions 5 to 6 and 9 are`.
-pub(crate) fn told(lost: &[RangeInclusive<Position>]) -> String {
-    let verb = if count(lost) == 1 { "is" } else { "are" };
-    format!("{} {verb}", named(lost))
+/// What is lost, for people: `2 events are lost, positions 5 to 6`.
+pub(crate) fn told(lost: &Losses) -> String {
+    let mut parts = Vec::new();
+    let events = lost.events();
+    if events > 0 {
+        let verb = if events == 1 { "is" } else { "are" };
+        let positions = named(&lost.positions);
+        parts.push(format!(
+            "{} {verb} lost, {positions}",
+            text::count(events, "event")
+        ));
+    }
+    if lost.without_events > 0 {
+        let places = text::count(lost.without_events as u64, "place");
+        let verb = if lost.without_events == 1 {
+            "is"
+        } else {
+            "are"
+        };
+        parts.push(format!(
+            "{places} in the log where policies of streams may have been {verb} lost"
+        ));
+    }
+    parts.join(", and ")
 }
 
 /// Which positions: `positions 5 to 6 and 9`.
 pub(crate) fn named(lost: &[RangeInclusive<Position>]) -> String {
     const TOLD_MAX: usize = 5;
-    let noun = if count(lost) == 1 {
-        "position"
-    } else {
-        "positions"
+    let noun = match lost {
+        [only] if only.start() == only.end() => "position",
+        _ => "positions",
     };
     let mut ranges: Vec<String> = lost.iter().take(TOLD_MAX).map(text::positions).collect();
-    let left = count(lost.get(TOLD_MAX..).unwrap_or_default());
-    if left > 0 {
-        ranges.push(format!("{} others", text::grouped(left)));
+    if lost.len() > TOLD_MAX {
+        ranges.push("others".to_owned());
     }
     let end = ranges.pop().unwrap_or_default();
     let before = ranges.join(", ");
@@ -80,9 +98,9 @@ pub(crate) struct Beginnings {
 
 impl Beginnings {
     /// Of a store that has lost this.
-    pub(crate) fn of(lost: &[RangeInclusive<Position>]) -> Self {
+    pub(crate) fn of(lost: &Losses) -> Self {
         Self {
-            begun: (!lost.is_empty()).then(HashSet::new),
+            begun: (!lost.positions.is_empty()).then(HashSet::new),
         }
     }
 
@@ -107,13 +125,11 @@ mod tests {
             let ranges = ranges.map(|(first, last)| Position::new(*first)..=Position::new(*last));
             ranges.collect::<Vec<_>>()
         };
-        assert_eq!(told(&lost(&[(5, 5)])), "position 5 is");
-        assert_eq!(told(&lost(&[(5, 6)])), "positions 5 to 6 are");
-        assert_eq!(told(&lost(&[(5, 6), (9, 9)])), "positions 5 to 6 and 9 are");
+        let named = |ranges: &[(u64, u64)]| named(&lost(ranges));
+        assert_eq!(named(&[(5, 5)]), "position 5");
+        assert_eq!(named(&[(5, 6)]), "positions 5 to 6");
+        assert_eq!(named(&[(5, 6), (9, 9)]), "positions 5 to 6 and 9");
         let many: Vec<(u64, u64)> = (1..=9).map(|n| (n * 10, n * 10)).collect();
-        assert_eq!(
-            told(&lost(&many)),
-            "positions 10, 20, 30, 40, 50 and 4 others are"
-        );
+        assert_eq!(named(&many), "positions 10, 20, 30, 40, 50 and others");
     }
 }

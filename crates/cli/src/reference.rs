@@ -82,7 +82,7 @@ Lines of other verbs:\n\n\
 | `profile` | a line for each type: `type`, `events`, `payload_bytes`, `payload_bytes_average`, `decode_ns`; then what was measured: `covers_ns`, `operations`, `categories` (with their `category`), `streams` (with `stream`, `operation`, `weight_ns`), `other_streams`; each with `count`, `events`, `failed`, `total_ns`, `max_ns`, `estimated_ns` and `p50_ns`, `p90_ns`, `p99_ns`, `p999_ns` where they are known |\n\
 | `top` | `at`, `store`, `head`, `lost_positions`, `newest_appended_at`, `events_per_second_10s`, `events_per_second_60s`, `newest_events`, `streams` and `types` (each `name`, `events`, `bytes`), `segment_files`, `segment_bytes`, `index_files`, `index_bytes`, `all_bytes`, `readers` (as of `projections`, with `lag_change`), `application` with `--metrics` |\n\
 | `subjects show`, `subjects erase` | `subject`, `is_done`, `keys` (each `key`, `erased_at`), `events`, `streams` (each `stream`, `events`), `snapshots_removed`, `recorded` (positions), and what is said of `snapshots`, `checkpoints` and what is `not_covered` |\n\
-| `doctor` | `check`, `verdict` (good, look or bad), `found`, `advice` |\n\
+| `doctor` | `check`, `verdict` (good, look or bad), `found`, `advice` |\n\n\
 A line of an export has the same fields as an event, in this order: `position`, `append` (`id` and the number of its `events`, on\n\
 its first event), `stream`, `version`, `type`, `schema_version`, `content_type`, `id`, `recorded_at`, `appended_at`,\n\
 `tags`, `correlation_id`, `causation_id`, `headers`, and `payload` byte for byte where the form is JSON without line breaks, else\n\

@@ -1,14 +1,13 @@
 //! Which store, and opening it: the one place that knows what an address means.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use annals_core::{Checkpoint, CheckpointName, EventStore, Position};
+use annals_core::{Checkpoint, CheckpointName, EventStore};
 use annals_store_log::{
-    LogFollower, LogStore, LogStoreBuilder, LostEvents, Settings, StoreHistory, is_locked,
+    LogFollower, LogStore, LogStoreBuilder, Losses, LostEvents, Settings, StoreHistory, is_locked,
 };
 
 use crate::archives::archives;
@@ -122,10 +121,10 @@ impl StoreAddress {
         Ok(self.builder().history()?)
     }
 
-    /// The positions that a repair gave up.
-    pub(crate) fn lost_positions(&self) -> Result<Vec<RangeInclusive<Position>>> {
+    /// What a repair gave up.
+    pub(crate) fn losses(&self) -> Result<Losses> {
         self.check()?;
-        Ok(self.builder().lost_positions()?)
+        Ok(self.builder().losses()?)
     }
 
     /// The checkpoints that are saved in it.

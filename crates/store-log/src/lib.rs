@@ -77,6 +77,6 @@ pub use annals_log::{
 };
 pub use store::{
     ArchiveSummary, CommitterThread, DamagedIndex, Durability, LogFollower, LogStore,
-    LogStoreBuilder, LostEvents, Maintenance, ReadMode, Settings, StoreFork, StoreHistory,
+    LogStoreBuilder, Losses, LostEvents, Maintenance, ReadMode, Settings, StoreFork, StoreHistory,
     StoreVerification, is_locked, is_lost,
 };

@@ -116,13 +116,8 @@ fn a_store_opens_appends_and_judges_without_its_archive() {
     let error = block_on(follower.collect(ReadRequest::all())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(place.builder().verify(&mut |_| {}).is_err());
-    let verified = place
-        .builder()
-        .verify_with(
-            VerifySettings::default().archived(ArchivedSegments::Skip),
-            &mut |_| {},
-        )
-        .unwrap();
+    let local = VerifySettings::default().archived(ArchivedSegments::Skip);
+    let verified = place.builder().verify_with(local, &mut |_| {}).unwrap();
     assert!(verified.is_whole() && verified.log.segments_skipped > 3);
     let fork = place
         .builder()

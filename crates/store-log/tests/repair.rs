@@ -10,7 +10,7 @@ use std::time::Duration;
 use annals_core::{
     Append, AppendId, ContentType, Criteria, Cursor, Error, ErrorKind, EventStore, EventType,
     Expected, HistoryEntry, ManualClock, NewEvent, PolicyAction, PolicyChange, Position,
-    ReadRequest, Receipt, StreamId, Timestamp, Version,
+    ReadRequest, Receipt, RecordedEvent, StreamId, Timestamp, Version,
 };
 use annals_store_log::{LogStore, LogStoreBuilder, LostEvents, Settings, is_lost};
 use futures_executor::block_on;
@@ -161,7 +161,7 @@ fn what_is_lost_is_passed_over_where_it_is_asked_for() {
     }
     let repair = LogStore::builder(&path).repair(&mut |_| {});
     repair.unwrap();
-    let lost = LogStore::builder(&path).lost_positions().unwrap();
+    let lost = LogStore::builder(&path).losses().unwrap().positions;
     let lost: Vec<(u64, u64)> = lost
         .iter()
         .map(|lost| (lost.start().value(), lost.end().value()))
@@ -361,7 +361,7 @@ fn a_page_does_not_end_at_a_gap() {
                 while let Some(request) = next {
                     let page = block_on(store.read(request)).unwrap();
                     let versions: Vec<Version> =
-                        page.events.iter().map(|event| event.version()).collect();
+                        page.events.iter().map(RecordedEvent::version).collect();
                     if let (Some(last), Some(first)) = (last, versions.first()) {
                         let expected = if backward {
                             last.previous()

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use annals_core::Position;
-use annals_store_log::Parts;
 use annals_store_log::vfs::{Access, OsVfs, Vfs, VfsFile, VfsLock, Watch};
+use annals_store_log::{Losses, Parts};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,6 @@ use super::init::{cannot_be_made, refuse_what_is_there};
 use super::verify::on_progress;
 use crate::archives::archives;
 use crate::failure::{Exit, Failure, Result};
-use crate::lost;
 use crate::output::confirm::typed_name;
 use crate::output::progress::Step;
 use crate::output::table::{Align, Table};
@@ -111,21 +110,27 @@ pub(crate) fn run(args: &Backup, session: &mut Session) -> Result {
     let place = args.directory.join(format!("{number:06}"));
     fs::rename(&making, &place).map_err(|error| Failure::file("make", &place, &error))?;
     sync_directory(&args.directory)?;
-    let mut removed = surplus(
-        &self::generations(&args.directory)?,
-        args.prune.keep,
-        0,
-        &place,
-    )?;
-    let (mut count, mut pruned) = (0, Ok(()));
-    while let (Some(path), Ok(())) = (removed.get(count), &pruned) {
-        pruned = remove_all(path);
-        count += usize::from(pruned.is_ok());
-    }
-    removed.truncate(count);
+    let mut removed = Vec::new();
+    let pruned = prune(args, &place, &mut removed);
     // It counts, whatever became of older ones.
     tell(&place, &about, &removed, &mut session.out)?;
     pruned
+}
+
+/// Removes the backups that are too many now.
+fn prune(args: &Backup, newest: &Path, removed: &mut Vec<PathBuf>) -> Result {
+    let surplus = surplus(&generations(&args.directory)?, args.prune.keep, 0, newest)?;
+    if let Some(kept) = &surplus.kept {
+        warn(&format!(
+            "{} is kept: it has events that the store has lost. `annals restore` has them; remove it by hand",
+            kept.display()
+        ));
+    }
+    for path in surplus.removed {
+        remove_all(&path)?;
+        removed.push(path);
+    }
+    Ok(())
 }
 
 /// Asks before backups are removed: where nobody can be asked also while there are few, so that a script does not fail
@@ -135,7 +140,11 @@ fn ask(args: &Backup, store: &StoreAddress) -> Result {
         return Ok(());
     };
     let there = there(args, store)?;
-    if surplus(&there, Some(keep), 1, store.directory())?.is_empty() && io::stdin().is_terminal() {
+    if surplus(&there, Some(keep), 1, store.directory())?
+        .removed
+        .is_empty()
+        && io::stdin().is_terminal()
+    {
         return Ok(());
     }
     let what = format!(
@@ -159,7 +168,7 @@ fn there(args: &Backup, store: &StoreAddress) -> Result<Vec<(u64, PathBuf)>> {
 /// Tells what a backup would be, and which ones would be removed.
 fn look_ahead(args: &Backup, session: &mut Session) -> Result {
     let there = there(args, &session.store)?;
-    let removed = surplus(&there, args.prune.keep, 1, session.store.directory())?;
+    let removed = surplus(&there, args.prune.keep, 1, session.store.directory())?.removed;
     let number = there.last().map_or(1, |(number, _)| number + 1);
     let place = args.directory.join(format!("{number:06}"));
     let head = session.store.history()?.head();
@@ -312,34 +321,49 @@ pub(crate) fn remove_all(directory: &Path) -> Result {
     }
 }
 
-/// The backups that are too many once there are so many more, the oldest first. One that has events that the newest one
-/// lost is not: it is said of it.
+/// Which backups are too many, the oldest first.
+#[derive(Default)]
+struct Surplus {
+    removed: Vec<PathBuf>,
+    /// One of them that stays: the newest that has events which the store lost since.
+    kept: Option<PathBuf>,
+}
+
+/// The backups that are too many once there are so many more.
 fn surplus(
     generations: &[(u64, PathBuf)],
     keep: Option<u64>,
     more: usize,
     newest: &Path,
-) -> Result<Vec<PathBuf>> {
+) -> Result<Surplus> {
     let Some(keep) = keep else {
-        return Ok(Vec::new());
+        return Ok(Surplus::default());
     };
     let keep = usize::try_from(keep).unwrap_or(usize::MAX);
     let count = (generations.len() + more).saturating_sub(keep);
-    let lost = |store: &Path| StoreAddress::new(store).lost_positions();
-    let lost_by_newest = lost::count(&lost(newest)?);
-    let mut surplus = Vec::new();
-    for (_, path) in generations.iter().take(count) {
-        // One that can't tell is no worse for being kept.
-        if lost(path).is_ok_and(|lost| lost::count(&lost) >= lost_by_newest) {
-            surplus.push(path.clone());
+    let lost = StoreAddress::new(newest).losses()?;
+    let newest_with_more = generations
+        .iter()
+        .rposition(|(_, path)| has_more(path, &lost));
+    let mut surplus = Surplus::default();
+    for (index, (_, path)) in generations.iter().take(count).enumerate() {
+        if newest_with_more == Some(index) {
+            surplus.kept = Some(path.clone());
         } else {
-            warn(&format!(
-                "{} is kept: it may have events that the store has lost",
-                path.display()
-            ));
+            surplus.removed.push(path.clone());
         }
     }
     Ok(surplus)
+}
+
+/// Whether a backup has something of what is lost; one that can't tell may.
+fn has_more(backup: &Path, lost: &Losses) -> bool {
+    let Some(first) = lost.positions.first() else {
+        return false;
+    };
+    let reaches = about(backup).is_none_or(|about| about.position >= first.start().value());
+    let before = StoreAddress::new(backup).losses();
+    reaches && before.map_or(true, |before| before.events() < lost.events())
 }
 
 fn shown(paths: &[PathBuf]) -> Vec<String> {

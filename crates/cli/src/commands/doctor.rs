@@ -169,7 +169,7 @@ fn store(session: &Session) -> Check {
         let found = format!("there is none in {} yet", session.store);
         return Check::new(NAME, Verdict::Look, found, "make one with `annals init`");
     }
-    let lost = session.store.lost_positions();
+    let lost = session.store.losses();
     match session.store.follower().and(lost) {
         Ok(lost) if lost.is_empty() => Check::new(
             NAME,
@@ -181,7 +181,7 @@ fn store(session: &Session) -> Check {
             NAME,
             Verdict::Look,
             format!(
-                "{} can be read, but {} lost, as a repair recorded",
+                "{} can be read, but {}, as a repair recorded",
                 session.store,
                 lost::told(&lost)
             ),

@@ -1,18 +1,17 @@
 //! `annals stats`: how much there is.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
 use annals_core::{
-    ConsistencyLevel, Cursor, EventStore as _, HistoryEntry, Position, ReadRequest, RecordedEvent,
-    Timestamp,
+    ConsistencyLevel, Cursor, EventStore as _, HistoryEntry, ReadRequest, RecordedEvent, Timestamp,
 };
+use annals_store_log::Losses;
 use clap::Args;
 use futures_executor::block_on;
 use serde::Serialize;
 
 use crate::failure::Result;
-use crate::lost::{self, Beginnings, surveyed};
+use crate::lost::{Beginnings, survey};
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{BOLD, DIM, NAME, Out, text};
 use crate::select::first_event;
@@ -84,8 +83,7 @@ struct Category {
 }
 
 pub(crate) fn run(args: &Stats, session: &mut Session) -> Result {
-    let address = surveyed(&session.store)?;
-    let lost = address.lost_positions()?;
+    let (address, lost) = survey(&session.store)?;
     let store = address.to_read()?;
     let ends = [ReadRequest::all(), ReadRequest::all().backward()];
     let [first, newest] = ends.map(|request| {
@@ -107,7 +105,7 @@ pub(crate) fn run(args: &Stats, session: &mut Session) -> Result {
     let files = StoreFiles::of(session.store.directory())?;
     let mut summary = Summary::of(session, &head, (first, newest?), files, counted);
     summary.archived = archived;
-    summary.lost_positions = lost::count(&lost);
+    summary.lost_positions = lost.events();
     if session.out.is_json() {
         return session.out.json(&summary);
     }
@@ -159,7 +157,7 @@ fn store_times(summary: &Summary) -> [Option<Timestamp>; 2] {
     ]
 }
 
-fn count(store: &StoreAddress, lost: &[RangeInclusive<Position>]) -> Result<Counted> {
+fn count(store: &StoreAddress, lost: &Losses) -> Result<Counted> {
     let mut counted = Counted::default();
     let mut beginnings = Beginnings::of(lost);
     let mut history = store.history()?;

@@ -8,7 +8,7 @@ use futures_executor::block_on;
 use serde::Serialize;
 
 use crate::failure::Result;
-use crate::lost::{Beginnings, surveyed};
+use crate::lost::{Beginnings, survey};
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{DIM, NAME, Out};
 use crate::session::Session;
@@ -52,10 +52,10 @@ struct Found {
 }
 
 pub(crate) fn run(args: &Streams, session: &mut Session) -> Result {
-    let address = surveyed(&session.store)?;
+    let (address, losses) = survey(&session.store)?;
     let mut history = address.history()?;
     let store = address.to_read()?;
-    let mut beginnings = Beginnings::of(&address.lost_positions()?);
+    let mut beginnings = Beginnings::of(&losses);
     let mut list = List::new(args);
     let out = &mut session.out;
     each_entry("looking for streams", &mut history, |entry| {

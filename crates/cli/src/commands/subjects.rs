@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use futures_executor::block_on;
 
 use crate::failure::{Failure, Result};
+use crate::lost::surveyed;
 use crate::output::confirm::typed_name;
 use crate::output::{Out, text};
 use crate::session::Session;
@@ -99,7 +100,7 @@ fn open(who: &Who) -> Result<(Subject, FileKeys)> {
 }
 
 fn show(who: &Who, session: &mut Session) -> Result {
-    let store = session.store.to_read()?;
+    let store = surveyed(&session.store)?.to_read()?;
     let (subject, keys) = open(who)?;
     let report = block_on(Eraser::new(&*store, &keys).preview(&subject))?;
     tell(&report, &mut session.out)
@@ -107,7 +108,7 @@ fn show(who: &Who, session: &mut Session) -> Result {
 
 fn erase(args: &Erase, session: &mut Session) -> Result {
     // Opened before anything is erased: what can't be recorded is not done.
-    let store = session.store.to_write()?;
+    let store = surveyed(&session.store)?.to_write()?;
     debug_assert!(
         store.capabilities().writes_any_streams(),
         "an embedded store takes any append"

@@ -237,7 +237,11 @@ fn read_all(session: &Session, findings: &mut Vec<Finding>) -> Result<u64> {
     });
     match read {
         // Told already, with its place.
-        Err(failure) if failure.exit == Exit::Damage && !findings.is_empty() => Ok(events),
+        Err(failure)
+            if failure.exit == Exit::Damage && findings.iter().any(|it| it.sort == "damage") =>
+        {
+            Ok(events)
+        }
         Err(failure) => Err(failure),
         Ok(()) => Ok(events),
     }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, BufWriter, Write};
 use std::path::Path;
 
 use annals_core::{HistoryEntry, Position};
-use annals_store_log::StoreHistory;
+use annals_store_log::{StoreHistory, is_lost};
 
 use super::Format;
 use super::line::Line;
@@ -50,7 +50,9 @@ pub(crate) fn write(
         let entries = match history.next_entries() {
             Ok(entries) if entries.is_empty() => break,
             Ok(entries) => entries,
-            Err(error) if history.skip_lost() => {
+            // Behind the place where the export begins, also where it was no event.
+            Err(error) if is_lost(&error) && passing.at >= from.after => return Err(error.into()),
+            Err(error) if is_lost(&error) && history.skip_lost() => {
                 lost = Some(error);
                 continue;
             }

@@ -344,9 +344,15 @@ impl Held {
             return Ok(());
         }
         while let Some(line) = self.next()? {
-            if let Line::Event(event) = &line
-                && event.position == Some(after)
-            {
+            let Line::Event(event) = &line else {
+                continue;
+            };
+            if event.position > Some(after) {
+                // The one before it is lost.
+                self.waiting.push_front(line);
+                break;
+            }
+            if event.position == Some(after) {
                 break;
             }
         }

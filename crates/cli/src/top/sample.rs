@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::metrics::{Activity, Application};
 use crate::commands::projections::{Reader, readers};
 use crate::failure::Result;
-use crate::lost;
 use crate::output::time::now;
 use crate::select::{each_event, first_event};
 use crate::store_at::StoreAddress;
@@ -98,7 +97,7 @@ impl Board {
         Ok(Self {
             address: address.clone(),
             store: address.past_lost().to_read()?,
-            lost: lost::count(&address.lost_positions()?),
+            lost: address.losses()?.events(),
             looks: 0,
             at: Timestamp::EPOCH,
             head: Position::START,

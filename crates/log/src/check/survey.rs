@@ -620,7 +620,9 @@ mod tests {
         block[middle] ^= 1;
         entries[0].checksum = Seed::new(header.segment.salt).checksum(HEADER_BYTES, block);
         let mut table = Vec::new();
-        entries.iter().for_each(|entry| entry.encode(&mut table));
+        for entry in &entries {
+            entry.encode(&mut table);
+        }
         let header = CompressedHeader {
             table_checksum: checksum(&table),
             ..header

@@ -35,6 +35,12 @@ pub(crate) fn from_log(error: annals_log::Error) -> Error {
             numbers: Some(lost),
             ..
         }) if !lost.is_empty() => positions_lost(lost),
+        Some(Damage {
+            kind: DamageKind::Lost,
+            ..
+        }) => given_up(
+            "a part of the log is lost, as a repair recorded; restore a backup, or read on behind it",
+        ),
         Some(damage) => Error::new(kind, told(damage)).caused_by(error),
         None => Error::new(kind, error.to_string()).caused_by(error),
     }
@@ -109,11 +115,8 @@ impl std::error::Error for GivenUp {}
 /// Whether a call failed because a [repair](crate::LogStoreBuilder::repair) gave up what it asks for: restoring a backup
 /// is the only way to have it. A store that is opened with [`LostEvents::Skip`](crate::LostEvents::Skip) reads past it.
 pub fn is_lost(error: &Error) -> bool {
-    std::error::Error::source(error).is_some_and(|cause| {
-        let engine = cause.downcast_ref::<annals_log::Error>();
-        let damage = engine.and_then(annals_log::Error::damage);
-        cause.is::<GivenUp>() || damage.is_some_and(|damage| damage.kind == DamageKind::Lost)
-    })
+    let cause = std::error::Error::source(error);
+    cause.is_some_and(<dyn std::error::Error>::is::<GivenUp>)
 }
 
 /// A record that is whole by its checksum is no event of this format.

@@ -36,7 +36,9 @@ pub(crate) fn beginning(view: &View, known: Kinds) -> Kinds {
         }
         each_note(view, segment, &mut kinds, |_| {});
     }
-    used.into_iter().for_each(|code| kinds.reserve(code));
+    for code in used {
+        kinds.reserve(code);
+    }
     kinds
 }
 

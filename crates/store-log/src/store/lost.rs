@@ -3,25 +3,51 @@
 use std::ops::{Range, RangeInclusive};
 
 use annals_core::{Direction, Error, Position};
+use annals_log::Segment;
 
 use super::error::positions_lost;
 use super::open::LogStoreBuilder;
 use super::settings::LostEvents;
 
 impl LogStoreBuilder {
-    /// The positions that [`repair`](Self::repair) gave up, in order; none in a store that is whole. What was there is
-    /// lost, appends go on behind. The store may be open meanwhile, in this process or another.
+    /// What [`repair`](Self::repair) gave up; nothing in a store that is whole. What was there is lost, appends go on
+    /// behind. The store may be open meanwhile, in this process or another.
     ///
     /// # Errors
     /// `Unavailable` when there is no store, `Corrupt` when what it says of itself is damaged.
-    pub fn lost_positions(&self) -> Result<Vec<RangeInclusive<Position>>, Error> {
+    pub fn losses(&self) -> Result<Losses, Error> {
         let follower = self.log_follower();
-        let follower = follower.map_err(|error| error.during("look for lost positions"))?;
+        let follower = follower.map_err(|error| error.during("look for what is lost"))?;
         let view = follower.view();
-        let lost = view.lost().iter();
-        Ok(lost
-            .map(|lost| Position::new(lost.start)..=Position::new(lost.end - 1))
-            .collect())
+        let position = |lost: &Range<u64>| Position::new(lost.start)..=Position::new(lost.end - 1);
+        let ranges = view.segments().flat_map(Segment::lost);
+        Ok(Losses {
+            positions: view.lost().iter().map(position).collect(),
+            without_events: ranges.filter(|lost| lost.numbers.is_empty()).count(),
+        })
+    }
+}
+
+/// What a repair of a store gave up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Losses {
+    /// The positions of events, in order.
+    pub positions: Vec<RangeInclusive<Position>>,
+    /// How many more places in the log, where no event stood: what was there may have been policies of streams.
+    pub without_events: usize,
+}
+
+impl Losses {
+    /// Whether nothing is lost.
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty() && self.without_events == 0
+    }
+
+    /// How many events are lost.
+    pub fn events(&self) -> u64 {
+        let counts = self.positions.iter();
+        counts.map(|lost| lost.end().since(*lost.start()) + 1).sum()
     }
 }
 

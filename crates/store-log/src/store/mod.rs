@@ -42,6 +42,7 @@ pub use self::follower::LogFollower;
 pub use self::fork::StoreFork;
 pub use self::history::StoreHistory;
 pub use self::log_store::LogStore;
+pub use self::lost::Losses;
 pub use self::open::LogStoreBuilder;
 pub use self::settings::{
     CommitterThread, Durability, LostEvents, Maintenance, ReadMode, Settings,

@@ -60,7 +60,8 @@ pub enum LostEvents {
     /// takes what is left for all that there was.
     Fail,
     /// Go on behind them, as if they had never been: for who knows what is missing
-    /// ([`LogStoreBuilder::lost_positions`](crate::LogStoreBuilder::lost_positions)). States are then folds of what is left.
+    /// ([`LogStoreBuilder::losses`](crate::LogStoreBuilder::losses)). States are folds of what is left then, and so are the
+    /// snapshots and read models that are made of it, whoever reads them later.
     Skip,
 }
 

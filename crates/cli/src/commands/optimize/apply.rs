@@ -12,6 +12,7 @@ use super::policy::PolicyArgs;
 use super::told;
 use crate::failure::{Exit, Failure, Result};
 use crate::interrupt;
+use crate::lost::surveyed;
 use crate::output::confirm::typed_name;
 use crate::output::progress::Step;
 use crate::output::{GOOD, Out, WARN, text};
@@ -81,6 +82,7 @@ pub(super) fn apply(args: &Apply, session: &mut Session) -> Result {
     if args.how.dry_run {
         return super::plan(&policy, session);
     }
+    session.store = surveyed(&session.store)?;
     work(
         &args.how,
         told::NOTHING_SMALLER,

@@ -15,6 +15,7 @@ use self::policy::{Policy, PolicyArgs};
 use self::status::Status;
 use crate::failure::Result;
 use crate::interrupt;
+use crate::lost::surveyed;
 use crate::output::progress::Step;
 use crate::session::Session;
 
@@ -70,7 +71,8 @@ pub(crate) fn run(args: &Optimize, session: &mut Session) -> Result {
 
 /// What the policy would have done, also while another process writes the store.
 fn plan(policy: &Policy, session: &mut Session) -> Result {
-    let optimizer = Optimizer::of(Arc::new(session.store.follower()?));
+    let store = surveyed(&session.store)?.follower()?;
+    let optimizer = Optimizer::of(Arc::new(store));
     let step = Step::begin("planning", 0);
     let plan = policy.plan(&optimizer);
     step.end();
