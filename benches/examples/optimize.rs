@@ -3,13 +3,15 @@
 //! ```text
 //! cargo run --release -p annals-benches --example optimize -- <directory of a store> <new directory>
 //! cargo run --release -p annals-benches --example optimize -- orders <new directory> 2000000
-//! cargo run --release -p annals-benches --example optimize -- resized <directory of a store> <new directory> 4194304
+//! cargo run --release -p annals-benches --example optimize -- appends <new directory> 2000000
 //! ```
 //!
 //! The store is forked into the new directory, which shares its sealed segments; the fork is compressed. Then both
 //! are replayed from the beginning, in turns, five times each, every payload looked at. `orders` makes a store of so
-//! many events of orders first; `resized` copies the events into a store of segments of so many bytes first, for a store
-//! that has not filled one yet. The store must be closed.
+//! many events of orders first. The store must be closed.
+//!
+//! `appends` makes such a store too, and measures what a durable append of one writer takes while nothing else goes on, and
+//! while the store is compressed beside it, as fast as may be and at the rate that is the default.
 
 #![expect(
     clippy::print_stdout,
@@ -29,19 +31,22 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use annals_core::{
     Append, ContentType, EventStore, EventType, Expected, Ids, NewEvent, Optimizable, Position,
-    ReadRequest, RecordedEvent, SegmentState, StreamId, UuidIds,
+    ReadRequest, SegmentState, StreamId, UuidIds,
 };
 use annals_optimize::{ApplySettings, Control, JournalMode, OptimizePolicy, Optimizer};
-use annals_store_log::{Durability, LogStore, Settings};
+use annals_store_log::LogStore;
 use futures_executor::block_on;
 
 const ROUNDS: usize = 5;
 const EVENTS_PER_APPEND: u64 = 4;
 const PAGE_EVENTS: usize = 1000;
+const WARM_UP: Duration = Duration::from_secs(1);
+const ALONE: Duration = Duration::from_secs(10);
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -55,15 +60,14 @@ fn main() -> Outcome<()> {
             make_orders(&store, events.parse()?)?;
             measure(&store, &directory.join("compressed"))
         }
-        ["resized", from, directory, segment_bytes] => {
+        ["appends", directory, events] => {
             let directory = Path::new(directory);
-            let store = directory.join("plain");
-            copy(Path::new(from), &store, segment_bytes.parse()?)?;
-            measure(&store, &directory.join("compressed"))
+            make_orders(directory, events.parse()?)?;
+            measure_appends(directory)
         }
         [store, directory] => measure(Path::new(store), Path::new(directory)),
         _ => Err("usage: optimize <directory of a store> <new directory> | orders <new directory> <events> \
-             | resized <directory of a store> <new directory> <bytes of a segment>"
+             | appends <new directory> <events>"
             .into()),
     }
 }
@@ -73,10 +77,8 @@ fn measure(from: &Path, to: &Path) -> Outcome<()> {
     let plain = LogStore::builder(from).open()?;
     let packed = Arc::new(LogStore::builder(to).open()?);
     let optimizer = Optimizer::of(Arc::clone(&packed));
-    let mut settings = ApplySettings::default();
-    settings.bytes_per_second_max = None;
     // The fork is to have the same events.
-    settings.journal = JournalMode::Silent;
+    let settings = unlimited();
     let began = Instant::now();
     let planned = optimizer.plan(&OptimizePolicy::default())?;
     println!("planned in {:.2?}", began.elapsed());
@@ -193,42 +195,77 @@ fn make_orders(directory: &Path, events: u64) -> Outcome<()> {
     Ok(())
 }
 
-/// Copies all events, those of one time in one append, into a new store of smaller segments.
-fn copy(from: &Path, to: &Path, segment_bytes: u32) -> Outcome<()> {
-    let from = LogStore::builder(from).open()?;
-    let mut settings = Settings::default();
-    settings.durability = Durability::Process;
-    settings.segment_bytes = segment_bytes;
-    let to = LogStore::builder(to).settings(settings).create()?;
-    let ids = UuidIds::default();
-    let mut together: Vec<RecordedEvent> = Vec::new();
-    let mut next = Some(ReadRequest::all().events_max(PAGE_EVENTS));
-    while let Some(request) = next {
-        let page = block_on(from.read(request))?;
-        for event in page.events {
-            let is_next = together.iter().any(|earlier| {
-                earlier.stream() == event.stream() || earlier.appended_at() != event.appended_at()
-            });
-            if is_next {
-                append(&to, &ids, &mut together)?;
-            }
-            together.push(event);
-        }
-        next = page.next;
+/// How long appends take beside nothing, and beside a compression.
+fn measure_appends(directory: &Path) -> Outcome<()> {
+    let store = Arc::new(LogStore::builder(directory).open()?);
+    // What a store does once, when it is opened.
+    append_until(&store, &|| true, Instant::now() + WARM_UP)?;
+    let alone = append_until(&store, &|| true, Instant::now() + ALONE)?;
+    tell("alone", alone, ALONE.as_secs_f64());
+    for (name, rate) in [
+        ("beside a compression at 64 MiB/s", Some(64 * 1024 * 1024)),
+        ("beside a compression without a limit", None),
+    ] {
+        let optimizer = Optimizer::of(Arc::clone(&store));
+        let undo = optimizer.plan_undo()?;
+        optimizer.apply(&undo, &unlimited(), &Control::new(), &mut |_| {})?;
+        let plan = optimizer.plan(&OptimizePolicy::default())?;
+        let mut settings = unlimited();
+        settings.bytes_per_second_max = rate;
+        let began = Instant::now();
+        let taken = thread::scope(|scope| {
+            let applying = scope
+                .spawn(move || optimizer.apply(&plan, &settings, &Control::new(), &mut |_| {}));
+            let goes_on = || !applying.is_finished();
+            let taken = append_until(&store, &goes_on, began + Duration::from_secs(600));
+            applying.join().map_err(|_| "the compression failed")??;
+            taken
+        })?;
+        tell(name, taken, began.elapsed().as_secs_f64());
     }
-    append(&to, &ids, &mut together)?;
-    to.close()?;
     Ok(())
 }
 
-fn append(store: &LogStore, ids: &UuidIds, events: &mut Vec<RecordedEvent>) -> Outcome<()> {
-    let mut append = Append::builder(ids.append_id());
-    for event in events.drain(..) {
-        let new = event.to_new_event();
-        append = append.write(event.stream().clone(), Expected::Any, [new]);
+fn unlimited() -> ApplySettings {
+    let mut settings = ApplySettings::default();
+    settings.bytes_per_second_max = None;
+    settings.journal = JournalMode::Silent;
+    settings
+}
+
+/// Appends one event after the other; what each took, in microseconds.
+fn append_until(store: &LogStore, goes_on: &dyn Fn() -> bool, until: Instant) -> Outcome<Vec<f64>> {
+    let ids = UuidIds::default();
+    let mut taken = Vec::new();
+    while goes_on() && Instant::now() < until {
+        let number = taken.len() as u64;
+        let stream = StreamId::parse(&format!("beside-{}", number % 1000))?;
+        let append = Append::builder(ids.append_id());
+        let append = append.write(stream, Expected::Any, [event(number, number)?]);
+        let began = Instant::now();
+        block_on(store.append(append.build()?))?;
+        taken.push(began.elapsed().as_secs_f64() * 1e6);
     }
-    block_on(store.append(append.build()?))?;
-    Ok(())
+    Ok(taken)
+}
+
+fn tell(name: &str, mut taken: Vec<f64>, seconds: f64) {
+    taken.sort_by(f64::total_cmp);
+    let at = |part: f64| {
+        let index = (taken.len() as f64 * part) as usize;
+        taken
+            .get(index.min(taken.len() - 1))
+            .copied()
+            .unwrap_or(0.0)
+    };
+    println!(
+        "{name}: {} appends in {seconds:.1} s; median {:.0} us, p99 {:.0} us, p99.9 {:.0} us, longest {:.1} ms",
+        taken.len(),
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(1.0) / 1e3
+    );
 }
 
 fn event(order: u64, number: u64) -> Outcome<NewEvent> {

@@ -15,13 +15,13 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use annals_core::{
     EventStoreExt, Optimizable, ReadRequest, RecordedEvent, SegmentState, SegmentSummary, StreamId,
 };
-use annals_store_log::LogStore;
+use annals_store_log::{LogStore, VerifySettings};
 use annals_tests::cold::Cold;
 use futures_executor::block_on;
 use proptest::prelude::RngExt;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-/// How many times the process is killed, at the size of CI.
+/// How many times the process is killed while it applies a plan, at the size of CI.
 const KILLS: u64 = 200;
 
 /// A process that tells so many lines before it is where it is killed will not come there.
@@ -38,6 +38,8 @@ struct Counts {
     halted: u64,
     unfinished: usize,
     mixed: u64,
+    /// How many were killed while they applied a plan.
+    applying: u64,
     /// How many were found with some segments in the archive and some not.
     moving: u64,
 }
@@ -45,8 +47,8 @@ struct Counts {
 /// When a process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// After this many lines, wherever it is.
-    Lines(u32),
+    /// It told so many lines while it was at a step, of its appends too.
+    Steps(u32),
     /// Some of its segments are in the archive, and some are not.
     BetweenMoves,
     /// It has done this.
@@ -61,23 +63,23 @@ impl End {
             4 => Self::BetweenMoves,
             7 => Self::After("archive"),
             9 => Self::After("reclaim"),
-            _ => Self::Lines(rng.random_range(1..150)),
+            _ => Self::Steps(rng.random_range(1..60)),
         }
     }
 
     /// What makes the process come there.
     fn argument(self) -> Option<&'static str> {
         match self {
-            Self::Lines(_) => None,
+            Self::Steps(_) => None,
             Self::BetweenMoves => Some("halt"),
             Self::After(what) => Some(what),
         }
     }
 
-    /// Whether a process is there that has told so many lines, this one last.
-    fn is_reached(self, lines: u32, line: &str) -> bool {
+    /// Whether a process is there that has told of so many steps, with this line last.
+    fn is_reached(self, steps: u32, line: &str) -> bool {
         match self {
-            Self::Lines(most) => lines >= most,
+            Self::Steps(most) => steps >= most,
             Self::BetweenMoves => line.starts_with("halted"),
             Self::After(what) => line.starts_with(what),
         }
@@ -103,6 +105,8 @@ impl Counts {
 struct Optimizing {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    /// Whether it was applying a plan when it told the last line of that.
+    is_applying: bool,
 }
 
 impl Optimizing {
@@ -116,36 +120,50 @@ impl Optimizing {
             .unwrap();
         let output = process.stdout.take().unwrap();
         let lines = BufReader::new(output).lines();
-        Self { process, lines }
+        Self {
+            process,
+            lines,
+            is_applying: false,
+        }
     }
 
     /// Takes note of the lines up to its end; the newest acknowledged number.
     fn run_to(&mut self, end: End, counts: &mut Counts) -> u64 {
-        let mut newest = 0;
+        let (mut newest, mut steps) = (0, 0);
         for told in 1.. {
             assert!(told < LINES_MAX, "{end:?} is not reached: {counts:?}");
             let line = self.lines.next().unwrap().unwrap();
             newest = newest.max(counts.take_note(&line).unwrap_or(0));
-            if end.is_reached(told, &line) {
+            self.note_place(&line);
+            steps += u32::from(self.is_applying);
+            if end.is_reached(steps, &line) {
                 break;
             }
         }
         newest
     }
 
-    /// Kills it with SIGKILL; the newest number that it had acknowledged by then.
-    fn kill(mut self) -> u64 {
+    /// Takes note of whether it is applying a plan.
+    fn note_place(&mut self, line: &str) {
+        if !line.starts_with("recorded ") {
+            self.is_applying = line.starts_with("at ") || line.starts_with("halted ");
+        }
+    }
+
+    /// Kills it with SIGKILL; the newest number that it had acknowledged by then, and whether it was applying a plan.
+    fn kill(mut self) -> (u64, bool) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         let mut newest = 0;
         // A number that the kill cut is a smaller one, which was acknowledged too.
         while let Some(Ok(line)) = self.lines.next() {
+            self.note_place(&line);
             let number = line
                 .strip_prefix("recorded ")
                 .and_then(|it| it.parse().ok());
             newest = newest.max(number.unwrap_or(0));
         }
-        newest
+        (newest, self.is_applying)
     }
 }
 
@@ -166,7 +184,8 @@ fn random() -> (u64, TestRng) {
 fn check(directory: &Path, cold: Cold, acknowledged: u64, counts: &mut Counts) {
     let (_, archives) = cold.place(directory).unwrap();
     let builder = LogStore::builder(directory).archives(archives);
-    let verified = builder.verify(&mut |_| {}).unwrap();
+    let verified = builder.verify_with(VerifySettings::THOROUGH, &mut |_| {});
+    let verified = verified.unwrap();
     assert!(verified.is_whole(), "{verified:?}");
     counts.unfinished += verified.log.unfinished.len();
     let store = builder.open().unwrap();
@@ -222,7 +241,9 @@ fn campaign(cold: Cold, kills: u64) {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut store = directory.path().join("0");
     let (mut acknowledged, mut counts) = (0, Counts::default());
-    for run in 0..kills {
+    let mut run = 0;
+    while counts.applying < kills {
+        assert!(run < 4 * kills, "it is seldom killed at a step: {counts:?}");
         // A fresh store now and then, so that reading all of it stays short.
         if run.is_multiple_of(20) {
             store = directory.path().join(run.to_string());
@@ -231,11 +252,14 @@ fn campaign(cold: Cold, kills: u64) {
         let end = End::of(run, &mut rng);
         let mut process = Optimizing::start(&store, cold, end);
         acknowledged = acknowledged.max(process.run_to(end, &mut counts));
-        acknowledged = acknowledged.max(process.kill());
+        let (newest, is_applying) = process.kill();
+        acknowledged = acknowledged.max(newest);
+        counts.applying += u64::from(is_applying);
         counts.acknowledged = counts.acknowledged.max(acknowledged);
         check(&store, cold, acknowledged, &mut counts);
+        run += 1;
     }
-    println!("campaign T16 ({cold:?}): {{\"kills\": {kills}, \"found\": \"{counts:?}\"}}");
+    println!("campaign T16 ({cold:?}): {{\"kills\": {run}, \"found\": \"{counts:?}\"}}");
     assert!(
         counts.compressed > 0 && counts.undone > 0 && counts.reclaimed > 0,
         "{counts:?}"

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use annals_log::{
-    Compression, ErrorKind, Follower, Kind, Log, LogSettings, Parts, ReadMode, RecordAt, View,
-    fork, repair, verify,
+    Compression, ErrorKind, Follower, Kind, Log, LogSettings, Parts, ReadMode, RecordAt,
+    Verification, VerifySettings, View, fork, repair, verify, verify_with,
 };
 
 /// A log on a disk, and all that was written to it.
@@ -117,6 +117,14 @@ fn check(view: &View, records: &[(RecordAt, Vec<u8>)]) {
     assert!(scan.next_record().unwrap().is_none());
 }
 
+/// What is found, which is the same whether what is compressed is decompressed or not.
+fn look(parts: &Parts, path: &Path) -> Verification {
+    let found = verify(parts, path, &mut |_| {}).unwrap();
+    let thorough = verify_with(parts, path, VerifySettings::THOROUGH, &mut |_| {});
+    assert_eq!(found, thorough.unwrap());
+    found
+}
+
 fn names(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).unwrap();
     let mut names: Vec<_> = entries
@@ -140,7 +148,7 @@ fn records_keep_their_places_and_an_undo_gives_the_plain_file_back() {
         }
         check(&before, &it.records);
         assert!(!plain.exists());
-        let found = verify(&Parts::os(), &it.path, &mut |_| {}).unwrap();
+        let found = look(&Parts::os(), &it.path);
         assert!(
             found.is_whole() && found.records == it.records.len() as u64,
             "{found:?}"
@@ -160,7 +168,7 @@ fn records_keep_their_places_and_an_undo_gives_the_plain_file_back() {
         drop(log);
         let (log, _) = Log::open(&Parts::os(), &it.path, settings(reads)).unwrap();
         check(&log.view(), &it.records);
-        let found = verify(&Parts::os(), &it.path, &mut |_| {}).unwrap();
+        let found = look(&Parts::os(), &it.path);
         assert!(found.is_whole(), "{found:?}");
     }
 }
@@ -279,7 +287,7 @@ fn what_a_crash_left_of_a_rewrite_is_removed_by_the_next_opening() {
     let there = [left(2, "compressed"), left(3, "segment")];
     assert!(there.iter().all(|path| path.exists()));
     drop((unused, replaced, it.log));
-    let found = verify(&Parts::os(), &it.path, &mut |_| {}).unwrap();
+    let found = look(&Parts::os(), &it.path);
     assert!(found.is_whole() && found.unfinished.len() == 4, "{found:?}");
     let (log, _) = Log::open(&Parts::os(), &it.path, settings(ReadMode::Map)).unwrap();
     check(&log.view(), &it.records);
@@ -372,7 +380,7 @@ fn a_fork_shares_compressed_segments() {
         assert!(view.record(*at, &mut scratch).unwrap().body == body);
     }
     assert!(view.segment(1).unwrap().is_compressed() && !view.segment(2).unwrap().is_compressed());
-    let found = verify(&parts, &to, &mut |_| {}).unwrap();
+    let found = look(&parts, &to);
     assert!(found.is_whole(), "{found:?}");
 }
 
@@ -403,7 +411,7 @@ fn a_damaged_block_loses_its_records_and_no_others() {
     drop((view, log));
     let repaired = repair(&Parts::os(), &it.path, &mut |_| {}).unwrap();
     assert_eq!(repaired.quarantined.len(), 1);
-    let found = verify(&Parts::os(), &it.path, &mut |_| {}).unwrap();
+    let found = look(&Parts::os(), &it.path);
     assert!(
         found.damage.is_empty() && found.lost.len() == 1,
         "{found:?}"
@@ -469,7 +477,7 @@ fn what_is_reclaimed_is_gone_for_good_and_all_else_is_where_it_was() {
         let undone = it.log.view().decompress(2, &mut go_on).unwrap_err();
         assert!(undone.to_string().contains("can't be undone"), "{undone}");
         let whole = |path: &Path| {
-            let found = verify(&Parts::os(), path, &mut |_| {}).unwrap();
+            let found = look(&Parts::os(), path);
             assert!(found.is_whole(), "{found:?}");
         };
         whole(&it.path);

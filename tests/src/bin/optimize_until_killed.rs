@@ -1,7 +1,7 @@
 //! Appends to the store in a directory and makes it smaller and larger all the while, until it is killed.
 //!
 //! `optimize_until_killed <directory> <kind of archive> [undo | archive | halt | reclaim]`. A line is the number of the newest event that
-//! is acknowledged, or what was done to a segment. With a last word it does that alone; `halt` moves segments to the archive, and
+//! is acknowledged, how far a plan is while it is applied, or what was done by it. With a last word it does that alone; `halt` moves segments to the archive, and
 //! stops between two of them.
 
 use std::env;
@@ -102,6 +102,8 @@ fn optimize_for_ever(store: &Arc<LogStore>, to: &str, only: Option<&str>) -> Res
         let control = Control::new();
         let mut moved = None;
         let done = optimizer.apply(&plan, &settings, &control, &mut |at| {
+            // Whoever reads may be gone.
+            told(&format!("at {}", at.step_index));
             if !halts || !matches!(at.step, Step::Archive { .. }) {
                 return;
             }

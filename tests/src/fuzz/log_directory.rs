@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use annals_log::vfs::SeededRng;
 use annals_log::vfs::sim::{Operation, SimFs};
 use annals_log::{
-    Error, Follower, Kind, Log, LogSettings, Parts, ReadMode, View, fuzzing, repair, verify,
+    Error, Follower, Kind, Log, LogSettings, Parts, ReadMode, VerifySettings, View, fuzzing,
+    repair, verify, verify_with,
 };
 
 use super::edits;
@@ -121,6 +122,8 @@ fn read(choose: impl Fn(&Path) -> bool) -> Vec<Vec<u8>> {
 fn look(disk: &SimFs) {
     let parts = parts(disk);
     verify(&parts, DIRECTORY.as_ref(), &mut |_| {}).ok();
+    let thorough = VerifySettings::THOROUGH;
+    verify_with(&parts, DIRECTORY.as_ref(), thorough, &mut |_| {}).ok();
     if let Ok(mut follower) = Follower::open(&parts, DIRECTORY.as_ref(), ReadMode::Pread)
         && let Ok(view) = follower.refresh()
     {

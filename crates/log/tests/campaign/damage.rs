@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use annals_log::vfs::SeededRng;
 use annals_log::vfs::sim::SimFs;
-use annals_log::{Durability, ErrorKind, Kind, Log, Parts, RecordAt, Verification, repair, verify};
+use annals_log::{
+    Durability, ErrorKind, Kind, Log, Parts, RecordAt, Verification, VerifySettings, repair,
+    verify, verify_with,
+};
 
 use crate::model::{self, DIRECTORY, Model, Record, append, parts};
 use crate::workload::bytes;
@@ -311,7 +314,11 @@ fn take_back(log: &mut Log, model: &Model) -> Result<(), Violation> {
 }
 
 fn look(disk: &SimFs) -> Result<Verification, annals_log::Error> {
-    verify(&parts(disk, 5), DIRECTORY.as_ref(), &mut |_| {})
+    let found = verify(&parts(disk, 5), DIRECTORY.as_ref(), &mut |_| {})?;
+    let thorough = VerifySettings::THOROUGH;
+    let thorough = verify_with(&parts(disk, 5), DIRECTORY.as_ref(), thorough, &mut |_| {})?;
+    assert_eq!(found, thorough, "by decompressing no other damage is found");
+    Ok(found)
 }
 
 /// Holds every read against the model: what is not as it was written is an error that tells of damage.
