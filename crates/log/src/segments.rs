@@ -109,6 +109,12 @@ impl Segment {
         }
     }
 
+    /// Where its records end, when it is sealed.
+    pub fn end(&self) -> Option<RecordAt> {
+        let end = self.sealed.get()?;
+        Some(RecordAt::new(self.id(), end.offset))
+    }
+
     /// Whether its records are read from a compressed form.
     pub fn is_compressed(&self) -> bool {
         self.form != Form::Plain

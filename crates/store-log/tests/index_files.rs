@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use annals_core::{
-    Append, AppendId, ContentType, Error, ErrorKind, EventStore, EventType, Expected, ManualClock,
-    NewEvent, Position, ReadRequest, Receipt, StreamId, Timestamp,
+    Append, AppendId, Category, ContentType, Error, ErrorKind, EventStore, EventType, Expected,
+    ManualClock, NewEvent, Position, ReadRequest, Receipt, StreamId, Timestamp, Version,
 };
 use annals_store_log::vfs::sim::{Fault, IoFault, SimFs};
 use annals_store_log::vfs::{Access, OsVfs, Vfs, VfsFile, VfsLock, Watch};
@@ -540,17 +540,29 @@ fn events_of_a_kind_that_is_lost_do_not_keep_the_store_closed() {
         block_on(store.append(append_of(n, kind, 1))).unwrap();
     }
     store.close().unwrap();
-    lose(&home, 1);
+    // The index is gone before the repair could ask it.
     fs::remove_dir_all(home.path.join("index")).unwrap();
+    lose(&home, 1);
     for _ in 0..2 {
         let store = home.builder(&small()).open().unwrap();
         let read = |n| block_on(store.read(ReadRequest::stream(stream(n))));
         for n in [0, 3] {
             assert_eq!(read(n).unwrap().events.len(), 1, "{n}");
         }
-        let all = ReadRequest::all().after(Position::new(2));
-        let error = block_on(store.read(all)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        let category = Category::from_static("account");
+        for request in [
+            ReadRequest::all(),
+            ReadRequest::category(category),
+            ReadRequest::stream(stream(2)),
+        ] {
+            let error = block_on(store.read(request.after(Position::new(2)))).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        }
+        // All but the kind is known of them: nothing is recorded again in their place.
+        let head = block_on(store.stream_head(&stream(2))).unwrap();
+        assert_eq!(head.version, Version::FIRST);
+        let again = block_on(store.append(append_of(2, "second", 1))).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Corrupt, "{again}");
         store.close().unwrap();
     }
     let store = home.builder(&small()).open().unwrap();

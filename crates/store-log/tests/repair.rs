@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annals_core::{
-    Append, AppendId, ContentType, Criteria, Cursor, Error, ErrorKind, EventStore, EventType,
-    Expected, HistoryEntry, ManualClock, NewEvent, PolicyAction, PolicyChange, Position,
+    Append, AppendId, ContentType, Criteria, Cursor, Direction, Error, ErrorKind, EventStore,
+    EventType, Expected, HistoryEntry, ManualClock, NewEvent, PolicyAction, PolicyChange, Position,
     ReadRequest, Receipt, RecordedEvent, StreamId, Timestamp, Version,
 };
 use annals_store_log::{LogStore, LogStoreBuilder, LostEvents, Settings, is_lost};
@@ -18,9 +18,10 @@ use futures_executor::block_on;
 const HAPPENED: EventType = EventType::from_static("happened");
 const EVENTS: u64 = 9;
 
-/// Each event in a frame of its own, `marker-<n>` in its payload.
+/// Each event in a frame of its own, `marker-<n>` in its payload, with an id from before there was a store.
 fn append(store: &LogStore, n: u64) -> Result<Receipt, Error> {
     let event = NewEvent::new(HAPPENED, ContentType::JSON, format!("\"marker-{n}\"")).unwrap();
+    let event = event.with_id(format!("019c1398-0001-7000-8000-{n:012}").parse().unwrap());
     let append = Append::builder(AppendId::parse(&format!("append-{n}")).unwrap())
         .write(stream(n), Expected::Any, [event])
         .build()
@@ -272,6 +273,7 @@ fn bounds_leave_nothing_out_that_is_lost_without_a_word() {
             (0, 7, None),
             (3, 7, None),
             (4, 9, None),
+            (4, 4, Some(&[])),
             (5, 7, Some(&[])),
             (5, 9, Some(&[8])),
         ] {
@@ -320,68 +322,82 @@ fn a_bound_in_time_leaves_nothing_out_that_is_lost_without_a_word() {
     LogStore::builder(&path).repair(&mut |_| {}).unwrap();
     let store = LogStore::builder(&path).open().unwrap();
     let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-    for from in [4, 5] {
-        let request = ReadRequest::all().appended_from(at(from));
-        let pages: Result<Vec<_>, _> =
-            std::iter::successors(Some(block_on(store.read(request))), |page| {
-                Some(block_on(store.read(page.as_ref().ok()?.next.clone()?)))
-            })
-            .collect();
-        assert!(is_lost(&pages.unwrap_err()), "from {from}");
+    for bounds in [
+        ReadRequest::all().appended_from(at(4)),
+        ReadRequest::all().appended_from(at(5)),
+        // It may have been as late as what follows it.
+        ReadRequest::all().appended_from(at(6)),
+        // Or as early as what stands before it.
+        ReadRequest::all().appended_before(at(5)),
+    ] {
+        let first = block_on(store.read(bounds.clone()));
+        let pages: Result<Vec<_>, _> = std::iter::successors(Some(first), |page| {
+            Some(block_on(store.read(page.as_ref().ok()?.next.clone()?)))
+        })
+        .collect();
+        assert!(is_lost(&pages.unwrap_err()), "{bounds:?}");
     }
-    let request = ReadRequest::all().appended_from(at(6));
-    // It may have been as late as what follows it.
-    assert!(is_lost(&positions(&store, request).unwrap_err()));
     let request = ReadRequest::all().appended_from(at(7));
     assert_eq!(positions(&store, request).unwrap(), [7, 8, 9]);
-    let request = ReadRequest::all().appended_before(at(5));
-    assert_eq!(positions(&store, request).unwrap(), [1, 2, 3, 4]);
+    let request = ReadRequest::all().appended_before(at(4));
+    assert_eq!(positions(&store, request).unwrap(), [1, 2, 3]);
 }
 
 #[test]
 fn a_page_does_not_end_at_a_gap() {
     for with_index in [true, false] {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("store");
-        drop(given_up(&path, with_index));
-        let store = past_lost(&path).open().unwrap();
-        for n in 10..=14 {
-            // All of the stream that lost its second event.
-            append(&store, 3 * n + 2).unwrap();
-        }
-        for events_max in 2..9 {
-            for backward in [false, true] {
-                let request = ReadRequest::stream(stream(2)).events_max(events_max);
-                let request = if backward {
-                    request.backward()
-                } else {
-                    request
-                };
-                let (mut next, mut all, mut last) = (Some(request), Vec::new(), None::<Version>);
-                while let Some(request) = next {
-                    let page = block_on(store.read(request)).unwrap();
-                    let versions: Vec<Version> =
-                        page.events.iter().map(RecordedEvent::version).collect();
-                    if let (Some(last), Some(first)) = (last, versions.first()) {
-                        let expected = if backward {
-                            last.previous()
-                        } else {
-                            last.next()
-                        };
-                        assert_eq!(*first, expected, "{events_max} {backward}");
-                    }
-                    last = versions.last().copied();
-                    all.extend(versions);
-                    next = page.next;
-                }
-                if backward {
-                    all.reverse();
-                }
-                let all: Vec<u64> = all.into_iter().map(Version::value).collect();
-                assert_eq!(all, [1, 3, 4, 5, 6, 7, 8], "{events_max} {backward}");
+        // The stream has its events at 2, 5 and 8 and then more: its second or its third one is lost.
+        for (lost, expected) in [(5, [1, 3, 4, 5, 6, 7, 8]), (8, [1, 2, 4, 5, 6, 7, 8])] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("store");
+            let store = LogStore::builder(&path).create().unwrap();
+            (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
+            (10..=14).for_each(|n| drop(append(&store, 3 * n + 2).unwrap()));
+            store.close().unwrap();
+            damage(&path, lost);
+            LogStore::builder(&path).repair(&mut |_| {}).unwrap();
+            if !with_index {
+                fs::remove_dir_all(path.join("index")).unwrap();
+            }
+            let store = past_lost(&path).open().unwrap();
+            let whole = ReadRequest::stream(stream(2));
+            let by_count = (2..9).map(|max| whole.clone().events_max(max));
+            let by_bytes = (200..2000)
+                .step_by(150)
+                .map(|max| whole.clone().bytes_max(max));
+            for request in by_count.chain(by_bytes) {
+                check_pages(&store, request.clone(), &expected);
+                check_pages(&store, request.backward(), &expected);
             }
         }
     }
+}
+
+/// Holds all versions against these, and those on both sides of an end of a page against each other; a page of one
+/// event ends where it must.
+fn check_pages(store: &LogStore, request: ReadRequest, expected: &[u64]) {
+    let is_backward = request.direction == Direction::Backward;
+    let (mut next, mut all, mut last) = (Some(request.clone()), Vec::new(), None::<Version>);
+    while let Some(request) = next {
+        let page = block_on(store.read(request.clone())).unwrap();
+        let versions: Vec<Version> = page.events.iter().map(RecordedEvent::version).collect();
+        if let (Some(last), Some(first)) = (last, versions.first()) {
+            let follows = if is_backward {
+                last.previous()
+            } else {
+                last.next()
+            };
+            assert_eq!(*first, follows, "{request:?}");
+        }
+        last = versions.last().copied().filter(|_| versions.len() > 1);
+        all.extend(versions);
+        next = page.next;
+    }
+    if is_backward {
+        all.reverse();
+    }
+    let all: Vec<u64> = all.into_iter().map(Version::value).collect();
+    assert_eq!(all, expected, "{request:?}");
 }
 
 #[test]

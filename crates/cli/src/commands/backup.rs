@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Read as _};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -120,9 +121,9 @@ pub(crate) fn run(args: &Backup, session: &mut Session) -> Result {
 /// Removes the backups that are too many now.
 fn prune(args: &Backup, newest: &Path, removed: &mut Vec<PathBuf>) -> Result {
     let surplus = surplus(&generations(&args.directory)?, args.prune.keep, 0, newest)?;
-    if let Some(kept) = &surplus.kept {
+    for kept in &surplus.kept {
         warn(&format!(
-            "{} is kept: it has events that the store has lost. `annals restore` has them; remove it by hand",
+            "{} is kept: it has what the store lost since. Restore that from it; then remove it by hand",
             kept.display()
         ));
     }
@@ -325,8 +326,8 @@ pub(crate) fn remove_all(directory: &Path) -> Result {
 #[derive(Default)]
 struct Surplus {
     removed: Vec<PathBuf>,
-    /// One of them that stays: the newest that has events which the store lost since.
-    kept: Option<PathBuf>,
+    /// Those of them that stay: each has something that the store lost since, and that no newer one has.
+    kept: Vec<PathBuf>,
 }
 
 /// The backups that are too many once there are so many more.
@@ -341,29 +342,53 @@ fn surplus(
     };
     let keep = usize::try_from(keep).unwrap_or(usize::MAX);
     let count = (generations.len() + more).saturating_sub(keep);
-    let lost = StoreAddress::new(newest).losses()?;
-    let newest_with_more = generations
-        .iter()
-        .rposition(|(_, path)| has_more(path, &lost));
+    let mut missing = Missing::of(&StoreAddress::new(newest).losses()?);
     let mut surplus = Surplus::default();
-    for (index, (_, path)) in generations.iter().take(count).enumerate() {
-        if newest_with_more == Some(index) {
-            surplus.kept = Some(path.clone());
-        } else {
+    for (index, (_, path)) in generations.iter().enumerate().rev() {
+        let has_some = missing.take(path);
+        if index < count && has_some {
+            surplus.kept.push(path.clone());
+        } else if index < count {
             surplus.removed.push(path.clone());
         }
     }
+    surplus.removed.reverse();
+    surplus.kept.reverse();
     Ok(surplus)
 }
 
-/// Whether a backup has something of what is lost; one that can't tell may.
-fn has_more(backup: &Path, lost: &Losses) -> bool {
-    let Some(first) = lost.positions.first() else {
-        return false;
-    };
-    let reaches = about(backup).is_none_or(|about| about.position >= first.start().value());
-    let before = StoreAddress::new(backup).losses();
-    reaches && before.map_or(true, |before| before.events() < lost.events())
+/// What the newest backup lacks because the store lost it, and what of that no backup was seen to have yet.
+struct Missing {
+    positions: Vec<RangeInclusive<Position>>,
+    without_events: usize,
+}
+
+impl Missing {
+    fn of(lost: &Losses) -> Self {
+        Self {
+            positions: lost.positions.clone(),
+            without_events: lost.without_events,
+        }
+    }
+
+    /// Takes out what this backup has; whether that is something. One that can't tell may have all, and is no proof.
+    fn take(&mut self, backup: &Path) -> bool {
+        let is_missing = !self.positions.is_empty() || self.without_events > 0;
+        let told = StoreAddress::new(backup).losses().ok().zip(about(backup));
+        let Some((lost, about)) = told else {
+            return is_missing;
+        };
+        let before = (self.positions.len(), self.without_events);
+        self.positions.retain(|range| {
+            let is_there = range.end().value() <= about.position;
+            let has_lost = |other: &RangeInclusive<Position>| {
+                other.start() <= range.end() && range.start() <= other.end()
+            };
+            !is_there || lost.positions.iter().any(has_lost)
+        });
+        self.without_events = self.without_events.min(lost.without_events);
+        before != (self.positions.len(), self.without_events)
+    }
 }
 
 fn shown(paths: &[PathBuf]) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! `annals repair`: gives up what is damaged, so that the rest is of use.
 
 use annals_core::Position;
-use annals_store_log::LostRange;
+use annals_store_log::{LostRange, VerifySettings};
 use clap::Args;
 use serde::Serialize;
 
@@ -63,7 +63,10 @@ impl LostJson {
 pub(crate) fn run(args: &Repair, session: &mut Session) -> Result {
     session.store.check()?;
     let step = Step::begin("verifying", 1);
-    let verified = session.store.builder().verify(&mut on_progress(&step))?;
+    let verified = session
+        .store
+        .builder()
+        .verify_with(VerifySettings::THOROUGH, &mut on_progress(&step))?;
     step.end();
     let found = findings(&verified);
     if verified.log.damage.is_empty() {

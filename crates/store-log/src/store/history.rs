@@ -9,7 +9,6 @@ use annals_log::{Follower, Scan, Segment, View};
 use async_trait::async_trait;
 
 use super::error::{bad_record, corrupt, from_log, is_lost};
-use super::kinds;
 use super::open::LogStoreBuilder;
 use super::settings::LostEvents;
 use crate::record::{BadRecord, EventView, Kinds, Note, PageBuilder};
@@ -47,7 +46,7 @@ impl LogStoreBuilder {
         let follower = follower.map_err(|error| error.during("read the history"))?;
         let view = follower.view();
         Ok(StoreHistory {
-            kinds: kinds::beginning(&view, Kinds::default()),
+            kinds: self.kinds_to_begin_with(&view),
             follower,
             scan: view.scan(view.start()),
             view,

@@ -15,9 +15,17 @@ use crate::record::{EventView, KindCode, KindRef, Kinds, Note, encode_kind};
 /// in the rest of that segment are of: every segment states what it uses, so that another one, or the index, tells. What nothing
 /// tells any more stays unknown, and no other kind is called the same.
 pub(crate) fn beginning(view: &View, known: Kinds) -> Kinds {
+    let (mut kinds, used) = with_used(view, known);
+    for code in used {
+        kinds.reserve(code);
+    }
+    kinds
+}
+
+/// The same, and the codes that are used in segments that lost a part; none in a log that is whole.
+fn with_used(view: &View, known: Kinds) -> (Kinds, BTreeSet<KindCode>) {
     let has_lost = |segment: &&Segment| !segment.lost().is_empty();
-    let mut kinds = known;
-    let mut used = BTreeSet::new();
+    let (mut kinds, mut used) = (known, BTreeSet::new());
     for segment in view.segments().filter(has_lost) {
         each_note(view, segment, &mut kinds, |code| {
             used.insert(code);
@@ -36,20 +44,19 @@ pub(crate) fn beginning(view: &View, known: Kinds) -> Kinds {
         }
         each_note(view, segment, &mut kinds, |_| {});
     }
-    for code in used {
-        kinds.reserve(code);
-    }
-    kinds
+    (kinds, used)
 }
 
 /// Takes the kinds that a segment states, as far as it can be read; tells the codes of its events.
 fn each_note(view: &View, segment: &Segment, kinds: &mut Kinds, mut used: impl FnMut(KindCode)) {
     let mut scan = view.scan(segment.start());
-    loop {
+    let base = Timestamp::from_micros(segment.context().cast_signed());
+    // What is behind may be in an archive.
+    while segment.end().is_none_or(|end| scan.place().at < end) {
         match scan.next_record() {
             Ok(Some(record)) if record.at.segment() == segment.id() => {
                 if record.number.is_some() {
-                    let event = EventView::parse(record.body, Timestamp::EPOCH);
+                    let event = EventView::parse(record.body, base);
                     if let Ok(KindRef::Code(code)) = event.map(|event| event.kind()) {
                         used(code);
                     }
@@ -72,6 +79,15 @@ fn each_note(view: &View, segment: &Segment, kinds: &mut Kinds, mut used: impl F
 }
 
 impl LogStoreBuilder {
+    /// The kinds to read the log from its beginning with: all that the rest does not state itself. The index is asked where the
+    /// log lost a part alone.
+    pub(crate) fn kinds_to_begin_with(&self, view: &View) -> Kinds {
+        if view.segments().all(|segment| segment.lost().is_empty()) {
+            return Kinds::default();
+        }
+        beginning(view, self.kinds_of_index(view))
+    }
+
     /// The kinds that the index files tell of.
     pub(crate) fn kinds_of_index(&self, view: &View) -> Kinds {
         let directory = self.run_directory_to_read(view.log_id());
@@ -80,32 +96,36 @@ impl LogStoreBuilder {
         kinds.unwrap_or_default()
     }
 
-    /// States in a log that was repaired what the index alone still tells of its kinds: the index is no part of a backup.
+    /// States in a log that was repaired what the index alone still tells of the kinds of its events: the index is no part
+    /// of a backup.
     pub(crate) fn state_kinds_again(&self) -> Result<(), Error> {
-        let (mut log, _) =
-            Log::open(&self.parts, &self.log_directory(), self.log_settings()).map_err(from_log)?;
-        let view = log.view().clone();
-        let stated = beginning(&view, Kinds::default());
-        let all = beginning(&view, self.kinds_of_index(&view));
-        let missing = all.iter().filter(|(code, _)| stated.kind(*code).is_none());
+        let follower = self.log_follower()?;
+        let view = follower.view();
+        let (stated, used) = with_used(&view, Kinds::default());
+        let known = self.kinds_of_index(&view);
+        let missing = used.into_iter().filter(|code| stated.kind(*code).is_none());
         let notes: Vec<Vec<u8>> = missing
-            .map(|(code, kind)| {
+            .filter_map(|code| {
                 let mut note = Vec::new();
-                encode_kind(code, kind, &mut note);
-                note
+                encode_kind(code, known.kind(code)?, &mut note);
+                Some(note)
             })
             .collect();
-        if !notes.is_empty() {
-            let bytes = notes.iter().map(|note| note.len() + RECORD_BYTES).sum();
-            let context = log.segment().context;
-            log.reserve(bytes, || context).map_err(from_log)?;
-            let mut frame = log.frame();
-            for note in &notes {
-                frame.push(Kind::Note, |buffer| buffer.extend_from_slice(note));
-            }
-            frame.write().map_err(from_log)?;
-            log.sync().map_err(from_log)?;
+        drop((view, follower));
+        if notes.is_empty() {
+            return Ok(());
         }
+        let opened = Log::open(&self.parts, &self.log_directory(), self.log_settings());
+        let (mut log, _) = opened.map_err(from_log)?;
+        let bytes = notes.iter().map(|note| note.len() + RECORD_BYTES).sum();
+        let context = log.segment().context;
+        log.reserve(bytes, || context).map_err(from_log)?;
+        let mut frame = log.frame();
+        for note in &notes {
+            frame.push(Kind::Note, |buffer| buffer.extend_from_slice(note));
+        }
+        frame.write().map_err(from_log)?;
+        log.sync().map_err(from_log)?;
         log.close().map_err(from_log)
     }
 }

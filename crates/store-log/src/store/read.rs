@@ -255,6 +255,9 @@ fn shown_versions(
     span: Span,
     now: Timestamp,
 ) -> Result<(Version, Version), Error> {
+    if span.after >= span.until {
+        return Ok((Version::FIRST, Version::ABSENT));
+    }
     let name = stream.as_str();
     let mut scratch = Vec::new();
     let first = first_shown(facts, now, |version| {

@@ -53,7 +53,7 @@ fn damaged_run(error: &Error) -> Option<PathBuf> {
 enum Entered {
     /// With all that it says.
     Whole,
-    /// As if it were lost: it is of a kind that the log, which lost a part, does not state any more.
+    /// Without its type: it is of a kind that the log, which lost a part, does not state any more.
     Unstated,
 }
 
@@ -286,22 +286,23 @@ fn enter_what_is_stated(
     let context = segment.map_or(0, Segment::context);
     let base = Timestamp::from_micros(context.cast_signed());
     let event = EventView::parse(record.body, base).map_err(bad)?;
-    let Some(event_type) = event.event_type(kinds) else {
-        skip_to(memtable, next, position.value() + 1)?;
-        return Ok(Entered::Unstated);
-    };
+    let known = event.event_type(kinds);
     let append = event.append();
     let entry = Entry {
         stream: event.stream().map_err(bad)?,
         version: event.version().value(),
-        event_type,
+        // No event has this type: reads of one by its name don't meet it.
+        event_type: known.unwrap_or_default(),
         event_id: event.id().number(),
         append_id: append.as_ref().map(|append| append.id.as_str()),
         at: record.at,
     };
     memtable.insert(&entry, event.tags());
     *next += 1;
-    Ok(Entered::Whole)
+    Ok(match known {
+        Some(_) => Entered::Whole,
+        None => Entered::Unstated,
+    })
 }
 
 /// Passes over the positions that the log has lost.

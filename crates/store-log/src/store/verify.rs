@@ -7,7 +7,6 @@ use std::thread;
 
 use annals_core::Error;
 use annals_log::{Progress, Repair, Verification, VerifySettings};
-use tracing::warn;
 
 use super::error::from_log;
 use super::open::LogStoreBuilder;
@@ -116,11 +115,8 @@ impl LogStoreBuilder {
     pub fn repair(&self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Repair, Error> {
         let repair = annals_log::repair(&self.parts, &self.log_directory(), progress);
         let repair = repair.map_err(|error| from_log(error).during("repair"))?;
-        if !repair.quarantined.is_empty()
-            && let Err(error) = self.state_kinds_again()
-        {
-            warn!(%error, "what the index tells of kinds of events is not stated again in the log");
-        }
+        let stated = self.state_kinds_again();
+        stated.map_err(|error| error.during("repair; it is done but for this, so repair again"))?;
         Ok(repair)
     }
 
