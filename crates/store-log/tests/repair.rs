@@ -4,13 +4,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use annals_core::{
-    Append, AppendId, ContentType, Criteria, Cursor, Direction, Error, ErrorKind, EventStore,
-    EventType, Expected, HistoryEntry, ManualClock, NewEvent, PolicyAction, PolicyChange, Position,
-    ReadRequest, Receipt, RecordedEvent, StreamId, Timestamp, Version,
+    Append, AppendId, Clock as _, ContentType, Criteria, Cursor, Direction, Error, ErrorKind,
+    EventId, EventStore, EventType, Expected, HistoryEntry, ManualClock, NewEvent, PolicyAction,
+    PolicyChange, Position, ReadRequest, Receipt, RecordedEvent, StreamId, SystemClock, Timestamp,
+    Version,
 };
 use annals_store_log::{LogStore, LogStoreBuilder, LostEvents, Settings, is_lost};
 use futures_executor::block_on;
@@ -21,12 +22,23 @@ const EVENTS: u64 = 9;
 /// Each event in a frame of its own, `marker-<n>` in its payload, with an id from before there was a store.
 fn append(store: &LogStore, n: u64) -> Result<Receipt, Error> {
     let event = NewEvent::new(HAPPENED, ContentType::JSON, format!("\"marker-{n}\"")).unwrap();
-    let event = event.with_id(format!("019c1398-0001-7000-8000-{n:012}").parse().unwrap());
+    let event = event.with_id(id(n));
     let append = Append::builder(AppendId::parse(&format!("append-{n}")).unwrap())
         .write(stream(n), Expected::Any, [event])
         .build()
         .unwrap();
     block_on(store.append(append))
+}
+
+/// An id of yesterday, the same each time: the store keeps such as a distance to its own time.
+fn id(n: u64) -> EventId {
+    static MILLIS: OnceLock<i64> = OnceLock::new();
+    let yesterday = || SystemClock.now().as_micros() / 1000 - 24 * 3600 * 1000;
+    let millis = MILLIS.get_or_init(yesterday);
+    let (high, low) = (millis >> 16, millis & 0xffff);
+    format!("{high:08x}-{low:04x}-7000-8000-{n:012}")
+        .parse()
+        .unwrap()
 }
 
 fn stream(n: u64) -> StreamId {
