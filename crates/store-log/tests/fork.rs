@@ -5,11 +5,12 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use annals_core::{
-    Append, AppendId, ContentType, ErrorKind, EventStore, EventStoreExt, EventType, Expected,
-    NewEvent, PolicyAction, PolicyChange, Position, ReadRequest, RecordedEvent, StreamId, Version,
+    Append, AppendId, Clock as _, ContentType, ErrorKind, EventId, EventStore, EventStoreExt,
+    EventType, Expected, NewEvent, PolicyAction, PolicyChange, Position, ReadRequest,
+    RecordedEvent, StreamId, SystemClock, Version,
 };
 use annals_log::vfs::SeededRng;
 use annals_log::vfs::sim::SimFs;
@@ -25,13 +26,26 @@ fn settings() -> Settings {
     settings
 }
 
+/// An id of yesterday, the same each time, as an application chose it that recorded its events later.
+fn id(n: u64) -> EventId {
+    static MILLIS: OnceLock<i64> = OnceLock::new();
+    let yesterday = || SystemClock.now().as_micros() / 1000 - 24 * 3600 * 1000;
+    let millis = MILLIS.get_or_init(yesterday);
+    let (high, low) = (millis >> 16, millis & 0xffff);
+    let text = format!("{high:08x}-{low:04x}-7000-8000-{n:012}");
+    text.parse().unwrap()
+}
+
 /// An append of this number of events to each of two streams.
 fn append(n: u64, events: usize) -> Append {
-    let event = || NewEvent::new(HAPPENED, ContentType::JSON, vec![b'7'; 200]).unwrap();
+    let event = |at: u64| {
+        let event = NewEvent::new(HAPPENED, ContentType::JSON, vec![b'7'; 200]).unwrap();
+        event.with_id(id(n * 1000 + at))
+    };
     let write = |name: &str| StreamId::parse(&format!("thing-{name}-{}", n % 3)).unwrap();
     Append::builder(AppendId::parse(&format!("append-{n}")).unwrap())
-        .write(write("a"), Expected::Any, vec![event(); events])
-        .write(write("b"), Expected::Any, vec![event(); events])
+        .write(write("a"), Expected::Any, (0..).map(event).take(events))
+        .write(write("b"), Expected::Any, (500..).map(event).take(events))
         .build()
         .unwrap()
 }

@@ -179,6 +179,8 @@ fn truncated(stream: &StreamId, reclaimed: &Reclaimed) -> Vec<u8> {
 
 /// Whether an event is the first of its append. What does not read is copied as it is, to be told when it is read.
 fn begins_append(body: &[u8]) -> bool {
-    let event = EventView::parse(body, Timestamp::EPOCH);
+    // Its time does not matter, and has to be one from which an older id can be told.
+    const SOME_TIME: Timestamp = Timestamp::from_seconds(1_000_000_000);
+    let event = EventView::parse(body, SOME_TIME);
     event.is_ok_and(|event| event.append().is_some())
 }
