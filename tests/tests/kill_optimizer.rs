@@ -7,6 +7,7 @@
     reason = "a panic is a failed test, and long runs show their counts"
 )]
 
+use std::collections::BTreeMap;
 use std::env;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
@@ -24,8 +25,11 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 /// How many times the process is killed while it applies a plan, at the size of CI.
 const KILLS: u64 = 200;
 
+/// The kinds of steps that it is killed at.
+const STEPS: [&str; 5] = ["compress", "decompress", "reclaim", "archive", "restore"];
+
 /// A process that tells so many lines before it is where it is killed will not come there.
-const LINES_MAX: u32 = 200_000;
+const LINES_MAX: u32 = 50_000;
 
 /// What a killed process left, summed up over all kills.
 #[derive(Debug, Default)]
@@ -38,8 +42,9 @@ struct Counts {
     halted: u64,
     unfinished: usize,
     mixed: u64,
-    /// How many were killed while they applied a plan.
+    /// How many were killed while they applied a plan, and at which kinds of steps.
     applying: u64,
+    steps: BTreeMap<String, u64>,
     /// How many were found with some segments in the archive and some not.
     moving: u64,
 }
@@ -47,8 +52,8 @@ struct Counts {
 /// When a process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// It told so many lines while it was at a step, of its appends too.
-    Steps(u32),
+    /// It told so many lines while it was at a step of this kind, of its appends too.
+    AtStep(&'static str, u32),
     /// Some of its segments are in the archive, and some are not.
     BetweenMoves,
     /// It has done this.
@@ -63,14 +68,21 @@ impl End {
             4 => Self::BetweenMoves,
             7 => Self::After("archive"),
             9 => Self::After("reclaim"),
-            _ => Self::Steps(rng.random_range(1..60)),
+            of_ten => {
+                // Each has its turn.
+                let step = STEPS[usize::try_from(of_ten / 2).unwrap() % STEPS.len()];
+                Self::AtStep(step, rng.random_range(1..8))
+            }
         }
     }
 
     /// What makes the process come there.
     fn argument(self) -> Option<&'static str> {
         match self {
-            Self::Steps(_) => None,
+            Self::AtStep("compress", _) => None,
+            Self::AtStep("decompress", _) => Some("undo"),
+            Self::AtStep("archive", _) => Some("move"),
+            Self::AtStep(step, _) => Some(step),
             Self::BetweenMoves => Some("halt"),
             Self::After(what) => Some(what),
         }
@@ -79,7 +91,7 @@ impl End {
     /// Whether a process is there that has told of so many steps, with this line last.
     fn is_reached(self, steps: u32, line: &str) -> bool {
         match self {
-            Self::Steps(most) => steps >= most,
+            Self::AtStep(_, most) => steps >= most,
             Self::BetweenMoves => line.starts_with("halted"),
             Self::After(what) => line.starts_with(what),
         }
@@ -90,7 +102,9 @@ impl Counts {
     /// The newest acknowledged number, if the line tells one.
     fn take_note(&mut self, line: &str) -> Option<u64> {
         let (what, count) = line.split_once(' ')?;
+        let count_done = count.parse::<u64>().unwrap_or(0);
         match what {
+            _ if count_done == 0 => {}
             "compressed" => self.compressed += 1,
             "undone" => self.undone += 1,
             "archived" => self.archived += 1,
@@ -105,8 +119,8 @@ impl Counts {
 struct Optimizing {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    /// Whether it was applying a plan when it told the last line of that.
-    is_applying: bool,
+    /// The kind of the step of a plan that it was at when it last told.
+    step: Option<String>,
 }
 
 impl Optimizing {
@@ -123,7 +137,7 @@ impl Optimizing {
         Self {
             process,
             lines,
-            is_applying: false,
+            step: None,
         }
     }
 
@@ -135,7 +149,9 @@ impl Optimizing {
             let line = self.lines.next().unwrap().unwrap();
             newest = newest.max(counts.take_note(&line).unwrap_or(0));
             self.note_place(&line);
-            steps += u32::from(self.is_applying);
+            if let End::AtStep(step, _) = end {
+                steps += u32::from(self.step.as_deref() == Some(step));
+            }
             if end.is_reached(steps, &line) {
                 break;
             }
@@ -143,15 +159,19 @@ impl Optimizing {
         newest
     }
 
-    /// Takes note of whether it is applying a plan.
+    /// Takes note of the step that it is at.
     fn note_place(&mut self, line: &str) {
         if !line.starts_with("recorded ") {
-            self.is_applying = line.starts_with("at ") || line.starts_with("halted ");
+            let step = line.strip_prefix("at ");
+            self.step = step.map(str::to_owned).or_else(|| {
+                let is_halted = line.starts_with("halted ");
+                is_halted.then(|| "archive".to_owned())
+            });
         }
     }
 
-    /// Kills it with SIGKILL; the newest number that it had acknowledged by then, and whether it was applying a plan.
-    fn kill(mut self) -> (u64, bool) {
+    /// Kills it with SIGKILL; the newest number that it had acknowledged by then, and the kind of the step that it was at.
+    fn kill(mut self) -> (u64, Option<String>) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         let mut newest = 0;
@@ -163,7 +183,7 @@ impl Optimizing {
                 .and_then(|it| it.parse().ok());
             newest = newest.max(number.unwrap_or(0));
         }
-        (newest, self.is_applying)
+        (newest, self.step)
     }
 }
 
@@ -252,9 +272,12 @@ fn campaign(cold: Cold, kills: u64) {
         let end = End::of(run, &mut rng);
         let mut process = Optimizing::start(&store, cold, end);
         acknowledged = acknowledged.max(process.run_to(end, &mut counts));
-        let (newest, is_applying) = process.kill();
+        let (newest, step) = process.kill();
         acknowledged = acknowledged.max(newest);
-        counts.applying += u64::from(is_applying);
+        if let Some(step) = step {
+            counts.applying += 1;
+            *counts.steps.entry(step).or_default() += 1;
+        }
         counts.acknowledged = counts.acknowledged.max(acknowledged);
         check(&store, cold, acknowledged, &mut counts);
         run += 1;
@@ -269,5 +292,8 @@ fn campaign(cold: Cold, kills: u64) {
         counts.archived > 0 && counts.halted > 0 && counts.moving >= counts.halted,
         "{counts:?}"
     );
+    for step in STEPS {
+        assert!(counts.steps.contains_key(step), "{step}: {counts:?}");
+    }
     assert!(counts.mixed > 0 && counts.unfinished > 0, "{counts:?}");
 }

@@ -1,6 +1,6 @@
 //! Appends to the store in a directory and makes it smaller and larger all the while, until it is killed.
 //!
-//! `optimize_until_killed <directory> <kind of archive> [undo | archive | halt | reclaim]`. A line is the number of the newest event that
+//! `optimize_until_killed <directory> <kind of archive> [undo | archive | move | restore | halt | reclaim]`. A line is the number of the newest event that
 //! is acknowledged, how far a plan is while it is applied, or what was done by it. With a last word it does that alone; `halt` moves segments to the archive, and
 //! stops between two of them.
 
@@ -8,6 +8,7 @@ use std::env;
 use std::io::Write;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use annals_core::{
     Append, Category, ContentType, Error, EventStore, EventType, Expected, Ids, NewEvent, StreamId,
@@ -84,7 +85,8 @@ fn optimize_for_ever(store: &Arc<LogStore>, to: &str, only: Option<&str>) -> Res
     let halts = only == Some("halt");
     let turns: &[&str] = match only {
         Some("undo") => &["compressed", "undone"],
-        Some("archive" | "halt") => &["archived"],
+        Some("archive" | "move" | "halt") => &["archived"],
+        Some("restore") => &["archived", "undone"],
         Some("reclaim") => &["reclaimed"],
         _ => &["compressed", "undone", "archived", "undone", "reclaimed"],
     };
@@ -92,18 +94,33 @@ fn optimize_for_ever(store: &Arc<LogStore>, to: &str, only: Option<&str>) -> Res
         let mut plan = match what {
             "compressed" => optimizer.plan(&OptimizePolicy::default())?,
             "undone" => optimizer.plan_undo()?,
-            "archived" => optimizer.plan(&archiving(to, halts))?,
+            "archived" => {
+                let only_moves = matches!(only, Some("move" | "restore" | "halt"));
+                optimizer.plan(&archiving(to, only_moves))?
+            }
             _ => plan_reclaim(&optimizer)?,
         };
         // The writer goes on meanwhile, so that all takes longer from turn to turn.
         if only.is_some() {
+            let back = if only == Some("restore") {
+                "restore"
+            } else {
+                "decompress"
+            };
+            let is_of_it = |step: &Step| what != "undone" || kind(step) == back;
+            plan.steps.retain(is_of_it);
             plan.steps.truncate(4);
+        }
+        if halts && plan.steps.len() < 2 {
+            // Until the writer has sealed some more.
+            thread::sleep(Duration::from_millis(5));
+            continue;
         }
         let control = Control::new();
         let mut moved = None;
         let done = optimizer.apply(&plan, &settings, &control, &mut |at| {
             // Whoever reads may be gone.
-            told(&format!("at {}", at.step_index));
+            told(&format!("at {}", kind(at.step)));
             if !halts || !matches!(at.step, Step::Archive { .. }) {
                 return;
             }
@@ -111,11 +128,23 @@ fn optimize_for_ever(store: &Arc<LogStore>, to: &str, only: Option<&str>) -> Res
                 wait_for_the_kill();
             }
         })?;
-        if done.steps_done > 0 && !told(&format!("{what} {}", done.steps_done)) {
+        if !told(&format!("{what} {}", done.steps_done)) {
             break;
         }
     }
     Ok(())
+}
+
+/// What kind of step it is.
+fn kind(step: &Step) -> &'static str {
+    match step {
+        Step::Compress { .. } => "compress",
+        Step::Decompress { .. } => "decompress",
+        Step::Reclaim { .. } => "reclaim",
+        Step::Archive { .. } => "archive",
+        Step::Restore { .. } => "restore",
+        _ => "policy",
+    }
 }
 
 /// The kill comes from outside, while the writer goes on.
