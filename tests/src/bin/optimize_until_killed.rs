@@ -113,7 +113,7 @@ fn optimize_for_ever(store: &Arc<LogStore>, to: &str, only: Option<&str>) -> Res
         }
         if halts && plan.steps.len() < 2 {
             // Until the writer has sealed some more.
-            thread::sleep(Duration::from_millis(5));
+            thread::park_timeout(Duration::from_millis(5));
             continue;
         }
         let control = Control::new();

@@ -378,17 +378,31 @@ impl Missing {
         let Some((lost, about)) = told else {
             return is_missing;
         };
-        let before = (self.positions.len(), self.without_events);
-        self.positions.retain(|range| {
-            let is_there = range.end().value() <= about.position;
-            let has_lost = |other: &RangeInclusive<Position>| {
-                other.start() <= range.end() && range.start() <= other.end()
-            };
-            !is_there || lost.positions.iter().any(has_lost)
-        });
-        self.without_events = self.without_events.min(lost.without_events);
-        before != (self.positions.len(), self.without_events)
+        let left: Vec<_> = self
+            .positions
+            .iter()
+            .flat_map(|range| left_of(range, about.position, &lost.positions))
+            .collect();
+        let without_events = self.without_events.min(lost.without_events);
+        let has_some = (&left, without_events) != (&self.positions, self.without_events);
+        (self.positions, self.without_events) = (left, without_events);
+        has_some
     }
+}
+
+/// What of a range a backup up to this position lacks, which has lost these itself.
+fn left_of(
+    range: &RangeInclusive<Position>,
+    end: u64,
+    lost: &[RangeInclusive<Position>],
+) -> Vec<RangeInclusive<Position>> {
+    let behind = Position::new(end).next()..=Position::MAX;
+    let lacking = lost.iter().chain([&behind]);
+    let common = lacking.map(|other| {
+        let start = *range.start().max(other.start());
+        start..=*range.end().min(other.end())
+    });
+    common.filter(|common| !common.is_empty()).collect()
 }
 
 fn shown(paths: &[PathBuf]) -> Vec<String> {

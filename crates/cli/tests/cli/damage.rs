@@ -62,7 +62,7 @@ pub(crate) fn damage(place: &Place) {
 }
 
 /// Changes the first byte of the first place in the log where this stands.
-fn damage_at(place: &Place, text: &str) {
+pub(crate) fn damage_at(place: &Place, text: &str) {
     damage_of(place, text, |bytes| {
         bytes
             .windows(text.len())

@@ -7,7 +7,7 @@ use annals_core::{CheckpointName, CheckpointSave, CheckpointStore as _, Cursor, 
 use annals_store_log::{LogStore, Settings};
 use futures_executor::block_on;
 
-use crate::damage::damage;
+use crate::damage::{damage, damage_at};
 use crate::live::{append, application};
 use crate::support::Place;
 
@@ -108,6 +108,11 @@ fn no_backup_is_removed_that_has_what_the_store_lost() {
         assert_eq!(place.ok("ls backups | grep ^0"), expected);
     }
     place.ok("annals restore backups/000001 restored && annals --store restored read");
+    // What is lost after that, the backup in between has, and what was lost before, the first one alone.
+    damage_at(&place, "Grace");
+    place.ok("annals repair --quarantine --yes");
+    place.ok("annals backup backups --keep 1 --yes");
+    assert_eq!(place.ok("ls backups | grep ^0"), "000001\n000003\n000004\n");
 }
 
 #[test]
