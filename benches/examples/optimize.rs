@@ -217,7 +217,7 @@ fn measure_appends(directory: &Path) -> Outcome<()> {
             let applying = scope
                 .spawn(move || optimizer.apply(&plan, &settings, &Control::new(), &mut |_| {}));
             let goes_on = || !applying.is_finished();
-            let taken = append_until(&store, &goes_on, began + Duration::from_secs(600));
+            let taken = append_until(&store, &goes_on, began + Duration::from_mins(10));
             applying.join().map_err(|_| "the compression failed")??;
             taken
         })?;
@@ -251,20 +251,18 @@ fn append_until(store: &LogStore, goes_on: &dyn Fn() -> bool, until: Instant) ->
 
 fn tell(name: &str, mut taken: Vec<f64>, seconds: f64) {
     taken.sort_by(f64::total_cmp);
-    let at = |part: f64| {
-        let index = (taken.len() as f64 * part) as usize;
-        taken
-            .get(index.min(taken.len() - 1))
-            .copied()
-            .unwrap_or(0.0)
+    // Per mille of them.
+    let at = |part: usize| {
+        let index = (taken.len() * part / 1000).min(taken.len().saturating_sub(1));
+        taken.get(index).copied().unwrap_or(0.0)
     };
     println!(
         "{name}: {} appends in {seconds:.1} s; median {:.0} us, p99 {:.0} us, p99.9 {:.0} us, longest {:.1} ms",
         taken.len(),
-        at(0.5),
-        at(0.99),
-        at(0.999),
-        at(1.0) / 1e3
+        at(500),
+        at(990),
+        at(999),
+        at(1000) / 1e3
     );
 }
 
