@@ -70,7 +70,8 @@ impl End {
             9 => Self::After("reclaim"),
             of_ten => {
                 // Each has its turn.
-                let step = STEPS[usize::try_from(of_ten / 2).unwrap() % STEPS.len()];
+                let turn = usize::try_from(of_ten / 2).unwrap();
+                let step = STEPS.get(turn).unwrap();
                 Self::AtStep(step, rng.random_range(1..8))
             }
         }
