@@ -378,8 +378,8 @@ fn a_page_does_not_end_at_a_gap() {
                 .step_by(150)
                 .map(|max| whole.clone().bytes_max(max));
             for request in by_count.chain(by_bytes) {
-                check_pages(&store, request.clone(), &expected);
-                check_pages(&store, request.backward(), &expected);
+                check_pages(&store, &request, &expected);
+                check_pages(&store, &request.backward(), &expected);
             }
         }
     }
@@ -387,7 +387,7 @@ fn a_page_does_not_end_at_a_gap() {
 
 /// Holds all versions against these, and those on both sides of an end of a page against each other; a page of one
 /// event ends where it must.
-fn check_pages(store: &LogStore, request: ReadRequest, expected: &[u64]) {
+fn check_pages(store: &LogStore, request: &ReadRequest, expected: &[u64]) {
     let is_backward = request.direction == Direction::Backward;
     let (mut next, mut all, mut last) = (Some(request.clone()), Vec::new(), None::<Version>);
     while let Some(request) = next {
