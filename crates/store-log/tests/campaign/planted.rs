@@ -26,6 +26,7 @@ const UNSYNCED: Hunt = Hunt(
     20,
 );
 const FAILED_SYNC: Hunt = Hunt("F12", power::failed_sync, 70_000, 200);
+const FAILED_SYNC_OF_REPEATS: Hunt = Hunt("F12 repeats", power::failed_sync_of_repeats, 74_000, 60);
 const NO_ROOM: Hunt = Hunt("F8 writes", full_disk::refused_writes, 62_000, 40);
 const FLIPPED: Hunt = Hunt(
     "F6 flips",
@@ -66,7 +67,8 @@ fn check<B: Copy + Debug, P>(bugs: &[(B, Hunt)], plant: fn(B) -> P) {
 /// The campaign that is made for a bug of the store.
 fn hunt(bug: store::Bug) -> Hunt {
     match bug {
-        store::Bug::FailureAcknowledged | store::Bug::RepeatAcknowledged => FAILED_SYNC,
+        store::Bug::FailureAcknowledged => FAILED_SYNC,
+        store::Bug::RepeatAcknowledged => FAILED_SYNC_OF_REPEATS,
         store::Bug::KindStatedTooEarly => NO_ROOM,
         store::Bug::IndexAheadTrusted => AHEAD,
         store::Bug::IndexUnchecked => FLIPPED,

@@ -36,6 +36,7 @@ fn at_work(seed: u64, counters: &mut Counters) -> Result<World, Violation> {
 fn fail_a_sync(
     world: &mut World,
     reached: Reached,
+    appends: Step,
     counters: &mut Counters,
 ) -> Result<(), Violation> {
     world.is_faulty = true;
@@ -45,7 +46,7 @@ fn fail_a_sync(
         world
             .disk
             .fail_at(world.disk.calls() + ahead, Fault::FailedSync(reached));
-        world.step(Step::Batch, counters)?;
+        world.step(appends, counters)?;
         if world.has_pending() {
             break;
         }
@@ -85,13 +86,22 @@ fn fail_a_sync(
 
 /// A sync fails, the store is killed and opened, and the power goes.
 pub(crate) fn failed_sync(seed: u64, counters: &mut Counters) -> Result<(), Violation> {
+    failed_sync_of(Step::Batch, seed, counters)
+}
+
+/// The same of appends that are sent twice at once: neither answer is without the other.
+pub(crate) fn failed_sync_of_repeats(seed: u64, counters: &mut Counters) -> Result<(), Violation> {
+    failed_sync_of(Step::Repeats, seed, counters)
+}
+
+fn failed_sync_of(appends: Step, seed: u64, counters: &mut Counters) -> Result<(), Violation> {
     let mut world = at_work(seed, counters)?;
     let reached = match seed % 3 {
         0 => Reached::Nothing,
         1 => Reached::Some { seed },
         _ => Reached::Everything,
     };
-    fail_a_sync(&mut world, reached, counters)?;
+    fail_a_sync(&mut world, reached, appends, counters)?;
     // The page cache shows the bytes as if they were durable; whatever is served from now on stays.
     world.step(Step::Kill, counters)?;
     world.step(Step::PowerLoss, counters)?;
@@ -103,6 +113,12 @@ pub(crate) fn failed_sync(seed: u64, counters: &mut Counters) -> Result<(), Viol
 fn what_was_ever_served_survives_the_next_power_loss() {
     let counters = run("F12", seeds(70_000, 200), failed_sync);
     counters.require(&["unknown", "unknown, and recorded"]);
+}
+
+#[test]
+fn what_is_sent_twice_at_once_is_not_acknowledged_by_half() {
+    let counters = run("F12 repeats", seeds(74_000, 60), failed_sync_of_repeats);
+    counters.require(&["unknown", "answered again"]);
 }
 
 #[test]

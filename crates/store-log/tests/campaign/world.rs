@@ -48,6 +48,8 @@ pub(crate) enum Step {
     /// An append of one event, whatever is drawn.
     Single,
     Batch,
+    /// Some appends, each of them twice.
+    Repeats,
     Retry,
     Policy,
     Wait,
@@ -144,6 +146,13 @@ impl World {
                 if self.draw.one_in(3) {
                     appends.push(appends[0].clone());
                 }
+                self.submit(appends, counters)
+            }
+            Step::Repeats => {
+                let appends = (0..3).map(|_| self.append());
+                let appends = appends
+                    .flat_map(|append| [append.clone(), append])
+                    .collect();
                 self.submit(appends, counters)
             }
             Step::Retry => match self.sent.len() {
