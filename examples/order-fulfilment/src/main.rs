@@ -129,7 +129,10 @@ async fn fail(
     shop.place(cleos, "Cleo", (9, "chair"), 108_000).await?;
     shop.settled().await?;
     show(shop, out)?;
-    for parked in shop.parked()? {
+    let mut all_parked = shop.parked()?;
+    // Orders fail side by side.
+    all_parked.sort_by(|a, b| a.key.cmp(&b.key));
+    for parked in &all_parked {
         if let ParkedCause::Failed { error, attempts } = &parked.cause {
             let key = &parked.key;
             writeln!(out, "  parked: order {key} after {attempts} tries: {error}")?;

@@ -65,7 +65,7 @@ pub(crate) struct Backup {
 /// Which older backups go.
 #[derive(Args, Clone, Debug)]
 struct Prune {
-    /// Remove all but so many of the newest backups afterwards, but none that has events that the store lost since.
+    /// Remove all but so many of the newest backups afterwards, but not the newest one that has what the store lost since.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     keep: Option<u64>,
     /// Don't ask before backups are removed.
