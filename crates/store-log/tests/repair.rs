@@ -430,6 +430,38 @@ fn kinds_that_the_lost_part_stated_stay_known_without_the_index() {
 }
 
 #[test]
+fn a_fork_that_ends_before_a_repair_states_kinds_knows_them_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let mut settings = Settings::default();
+    settings.segment_bytes = 64 * 1024;
+    settings.lost_events = LostEvents::Skip;
+    let builder = |path: &Path| LogStore::builder(path).settings(settings.clone());
+    let store = builder(&path).create().unwrap();
+    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
+    // Segments that use another kind alone.
+    for n in 10..40 {
+        let other = EventType::from_static("other");
+        let event = NewEvent::new(other, ContentType::OCTETS, vec![7; 10_000]).unwrap();
+        let append = Append::builder(AppendId::parse(&format!("append-{n}")).unwrap())
+            .write(StreamId::from_static("other"), Expected::Any, [event])
+            .build()
+            .unwrap();
+        block_on(store.append(append)).unwrap();
+    }
+    store.close().unwrap();
+    damage(&path, 1);
+    builder(&path).repair(&mut |_| {}).unwrap();
+    let fork = directory.path().join("fork");
+    let until = Position::new(25);
+    let forked = builder(&path).fork(&fork, until, &mut |_| {}).unwrap();
+    assert_eq!(forked.position, until);
+    let fork = builder(&fork).open().unwrap();
+    let all: Vec<u64> = (2..=25).collect();
+    assert_eq!(all_pages(&fork, ReadRequest::all()), all);
+}
+
+#[test]
 fn no_new_kind_takes_the_name_of_one_that_nothing_states_any_more() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");

@@ -60,18 +60,29 @@ impl LogStoreBuilder {
             progress,
         );
         let forked = forked.map_err(|error| from_log(error).during("fork"))?;
-        let has_reclaimed = self.log_follower().map(|it| it.view().has_reclaimed());
-        let streams_truncated = if has_reclaimed.map_err(|error| error.during("fork"))? {
-            self.clone().at(directory).truncate_reclaimed()
-        } else {
-            Ok(0)
-        };
+        let fork = self.clone().at(directory);
+        let streams_truncated = self.complete(&fork);
         Ok(StoreFork {
             streams_truncated: streams_truncated.map_err(|error| error.during("fork"))?,
             position: Position::new(forked.last_number),
             segments_shared: forked.segments_shared,
             segments_copied: forked.segments_copied,
         })
+    }
+}
+
+impl LogStoreBuilder {
+    /// Records in a fork what it would not have from the beginning of the log alone; how many streams begin later there.
+    fn complete(&self, fork: &Self) -> Result<usize, Error> {
+        let view = self.log_follower()?.view();
+        if view.segments().any(|segment| !segment.lost().is_empty()) {
+            // What a repair stated again stands at the end of the log, which the fork may end before.
+            fork.state_kinds(&self.kinds_to_begin_with(&view))?;
+        }
+        if view.has_reclaimed() {
+            return fork.truncate_reclaimed();
+        }
+        Ok(0)
     }
 }
 

@@ -98,11 +98,16 @@ impl LogStoreBuilder {
 
     /// States in a log that was repaired what the index alone still tells of the kinds of its events: the index is no part
     /// of a backup.
-    pub(crate) fn state_kinds_again(&self) -> Result<(), Error> {
+    pub(crate) fn state_kinds_of_index(&self) -> Result<(), Error> {
+        let follower = self.log_follower()?;
+        self.state_kinds(&self.kinds_of_index(&follower.view()))
+    }
+
+    /// States in a log that lost a part those of these kinds that its events are of and that it does not state any more.
+    pub(crate) fn state_kinds(&self, known: &Kinds) -> Result<(), Error> {
         let follower = self.log_follower()?;
         let view = follower.view();
         let (stated, used) = with_used(&view, Kinds::default());
-        let known = self.kinds_of_index(&view);
         let missing = used.into_iter().filter(|code| stated.kind(*code).is_none());
         let notes: Vec<Vec<u8>> = missing
             .filter_map(|code| {

@@ -115,7 +115,7 @@ impl LogStoreBuilder {
     pub fn repair(&self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Repair, Error> {
         let repair = annals_log::repair(&self.parts, &self.log_directory(), progress);
         let repair = repair.map_err(|error| from_log(error).during("repair"))?;
-        let stated = self.state_kinds_again();
+        let stated = self.state_kinds_of_index();
         stated.map_err(|error| error.during("repair; it is done but for this, so repair again"))?;
         Ok(repair)
     }
