@@ -41,6 +41,13 @@ fn id(n: u64) -> EventId {
         .unwrap()
 }
 
+/// A store of so many events, closed.
+fn fill(path: &Path) {
+    let store = LogStore::builder(path).create().unwrap();
+    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
+    store.close().unwrap();
+}
+
 fn stream(n: u64) -> StreamId {
     StreamId::parse(&format!("thing-{}", n % 3)).unwrap()
 }
@@ -70,9 +77,7 @@ fn positions(store: &LogStore, request: ReadRequest) -> Result<Vec<u64>, Error> 
 fn what_a_repair_gave_up_is_an_error_and_the_rest_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
-    let store = LogStore::builder(&path).create().unwrap();
-    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
-    store.close().unwrap();
+    fill(&path);
     damage(&path, 5);
 
     let builder = || LogStore::builder(&path);
@@ -165,9 +170,7 @@ fn all_pages(store: &impl EventStore, request: ReadRequest) -> Vec<u64> {
 fn what_is_lost_is_passed_over_where_it_is_asked_for() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
-    let store = LogStore::builder(&path).create().unwrap();
-    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
-    store.close().unwrap();
+    fill(&path);
     // The first event, which states the kind of all; one between; the last one.
     for n in [1, 5, EVENTS] {
         damage(&path, n);
@@ -255,9 +258,7 @@ fn check_past_lost(store: &impl EventStore) {
 
 /// A store of which the event 5 was given up, with its index as it was or built since.
 fn given_up(path: &Path, with_index: bool) -> LogStoreBuilder {
-    let store = LogStore::builder(path).create().unwrap();
-    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
-    store.close().unwrap();
+    fill(path);
     damage(path, 5);
     LogStore::builder(path).repair(&mut |_| {}).unwrap();
     if !with_index {
@@ -298,9 +299,7 @@ fn bounds_leave_nothing_out_that_is_lost_without_a_word() {
 fn where_a_lost_event_stood_is_not_guessed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
-    let store = LogStore::builder(&path).create().unwrap();
-    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
-    store.close().unwrap();
+    fill(&path);
     damage(&path, 5);
     damage(&path, 7);
     LogStore::builder(&path).repair(&mut |_| {}).unwrap();
@@ -416,9 +415,7 @@ fn check_pages(store: &LogStore, request: &ReadRequest, expected: &[u64]) {
 fn kinds_that_the_lost_part_stated_stay_known_without_the_index() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
-    let store = LogStore::builder(&path).create().unwrap();
-    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
-    store.close().unwrap();
+    fill(&path);
     damage(&path, 1);
     LogStore::builder(&path).repair(&mut |_| {}).unwrap();
     fs::remove_dir_all(path.join("index")).unwrap();
@@ -465,9 +462,7 @@ fn a_fork_that_ends_before_a_repair_states_kinds_knows_them_too() {
 fn no_new_kind_takes_the_name_of_one_that_nothing_states_any_more() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
-    let store = LogStore::builder(&path).create().unwrap();
-    (1..=EVENTS).for_each(|n| drop(append(&store, n).unwrap()));
-    store.close().unwrap();
+    fill(&path);
     damage(&path, 1);
     // The index is gone before the repair could ask it.
     fs::remove_dir_all(path.join("index")).unwrap();

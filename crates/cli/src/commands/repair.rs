@@ -70,6 +70,10 @@ pub(crate) fn run(args: &Repair, session: &mut Session) -> Result {
     step.end();
     let found = findings(&verified);
     if verified.log.damage.is_empty() {
+        if args.quarantine && !args.dry_run && !verified.log.lost.is_empty() {
+            // What an earlier repair did not come to, as the disk was full.
+            session.store.builder().repair(&mut |_| {})?;
+        }
         let json = report(session, &found, false);
         return session.out.item(&json, |out| {
             format!(

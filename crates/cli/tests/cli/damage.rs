@@ -2,13 +2,10 @@
 
 use std::fs;
 
-use annals_core::{
-    Append, ContentType, EventStore as _, EventStoreExt as _, EventType, Expected, Ids as _,
-    NewEvent, StreamId, UuidIds,
-};
+use annals_core::{ContentType, EventStoreExt as _, EventType, Expected, NewEvent, StreamId};
 use futures_executor::block_on;
 
-use crate::live::{append, application};
+use crate::live::{append, append_event, application};
 use crate::support::Place;
 
 /// The blocks of a page that a shell runs, in order.
@@ -367,11 +364,7 @@ fn a_payload_that_is_not_what_its_form_says_is_found_by_a_deep_look() {
     ] {
         let kind = EventType::from_static("noted");
         let event = NewEvent::new(kind, ContentType::parse(form).unwrap(), payload).unwrap();
-        let append = Append::builder(UuidIds::default().append_id())
-            .write(StreamId::from_static("note-1"), Expected::Any, [event])
-            .build()
-            .unwrap();
-        block_on(application.append(append)).unwrap();
+        append_event(&application, "note-1", event);
     }
     application.close().unwrap();
     place.ok("annals verify");

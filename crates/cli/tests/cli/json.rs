@@ -2,16 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use annals_core::{
-    Append, ContentType, EventStore as _, EventType, Expected, Ids as _, NewEvent, StreamId,
-    UuidIds,
-};
-use futures_executor::block_on;
+use annals_core::{ContentType, EventType, NewEvent};
 use serde_json::Value;
 
 use crate::damage::damage;
 use crate::examples::make_keys;
-use crate::live::application;
+use crate::live::{append_event, application};
 use crate::optimize::sealed;
 use crate::support::{Place, SHOP};
 
@@ -141,11 +137,7 @@ fn of_a_shop(told: &mut Told) {
     let application = application(&place);
     let kind = EventType::from_static("noted");
     let event = NewEvent::new(kind, ContentType::JSON, "{").unwrap();
-    let append = Append::builder(UuidIds::default().append_id())
-        .write(StreamId::from_static("note-1"), Expected::Any, [event])
-        .build()
-        .unwrap();
-    block_on(application.append(append)).unwrap();
+    append_event(&application, "note-1", event);
     application.close().unwrap();
     for (verb, options) in [
         ("read", ""),

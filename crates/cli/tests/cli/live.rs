@@ -35,6 +35,10 @@ pub(crate) fn application(place: &Place) -> LogStore {
 
 pub(crate) fn append(store: &LogStore, stream: &str) {
     let event = NewEvent::new(EventType::from_static("noted"), ContentType::JSON, "{}").unwrap();
+    append_event(store, stream, event);
+}
+
+pub(crate) fn append_event(store: &LogStore, stream: &str, event: NewEvent) {
     let append = Append::builder(UuidIds::default().append_id())
         .write(StreamId::parse(stream).unwrap(), Expected::Any, [event])
         .build()
@@ -128,11 +132,7 @@ fn payloads_that_an_application_compressed_are_shown_as_what_they_are() {
     let text = format!("{{\"text\":\"{}needle\"}}", "hay ".repeat(400));
     let event = Compressed::new(Text).encode(&text).unwrap();
     assert_eq!(event.content_type().as_str(), "application/json+zstd");
-    let append = Append::builder(UuidIds::default().append_id())
-        .write(StreamId::from_static("note-1"), Expected::Any, [event])
-        .build()
-        .unwrap();
-    block_on(application.append(append)).unwrap();
+    append_event(&application, "note-1", event);
     application.close().unwrap();
     for line in [
         "annals read --stream note-1 --full",

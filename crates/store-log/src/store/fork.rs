@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use annals_core::{Error, HistoryEntry, Position, StreamId, StreamPolicy, Timestamp, Version};
-use annals_log::{Kind, Log, Progress, Segment};
+use annals_log::Progress;
 
 use super::error::from_log;
 use super::open::LogStoreBuilder;
@@ -86,9 +86,6 @@ impl LogStoreBuilder {
     }
 }
 
-/// How many policies are recorded in one frame, at most.
-const POLICIES_MAX: usize = 500;
-
 /// A stream of which something was reclaimed.
 struct Reclaimed {
     /// The last version that was.
@@ -146,38 +143,11 @@ impl LogStoreBuilder {
             reclaimed.policy = policies.remove(stream).unwrap_or_default();
         }
         streams.retain(|_, it| it.policy.shows(it.last, it.appended_at, it.head, newest));
-        self.record_truncated(&streams)?;
+        let notes = streams.iter().map(|(stream, it)| truncated(stream, it));
+        self.record_notes(&notes.collect::<Vec<_>>())?;
         Ok(streams.len())
     }
-
-    fn record_truncated(&self, streams: &BTreeMap<StreamId, Reclaimed>) -> Result<(), Error> {
-        if streams.is_empty() {
-            return Ok(());
-        }
-        let log = Log::open(&self.parts, &self.log_directory(), self.log_settings());
-        let (mut log, _) = log.map_err(from_log)?;
-        let context = log.view().segments().last().map_or(0, Segment::context);
-        let streams: Vec<_> = streams.iter().collect();
-        for some in streams.chunks(POLICIES_MAX) {
-            let notes: Vec<Vec<u8>> = some
-                .iter()
-                .map(|(stream, it)| truncated(stream, it))
-                .collect();
-            let bytes = notes.iter().map(|note| note.len() + RECORD_BYTES).sum();
-            log.reserve(bytes, || context).map_err(from_log)?;
-            let mut frame = log.frame();
-            for note in &notes {
-                frame.push(Kind::Note, |out| out.extend_from_slice(note));
-            }
-            frame.write().map_err(from_log)?;
-        }
-        log.sync().map_err(from_log)?;
-        log.close().map_err(from_log)
-    }
 }
-
-/// What a record takes beside its body.
-const RECORD_BYTES: usize = 8;
 
 /// The note of the policy by which a stream begins behind what was reclaimed of it.
 fn truncated(stream: &StreamId, reclaimed: &Reclaimed) -> Vec<u8> {

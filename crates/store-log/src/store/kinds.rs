@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use annals_core::{Error, Timestamp};
-use annals_log::{Kind, Log, Segment, View};
+use annals_log::{Segment, View};
 
-use super::error::from_log;
 use super::open::LogStoreBuilder;
-use super::prepared::RECORD_BYTES;
 use super::recover::kinds_of;
 use crate::record::{EventView, KindCode, KindRef, Kinds, Note, encode_kind};
 
@@ -117,20 +115,6 @@ impl LogStoreBuilder {
             })
             .collect();
         drop((view, follower));
-        if notes.is_empty() {
-            return Ok(());
-        }
-        let opened = Log::open(&self.parts, &self.log_directory(), self.log_settings());
-        let (mut log, _) = opened.map_err(from_log)?;
-        let bytes = notes.iter().map(|note| note.len() + RECORD_BYTES).sum();
-        let context = log.segment().context;
-        log.reserve(bytes, || context).map_err(from_log)?;
-        let mut frame = log.frame();
-        for note in &notes {
-            frame.push(Kind::Note, |buffer| buffer.extend_from_slice(note));
-        }
-        frame.write().map_err(from_log)?;
-        log.sync().map_err(from_log)?;
-        log.close().map_err(from_log)
+        self.record_notes(&notes)
     }
 }

@@ -22,6 +22,7 @@ mod log_store;
 mod looked;
 mod lost;
 mod matching;
+mod notes;
 mod open;
 mod optimize;
 mod prepared;

@@ -353,8 +353,10 @@ impl<'a> Around<'a> {
         };
         self.is_after_gap = found != expected;
         (self.version, self.position) = (found, position);
-        let are_lost =
-            || self.snapshot.skips_lost() && self.snapshot.has_lost_between(before, after);
+        let are_lost = || {
+            let mut lost = self.snapshot.lost_between(before.value(), after.value());
+            self.snapshot.skips_lost() && lost.next().is_some()
+        };
         !self.is_after_gap || (is_further && are_lost())
     }
 }

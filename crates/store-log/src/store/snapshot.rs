@@ -170,16 +170,7 @@ impl Snapshot {
     ) -> Result<Vec<u64>, Error> {
         let count = (versions.end() + 1).saturating_sub(*versions.start());
         let wanted = usize::try_from(count).unwrap_or(usize::MAX).min(limit);
-        let mut positions = Vec::with_capacity(wanted.min(4096));
-        self.walk(direction, |part| {
-            if positions.len() >= wanted {
-                return Ok(ControlFlow::Break(()));
-            }
-            let left = wanted - positions.len();
-            part.stream_positions(stream, versions.clone(), direction, left, &mut positions)
-                .map_err(unusable)?;
-            Ok(ControlFlow::Continue(()))
-        })?;
+        let positions = self.known_positions(stream, versions.clone(), direction, wanted)?;
         if positions.len() == wanted {
             return Ok(positions);
         }
@@ -219,7 +210,7 @@ impl Snapshot {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<u64>, Error> {
-        let mut positions = Vec::new();
+        let mut positions = Vec::with_capacity(limit.min(4096));
         self.walk(direction, |part| {
             let left = limit - positions.len();
             if left == 0 {
@@ -256,11 +247,7 @@ impl Snapshot {
         let before = at(1..=version, Direction::Backward)?.unwrap_or_default();
         let after = at(version..=u64::MAX, Direction::Forward)?;
         let after = after.unwrap_or(self.head.next().value());
-        let mut between = self
-            .view
-            .lost()
-            .iter()
-            .filter(|lost| lost.end > before && lost.start < after);
+        let mut between = self.lost_between(before, after);
         let first = between.next().ok_or_else(|| missing(stream, version))?;
         let last = between.next_back().unwrap_or(first);
         Ok(Position::new(first.start)..=Position::new(last.end - 1))
@@ -273,10 +260,14 @@ impl Snapshot {
         lost.get(index).filter(|lost| lost.contains(&position))
     }
 
-    /// Whether something between these positions is lost.
-    pub(crate) fn has_lost_between(&self, before: Position, after: Position) -> bool {
-        let mut lost = self.view.lost().iter();
-        lost.any(|lost| lost.end > before.value() && lost.start < after.value())
+    /// What is lost between these positions.
+    pub(crate) fn lost_between(
+        &self,
+        before: u64,
+        after: u64,
+    ) -> impl DoubleEndedIterator<Item = &Range<u64>> {
+        let lost = self.view.lost().iter();
+        lost.filter(move |lost| lost.end > before && lost.start < after)
     }
 
     /// Whether a repair gave up events.
