@@ -17,7 +17,7 @@ use crate::operation::Operation;
 use crate::report::ProfileReport;
 use crate::settings::ProfilerSettings;
 use crate::shard::{Measured, Recorded, Streams};
-use crate::totals::{Measurement, Totals};
+use crate::totals::{Measurement, Sums, Totals};
 
 /// How many locks there are of each kind: a stream is always behind the same one, and so is what a thread records.
 const SHARDS: usize = 8;
@@ -60,7 +60,7 @@ thread_local! {
 /// ```
 ///
 /// # Limits
-/// [`ProfilerSettings::streams_max`] streams are kept by name, some 200 bytes each where two operations were done on it, and 64
+/// [`ProfilerSettings::streams_max`] streams are kept by name, some 170 bytes each where two operations were done on it, and 48
 /// for each one more; the others are one sum. A latency histogram takes 30 KiB, for each operation that is measured and for
 /// each of 8 locks; a category takes as much as a stream, for each of the 8. Up to 64 measurements, for
 /// which 4 KiB are set apart, wait behind each of the 8 until they are added up: at the latest when somebody looks.
@@ -96,12 +96,13 @@ impl Profiler {
     fn of(timer: Arc<dyn Timer>, settings: ProfilerSettings) -> Self {
         let begun = Mutex::new(timer.elapsed());
         let measured = std::array::from_fn(|_| Mutex::new(measured_of(&settings)));
-        let streams = std::array::from_fn(|_| Mutex::new(streams_of(&settings)));
+        let hasher = DefaultHashBuilder::default();
+        let streams = std::array::from_fn(|_| Mutex::new(streams_of(&settings, &hasher)));
         Self {
             inner: Arc::new(Inner {
                 timer,
                 settings,
-                hasher: DefaultHashBuilder::default(),
+                hasher,
                 measured,
                 streams,
                 begun,
@@ -157,9 +158,28 @@ impl Profiler {
 
     /// Whoever holds the lock meanwhile lets nobody look who would miss something.
     fn add_up(&self, measured: &mut Measured) {
-        measured.add_up(|operation, stream, measured| {
-            self.streams_with(stream).add(operation, stream, measured);
+        measured.add_up(|pending| self.add_to_streams(pending));
+    }
+
+    /// Takes each lock once. Between locks the processor looks for nothing ahead, and of many streams most are out of its
+    /// caches: one at a time, each would be waited for.
+    fn add_to_streams(&self, pending: &[Recorded]) {
+        let hashed = pending.iter().filter_map(|recorded| {
+            let stream = recorded.stream.as_ref()?;
+            Some((self.inner.hasher.hash_one(stream), stream, recorded))
         });
+        let hashed: SmallVec<[_; PENDING_MAX]> = hashed.collect();
+        for (shard, streams) in self.inner.streams.iter().enumerate() {
+            let is_here = |(hash, ..): &&(u64, _, _)| shard_of(*hash) == shard;
+            let mut here = hashed.iter().filter(is_here).peekable();
+            if here.peek().is_none() {
+                continue;
+            }
+            let mut streams = lock(streams);
+            for (hash, stream, recorded) in here {
+                streams.add(*hash, stream, recorded);
+            }
+        }
     }
 
     /// Records that an operation failed that is not among those that were measured: failures are counted one by one,
@@ -188,13 +208,13 @@ impl Profiler {
 
     /// The sums of an operation.
     pub fn totals(&self, operation: Operation) -> Totals {
-        let mut totals = Totals::default();
+        let mut sums = Sums::default();
         for measured in self.measured() {
             if let Some(operated) = measured.operated(operation) {
-                totals.add(&operated.totals);
+                sums.add(&operated.sums);
             }
         }
-        totals
+        sums.into()
     }
 
     /// All that was recorded. What is recorded at the same time may be in it in part.
@@ -209,7 +229,7 @@ impl Profiler {
         // Nobody adds up meanwhile, so that no stream keeps what its operation forgets.
         let mut measured: Vec<_> = self.inner.measured.iter().map(lock).collect();
         for mut streams in self.inner.streams.iter().map(lock) {
-            *streams = streams_of(&self.inner.settings);
+            *streams = streams_of(&self.inner.settings, &self.inner.hasher);
         }
         for measured in &mut measured {
             **measured = measured_of(&self.inner.settings);
@@ -250,16 +270,6 @@ impl Profiler {
         lock(&self.inner.measured[PLACE.get()])
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "an index below the number of shards"
-    )]
-    fn streams_with(&self, stream: &StreamId) -> MutexGuard<'_, Streams> {
-        let hash = self.inner.hasher.hash_one(stream);
-        let index = usize::try_from(hash % SHARDS as u64).unwrap_or(0);
-        lock(&self.inner.streams[index])
-    }
-
     fn begun(&self) -> MutexGuard<'_, Duration> {
         lock(&self.inner.begun)
     }
@@ -269,8 +279,13 @@ fn measured_of(settings: &ProfilerSettings) -> Measured {
     Measured::new(PENDING_MAX, settings.categories_max)
 }
 
-fn streams_of(settings: &ProfilerSettings) -> Streams {
-    Streams::new(settings.streams_max.div_ceil(SHARDS))
+fn streams_of(settings: &ProfilerSettings, hasher: &DefaultHashBuilder) -> Streams {
+    Streams::new(settings.streams_max.div_ceil(SHARDS), hasher.clone())
+}
+
+/// The lock of a stream of this hash, by bits that the table behind the lock does not look at first.
+const fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
 }
 
 /// Who panicked with it left it whole: sums that lack a part.

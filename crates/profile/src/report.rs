@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::nanos;
 use crate::operation::Operation;
 use crate::shard::{Measured, Operated, PerOperation, Streams};
-use crate::totals::Totals;
+use crate::totals::{Sums, Totals};
 
 /// What a profiler recorded. As data by serde, times in nanoseconds; for people by `Display`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -104,7 +104,7 @@ impl ProfileReport {
         shards: impl Iterator<Item = S>,
     ) -> Self {
         let mut operated = PerOperation::<Option<Operated>>::default();
-        let mut categories = BTreeMap::<Category, PerOperation<Totals>>::new();
+        let mut categories = BTreeMap::<Category, PerOperation<Sums>>::new();
         for measured in measured {
             for operation in Operation::ALL {
                 if let Some(more) = measured.operated(operation) {
@@ -113,16 +113,16 @@ impl ProfileReport {
             }
             for (entry, _) in measured.categories.iter() {
                 let known = categories.entry(entry.key.clone()).or_default();
-                for (operation, totals) in entry.value.iter() {
-                    known.of_mut(operation).add(totals);
+                for (operation, sums) in entry.value.iter() {
+                    known.of_mut(operation).add(sums);
                 }
             }
         }
-        let mut others = PerOperation::<Totals>::default();
+        let mut others = PerOperation::<Sums>::default();
         let mut streams = Vec::new();
         for shard in shards {
-            for (operation, totals) in shard.others.iter() {
-                others.of_mut(operation).add(totals);
+            for (operation, sums) in shard.others.iter() {
+                others.of_mut(operation).add(sums);
             }
             streams.extend(shard.held.iter().map(|(entry, weight)| StreamReport {
                 stream: entry.key.clone(),
@@ -148,10 +148,11 @@ impl ProfileReport {
 
 impl OperationReport {
     fn of(operation: Operation, operated: &Operated) -> Self {
-        let quantile = |share| operated.latencies.quantile(share).min(operated.totals.max);
+        let totals = Totals::from(operated.sums);
+        let quantile = |share| operated.latencies.quantile(share).min(totals.max);
         Self {
             operation,
-            totals: operated.totals,
+            totals,
             p50: quantile(0.5),
             p90: quantile(0.9),
             p99: quantile(0.99),
@@ -160,9 +161,9 @@ impl OperationReport {
     }
 }
 
-fn by_weight(categories: BTreeMap<Category, PerOperation<Totals>>) -> Vec<CategoryReport> {
-    let categories = categories.into_iter().map(|(category, totals)| {
-        let operations = done(totals.iter());
+fn by_weight(categories: BTreeMap<Category, PerOperation<Sums>>) -> Vec<CategoryReport> {
+    let categories = categories.into_iter().map(|(category, sums)| {
+        let operations = done(sums.iter());
         let times = operations.iter().map(|done| done.totals.total);
         CategoryReport {
             category,
@@ -176,12 +177,12 @@ fn by_weight(categories: BTreeMap<Category, PerOperation<Totals>>) -> Vec<Catego
 }
 
 /// The operations that were done at all, in the order of declaration.
-fn done<'t>(totals: impl Iterator<Item = (Operation, &'t Totals)>) -> Vec<StreamOperation> {
-    let done = totals.filter(|(_, totals)| totals.count > 0);
+fn done<'s>(sums: impl Iterator<Item = (Operation, &'s Sums)>) -> Vec<StreamOperation> {
+    let done = sums.filter(|(_, sums)| sums.count > 0);
     let mut done: Vec<_> = done
-        .map(|(operation, totals)| StreamOperation {
+        .map(|(operation, sums)| StreamOperation {
             operation,
-            totals: *totals,
+            totals: Totals::from(*sums),
         })
         .collect();
     done.sort_by_key(|done| done.operation);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ProfilerSettings {
-    /// How many streams are kept by name, those that took the longest in all; 1024 by default. Some 200 bytes
+    /// How many streams are kept by name, those that took the longest in all; 1024 by default. Some 170 bytes
     /// each, and more where more than two operations are done on it.
     pub streams_max: usize,
     /// How many categories of streams are kept by name, those that took the longest in all; 128 by default. As much

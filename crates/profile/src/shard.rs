@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use annals_core::{Category, StreamId};
+use hashbrown::DefaultHashBuilder;
 use hdrhistogram::Histogram;
 use smallvec::SmallVec;
 
 use crate::nanos::Nanos;
 use crate::operation::Operation;
 use crate::sketch::SpaceSaving;
-use crate::totals::{Measurement, Totals};
+use crate::totals::{Measurement, Sums};
 
 /// What was measured of some of the streams.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    pub(crate) held: SpaceSaving<StreamId, FewTotals>,
+    pub(crate) held: SpaceSaving<StreamId, FewSums>,
     /// Of the streams that are not kept by name any more.
-    pub(crate) others: PerOperation<Totals>,
+    pub(crate) others: PerOperation<Sums>,
 }
 
 /// What was measured by some of the threads: all of it that is not by stream.
@@ -26,7 +27,7 @@ pub(crate) struct Measured {
     /// takes longer than to add.
     pub(crate) pending: Vec<Recorded>,
     operations: PerOperation<Option<Box<Operated>>>,
-    pub(crate) categories: SpaceSaving<Category, FewTotals>,
+    pub(crate) categories: SpaceSaving<Category, FewSums>,
 }
 
 /// What was recorded.
@@ -41,7 +42,7 @@ pub(crate) struct Recorded {
 
 /// The sums of the operations that were done at all, which for one stream are few.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct FewTotals(SmallVec<[(Operation, Totals); 2]>);
+pub(crate) struct FewSums(SmallVec<[(Operation, Sums); 2]>);
 
 /// One value for each operation.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +51,7 @@ pub(crate) struct PerOperation<T>([T; Operation::ALL.len()]);
 /// What was measured of one operation.
 #[derive(Clone, Debug)]
 pub(crate) struct Operated {
-    pub(crate) totals: Totals,
+    pub(crate) sums: Sums,
     pub(crate) latencies: Latencies,
 }
 
@@ -59,20 +60,26 @@ pub(crate) struct Operated {
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Streams {
-    pub(crate) fn new(streams_max: usize) -> Self {
+    pub(crate) fn new(streams_max: usize, hasher: DefaultHashBuilder) -> Self {
         Self {
-            held: SpaceSaving::new(streams_max),
+            held: SpaceSaving::new(streams_max, hasher),
             others: PerOperation::default(),
         }
     }
 
-    /// Adds what was measured of a stream.
-    pub(crate) fn add(&mut self, operation: Operation, stream: &StreamId, measured: &Measurement) {
-        let note = |own: &mut FewTotals| own.of_mut(operation).note(measured);
+    /// Adds what was recorded of a stream, which has this hash.
+    pub(crate) fn add(&mut self, hash: u64, stream: &StreamId, recorded: &Recorded) {
+        let Recorded {
+            operation,
+            measured,
+            ..
+        } = recorded;
+        let note = |own: &mut FewSums| own.of_mut(*operation).note(measured);
         let weight = measured.weight();
-        if let Some(evicted) = self.held.add(stream, || stream.clone(), weight, note) {
-            for (operation, totals) in evicted.iter() {
-                self.others.of_mut(operation).add(totals);
+        let key = || stream.clone();
+        if let Some(evicted) = self.held.add_hashed(hash, stream, key, weight, note) {
+            for (operation, sums) in evicted.iter() {
+                self.others.of_mut(operation).add(sums);
             }
         }
     }
@@ -83,37 +90,34 @@ impl Measured {
         Self {
             pending: Vec::with_capacity(pending_max),
             operations: PerOperation::default(),
-            categories: SpaceSaving::new(categories_max),
+            categories: SpaceSaving::new(categories_max, DefaultHashBuilder::default()),
         }
     }
 
-    /// Adds up what is pending; what is of a stream is handed on.
-    pub(crate) fn add_up(&mut self, mut of_stream: impl FnMut(Operation, &StreamId, &Measurement)) {
-        let Self {
-            pending,
-            operations,
-            categories,
-        } = self;
-        for recorded in pending.drain(..) {
+    /// Adds up what is pending, and hands it on for what is of streams.
+    pub(crate) fn add_up(&mut self, to_streams: impl FnOnce(&[Recorded])) {
+        for recorded in &self.pending {
             let (operation, measured) = (recorded.operation, &recorded.measured);
             if !recorded.is_part {
-                let operated = operations.of_mut(operation).get_or_insert_default();
-                operated.totals.note(measured);
+                let operated = self.operations.of_mut(operation).get_or_insert_default();
+                operated.sums.note(measured);
                 operated.latencies.note(measured);
             }
             if let Some(stream) = &recorded.stream {
                 let (name, weight) = (stream.category_str(), measured.weight());
-                let note = |own: &mut FewTotals| own.of_mut(operation).note(measured);
-                categories.add(name, || stream.category(), weight, note);
-                of_stream(operation, stream, measured);
+                let note = |own: &mut FewSums| own.of_mut(operation).note(measured);
+                self.categories
+                    .add(name, || stream.category(), weight, note);
             }
         }
+        to_streams(&self.pending);
+        self.pending.clear();
     }
 
     /// Notes that an operation of no stream failed that is not among those that were measured.
     pub(crate) fn note_failure(&mut self, operation: Operation) {
         let operated = self.operations.of_mut(operation).get_or_insert_default();
-        operated.totals.failed = operated.totals.failed.saturating_add(1);
+        operated.sums.failed = operated.sums.failed.saturating_add(1);
     }
 
     /// What was measured of an operation, if anything was.
@@ -122,31 +126,29 @@ impl Measured {
     }
 }
 
-impl FewTotals {
-    pub(crate) fn of_mut(&mut self, operation: Operation) -> &mut Totals {
+impl FewSums {
+    pub(crate) fn of_mut(&mut self, operation: Operation) -> &mut Sums {
         let known = self.0.iter().position(|(held, _)| *held == operation);
         let place = known.unwrap_or_else(|| {
-            self.0.push((operation, Totals::default()));
+            self.0.push((operation, Sums::default()));
             self.0.len() - 1
         });
         #[expect(
             clippy::indexing_slicing,
             reason = "a place that was found, or the last one"
         )]
-        let (_, totals) = &mut self.0[place];
-        totals
+        let (_, sums) = &mut self.0[place];
+        sums
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Operation, &Totals)> {
-        self.0
-            .iter()
-            .map(|(operation, totals)| (*operation, totals))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Operation, &Sums)> {
+        self.0.iter().map(|(operation, sums)| (*operation, sums))
     }
 }
 
 impl Operated {
     pub(crate) fn add(&mut self, other: &Self) {
-        self.totals.add(&other.totals);
+        self.sums.add(&other.sums);
         self.latencies.add(&other.latencies);
     }
 }
@@ -154,7 +156,7 @@ impl Operated {
 impl Default for Operated {
     fn default() -> Self {
         Self {
-            totals: Totals::default(),
+            sums: Sums::default(),
             latencies: Latencies::new(),
         }
     }

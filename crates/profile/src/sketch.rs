@@ -33,11 +33,11 @@ pub(crate) struct Entry<K, V> {
 }
 
 impl<K: Eq + Hash, V: Default> SpaceSaving<K, V> {
-    /// Holds so many, at least one.
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// Holds so many, at least one, of which this gives the hashes.
+    pub(crate) fn new(capacity: usize, hasher: DefaultHashBuilder) -> Self {
         Self {
             capacity: capacity.max(1),
-            hasher: DefaultHashBuilder::default(),
+            hasher,
             places: HashTable::new(),
             entries: Vec::new(),
             weights: Vec::new(),
@@ -54,6 +54,18 @@ impl<K: Eq + Hash, V: Default> SpaceSaving<K, V> {
         change: impl FnOnce(&mut V),
     ) -> Option<V> {
         let hash = self.hasher.hash_one(known_as);
+        self.add_hashed(hash, known_as, key, weight, change)
+    }
+
+    /// The same where the hash is known.
+    pub(crate) fn add_hashed<Q: ?Sized + Equivalent<K>>(
+        &mut self,
+        hash: u64,
+        known_as: &Q,
+        key: impl FnOnce() -> K,
+        weight: u64,
+        change: impl FnOnce(&mut V),
+    ) -> Option<V> {
         let entries = &self.entries;
         let is_it = |place: &usize| {
             entries
@@ -132,7 +144,7 @@ mod tests {
             capacity in 1_usize..12,
             seen in proptest::collection::vec((0_u8..40, 0_u64..100), 0..400),
         ) {
-            let mut sketch = SpaceSaving::<u8, u64>::new(capacity);
+            let mut sketch = SpaceSaving::<u8, u64>::new(capacity, DefaultHashBuilder::default());
             let (mut truth, mut evicted) = (BTreeMap::<u8, u64>::new(), 0);
             for (key, weight) in &seen {
                 *truth.entry(*key).or_default() += weight;
