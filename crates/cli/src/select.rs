@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use annals_core::{
     Category, Criteria, CriteriaItem, Cursor, EventStore, EventType, Position, ReadRequest,
-    RecordedEvent, Selection, StreamId, Tag, Tags, Timestamp,
+    RecordedEvent, Selection, StreamId, Tag, Tags, Timestamp, Version,
 };
 use clap::Args;
 use futures_executor::block_on;
@@ -87,6 +87,13 @@ impl Select {
         Ok(Chosen { request, criteria })
     }
 
+    /// Refuses the name of a stream that there is none of: it is more likely misspelt.
+    pub(crate) fn check_stream(&self, store: &dyn EventStore) -> Result {
+        self.stream
+            .as_ref()
+            .map_or(Ok(()), |stream| known(store, stream))
+    }
+
     fn criteria(&self) -> Result<Option<Criteria>> {
         if !self.criteria.is_empty() {
             let items = self.criteria.iter().map(|text| item(text));
@@ -125,6 +132,16 @@ fn item(text: &str) -> Result<CriteriaItem> {
             .hint("write types, and tags behind #: `opened #account:42`"));
     }
     Ok(CriteriaItem::new(types, Tags::new(tags)?)?)
+}
+
+/// Refuses a stream that never had an event.
+pub(crate) fn known(store: &dyn EventStore, stream: &StreamId) -> Result {
+    let head = block_on(store.stream_head(stream))?;
+    if head.version == Version::ABSENT {
+        return Err(Failure::not_found(format!("there is no stream {stream}"))
+            .hint("`annals streams` lists those that there are"));
+    }
+    Ok(())
 }
 
 /// Hands the events that answer the request over, one by one, until there are no more or it is told to stop.

@@ -10,12 +10,12 @@ use futures_executor::block_on;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::history::{fold, known};
+use super::history::fold;
 use crate::ago;
 use crate::failure::{Failure, Result};
 use crate::lost::PastLost;
 use crate::output::{BOLD, Out};
-use crate::select::{each_event, first_event, position};
+use crate::select::{each_event, first_event, known, position};
 use crate::session::Session;
 
 const EXAMPLES: &str =
@@ -40,6 +40,7 @@ pub(crate) struct At {
 /// A place in the history.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Moment {
+    Now,
     At(Position),
     Time(Timestamp),
 }
@@ -55,15 +56,29 @@ pub(crate) fn moment(text: &str) -> std::result::Result<Moment, String> {
 }
 
 impl Moment {
-    /// The last event by then.
+    /// The last event by then. A position that the store has not reached is none of its moments.
     pub(crate) fn last_event(self, store: &dyn EventStore) -> Result<Option<RecordedEvent>> {
         let request = ReadRequest::all().backward();
         let request = match self {
-            Self::At(position) => request.until(Cursor::at(position)),
+            Self::Now => request,
+            Self::At(position) => {
+                check_reached(store, position)?;
+                request.until(Cursor::at(position))
+            }
             Self::Time(time) => request.appended_until(time),
         };
         first_event(store, request)
     }
+}
+
+fn check_reached(store: &dyn EventStore, position: Position) -> Result {
+    let head = block_on(store.head(ConsistencyLevel::Strong))?;
+    let head = head.position().unwrap_or_default();
+    if position > head {
+        let failure = Failure::not_found(format!("position {position} is not there yet"));
+        return Err(failure.hint(format!("the store ends at position {head}")));
+    }
+    Ok(())
 }
 
 #[derive(Serialize)]
@@ -80,16 +95,6 @@ struct AtJson<'a> {
 
 pub(crate) fn run(args: &At, session: &mut Session) -> Result {
     let store = args.lost.of(&session.store)?.to_read()?;
-    if let Moment::At(position) = args.moment {
-        let head = block_on(store.head(ConsistencyLevel::Strong))?;
-        let head = head.position().unwrap_or_default();
-        if position > head {
-            let message = format!("position {position} is not there yet");
-            return Err(
-                Failure::not_found(message).hint(format!("the store ends at position {head}"))
-            );
-        }
-    }
     let last = args.moment.last_event(&*store)?;
     let Some(last) = last else {
         return Err(Failure::not_found("there was no event by then"));

@@ -8,13 +8,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::at::{Moment, moment, state_at};
-use super::history::{known, print};
+use super::history::print;
 use crate::failure::{Failure, Result};
 use crate::fold::{Change, difference};
 use crate::lost::PastLost;
 use crate::output::table::{Align, Cell, Table};
 use crate::output::{BOLD, GOOD, NAME, Out};
-use crate::select::each_event;
+use crate::select::{each_event, known};
 use crate::session::Session;
 
 const EXAMPLES: &str = "Examples:\n  annals diff 2 5\n  annals diff 2026-01-01 now --json\n  \
@@ -45,7 +45,7 @@ pub(crate) struct Diff {
 
 fn moment_or_now(text: &str) -> std::result::Result<Moment, String> {
     if text == "now" {
-        return Ok(Moment::At(Position::MAX));
+        return Ok(Moment::Now);
     }
     moment(text)
 }

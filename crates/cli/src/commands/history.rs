@@ -2,18 +2,17 @@
 
 use std::ops::ControlFlow;
 
-use annals_core::{EventStore, ReadRequest, RecordedEvent, StreamId, Version};
+use annals_core::{ReadRequest, RecordedEvent, StreamId, Version};
 use clap::Args;
-use futures_executor::block_on;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::decode::Payload;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::fold::{Change, difference, merge};
 use crate::lost::PastLost;
 use crate::output::{BAD, DIM, GOOD, NAME, Out, WARN, text};
-use crate::select::each_event;
+use crate::select::{each_event, known};
 use crate::session::Session;
 
 const EXAMPLES: &str =
@@ -63,16 +62,6 @@ pub(crate) fn run(args: &History, session: &mut Session) -> Result {
         }
         Ok(ControlFlow::Continue(()))
     })
-}
-
-/// Refuses a stream that never had an event.
-pub(crate) fn known(store: &dyn EventStore, stream: &StreamId) -> Result {
-    let head = block_on(store.stream_head(stream))?;
-    if head.version == Version::ABSENT {
-        return Err(Failure::not_found(format!("there is no stream {stream}"))
-            .hint("`annals streams` lists those that there are"));
-    }
-    Ok(())
 }
 
 /// The state after an event.

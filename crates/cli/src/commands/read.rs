@@ -44,6 +44,7 @@ pub(crate) fn run(args: &Read, session: &mut Session) -> Result {
             .events_max(usize::try_from(limit.max(1)).unwrap_or(1));
     }
     let store = args.lost.of(&session.store)?.to_read()?;
+    args.select.check_stream(&*store)?;
     let out = &mut session.out;
     let width = if args.full { Width::Full } else { Width::Short };
     let mut events = Events::new(width);

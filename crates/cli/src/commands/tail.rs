@@ -41,6 +41,10 @@ pub(crate) struct Tail {
 pub(crate) fn run(args: &Tail, session: &mut Session) -> Result {
     let chosen = args.select.chosen()?;
     let store = args.lost.of(&session.store)?.to_read()?;
+    // One that is followed may be yet to come.
+    if !args.follow {
+        args.select.check_stream(&*store)?;
+    }
     let width = if args.full { Width::Full } else { Width::Short };
     let mut events = Events::new(width);
     let head = block_on(store.head(ConsistencyLevel::Strong))?;

@@ -61,6 +61,28 @@ fn a_directory_that_is_no_store_is_told_apart() {
 }
 
 #[test]
+fn a_stream_and_a_position_that_are_not_there_are_told() {
+    let place = Place::shop();
+    for verb in ["read", "find", "tail", "history", "at 5", "diff 1 5"] {
+        let stream = if verb == "history" { "" } else { "--stream " };
+        let line = format!("annals {verb} {stream}account-99");
+        check(&place, &line, 3, "there is no stream account-99");
+    }
+    for line in ["at 99", "diff 1 99", "restore shop then --until 99"] {
+        let told = "position 99 is not there yet";
+        check(&place, &format!("annals {line}"), 3, told);
+    }
+    assert!(!place.path("then").exists());
+    // One of which nothing is asked for is there all the same.
+    check(
+        &place,
+        "annals read --stream account-1 --after 9 --limit 0",
+        0,
+        "",
+    );
+}
+
+#[test]
 fn what_was_typed_wrong_is_told() {
     let place = Place::shop();
     for (line, error) in [
