@@ -1,13 +1,13 @@
 //! How those who wait for new events learn of them.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use annals_core::Position;
 use futures_util::future::{Either, select};
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::{AsyncMessage, Client, Statement};
 
 use crate::connection::{Connector, Heard};
@@ -17,40 +17,46 @@ use crate::sql::quoted;
 /// The pause before a lost connection is replaced.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long nothing more is told after something was: what came meanwhile is told at once then. Each telling is work
+/// for the server and for whoever listens, and one writer alone would tell more than a thousand heads a second.
+const BETWEEN: Duration = Duration::from_millis(5);
+
 /// The newest head that this process has seen, and the way to tell others.
 ///
 /// A notification is a hint to look, whoever sent it: its number is believed only as far as it says nothing new.
 ///
 /// Who appends tells the readers of its own process at once, and those of others by a notification of its own, after
-/// the commit: within it, it would cost every append. Many appends may share one. One that is lost is made up for by
-/// looking.
+/// the commit: within it, it would cost every append. Many appends may share one, and all of the [next few
+/// milliseconds](BETWEEN) do. One that is lost is made up for by looking.
 #[derive(Debug)]
 pub(crate) struct Bell {
     known: Arc<watch::Sender<u64>>,
     rung: Arc<Notify>,
     channel: Option<String>,
-    task: Option<JoinHandle<()>>,
+    /// Gone with the bell, which ends the line.
+    _open: oneshot::Sender<()>,
 }
 
 impl Bell {
     pub(crate) fn start(connector: &Connector, settings: &Settings, channel: &str) -> Self {
         let known = Arc::new(watch::Sender::new(0));
         let rung = Arc::new(Notify::new());
-        let task = (settings.wake_up == WakeUp::Listen).then(|| {
+        let (open, closed) = oneshot::channel();
+        let has_line = settings.wake_up == WakeUp::Listen;
+        if has_line {
             let line = Line {
                 connector: connector.clone(),
                 channel: channel.to_owned(),
                 known: Arc::clone(&known),
                 rung: Arc::clone(&rung),
             };
-            connector.runtime().spawn(line.keep())
-        });
-        let channel = task.is_none().then(|| channel.to_owned());
+            connector.runtime().spawn(line.keep(closed));
+        }
         Self {
             known,
             rung,
-            channel,
-            task,
+            channel: (!has_line).then(|| channel.to_owned()),
+            _open: open,
         }
     }
 
@@ -81,14 +87,6 @@ impl Bell {
     }
 }
 
-impl Drop for Bell {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
-}
-
 /// The connection that listens, and rings.
 struct Line {
     connector: Connector,
@@ -97,19 +95,31 @@ struct Line {
     rung: Arc<Notify>,
 }
 
+/// Why a line ended.
+enum End {
+    /// The store is closed.
+    Closed,
+    /// The connection was lost.
+    Lost,
+}
+
 impl Line {
     /// Listens and rings as long as the store is open, whatever becomes of the connection.
-    async fn keep(self) {
+    async fn keep(self, mut closed: oneshot::Receiver<()>) {
         loop {
-            if let Err(error) = self.hold().await {
-                tracing::debug!(%error, "the connection that listens was lost");
+            match self.hold(&mut closed).await {
+                Ok(End::Closed) => return,
+                Ok(End::Lost) => {}
+                Err(error) => tracing::debug!(%error, "the connection that listens was lost"),
             }
-            sleep(PAUSE).await;
+            if let Either::Left(_) = select(&mut closed, pin!(sleep(PAUSE))).await {
+                return;
+            }
         }
     }
 
-    /// The same as long as one connection lasts.
-    async fn hold(&self) -> Result<(), tokio_postgres::Error> {
+    /// The same as long as one connection lasts. What was rung last is told, though the store be closed meanwhile.
+    async fn hold(&self, closed: &mut oneshot::Receiver<()>) -> Result<End, tokio_postgres::Error> {
         let (client, mut connection) = self.connector.connect(Some(self.ear())).await?;
         // What rings need not be on any disk.
         let listen = format!(
@@ -118,13 +128,22 @@ impl Line {
         );
         client.batch_execute(&listen).await?;
         let telling = client.prepare("SELECT pg_notify($1, $2)").await?;
-        let mut told = 0;
+        let (mut told, mut next_at) = (0, Instant::now());
         loop {
-            let rung = std::pin::pin!(self.rung.notified());
-            match select(rung, &mut connection).await {
-                Either::Left(_) => told = self.tell(&client, &telling, told).await?,
-                Either::Right(_) => return Ok(()),
+            let rung = pin!(async move {
+                self.rung.notified().await;
+                sleep_until(next_at).await;
+            });
+            let end = match select(rung, select(&mut *closed, &mut connection)).await {
+                Either::Left(_) => None,
+                Either::Right((Either::Left(_), _)) => Some(End::Closed),
+                Either::Right((Either::Right(_), _)) => return Ok(End::Lost),
+            };
+            told = self.tell(&client, &telling, told).await?;
+            if let Some(end) = end {
+                return Ok(end);
             }
+            next_at = Instant::now() + BETWEEN;
         }
     }
 

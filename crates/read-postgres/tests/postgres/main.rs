@@ -8,6 +8,7 @@
 
 mod bank;
 mod book;
+mod book_rebuilding;
 mod comparing;
 mod faults;
 mod grants;

@@ -1,5 +1,6 @@
 //! How a log is made, found, refused and shared.
 
+use std::future::{pending, poll_fn};
 use std::time::Duration;
 
 use crate::support;
@@ -11,8 +12,9 @@ use annals_core::{
 };
 use annals_services::DiskSync;
 use annals_store_postgres::{MIGRATIONS, PostgresStore, ROLES, Settings};
-use tokio_postgres::Config;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_postgres::config::Host;
+use tokio_postgres::{AsyncMessage, Config, NoTls};
 
 /// The same address for another role.
 fn as_role(url: &str, role: &str, password: &str) -> String {
@@ -319,6 +321,64 @@ fn who_waits_is_woken_by_another_process() {
             });
             assert!(woken.await.expect("somebody rings") > cursor);
         }
+    });
+}
+
+/// What is told on a channel, as it comes.
+async fn heard_on(url: &str, channel: &str) -> UnboundedReceiver<String> {
+    let (client, mut connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    let (sender, heard) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(notification) = message {
+                drop(sender.send(notification.payload().to_owned()));
+            }
+        }
+    });
+    let listen = format!("LISTEN \"{channel}\"");
+    client.batch_execute(&listen).await.unwrap();
+    tokio::spawn(async move {
+        let _listening = client;
+        pending::<()>().await;
+    });
+    heard
+}
+
+#[test]
+fn appends_in_a_row_share_a_notification_and_the_last_is_told() {
+    let name = "appends_in_a_row_share_a_notification_and_the_last_is_told";
+    let Some(url) = support::server(name) else {
+        return;
+    };
+    RUNTIME.block_on(async {
+        let mut settings = Settings::default();
+        settings.schema = support::fresh_schema();
+        let mut heard = heard_on(&url, &format!("annals_{}", settings.schema)).await;
+        let store = PostgresStore::builder(&url).settings(settings);
+        let store = store.open_or_create().await.unwrap();
+        let mut next = async || {
+            let told = tokio::time::timeout(Duration::from_secs(20), heard.recv());
+            told.await.expect("somebody rings").unwrap()
+        };
+        // The connection that tells is there from here on.
+        store
+            .append(append("a-1", Expected::Any, "0"))
+            .await
+            .unwrap();
+        assert_eq!(next().await, "1");
+        let begun = tokio::time::Instant::now();
+        for number in 1..200 {
+            let append = append("a-1", Expected::Any, &number.to_string());
+            store.append(append).await.unwrap();
+        }
+        let took = begun.elapsed();
+        drop(store);
+        let mut told = 1;
+        while next().await != "200" {
+            told += 1;
+        }
+        // One for every five milliseconds, the first of all, and the last, which does not wait.
+        assert!(told <= took.as_millis() / 5 + 2, "{told} in {took:?}");
     });
 }
 
