@@ -66,7 +66,9 @@ pub(super) fn check_metadata(body: &[u8]) -> Result<usize, BadRecord> {
     while !reader.is_empty() {
         let name = reader.text_bytes(PART)?;
         let value = reader.text_bytes(PART)?;
-        if name <= last && !last.is_empty() {
+        // Nothing is compared with no bytes: a pointer to none leads nowhere, and to have the processor find that out
+        // took a fifth of the time of a read.
+        if !last.is_empty() && name <= last {
             return Err(BadRecord::Order(PART));
         }
         Metadata::check_header(name, value).map_err(|_| refused_header(name, value))?;

@@ -41,7 +41,8 @@ impl<'a> TagTexts<'a> {
         let mut found = 0;
         let mut last = "";
         for tag in tags.clone() {
-            if tag <= last {
+            // Nothing is compared with no bytes, as with headers of metadata.
+            if tag.is_empty() || (!last.is_empty() && tag <= last) {
                 return Err(BadRecord::Order(PART));
             }
             last = tag;
