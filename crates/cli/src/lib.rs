@@ -18,7 +18,7 @@
 //! | 0 | all is well |
 //! | 1 | it failed: a file can't be read or written, the disk is full, another process holds the store |
 //! | 2 | the command line is wrong, or what was given can't be read |
-//! | 3 | not found: no store, no such event, stream or backup |
+//! | 3 | not found: no store, no such event, stream, position or backup |
 //! | 4 | damage was found |
 //! | 5 | refused: an expectation does not hold, there is something already, or a question was answered with no |
 //! | 6 | unknown: it may be recorded or not; the same command again finds out and never records twice |

@@ -37,7 +37,7 @@ const TAIL: &str = "## Exit codes\n\n\
 | 0 | all is well; also where whoever read the answer had enough of it (a closed pipe) |\n\
 | 1 | it failed: a file can't be read or written, the disk is full, another process holds the store |\n\
 | 2 | the command line is wrong, or what was given can't be read |\n\
-| 3 | not found: no store, no such event, stream or backup |\n\
+| 3 | not found: no store, no such event, stream, position or backup |\n\
 | 4 | damage was found |\n\
 | 5 | refused: an expectation does not hold, there is something already, a question was answered with no |\n\
 | 6 | unknown: it may be recorded or not; the same command with the same `--id` finds out, and never records twice |\n\

@@ -134,7 +134,7 @@ fn item(text: &str) -> Result<CriteriaItem> {
     Ok(CriteriaItem::new(types, Tags::new(tags)?)?)
 }
 
-/// Refuses a stream that never had an event.
+/// Refuses a stream of which the store knows no event, hidden ones included.
 pub(crate) fn known(store: &dyn EventStore, stream: &StreamId) -> Result {
     let head = block_on(store.stream_head(stream))?;
     if head.version == Version::ABSENT {

@@ -60,8 +60,8 @@ thread_local! {
 /// ```
 ///
 /// # Limits
-/// [`ProfilerSettings::streams_max`] streams are kept by name, some 170 bytes each where two operations were done on it, and 48
-/// for each one more; the others are one sum. A latency histogram takes 30 KiB, for each operation that is measured and for
+/// [`ProfilerSettings::streams_max`] streams are kept by name, some 170 bytes each, more where more than two operations
+/// are done on it; the others are one sum. A latency histogram takes 30 KiB, for each operation that is measured and for
 /// each of 8 locks; a category takes as much as a stream, for each of the 8. Up to 64 measurements, for
 /// which 4 KiB are set apart, wait behind each of the 8 until they are added up: at the latest when somebody looks.
 #[derive(Clone)]

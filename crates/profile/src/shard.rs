@@ -1,5 +1,6 @@
 //! What is kept behind locks.
 
+use std::mem;
 use std::time::Duration;
 
 use annals_core::{Category, StreamId};
@@ -96,7 +97,9 @@ impl Measured {
 
     /// Adds up what is pending, and hands it on for what is of streams.
     pub(crate) fn add_up(&mut self, to_streams: impl FnOnce(&[Recorded])) {
-        for recorded in &self.pending {
+        // Taken out first: who panics on the way leaves sums that lack a part, and counts nothing twice.
+        let mut pending = mem::take(&mut self.pending);
+        for recorded in &pending {
             let (operation, measured) = (recorded.operation, &recorded.measured);
             if !recorded.is_part {
                 let operated = self.operations.of_mut(operation).get_or_insert_default();
@@ -110,8 +113,9 @@ impl Measured {
                     .add(name, || stream.category(), weight, note);
             }
         }
-        to_streams(&self.pending);
-        self.pending.clear();
+        to_streams(&pending);
+        pending.clear();
+        self.pending = pending;
     }
 
     /// Notes that an operation of no stream failed that is not among those that were measured.

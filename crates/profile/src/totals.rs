@@ -32,15 +32,6 @@ impl Totals {
             u64::try_from(nanos).unwrap_or(u64::MAX),
         ))
     }
-
-    /// Adds what was measured elsewhere.
-    pub fn add(&mut self, other: &Self) {
-        self.count = self.count.saturating_add(other.count);
-        self.failed = self.failed.saturating_add(other.failed);
-        self.events = self.events.saturating_add(other.events);
-        self.total = self.total.saturating_add(other.total);
-        self.max = self.max.max(other.max);
-    }
 }
 
 /// What totals are added up in: whole nanoseconds, which take less room and less work than durations do.

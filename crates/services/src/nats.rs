@@ -54,6 +54,7 @@ pub struct NatsServer {
     supervisor: Option<Supervisor>,
     folder: TempDir,
     binary: NatsBinary,
+    name: String,
     port: u16,
     monitoring_port: u16,
 }
@@ -227,6 +228,7 @@ impl NatsServer {
         Ok(Self {
             supervisor: None,
             binary: NatsBinary::find()?,
+            name: name.to_owned(),
             folder,
             port: client,
             monitoring_port: monitoring,
@@ -319,7 +321,8 @@ impl NatsCluster {
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "the stream has no leader now"))
     }
 
-    /// Waits until all nodes know who leads the cluster.
+    /// Waits until all nodes know who leads the cluster, and the leader knows all of them, so that it finds a place for
+    /// whatever is to be on so many.
     ///
     /// # Errors
     /// [`ErrorKind::TimedOut`] when they don't within a minute.
@@ -329,7 +332,7 @@ impl NatsCluster {
     )]
     pub fn await_leader(&self) -> Result<()> {
         for _ in 0..LEADER_QUESTIONS_MAX {
-            if self.nodes.iter().all(|node| self.knows_the_leader(node)) {
+            if self.nodes.iter().all(|node| self.is_settled(node)) {
                 return Ok(());
             }
             sleep(LEADER_PAUSE);
@@ -337,13 +340,15 @@ impl NatsCluster {
         Err(Error::new(ErrorKind::TimedOut, "the cluster has no leader"))
     }
 
-    fn knows_the_leader(&self, node: &NatsServer) -> bool {
+    fn is_settled(&self, node: &NatsServer) -> bool {
+        let others = self.nodes.len() - 1;
         node.monitor("/jsz").is_ok_and(|state| {
-            let leader = state
-                .pointer("/meta_cluster/leader")
-                .and_then(Value::as_str);
+            let cluster = |name: &str| state.pointer(&format!("/meta_cluster/{name}"));
+            let leader = cluster("leader").and_then(Value::as_str);
+            let leads = leader == Some(node.name.as_str());
             leader.is_some_and(|leader| !leader.is_empty())
-                && state.pointer("/meta_cluster/cluster_size") == Some(&self.nodes.len().into())
+                && cluster("cluster_size") == Some(&self.nodes.len().into())
+                && (!leads || cluster("replicas").is_some_and(|it| are_known(it, others)))
         })
     }
 
@@ -376,6 +381,19 @@ fn own<T>(start: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
         Err(error) if error.kind() == ErrorKind::NotFound && named().is_some() => Ok(None),
         started => started.map(Some),
     }
+}
+
+/// Whether a leader has heard of so many others, by name, and each has what it has.
+fn are_known(replicas: &Value, count: usize) -> bool {
+    let replicas = replicas.as_array().map_or(&[][..], Vec::as_slice);
+    let is_known = |replica: &Value| {
+        let name = replica.get("name").and_then(Value::as_str);
+        // One that it has not heard of has a sentence in place of a name.
+        name.is_some_and(|name| !name.contains(' '))
+            && replica.get("current") == Some(&true.into())
+            && replica.get("offline") != Some(&true.into())
+    };
+    replicas.len() == count && replicas.iter().all(is_known)
 }
 
 /// The address of a server that somebody else has started.

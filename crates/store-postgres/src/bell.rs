@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use annals_core::Position;
 use futures_util::future::{Either, select};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::{AsyncMessage, Client, Statement};
 
@@ -21,6 +21,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// for the server and for whoever listens, and one writer alone would tell more than a thousand heads a second.
 const BETWEEN: Duration = Duration::from_millis(5);
 
+/// How long a store that is closed goes on to tell its last head, at most.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// The newest head that this process has seen, and the way to tell others.
 ///
 /// A notification is a hint to look, whoever sent it: its number is believed only as far as it says nothing new.
@@ -34,14 +37,14 @@ pub(crate) struct Bell {
     rung: Arc<Notify>,
     channel: Option<String>,
     /// Gone with the bell, which ends the line.
-    _open: oneshot::Sender<()>,
+    _open: watch::Sender<()>,
 }
 
 impl Bell {
     pub(crate) fn start(connector: &Connector, settings: &Settings, channel: &str) -> Self {
         let known = Arc::new(watch::Sender::new(0));
         let rung = Arc::new(Notify::new());
-        let (open, closed) = oneshot::channel();
+        let (open, closed) = watch::channel(());
         let has_line = settings.wake_up == WakeUp::Listen;
         if has_line {
             let line = Line {
@@ -95,31 +98,32 @@ struct Line {
     rung: Arc<Notify>,
 }
 
-/// Why a line ended.
-enum End {
-    /// The store is closed.
-    Closed,
-    /// The connection was lost.
-    Lost,
-}
-
 impl Line {
     /// Listens and rings as long as the store is open, whatever becomes of the connection.
-    async fn keep(self, mut closed: oneshot::Receiver<()>) {
+    async fn keep(self, closed: watch::Receiver<()>) {
         loop {
-            match self.hold(&mut closed).await {
-                Ok(End::Closed) => return,
-                Ok(End::Lost) => {}
-                Err(error) => tracing::debug!(%error, "the connection that listens was lost"),
+            let held = pin!(self.hold(closed.clone()));
+            match select(held, pin!(close_of(closed.clone()))).await {
+                Either::Left((Ok(()), _)) => {}
+                Either::Left((Err(error), _)) => {
+                    tracing::debug!(%error, "the connection that listens was lost");
+                }
+                Either::Right(((), held)) => {
+                    drop(timeout(LAST_WORD, held).await);
+                    return;
+                }
             }
-            if let Either::Left(_) = select(&mut closed, pin!(sleep(PAUSE))).await {
+            // It may have been lost with a head that was to be told.
+            self.rung.notify_one();
+            let pause = pin!(sleep(PAUSE));
+            if let Either::Right(_) = select(pause, pin!(close_of(closed.clone()))).await {
                 return;
             }
         }
     }
 
-    /// The same as long as one connection lasts. What was rung last is told, though the store be closed meanwhile.
-    async fn hold(&self, closed: &mut oneshot::Receiver<()>) -> Result<End, tokio_postgres::Error> {
+    /// The same as long as one connection lasts, or until the store is closed, whose last head is told first.
+    async fn hold(&self, closed: watch::Receiver<()>) -> Result<(), tokio_postgres::Error> {
         let (client, mut connection) = self.connector.connect(Some(self.ear())).await?;
         // What rings need not be on any disk.
         let listen = format!(
@@ -128,22 +132,25 @@ impl Line {
         );
         client.batch_execute(&listen).await?;
         let telling = client.prepare("SELECT pg_notify($1, $2)").await?;
+        let mut closed = pin!(close_of(closed));
         let (mut told, mut next_at) = (0, Instant::now());
         loop {
             let rung = pin!(async move {
                 self.rung.notified().await;
                 sleep_until(next_at).await;
             });
-            let end = match select(rung, select(&mut *closed, &mut connection)).await {
-                Either::Left(_) => None,
-                Either::Right((Either::Left(_), _)) => Some(End::Closed),
-                Either::Right((Either::Right(_), _)) => return Ok(End::Lost),
-            };
-            told = self.tell(&client, &telling, told).await?;
-            if let Some(end) = end {
-                return Ok(end);
+            match select(rung, select(&mut closed, &mut connection)).await {
+                Either::Left(_) => {
+                    let newest = self.tell(&client, &telling, told).await?;
+                    if newest > told {
+                        (told, next_at) = (newest, Instant::now() + BETWEEN);
+                    }
+                }
+                Either::Right((Either::Left(_), _)) => {
+                    return self.tell(&client, &telling, told).await.map(drop);
+                }
+                Either::Right((Either::Right(_), _)) => return Ok(()),
             }
-            next_at = Instant::now() + BETWEEN;
         }
     }
 
@@ -177,6 +184,11 @@ impl Line {
             }
         })
     }
+}
+
+/// Ends when the bell is gone.
+async fn close_of(mut closed: watch::Receiver<()>) {
+    while closed.changed().await.is_ok() {}
 }
 
 fn advance(known: &watch::Sender<u64>, head: u64) {

@@ -76,7 +76,6 @@ pub(crate) fn run(args: &Find, session: &mut Session) -> Result {
         chosen.request = chosen.request.backward();
     }
     let store = args.lost.of(&session.store)?.to_read()?;
-    args.select.check_stream(&*store)?;
     let limit = args.limit.unwrap_or(u64::MAX);
     let needle = args.text.as_ref().map(|text| text.to_lowercase());
     let out = &mut session.out;
@@ -102,6 +101,7 @@ pub(crate) fn run(args: &Find, session: &mut Session) -> Result {
         })?;
     }
     if found == 0 {
+        args.select.check_stream(&*store)?;
         return Err(Failure::new(Exit::NotFound, "no event is like that"));
     }
     Ok(())

@@ -44,7 +44,6 @@ pub(crate) fn run(args: &Read, session: &mut Session) -> Result {
             .events_max(usize::try_from(limit.max(1)).unwrap_or(1));
     }
     let store = args.lost.of(&session.store)?.to_read()?;
-    args.select.check_stream(&*store)?;
     let out = &mut session.out;
     let width = if args.full { Width::Full } else { Width::Short };
     let mut events = Events::new(width);
@@ -60,5 +59,9 @@ pub(crate) fn run(args: &Read, session: &mut Session) -> Result {
             })
         })?;
     }
-    events.flush(out)
+    events.flush(out)?;
+    if events.count() == 0 {
+        args.select.check_stream(&*store)?;
+    }
+    Ok(())
 }

@@ -123,8 +123,8 @@ async fn rebuild(store: Arc<dyn EventStore>, url: &str, schema: &str) -> Result<
     let row = client.query_one(&query, &[&"tea"]).await?;
     // ANCHOR_END: read
     assert_eq!(row.get::<_, i64>(0), 2);
-    running.stop().await;
     // ANCHOR: drop
+    running.stop().await;
     versions.drop_version(&sold(1)?, sink(url, schema)?).await?;
     drop_model(url, schema, &sold(1)?.model_id()).await?;
     // ANCHOR_END: drop

@@ -282,6 +282,20 @@ fn a_server_that_goes_while_commands_are_sent_one_by_one_is_waited_for_once() {
     on_one_thread(test, &url);
 }
 
+/// Waits until a session waits for a lock on this log.
+async fn await_waiting_for(client: &tokio_postgres::Client, schema: &str) {
+    let query = "SELECT EXISTS (SELECT FROM pg_stat_activity \
+                 WHERE wait_event_type = 'Lock' AND position($1 IN query) > 0)";
+    while !client
+        .query_one(query, &[&schema])
+        .await
+        .unwrap()
+        .get::<_, bool>(0)
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// P6, of what is not an append: a change that was on its way when the store's runtime ended may have been made.
 #[test]
 fn a_change_that_the_end_of_the_runtime_cuts_is_unknown() {
@@ -299,7 +313,16 @@ fn a_change_that_the_end_of_the_runtime_cuts_is_unknown() {
         let lock = format!("BEGIN; SELECT FROM {}.log FOR UPDATE", store.schema());
         client.batch_execute(&lock).await.unwrap();
         let change = store.soft_delete(stream("cut-1"), Expected::Any);
-        let (changed, ()) = tokio::join!(change, async { ends.shutdown_background() });
+        let (watching, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let cut = async {
+            // What is not sent yet is refused, and changes nothing.
+            await_waiting_for(&watching, store.schema()).await;
+            ends.shutdown_background();
+        };
+        let (changed, ()) = tokio::join!(change, cut);
         let error = changed.unwrap_err();
         assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
     });

@@ -1,6 +1,6 @@
 //! How a log is made, found, refused and shared.
 
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::time::Duration;
 
 use crate::support;
@@ -14,7 +14,7 @@ use annals_services::DiskSync;
 use annals_store_postgres::{MIGRATIONS, PostgresStore, ROLES, Settings};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_postgres::config::Host;
-use tokio_postgres::{AsyncMessage, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
 /// The same address for another role.
 fn as_role(url: &str, role: &str, password: &str) -> String {
@@ -324,8 +324,8 @@ fn who_waits_is_woken_by_another_process() {
     });
 }
 
-/// What is told on a channel, as it comes.
-async fn heard_on(url: &str, channel: &str) -> UnboundedReceiver<String> {
+/// What is told on a channel, as it comes, while the client is there.
+async fn listen(url: &str, channel: &str) -> (Client, UnboundedReceiver<String>) {
     let (client, mut connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     let (sender, heard) = unbounded_channel();
     tokio::spawn(async move {
@@ -337,11 +337,7 @@ async fn heard_on(url: &str, channel: &str) -> UnboundedReceiver<String> {
     });
     let listen = format!("LISTEN \"{channel}\"");
     client.batch_execute(&listen).await.unwrap();
-    tokio::spawn(async move {
-        let _listening = client;
-        pending::<()>().await;
-    });
-    heard
+    (client, heard)
 }
 
 #[test]
@@ -353,7 +349,8 @@ fn appends_in_a_row_share_a_notification_and_the_last_is_told() {
     RUNTIME.block_on(async {
         let mut settings = Settings::default();
         settings.schema = support::fresh_schema();
-        let mut heard = heard_on(&url, &format!("annals_{}", settings.schema)).await;
+        let channel = format!("annals_{}", settings.schema);
+        let (_listening, mut heard) = listen(&url, &channel).await;
         let store = PostgresStore::builder(&url).settings(settings);
         let store = store.open_or_create().await.unwrap();
         let mut next = async || {
